@@ -1,0 +1,1 @@
+//! The log, pure: record encoding, Merkle tree, checkpoints, proofs, verification.

@@ -1,0 +1,1 @@
+//! The enforcement points: what callers speak, and the one door behind it.

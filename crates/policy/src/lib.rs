@@ -1,0 +1,1 @@
+//! The policy decision point: Cedar text in, Permit, Deny or StepUp out.

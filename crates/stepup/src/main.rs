@@ -1,0 +1,2 @@
+//! The binary: configuration, clock, serve, command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The one write door, and the reads that decisions need.

@@ -1,0 +1,328 @@
+//! The card: what an approver is shown, as data. Its hash is signed, so it holds no clock and no counter
+//! that moves between two looks; the page draws it and adds nothing that the decision rests on.
+
+use crate::access::Access;
+use crate::hash::CardHash;
+use crate::json::Json;
+use crate::requirement::Terms;
+use crate::text::Flag;
+use crate::{Pointer, Time};
+
+/// Everything on one card, in the order in which it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// Verb and object in plain words, from the tool's reviewed template: "Deploy 2.4.1 to production".
+    pub title: String,
+    /// The environment that the upstream stands in.
+    pub environment: String,
+    /// Who asks.
+    pub caller: CallerLine,
+    /// Every argument, to its leaves.
+    pub fields: Vec<Field>,
+    /// Arguments that were not sent and that the upstream fills in: pointer and what the schema says.
+    pub defaults: Vec<(Pointer, String)>,
+    /// Arguments that only name something else, and whether its content is pinned.
+    pub references: Vec<(Pointer, Option<String>)>,
+    /// Arguments that the grant leaves free: shown as "any".
+    pub free: Vec<Pointer>,
+    /// What the caller says: claims, never facts.
+    pub claims: Claims,
+    /// What is unusual, as ids of texts with their numbers.
+    pub unusual: Vec<Unusual>,
+    /// The last time that this very access ran.
+    pub last_same: Option<LastSame>,
+    /// What the grant will be.
+    pub grants: Terms,
+    /// The leaves of the requirement, each with who has met it.
+    pub needed: Vec<Needed>,
+    /// The tool's definition: digest and what a person said of it.
+    pub tool: ToolLine,
+    /// The upstream: name and identity.
+    pub upstream: UpstreamLine,
+    /// Four words to compare with the caller's side.
+    pub words: [String; 4],
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerLine {
+    /// The caller's name.
+    pub name: String,
+    /// Its owner's name.
+    pub owner: String,
+    /// Whom it acts through.
+    pub chain: Vec<String>,
+    /// Whether the caller proved a key; if not, whoever holds its bearer key can use the approval (A13).
+    pub key_bound: bool,
+    /// The first characters of its key.
+    pub key_prefix: String,
+    /// The address that the request came from.
+    pub source: String,
+}
+
+/// One argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Where it is.
+    pub pointer: Pointer,
+    /// Its name for people: the schema's title, or the name itself.
+    pub label: String,
+    /// Its whole value as text: strings as they are, all else as JSON.
+    pub value: String,
+    /// What to beware of in it.
+    pub flags: Vec<Flag>,
+    /// The value is sealed; `value` gives its length.
+    pub secret: bool,
+}
+
+/// What the caller says of its own accord.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Why.
+    pub purpose: Option<String>,
+    /// Under which ticket.
+    pub ticket: Option<String>,
+}
+
+/// One unusual thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusual {
+    /// Which text.
+    pub text: UnusualText,
+    /// The numbers and names that the text is filled with, in order.
+    pub with: Vec<String>,
+}
+
+/// The texts of what is unusual. A text that changes gets a new id, so that an old card can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnusualText {
+    /// The caller has never used this tool.
+    FirstTime,
+    /// The key was used from another address within the last hour.
+    OtherAddress,
+    /// A secret argument: only its length and seal are known.
+    SecretArgument,
+    /// This exact access ran, and its answer was not delivered.
+    RanUndelivered,
+    /// Nobody reviewed this tool's definition.
+    Unreviewed,
+    /// Another access of this caller to the same tool was rejected lately.
+    RejectedLately,
+}
+
+impl UnusualText {
+    /// Every text with its id; `{}` stands for the next of [`Unusual::with`].
+    pub const TABLE: [(Self, &'static str, &'static str); 6] = [
+        (Self::FirstTime, "first_time.1", "First time that {} uses this tool"),
+        (Self::OtherAddress, "other_address.1", "The same key was used from {} within the last hour"),
+        (
+            Self::SecretArgument,
+            "secret_argument.1",
+            "Contains a secret ({}): you see its length, not its value",
+        ),
+        (
+            Self::RanUndelivered,
+            "ran_undelivered.1",
+            "This exact call already ran, {}; its answer was not delivered",
+        ),
+        (Self::Unreviewed, "unreviewed.1", "Nobody here has reviewed what this tool does"),
+        (Self::RejectedLately, "rejected_lately.1", "A similar request of {} was rejected lately"),
+    ];
+
+    /// The id and version.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        Self::TABLE.iter().find(|(text, ..)| *text == self).map_or("", |(_, id, _)| id)
+    }
+}
+
+impl Unusual {
+    /// The sentence.
+    #[must_use]
+    pub fn says(&self) -> String {
+        let text =
+            UnusualText::TABLE.iter().find(|(text, ..)| *text == self.text).map_or("", |(.., says)| says);
+        self.with.iter().fold(text.to_owned(), |text, with| text.replacen("{}", with, 1))
+    }
+}
+
+/// The last run of this very access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastSame {
+    /// When.
+    pub at: Time,
+    /// `done`, `failed`, `unknown`, ….
+    pub outcome: String,
+}
+
+/// One leaf of the requirement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// What, in plain words: "1 approval from release-managers".
+    pub leaf: String,
+    /// The names of those who met it so far.
+    pub met_by: Vec<String>,
+    /// Whether it is met.
+    pub met: bool,
+}
+
+/// The tool's definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolLine {
+    /// The pinned digest.
+    pub digest: String,
+    /// What a person said that it does: `read-only`, `acts`; `None` when nobody looked.
+    pub reviewed: Option<String>,
+}
+
+/// The upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamLine {
+    /// Its name in the configuration.
+    pub id: String,
+    /// Digest over its configuration and files.
+    pub identity: String,
+}
+
+impl Card {
+    /// The canonical form that the hash covers.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        Json::object([
+            ("title", Json::from(self.title.as_str())),
+            ("environment", Json::from(self.environment.as_str())),
+            ("caller", self.caller.to_json()),
+            ("fields", list(&self.fields, Field::to_json)),
+            (
+                "defaults",
+                list(&self.defaults, |(at, says)| {
+                    Json::object([("pointer", Json::from(at)), ("says", Json::from(says.as_str()))])
+                }),
+            ),
+            (
+                "references",
+                list(&self.references, |(at, pinned)| {
+                    Json::object([("pointer", Json::from(at)), ("pinned", Json::from(pinned.clone()))])
+                }),
+            ),
+            ("free", list(&self.free, |at| Json::from(at))),
+            (
+                "claims",
+                Json::object([
+                    ("purpose", Json::from(self.claims.purpose.clone())),
+                    ("ticket", Json::from(self.claims.ticket.clone())),
+                ]),
+            ),
+            (
+                "unusual",
+                list(&self.unusual, |u| {
+                    Json::object([("text", Json::from(u.text.id())), ("with", Json::from(u.with.clone()))])
+                }),
+            ),
+            (
+                "last_same",
+                self.last_same.as_ref().map_or(Json::Null, |last| {
+                    Json::object([
+                        ("at", Json::from(last.at)),
+                        ("outcome", Json::from(last.outcome.as_str())),
+                    ])
+                }),
+            ),
+            ("grants", self.grants.to_json()),
+            (
+                "needed",
+                list(&self.needed, |n| {
+                    Json::object([
+                        ("leaf", Json::from(n.leaf.as_str())),
+                        ("met", Json::from(n.met)),
+                        ("met_by", Json::from(n.met_by.clone())),
+                    ])
+                }),
+            ),
+            (
+                "tool",
+                Json::object([
+                    ("digest", Json::from(self.tool.digest.as_str())),
+                    ("reviewed", Json::from(self.tool.reviewed.clone())),
+                ]),
+            ),
+            (
+                "upstream",
+                Json::object([
+                    ("id", Json::from(self.upstream.id.as_str())),
+                    ("identity", Json::from(self.upstream.identity.as_str())),
+                ]),
+            ),
+            ("words", list(&self.words, |w| Json::from(w.as_str()))),
+        ])
+    }
+
+    /// What a signature covers.
+    #[must_use]
+    pub fn hash(&self) -> CardHash {
+        CardHash::of(&self.to_json())
+    }
+}
+
+impl CallerLine {
+    fn to_json(&self) -> Json {
+        Json::object([
+            ("name", Json::from(self.name.as_str())),
+            ("owner", Json::from(self.owner.as_str())),
+            ("chain", Json::from(self.chain.clone())),
+            ("key", Json::from(if self.key_bound { "bound" } else { "bearer" })),
+            ("key_prefix", Json::from(self.key_prefix.as_str())),
+            ("source", Json::from(self.source.as_str())),
+        ])
+    }
+}
+
+impl Field {
+    fn to_json(&self) -> Json {
+        Json::object([
+            ("pointer", Json::from(&self.pointer)),
+            ("label", Json::from(self.label.as_str())),
+            ("value", Json::from(self.value.as_str())),
+            ("flags", list(&self.flags, |f| Json::from(f.name()))),
+            ("secret", Json::from(self.secret)),
+        ])
+    }
+}
+
+fn list<T>(items: &[T], each: impl Fn(&T) -> Json) -> Json {
+    Json::Array(items.iter().map(each).collect())
+}
+
+/// Every leaf of an access's arguments as a field, in canonical order; `label` names a place for people.
+#[must_use]
+pub fn fields(access: &Access, label: impl Fn(&Pointer) -> String) -> Vec<Field> {
+    let mut out = Vec::new();
+    let arguments = Json::Object(access.arguments().clone());
+    collect(&Pointer::root(), &arguments, &label, &mut out);
+    out
+}
+
+fn collect(at: &Pointer, value: &Json, label: &impl Fn(&Pointer) -> String, out: &mut Vec<Field>) {
+    let sealed = value.get("$sealed").is_some().then(|| value.get("len").and_then(Json::as_i64)).flatten();
+    match value {
+        Json::Object(members) if sealed.is_none() && !members.is_empty() => {
+            members.iter().for_each(|(name, member)| collect(&at.child(name), member, label, out));
+        }
+        Json::Array(items) if items.iter().any(|i| matches!(i, Json::Object(_) | Json::Array(_))) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(i, item)| collect(&at.child(i.to_string()), item, label, out));
+        }
+        Json::Object(_) if at.steps().is_empty() => {}
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+            let value = match (sealed, value) {
+                (Some(len), _) => format!("secret, {len} bytes"),
+                (None, Json::String(text)) => text.clone(),
+                (None, other) => other.text(),
+            };
+            let flags = crate::text::flags(&value);
+            out.push(Field { pointer: at.clone(), label: label(at), value, flags, secret: sealed.is_some() });
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The vocabulary of stepup: what every other crate talks about, and nothing that does anything.
+//!
+//! Floor 0 (see ARCHITECTURE.md): no I/O, no clock, no crate of ours. A value of these types is either
+//! well formed or does not exist: JSON is canonical by construction, ids are distinct types, hashes carry
+//! their domain, secrets cannot be printed.
+
+pub mod access;
+pub mod ambient;
+pub mod caller;
+pub mod card;
+pub mod hash;
+pub mod ids;
+pub mod json;
+pub mod pointer;
+pub mod requirement;
+pub mod secret;
+pub mod slug;
+pub mod statement;
+pub mod text;
+pub mod time;
+pub mod words;
+
+pub use access::{Access, Secrets};
+pub use ambient::Ambient;
+pub use caller::{Caller, CallerKind};
+pub use hash::{AccessHash, BindHash, CardHash, DefinitionHash, Digest, RequirementHash};
+pub use ids::{
+    AttemptId, CallerId, ElevationId, GrantId, HumanId, InstallId, KeyId, LockId, PinId, RecordId,
+};
+pub use json::Json;
+pub use pointer::Pointer;
+pub use requirement::{Binds, Requirement, Terms, Tree};
+pub use secret::Secret;
+pub use slug::Slug;
+pub use time::{Boottime, Millis, Time};

@@ -1,0 +1,213 @@
+//! The error catalogue: one table from which the wire, the CLI and `docs/errors.md` are made
+//! (decisions §8). A slug is stable; its sentences may be improved.
+
+/// How a refusal is told to a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// As an HTTP status before any protocol answer.
+    Http,
+    /// As a JSON-RPC error.
+    JsonRpc,
+    /// As the result of a tool call with `isError`, because models are shown those and rarely errors.
+    ToolError,
+}
+
+/// One row of the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The slug.
+    pub slug: Slug,
+    /// Its stable text.
+    pub name: &'static str,
+    /// The HTTP status at doors that speak plain HTTP.
+    pub http: u16,
+    /// The JSON-RPC code.
+    pub code: i32,
+    /// How callers over MCP are told.
+    pub carried: Carried,
+    /// What happened, in one sentence.
+    pub happened: &'static str,
+    /// What to do, in one sentence.
+    pub todo: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($slug:ident $name:literal $http:literal $code:literal $carried:ident $happened:literal $todo:literal;)*) => {
+        /// Every way in which a request can be refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Slug {
+            $(#[doc = $happened] $slug,)*
+        }
+
+        impl Slug {
+            /// The catalogue.
+            pub const TABLE: &'static [Row] = &[$(Row {
+                slug: Self::$slug, name: $name, http: $http, code: $code, carried: Carried::$carried,
+                happened: $happened, todo: $todo,
+            },)*];
+
+            /// This slug's row.
+            #[must_use]
+            pub const fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$slug => const {
+                        &Row {
+                            slug: Self::$slug, name: $name, http: $http, code: $code,
+                            carried: Carried::$carried, happened: $happened, todo: $todo,
+                        }
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+catalogue! {
+    NoCredential "no_credential" 401 1001 Http
+        "The request carries no caller key."
+        "Send the key that `stepup caller add` printed as `Authorization: Bearer …`.";
+    CredentialInvalid "credential_invalid" 401 1002 Http
+        "The caller key is unknown, expired or revoked."
+        "Ask the operator for a new key (`stepup caller rotate`).";
+    HostRefused "host_refused" 403 1003 Http
+        "The Host header is not one that this listener answers to."
+        "Use the address in the configuration, or add it to `public_url`.";
+    OriginRefused "origin_refused" 403 1004 Http
+        "The request comes from a web page that may not call this listener."
+        "Call from a program, or add the origin to `[agents] origins`.";
+    NotJson "not_json" 400 -32700 JsonRpc
+        "The body is not exactly one strict JSON text in UTF-8."
+        "Send one JSON value without a byte order mark, comments or anything after it.";
+    NotCanonical "not_canonical" 400 -32602 JsonRpc
+        "The arguments hold names that a person could not see or compare."
+        "Use argument names without control, invisible or unassigned characters.";
+    DuplicateKey "duplicate_key" 400 -32700 JsonRpc
+        "One object in the body names a member twice."
+        "Send each member once: two readers could pick different ones.";
+    NumberInexact "number_inexact" 400 -32602 JsonRpc
+        "A number cannot be represented exactly, so two readers could see different amounts."
+        "Send that number as a string, or with fewer digits.";
+    BatchRefused "batch_refused" 400 -32600 JsonRpc
+        "The body is a batch; none of its requests ran."
+        "Send each request by itself.";
+    RequestInvalid "request_invalid" 400 -32600 JsonRpc
+        "The body is not a JSON-RPC 2.0 request of the protocol revision in use."
+        "Send `jsonrpc`, `method`, `id` and `params` as MCP 2025-11-25 defines them.";
+    HeaderMismatch "header_mismatch" 400 -32020 JsonRpc
+        "A header and the body disagree."
+        "Make the Mcp-* headers say what the body says.";
+    VersionUnsupported "version_unsupported" 400 -32022 JsonRpc
+        "The MCP-Protocol-Version header names a revision that is not spoken here."
+        "Use the revision that `initialize` answered.";
+    SessionRequired "session_required" 400 1005 Http
+        "The request belongs to no session."
+        "Send `initialize` first and then its Mcp-Session-Id with every request.";
+    SessionUnknown "session_unknown" 404 1006 Http
+        "The session is unknown, ended, or another caller's."
+        "Send `initialize` again.";
+    MediaType "media_type" 415 1007 Http
+        "The body is not `application/json` without content coding, or the answer cannot be accepted."
+        "Send `Content-Type: application/json` and `Accept: application/json, text/event-stream`.";
+    NotFound "not_found" 404 1008 Http
+        "There is nothing here for you at this address."
+        "Check the address against the configuration.";
+    MethodNotAllowed "method_not_allowed" 405 1009 Http
+        "This address does not answer that HTTP method."
+        "See the address list in the documentation.";
+    TooLarge "too_large" 413 1010 Http
+        "The request is over a limit of size, depth or number of members."
+        "Send less at once.";
+    OverBudget "over_budget" 429 1011 Http
+        "The caller has too much in flight, held or pending."
+        "Wait until earlier requests are answered, approved or withdrawn.";
+    MethodUnknown "method_unknown" 404 -32601 JsonRpc
+        "The method is not one that is let through here."
+        "Use `tools/list` and `tools/call`.";
+    ToolUnknown "tool_unknown" 404 -32602 JsonRpc
+        "There is no such tool for this caller."
+        "Use a name from `tools/list`.";
+    ArgumentsInvalid "arguments_invalid" 400 -32602 JsonRpc
+        "The arguments do not fit the tool's input schema."
+        "Compare them with `inputSchema` in `tools/list`.";
+    ArgumentUnjudgeable "argument_unjudgeable" 403 1012 ToolError
+        "A rule speaks of an argument that has no form in which it could be judged."
+        "Send that argument in the type that the tool's schema gives it.";
+    PolicyDenied "policy_denied" 403 1013 ToolError
+        "Policy does not allow this call. It did not run."
+        "Do not repeat it; ask the owner of this caller if it should be allowed.";
+    PolicyFailed "policy_failed" 403 1014 ToolError
+        "Policy could not be evaluated for this call, so it was denied. It did not run."
+        "Tell the operator the record id below.";
+    CallerLocked "caller_locked" 403 1015 ToolError
+        "Everything that this call needs is locked by a person. It did not run."
+        "Stop. A person has to lift the lock.";
+    ToolQuarantined "tool_quarantined" 403 1016 ToolError
+        "The tool's definition is new or has changed, and nobody has accepted it yet. It did not run."
+        "Ask the operator to look at it (`stepup upstream diff`).";
+    PreparerUnknown "preparer_unknown" 403 1017 ToolError
+        "It is not known who prepared what this call acts on. It did not run."
+        "Prepare it again through stepup.";
+    Rejected "rejected" 403 1018 ToolError
+        "A person rejected this very call a short while ago. It did not run."
+        "Do not ask again; read the reason and change the plan.";
+    AlreadyRunning "already_running" 409 1019 ToolError
+        "This very call is running now under its one approval. It was not started again."
+        "Wait for the other attempt's answer.";
+    AlreadyRan "already_ran" 409 1020 ToolError
+        "This very call has just run under its one approval. It was not started again."
+        "Use the answer of the attempt named below.";
+    OutcomeUnknown "outcome_unknown" 409 1021 ToolError
+        "This very call was started and nobody knows whether it took effect. It was not started again."
+        "Stop. A person has to resolve the attempt named below.";
+    NobodyMayApprove "nobody_may_approve" 403 1022 ToolError
+        "This call needs an approval that nobody may give. It did not run."
+        "Ask the operator: the requirement, its groups or the caller's owner must change.";
+    ApprovalRequired "approval_required" 401 1023 ToolError
+        "This call did not run: it needs approval first."
+        "Ask the person to open the link, then run it with `stepup_run` or repeat exactly the same call.";
+    GrantExpired "grant_expired" 401 1024 ToolError
+        "The approval for this call has run out of time. It did not run."
+        "It was asked for again; wait for a new approval.";
+    GrantSpent "grant_spent" 401 1025 ToolError
+        "The approval for this call is used up. It did not run again."
+        "It was asked for again; wait for a new approval.";
+    ElevationUnknown "elevation_unknown" 404 1026 ToolError
+        "There is no such elevation of this caller."
+        "Use the id from the answer that asked for approval.";
+    Expired "expired" 403 1027 ToolError
+        "Nobody approved this call in time. It did not run."
+        "Make the call again if it is still needed.";
+    Withdrawn "withdrawn" 403 1028 ToolError
+        "This request for approval was withdrawn. The call did not run."
+        "Make the call again if it is still needed.";
+    StateInvalid "state_invalid" 400 -32602 JsonRpc
+        "The continuation is not one that was given to this caller, or it is too old."
+        "Make the original call again.";
+    UpstreamUnreachable "upstream_unreachable" 502 1029 ToolError
+        "The upstream could not be reached, or it went away."
+        "See below whether the call may have run before you repeat it.";
+    UpstreamTimeout "upstream_timeout" 504 1030 ToolError
+        "The upstream did not answer in time."
+        "See below whether the call may have run before you repeat it.";
+    UpstreamInvalid "upstream_invalid" 502 1031 ToolError
+        "The upstream's answer is not valid."
+        "See below whether the call may have run before you repeat it.";
+    Busy "busy" 503 1032 ToolError
+        "The decision kept colliding with others and was given up. The call did not run."
+        "Make the same call again in a moment.";
+    StoreUnavailable "store_unavailable" 503 1033 ToolError
+        "The store cannot record decisions, so everything is denied. The call did not run."
+        "Try again later; the operator sees this on /readyz.";
+    PolicyStale "policy_stale" 503 1034 ToolError
+        "This node does not have the rules in force and denies until it has. The call did not run."
+        "Make the same call again in a moment.";
+    Draining "draining" 503 1035 Http
+        "This node is shutting down and takes nothing new."
+        "Make the same call again in a moment.";
+}
+
+impl std::fmt::Display for Slug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.row().name)
+    }
+}

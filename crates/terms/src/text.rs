@@ -1,0 +1,130 @@
+//! Foreign text for people's eyes: everything that could hide or disguise is shown, nothing is dropped (T88).
+
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_script::{Script, UnicodeScript};
+
+/// The text with each character that cannot be seen, or that moves others about, written `⟨U+202E⟩`.
+/// What comes out has no control, format, bidi, tag, private-use, surrogate or unassigned character, and
+/// no space but U+0020.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut marks = 0;
+    for c in text.chars() {
+        marks = if c.general_category_group() == GeneralCategoryGroup::Mark { marks + 1 } else { 0 };
+        if hides(c) || marks > MARKS {
+            out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Combining marks on one letter beyond this many are a flood, not a language.
+const MARKS: usize = 3;
+
+/// Whether the character is invisible or changes how others are shown.
+#[must_use]
+pub fn hides(c: char) -> bool {
+    /// Letters and marks that draw nothing: joiners, Hangul and Khmer fillers, blank Braille, variation selectors.
+    const BLANK: [char; 8] =
+        ['\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    let selector = matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' | '\u{180b}'..='\u{180f}');
+    let group = c.general_category_group();
+    selector
+        || BLANK.contains(&c)
+        || matches!(group, GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
+}
+
+/// What a person should know about a value before trusting their eyes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flag {
+    /// Control, format or other invisible characters, shown as code points.
+    Invisible,
+    /// Characters that reverse or embed the direction of writing, shown as code points.
+    Bidi,
+    /// One word mixes scripts, as in Latin with Cyrillic look-alikes.
+    MixedScript,
+    /// A host name in its ASCII form that stands for other letters.
+    Punycode,
+    /// Runs of white space that could push something out of sight.
+    Whitespace,
+    /// Longer than fits without folding; the card gives its bytes and digest.
+    Long,
+}
+
+impl Flag {
+    /// Every flag with its stable name and the sentence a person reads.
+    pub const TABLE: [(Self, &'static str, &'static str); 6] = [
+        (Self::Invisible, "invisible", "contains invisible characters, shown as ⟨U+…⟩"),
+        (Self::Bidi, "bidi", "contains characters that reverse the writing direction, shown as ⟨U+…⟩"),
+        (Self::MixedScript, "mixed-script", "one word mixes alphabets: look-alike letters are possible"),
+        (Self::Punycode, "punycode", "contains an encoded international name (xn--)"),
+        (Self::Whitespace, "whitespace", "contains long runs of spaces or line breaks"),
+        (Self::Long, "long", "is long: read it to its end"),
+    ];
+
+    /// The stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::TABLE.iter().find(|(flag, ..)| *flag == self).map_or("", |(_, name, _)| name)
+    }
+
+    /// What a person reads.
+    #[must_use]
+    pub fn says(self) -> &'static str {
+        Self::TABLE.iter().find(|(flag, ..)| *flag == self).map_or("", |(.., says)| says)
+    }
+}
+
+const BIDI: [char; 12] = [
+    '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+    '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
+
+/// A value longer than this many bytes is flagged [`Flag::Long`].
+pub const LONG: usize = 2048;
+
+/// The flags of one text, in the order of the enum.
+#[must_use]
+pub fn flags(text: &str) -> Vec<Flag> {
+    let run = text
+        .split(|c: char| !c.is_whitespace())
+        .any(|gap| gap.chars().count() > 8 || gap.matches('\n').count() > 2);
+    let found = [
+        (Flag::Invisible, text.chars().any(|c| hides(c) && c != '\n')),
+        (Flag::Bidi, text.contains(BIDI)),
+        (Flag::MixedScript, text.split(|c: char| !c.is_alphanumeric()).any(mixes_scripts)),
+        (Flag::Punycode, text.to_ascii_lowercase().contains("xn--")),
+        (Flag::Whitespace, run),
+        (Flag::Long, text.len() > LONG),
+    ];
+    found.into_iter().filter_map(|(flag, is)| is.then_some(flag)).collect()
+}
+
+/// Latin, Cyrillic and Greek in one word; Han with kana or Hangul is ordinary writing.
+fn mixes_scripts(word: &str) -> bool {
+    let mut seen: Vec<Script> = Vec::new();
+    for script in word.chars().map(|c| c.script()) {
+        let ordinary = matches!(script, Script::Common | Script::Inherited | Script::Unknown);
+        if !ordinary && !seen.contains(&script) {
+            seen.push(script);
+        }
+    }
+    let east = [Script::Han, Script::Hiragana, Script::Katakana, Script::Hangul, Script::Bopomofo];
+    seen.len() > 1 && !seen.iter().all(|s| east.contains(s))
+}
+
+/// Whether a text may be a member's name in arguments: no control, format, bidi or unassigned character,
+/// so that two names that look alike on the card are alike (T04 with decisions B11).
+#[must_use]
+pub fn plain_name(name: &str) -> bool {
+    !name.chars().any(|c| {
+        let category = c.general_category();
+        hides(c) && category != GeneralCategory::SpaceSeparator
+    })
+}
