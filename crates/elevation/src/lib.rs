@@ -1,1 +1,10 @@
-//! The pure life of an elevation, its grant and its attempts; votes weighed against a requirement.
+//! The pure life of an elevation, its grant and its attempts, and [`weigh`]: evidence held against a
+//! requirement. No clock, no SQL, no protocol: what it needs it is handed.
+
+mod life;
+mod vote;
+mod weigh;
+
+pub use life::{Conclusion, Grant, GrantState, Outcome, Pending, State, Version};
+pub use vote::Vote;
+pub use weigh::{Eligible, Evidence, Leaf, Matching, Progress, Weighed, weigh};

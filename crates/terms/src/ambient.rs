@@ -14,4 +14,27 @@ pub trait Ambient: Send + Sync {
     /// Fills with bytes from the operating system's generator. Aborts the process rather than return
     /// anything weaker (F56).
     fn fill(&self, bytes: &mut [u8]);
+
+    /// A place at which a crash must be harmless. Does nothing, except in the crash sweep, where the k-th
+    /// passing of any seam ends the process (decisions §9).
+    fn seam(&self, _seam: Seam) {}
+}
+
+/// The places at which the crash sweep ends the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seam {
+    /// Before a transaction of the store begins.
+    StoreBegin,
+    /// After its statements, before COMMIT.
+    StoreCommit,
+    /// After COMMIT, before anyone is told.
+    StoreCommitted,
+    /// Before the first byte to an upstream.
+    UpstreamSend,
+    /// After the last byte to an upstream.
+    UpstreamSent,
+    /// After the upstream's answer arrived.
+    UpstreamAnswered,
+    /// Before the answer to the caller.
+    AnswerSend,
 }

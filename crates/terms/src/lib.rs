@@ -21,11 +21,13 @@ pub mod time;
 pub mod words;
 
 pub use access::{Access, Secrets};
-pub use ambient::Ambient;
+pub use ambient::{Ambient, Seam};
 pub use caller::{Caller, CallerKind};
-pub use hash::{AccessHash, BindHash, CardHash, DefinitionHash, Digest, RequirementHash};
+pub use hash::{
+    AccessHash, BindHash, CardHash, DefinitionHash, Digest, PolicyHash, RequirementHash, UpstreamHash,
+};
 pub use ids::{
-    AttemptId, CallerId, ElevationId, GrantId, HumanId, InstallId, KeyId, LockId, PinId, RecordId,
+    AttemptId, BootId, CallerId, ElevationId, GrantId, HumanId, InstallId, KeyId, LockId, PinId, RecordId,
 };
 pub use json::Json;
 pub use pointer::Pointer;

@@ -69,6 +69,13 @@ pub struct Requirement {
 }
 
 impl Tree {
+    /// Both trees, as one sorted `all` without repetition.
+    fn and(&self, other: &Self) -> Self {
+        let flat = |tree: &Self| if let Self::All(parts) = tree { parts.clone() } else { vec![tree.clone()] };
+        let both: BTreeSet<Self> = flat(self).into_iter().chain(flat(other)).collect();
+        Self::All(both.into_iter().collect())
+    }
+
     /// The canonical form: what the requirement's hash covers.
     #[must_use]
     pub fn to_json(&self) -> Json {
@@ -114,6 +121,15 @@ impl Tree {
 }
 
 impl Binds {
+    /// The tighter of both: what either binds is bound.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Pointers(a), Self::Pointers(b)) => Self::Pointers(a.union(b).cloned().collect()),
+            (Self::Everything, _) | (_, Self::Everything) => Self::Everything,
+        }
+    }
+
     /// `"everything"`, or the sorted list of pointers.
     #[must_use]
     pub fn to_json(&self) -> Json {
@@ -137,6 +153,17 @@ impl Binds {
 }
 
 impl Terms {
+    /// The strictest of each: shorter, fewer, tighter.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        Self {
+            pending_for: self.pending_for.min(other.pending_for),
+            valid_for: self.valid_for.min(other.valid_for),
+            uses: self.uses.min(other.uses),
+            binds: self.binds.join(&other.binds),
+        }
+    }
+
     /// The canonical form, times in milliseconds.
     #[must_use]
     pub fn to_json(&self) -> Json {
@@ -183,6 +210,21 @@ impl Requirement {
     #[must_use]
     pub fn hash(&self) -> RequirementHash {
         RequirementHash::of(&self.to_json())
+    }
+
+    /// Both requirements at once: every part of either, the strictest of each term. Associative, commutative,
+    /// idempotent, and never weaker than either.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        let mut parts = self.parts.clone();
+        for (name, tree) in &other.parts {
+            let joined = match parts.get(name) {
+                Some(same) if same != tree => same.and(tree),
+                _ => tree.clone(),
+            };
+            parts.insert(name.clone(), joined);
+        }
+        Self { parts, terms: self.terms.join(&other.terms) }
     }
 
     /// The names of its parts, as callers and people are told them.

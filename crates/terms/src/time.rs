@@ -101,8 +101,10 @@ impl Millis {
 
 impl std::fmt::Display for Millis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (unit, size) =
-            UNITS.iter().find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size)).unwrap_or(&("ms", 1));
+        let (unit, size) = UNITS
+            .iter()
+            .find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size))
+            .unwrap_or(&("ms", 1));
         write!(f, "{}{unit}", self.0 / size)
     }
 }

@@ -1,0 +1,239 @@
+//! Evidence held against a requirement.
+//!
+//! Within one part of a requirement an approval fills at most one `approvals` leaf: "1 of finance and 1 of
+//! security" is two people (decisions A17). Across joined parts it counts in each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use terms::statement::Role;
+use terms::{HumanId, Millis, Requirement, Time, Tree};
+
+use crate::Vote;
+
+/// What has been gathered for an elevation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// Signed consents.
+    pub votes: Vec<Vote>,
+    /// Why, as the caller says.
+    pub purpose: Option<String>,
+    /// Under which ticket, as the caller says.
+    pub ticket: Option<String>,
+    /// Whether the caller proved a key.
+    pub key_bound: bool,
+}
+
+/// Who counts today: judged at each vote and again at use (R9). Roots, not identities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Eligible {
+    /// Who may approve, with the groups that each is in. Nobody behind the caller is in it.
+    pub approvers: BTreeMap<HumanId, BTreeSet<String>>,
+    /// Who may confirm as the caller's owner.
+    pub owners: BTreeSet<HumanId>,
+}
+
+/// What was weighed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Weighed {
+    /// Every part is met.
+    Met(Matching),
+    /// Something is missing.
+    Missing(Progress),
+}
+
+/// Which humans fill which leaves, part by part: what the record of the grant says.
+pub type Matching = Vec<(String, Vec<Leaf>)>;
+
+/// How far each leaf is.
+pub type Progress = Vec<(String, Vec<Leaf>)>;
+
+/// One line of a requirement, as people and callers are shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// In plain words.
+    pub says: String,
+    /// The humans that fill it.
+    pub by: Vec<HumanId>,
+    /// How many fill it so far, and how many it takes.
+    pub count: (u32, u32),
+}
+
+impl Leaf {
+    /// Whether it is met.
+    #[must_use]
+    pub const fn met(&self) -> bool {
+        self.count.0 >= self.count.1
+    }
+}
+
+/// The most ways of choosing branches of `any` that one part may have; a part with more is never met, and
+/// `check` says so.
+pub const WAYS: usize = 256;
+
+/// Holds the evidence against the requirement. `met_at` is the moment at which it is to be met: now while
+/// it is pending, the moment of the grant when it is weighed again at use. Votes that signed another
+/// requirement must have been left out by the caller.
+#[must_use]
+pub fn weigh(requirement: &Requirement, evidence: &Evidence, eligible: &Eligible, met_at: Time) -> Weighed {
+    let scales = Scales { evidence, eligible, met_at };
+    let parts: Progress =
+        requirement.parts.iter().map(|(name, tree)| (name.clone(), scales.part(tree))).collect();
+    if parts.iter().all(|(_, leaves)| leaves.iter().all(Leaf::met)) && !parts.is_empty() {
+        Weighed::Met(parts)
+    } else {
+        Weighed::Missing(parts)
+    }
+}
+
+struct Scales<'a> {
+    evidence: &'a Evidence,
+    eligible: &'a Eligible,
+    met_at: Time,
+}
+
+impl Scales<'_> {
+    /// The leaves of the best way through a tree: the one that lacks least.
+    fn part(&self, tree: &Tree) -> Vec<Leaf> {
+        let mut ways = ways(tree);
+        if ways.len() > WAYS {
+            ways.clear();
+        }
+        let lacking =
+            |leaves: &Vec<Leaf>| leaves.iter().map(|l| l.count.1.saturating_sub(l.count.0)).sum::<u32>();
+        let never = || {
+            vec![Leaf {
+                says: "a requirement that nobody can meet".to_owned(),
+                by: Vec::new(),
+                count: (0, 1),
+            }]
+        };
+        ways.iter().map(|way| self.fill(way)).min_by_key(lacking).unwrap_or_else(never)
+    }
+
+    /// Fills the leaves of one way; approvals by maximum matching.
+    fn fill(&self, way: &[&Tree]) -> Vec<Leaf> {
+        let mut matched = self.matching(way);
+        way.iter()
+            .enumerate()
+            .map(|(i, leaf)| {
+                let by = matched.remove(&i).unwrap_or_default();
+                let (have, need) = self.count(leaf, &by);
+                let by = if let Tree::Owner { fresh } = leaf { self.owners(*fresh) } else { by };
+                Leaf { says: says(leaf), by, count: (have, need) }
+            })
+            .collect()
+    }
+
+    fn count(&self, leaf: &Tree, by: &[HumanId]) -> (u32, u32) {
+        match leaf {
+            Tree::Approvals { n, .. } => (u32::try_from(by.len()).unwrap_or(u32::MAX), u32::from(n.get())),
+            Tree::Owner { fresh } => (u32::from(!self.owners(*fresh).is_empty()), 1),
+            Tree::Purpose => {
+                (u32::from(self.evidence.purpose.as_ref().is_some_and(|p| !p.trim().is_empty())), 1)
+            }
+            Tree::Ticket { pattern } => (u32::from(self.ticket(pattern)), 1),
+            Tree::KeyBound => (u32::from(self.evidence.key_bound), 1),
+            Tree::All(_) | Tree::Any(_) => (0, 1),
+        }
+    }
+
+    fn ticket(&self, pattern: &str) -> bool {
+        let whole = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build();
+        self.evidence.ticket.as_ref().is_some_and(|ticket| whole.is_ok_and(|whole| whole.is_match(ticket)))
+    }
+
+    /// Owners who confirmed, and whose signature was fresh enough when the requirement was met.
+    fn owners(&self, fresh: Millis) -> Vec<HumanId> {
+        let confirmed = |vote: &&Vote| {
+            vote.role == Role::Owner
+                && self.eligible.owners.contains(&vote.root)
+                && self.met_at.since(vote.at) <= fresh
+        };
+        let roots: BTreeSet<HumanId> =
+            self.evidence.votes.iter().filter(confirmed).map(|vote| vote.root).collect();
+        roots.into_iter().collect()
+    }
+
+    /// Which root fills a place in which leaf: augmenting paths over (leaf, place) slots.
+    fn matching(&self, way: &[&Tree]) -> BTreeMap<usize, Vec<HumanId>> {
+        let slots: Vec<(usize, &str)> =
+            way.iter()
+                .enumerate()
+                .filter_map(|(i, leaf)| {
+                    if let Tree::Approvals { n, from } = leaf { Some((i, n.get(), from)) } else { None }
+                })
+                .flat_map(|(i, n, from)| std::iter::repeat_n((i, from.as_str()), usize::from(n)))
+                .collect();
+        let roots: BTreeSet<HumanId> =
+            self.evidence.votes.iter().filter(|v| v.role == Role::Approver).map(|v| v.root).collect();
+        let may = |root: HumanId, from: &str| {
+            self.eligible.approvers.get(&root).is_some_and(|groups| groups.contains(from))
+        };
+        let mut taken: BTreeMap<usize, HumanId> = BTreeMap::new();
+        for root in roots {
+            let mut seen = BTreeSet::new();
+            place(root, &slots, &may, &mut taken, &mut seen);
+        }
+        let mut filled: BTreeMap<usize, Vec<HumanId>> = BTreeMap::new();
+        for (slot, root) in taken {
+            if let Some((leaf, _)) = slots.get(slot) {
+                filled.entry(*leaf).or_default().push(root);
+            }
+        }
+        filled
+    }
+}
+
+/// Kuhn's augmenting step: a place for `root`, moving others on where that makes room.
+fn place(
+    root: HumanId,
+    slots: &[(usize, &str)],
+    may: &impl Fn(HumanId, &str) -> bool,
+    taken: &mut BTreeMap<usize, HumanId>,
+    seen: &mut BTreeSet<usize>,
+) -> bool {
+    for (slot, (_, from)) in slots.iter().enumerate() {
+        if !may(root, from) || !seen.insert(slot) {
+            continue;
+        }
+        let holder = taken.get(&slot).copied();
+        if holder.is_none_or(|holder| place(holder, slots, may, taken, seen)) {
+            taken.insert(slot, root);
+            return true;
+        }
+    }
+    false
+}
+
+/// Every choice of branches as a flat list of leaves; more than [`WAYS`] are not enumerated.
+#[must_use]
+pub(crate) fn ways(tree: &Tree) -> Vec<Vec<&Tree>> {
+    match tree {
+        Tree::All(parts) => parts.iter().fold(vec![Vec::new()], |so_far, part| {
+            let more = ways(part);
+            let joined =
+                so_far.iter().flat_map(|a| more.iter().map(move |b| [a.as_slice(), b.as_slice()].concat()));
+            joined.take(WAYS + 1).collect()
+        }),
+        Tree::Any(parts) => parts.iter().flat_map(ways).take(WAYS + 1).collect(),
+        Tree::Approvals { .. }
+        | Tree::Owner { .. }
+        | Tree::Purpose
+        | Tree::Ticket { .. }
+        | Tree::KeyBound => {
+            vec![vec![tree]]
+        }
+    }
+}
+
+fn says(leaf: &Tree) -> String {
+    match leaf {
+        Tree::Approvals { n, from } if n.get() == 1 => format!("1 approval from {from}"),
+        Tree::Approvals { n, from } => format!("{n} approvals from {from}"),
+        Tree::Owner { fresh } => format!("the owner confirms, signed at most {fresh} ago"),
+        Tree::Purpose => "the caller says why".to_owned(),
+        Tree::Ticket { pattern } => format!("the caller names a ticket like {pattern}"),
+        Tree::KeyBound => "the caller proves its key".to_owned(),
+        Tree::All(_) | Tree::Any(_) => String::new(),
+    }
+}
