@@ -1,1 +1,110 @@
-//! The one write door, and the reads that decisions need.
+//! The one write door, and the reads that decisions and people need.
+//!
+//! [`Store::commit`] applies changes and their records in one transaction or says why not; there is no other
+//! way to write authority. A backend is a folder (`sqlite/`, later `postgres/`); `conformance` is one suite
+//! that every backend runs.
+
+mod change;
+pub mod conformance;
+mod rows;
+pub mod sqlite;
+
+pub use change::{
+    Change, Claim, Claimed, Commit, LockSubjects, Principal, PrincipalRef, Receipt, Refused, Selector,
+};
+pub use rows::{
+    Attempt, Ceremony, Directory, Epoch, Granted, Head, Human, Invite, Key, Listing, Lock, LockSubject,
+    LogLine, Member, Membership, OwnedBy, Passkey, Pin, PinState, Policy, RegisteredCaller, Rejection,
+    Session, Situation, Standing, Whole,
+};
+
+use std::pin::Pin as Pinned;
+use std::sync::Arc;
+
+use terms::{AttemptId, BootId, Digest, ElevationId, RecordId, Time};
+
+/// The store could not do it. Whoever asked denies (R7). The text is for the operator's log, never for callers.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the store failed while {doing}: {because}")]
+pub struct Failed {
+    /// What it was doing.
+    pub doing: &'static str,
+    /// What the backend said.
+    pub because: String,
+}
+
+/// The answer of one call to the store.
+pub type Answer<'a, T> = Pinned<Box<dyn Future<Output = Result<T, Failed>> + Send + 'a>>;
+
+/// One backend, shared by everyone.
+pub type Shared = Arc<dyn Store>;
+
+/// What a backend does. Reads see every commit that was answered before they began.
+pub trait Store: Send + Sync {
+    /// Applies all changes and appends all records, durably, or nothing. An `Err` means that it is not known
+    /// whether the commit happened: nobody may act on it (R5).
+    fn commit(&self, commit: Commit) -> Answer<'_, Result<Receipt, Refused>>;
+
+    /// Keeps a ceremony's nonce with what was shown. There is no authority in it.
+    fn ceremony(&self, ceremony: Ceremony) -> Answer<'_, ()>;
+
+    /// Takes a ceremony, once, durably, and before anything about it is verified (T101). `None` when the
+    /// nonce is unknown, used or too old.
+    fn consume(&self, nonce: Digest) -> Answer<'_, Option<Ceremony>>;
+
+    /// The one read of a decision.
+    fn standing(&self, standing: Standing) -> Answer<'_, Situation>;
+
+    /// Whether this caller has used this resource before, and its calls in the last hour. Advisory (B22).
+    fn usage(&self, caller: terms::CallerId, resource: String) -> Answer<'_, (bool, u32)>;
+
+    /// Everything that a node keeps in memory, as of one epoch.
+    fn directory(&self) -> Answer<'_, Directory>;
+
+    /// One elevation with its votes, grant and attempts.
+    fn elevation(&self, id: ElevationId) -> Answer<'_, Option<Whole>>;
+
+    /// Elevations, newest first.
+    fn elevations(&self, listing: Listing) -> Answer<'_, Vec<Whole>>;
+
+    /// Attempts, newest first, of one caller or of all.
+    fn attempts(&self, caller: Option<terms::CallerId>, limit: u32) -> Answer<'_, Vec<Attempt>>;
+
+    /// One attempt.
+    fn attempt(&self, id: AttemptId) -> Answer<'_, Option<Attempt>>;
+
+    /// Attempts of earlier runs that nobody settled: after a crash they are unknown (decisions B6).
+    fn unsettled(&self, but: BootId) -> Answer<'_, Vec<Attempt>>;
+
+    /// Pending elevations whose time is over.
+    fn due(&self, limit: u32) -> Answer<'_, Vec<(ElevationId, elevation::Version)>>;
+
+    /// A signed-in person's session, if it is still good.
+    fn session(&self, hash: Digest) -> Answer<'_, Option<Session>>;
+
+    /// An invitation, if it is still good.
+    fn invite(&self, hash: Digest) -> Answer<'_, Option<Invite>>;
+
+    /// Records in leaf order.
+    fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>>;
+
+    /// One record.
+    fn record(&self, id: RecordId) -> Answer<'_, Option<LogLine>>;
+
+    /// The tree of all committed records.
+    fn head(&self) -> Answer<'_, Head>;
+
+    /// Keeps a signed checkpoint of a head. Refuses one that is not of this tree or that is older.
+    fn checkpoint(&self, head: Head, note: String) -> Answer<'_, ()>;
+
+    /// The newest signed checkpoint.
+    fn last_checkpoint(&self) -> Answer<'_, Option<(Head, String)>>;
+
+    /// Notifications that are due.
+    fn outbox(&self, limit: u32) -> Answer<'_, Vec<rows::Notice>>;
+
+    /// Marks a notification as delivered (`None`) or as due again at a time.
+    fn notified(&self, id: i64, again: Option<Time>) -> Answer<'_, ()>;
+}
+
+pub use rows::Notice;

@@ -1,0 +1,311 @@
+//! What can be written, as data. The pure core returns changes with what they expect; a backend applies them
+//! in one transaction, each with its own hand-written SQL, or answers [`Refused`].
+
+use audit::Record;
+use elevation::{Conclusion, Grant, Outcome, Pending, Version, Vote};
+use terms::{
+    AccessHash, AttemptId, BindHash, BootId, CallerId, Digest, ElevationId, GrantId, HumanId, Json, KeyId,
+    LockId, PinId, PolicyHash,
+};
+
+use crate::rows::{
+    Epoch, Human, Invite, Key, Lock, Membership, Passkey, Pin, PinState, RegisteredCaller, Session,
+};
+
+/// Changes and the records that tell of them: together or not at all (invariant 2).
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// Applied in order; the first that does not find what it expects refuses the whole.
+    pub changes: Vec<Change>,
+    /// Appended in order; at least one wherever a change carries authority.
+    pub records: Vec<Record>,
+}
+
+/// One change, with what it expects to find.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Opens an elevation. One of the same caller and access that waits beyond its time is expired by the
+    /// authority in the same commit (A32); one that still waits refuses with [`Refused::Exists`].
+    Open {
+        /// The request; boxed because it is by far the largest change.
+        pending: Box<Pending>,
+    },
+    /// Adds what the caller says to a pending elevation; what is `None` stays as it is.
+    Claims {
+        /// Which.
+        id: ElevationId,
+        /// Why.
+        purpose: Option<String>,
+        /// Under which ticket.
+        ticket: Option<String>,
+        /// The version seen.
+        expects: Version,
+    },
+    /// Adds a vote to a pending elevation that is not over time. One root votes once in each role.
+    Vote {
+        /// Which.
+        id: ElevationId,
+        /// The vote.
+        vote: Box<Vote>,
+        /// The version seen.
+        expects: Version,
+    },
+    /// Ends a pending elevation. Approving one that is over time refuses with [`Refused::Lapsed`].
+    Conclude {
+        /// Which.
+        id: ElevationId,
+        /// How.
+        to: Conclusion,
+        /// Why, where a person said.
+        why: Option<String>,
+        /// Who, where a person did.
+        by: Option<String>,
+        /// The version seen, counting changes earlier in this commit.
+        expects: Version,
+    },
+    /// Issues the grant of an elevation approved in the same commit.
+    Issue(Box<Grant>),
+    /// Claims one attempt at baseline.
+    Attempt(Claim),
+    /// Spends one use of a grant and claims one attempt under it: one conditional write (R4).
+    Spend {
+        /// The grant.
+        grant: GrantId,
+        /// What the access binds to.
+        bind: BindHash,
+        /// The attempt.
+        claim: Claim,
+    },
+    /// Ends an attempt. Refuses with [`Refused::Conflict`] where it has ended already, except that a person
+    /// may resolve one that is unknown.
+    Settle {
+        /// Which.
+        attempt: AttemptId,
+        /// How.
+        outcome: Outcome,
+        /// Whether the answer reached the caller.
+        delivered: Option<bool>,
+        /// Whether a person resolves an unknown outcome.
+        resolves: bool,
+    },
+    /// Takes grants back.
+    Revoke(Selector),
+    /// Stops something now.
+    Lock(Lock),
+    /// Lifts a lock.
+    Unlock(LockId),
+    /// Pins a definition; the newest one of each (upstream, kind, name) is in the directory. Next epoch.
+    Pin(Box<Pin>),
+    /// Decides on a pin. Next epoch.
+    Judge {
+        /// Which.
+        pin: PinId,
+        /// To what.
+        state: PinState,
+        /// Who.
+        by: String,
+    },
+    /// Puts a policy in force. Next epoch.
+    Activate {
+        /// Hash of the bundle.
+        hash: PolicyHash,
+        /// The bundle.
+        bundle: Json,
+        /// Who.
+        by: String,
+        /// The epoch that the proposal was judged under.
+        expects: Epoch,
+    },
+    /// Adds somebody or something. Next epoch.
+    Register(Principal),
+    /// Disables or removes it. Next epoch.
+    Retire(PrincipalRef),
+    /// Enrols a passkey, using up the invitation where there is one. Next epoch.
+    Enrol {
+        /// The passkey.
+        passkey: Box<Passkey>,
+        /// Hash of the invitation's token.
+        invite: Option<Digest>,
+    },
+    /// Moves a passkey's signature counter on after it signed; refuses with [`Refused::Conflict`] when it
+    /// does not move forward (both zero is fine) or the passkey is revoked.
+    Signed {
+        /// Which.
+        credential: String,
+        /// The new counter.
+        count: u32,
+        /// Whether it is backed up now.
+        backed_up: bool,
+    },
+    /// Opens a person's session.
+    OpenSession(Session),
+    /// Ends a person's sessions: the one with that hash, or all of that human.
+    CloseSessions {
+        /// Whose.
+        human: HumanId,
+        /// Only this one.
+        only: Option<Digest>,
+    },
+    /// Puts a notification into the outbox.
+    Notify {
+        /// What it tells of.
+        kind: String,
+        /// Its text, JSON.
+        body: String,
+    },
+}
+
+/// A claim of one attempt. Every claim is fenced, granted or not (A11).
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The attempt's id.
+    pub attempt: AttemptId,
+    /// The access that will run.
+    pub access: AccessHash,
+    /// Its resource, for people and usage.
+    pub resource: String,
+    /// Everything whose lock would stop it.
+    pub subjects: LockSubjects,
+    /// The epoch that it was judged under.
+    pub epoch: Epoch,
+    /// The run of the node that claims.
+    pub boot: BootId,
+}
+
+/// Everything whose lock stops a claim; a lock on all always does.
+#[derive(Clone, Debug)]
+pub struct LockSubjects {
+    /// The caller.
+    pub caller: CallerId,
+    /// The people behind it.
+    pub roots: Vec<HumanId>,
+    /// The upstream.
+    pub upstream: String,
+}
+
+/// Which grants to take back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// One.
+    Grant(GrantId),
+    /// All live ones of a caller.
+    Caller(CallerId),
+}
+
+/// What can be registered.
+#[derive(Clone, Debug)]
+pub enum Principal {
+    /// A person.
+    Human(Human),
+    /// A caller.
+    Caller(RegisteredCaller),
+    /// A key of a caller.
+    Key(Key),
+    /// A membership; one that exists already is no error.
+    Member(Membership),
+    /// An invitation.
+    Invite(Invite),
+}
+
+/// What can be retired.
+#[derive(Clone, Debug)]
+pub enum PrincipalRef {
+    /// A person: disabled, sessions ended.
+    Human(HumanId),
+    /// A caller: disabled, its live grants revoked.
+    Caller(CallerId),
+    /// A key: revoked.
+    Key(KeyId),
+    /// A key that another replaces: good until then.
+    KeyAfter(KeyId, terms::Time),
+    /// A membership: removed.
+    Member(Membership),
+    /// A passkey: revoked.
+    Passkey(String),
+}
+
+/// What a commit did.
+#[derive(Debug)]
+pub struct Receipt {
+    /// The attempt that it claimed, if it claimed one.
+    pub claimed: Option<Claimed>,
+    /// The epoch now.
+    pub epoch: Epoch,
+    /// The place of its first record.
+    pub leaf: u64,
+    /// How many grants a [`Change::Revoke`] took back.
+    pub revoked: u32,
+}
+
+/// Proof that one attempt was claimed durably. Only the store makes one, it cannot be copied, and without
+/// one there is no Permit (decisions A12).
+///
+/// ```compile_fail
+/// let forged = store::Claimed { attempt: todo!(), access: todo!(), grant: None };
+/// ```
+#[derive(Debug)]
+#[must_use = "a claim that is not turned into a Permit must be settled as not sent"]
+pub struct Claimed {
+    attempt: AttemptId,
+    access: AccessHash,
+    grant: Option<GrantId>,
+}
+
+impl Claimed {
+    pub(crate) const fn new(attempt: AttemptId, access: AccessHash, grant: Option<GrantId>) -> Self {
+        Self { attempt, access, grant }
+    }
+
+    /// The attempt.
+    #[must_use]
+    pub const fn attempt(&self) -> AttemptId {
+        self.attempt
+    }
+
+    /// The access that was claimed.
+    #[must_use]
+    pub const fn access(&self) -> AccessHash {
+        self.access
+    }
+
+    /// The grant that was spent; `None` at baseline.
+    #[must_use]
+    pub const fn grant(&self) -> Option<GrantId> {
+        self.grant
+    }
+}
+
+/// Why a commit was not applied. An answer, not a failure: nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Something is not as expected any more; read again.
+    #[error("something changed meanwhile")]
+    Conflict,
+    /// The same request waits already.
+    #[error("the same request waits already")]
+    Exists(ElevationId),
+    /// Its time is over.
+    #[error("its time is over")]
+    Lapsed,
+    /// The grant is used up.
+    #[error("the grant is used up")]
+    Spent,
+    /// The grant was taken back.
+    #[error("the grant was taken back")]
+    Revoked,
+    /// A lock stops it.
+    #[error("a lock stops it")]
+    Locked(LockId),
+    /// It was judged under an epoch that is over.
+    #[error("the rules have changed")]
+    Stale(Epoch),
+    /// A name is taken.
+    #[error("the name is taken")]
+    NameTaken,
+    /// There is nothing like it.
+    #[error("there is nothing like it")]
+    Missing,
+    /// The disk is full, and this is not one of the changes that the reserve is for: lock, revoke, reject, deny.
+    #[error("the disk is full")]
+    Full,
+}
