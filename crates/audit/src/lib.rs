@@ -3,7 +3,9 @@
 //! Floor 1 (see ARCHITECTURE.md): no SQL, no HTTP, no clock, no randomness; what it needs it is handed. The format
 //! is written down in `docs/records.md`, so that others can read a log without this code.
 
+pub mod note;
 pub mod record;
 pub mod tree;
 
+pub use note::{Checkpoint, CheckpointKey, NotANote, VerifierKey};
 pub use record::{Draft, Kind, Record, Refs};
