@@ -7,4 +7,4 @@ mod weigh;
 
 pub use life::{Conclusion, Grant, GrantState, Outcome, Pending, State, Version};
 pub use vote::Vote;
-pub use weigh::{Eligible, Evidence, Leaf, Matching, Progress, Weighed, weigh};
+pub use weigh::{Eligible, Evidence, Leaf, Matching, Progress, WAYS, Weighed, attainable, weigh};

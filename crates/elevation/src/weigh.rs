@@ -50,8 +50,8 @@ pub type Progress = Vec<(String, Vec<Leaf>)>;
 /// One line of a requirement, as people and callers are shown it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
-    /// In plain words.
-    pub says: String,
+    /// Which leaf of the tree.
+    pub leaf: Tree,
     /// The humans that fill it.
     pub by: Vec<HumanId>,
     /// How many fill it so far, and how many it takes.
@@ -63,6 +63,34 @@ impl Leaf {
     #[must_use]
     pub const fn met(&self) -> bool {
         self.count.0 >= self.count.1
+    }
+
+    /// In plain words, for people.
+    #[must_use]
+    pub fn says(&self) -> String {
+        match &self.leaf {
+            Tree::Approvals { n, from } if n.get() == 1 => format!("1 approval from {from}"),
+            Tree::Approvals { n, from } => format!("{n} approvals from {from}"),
+            Tree::Owner { fresh } => format!("the owner confirms, signed at most {fresh} ago"),
+            Tree::Purpose => "the caller says why".to_owned(),
+            Tree::Ticket { pattern } => format!("the caller names a ticket like {pattern}"),
+            Tree::KeyBound => "the caller proves its key".to_owned(),
+            Tree::All(_) | Tree::Any(_) => "something that nobody can give".to_owned(),
+        }
+    }
+
+    /// The same for the caller: no names and no groups (T124).
+    #[must_use]
+    pub fn told(&self) -> String {
+        match &self.leaf {
+            Tree::Approvals { n, .. } if n.get() == 1 => "approval by a person".to_owned(),
+            Tree::Approvals { n, .. } => format!("approval by {n} people"),
+            Tree::Owner { .. } => "confirmation by the owner of this caller".to_owned(),
+            Tree::Purpose => "a purpose: say why".to_owned(),
+            Tree::Ticket { pattern } => format!("a ticket like {pattern}"),
+            Tree::KeyBound => "a proved key".to_owned(),
+            Tree::All(_) | Tree::Any(_) => "something that nobody can give".to_owned(),
+        }
     }
 }
 
@@ -85,6 +113,28 @@ pub fn weigh(requirement: &Requirement, evidence: &Evidence, eligible: &Eligible
     }
 }
 
+/// Whether the people who count today could meet the requirement at all, if everyone said yes. One that nobody
+/// can meet is denied rather than left waiting.
+#[must_use]
+pub fn attainable(requirement: &Requirement, eligible: &Eligible, key_bound: bool) -> bool {
+    let everyone: BTreeSet<HumanId> = eligible.approvers.keys().copied().collect();
+    let way_open = |way: &Vec<&Tree>| {
+        let filled = matching(way, &everyone, eligible);
+        way.iter().enumerate().all(|(i, leaf)| match leaf {
+            Tree::Approvals { n, .. } => filled.get(&i).map_or(0, Vec::len) >= usize::from(n.get()),
+            Tree::Owner { .. } => !eligible.owners.is_empty(),
+            Tree::KeyBound => key_bound,
+            Tree::Purpose | Tree::Ticket { .. } => true,
+            Tree::All(_) | Tree::Any(_) => false,
+        })
+    };
+    let possible = |tree: &Tree| {
+        let ways = ways(tree);
+        ways.len() <= WAYS && ways.iter().any(way_open)
+    };
+    !requirement.parts.is_empty() && requirement.parts.values().all(possible)
+}
+
 struct Scales<'a> {
     evidence: &'a Evidence,
     eligible: &'a Eligible,
@@ -100,26 +150,22 @@ impl Scales<'_> {
         }
         let lacking =
             |leaves: &Vec<Leaf>| leaves.iter().map(|l| l.count.1.saturating_sub(l.count.0)).sum::<u32>();
-        let never = || {
-            vec![Leaf {
-                says: "a requirement that nobody can meet".to_owned(),
-                by: Vec::new(),
-                count: (0, 1),
-            }]
-        };
+        let never = || vec![Leaf { leaf: Tree::Any(Vec::new()), by: Vec::new(), count: (0, 1) }];
         ways.iter().map(|way| self.fill(way)).min_by_key(lacking).unwrap_or_else(never)
     }
 
     /// Fills the leaves of one way; approvals by maximum matching.
     fn fill(&self, way: &[&Tree]) -> Vec<Leaf> {
-        let mut matched = self.matching(way);
+        let voters: BTreeSet<HumanId> =
+            self.evidence.votes.iter().filter(|v| v.role == Role::Approver).map(|v| v.root).collect();
+        let mut matched = matching(way, &voters, self.eligible);
         way.iter()
             .enumerate()
             .map(|(i, leaf)| {
                 let by = matched.remove(&i).unwrap_or_default();
                 let (have, need) = self.count(leaf, &by);
                 let by = if let Tree::Owner { fresh } = leaf { self.owners(*fresh) } else { by };
-                Leaf { says: says(leaf), by, count: (have, need) }
+                Leaf { leaf: (*leaf).clone(), by, count: (have, need) }
             })
             .collect()
     }
@@ -153,35 +199,31 @@ impl Scales<'_> {
             self.evidence.votes.iter().filter(confirmed).map(|vote| vote.root).collect();
         roots.into_iter().collect()
     }
+}
 
-    /// Which root fills a place in which leaf: augmenting paths over (leaf, place) slots.
-    fn matching(&self, way: &[&Tree]) -> BTreeMap<usize, Vec<HumanId>> {
-        let slots: Vec<(usize, &str)> =
-            way.iter()
-                .enumerate()
-                .filter_map(|(i, leaf)| {
-                    if let Tree::Approvals { n, from } = leaf { Some((i, n.get(), from)) } else { None }
-                })
-                .flat_map(|(i, n, from)| std::iter::repeat_n((i, from.as_str()), usize::from(n)))
-                .collect();
-        let roots: BTreeSet<HumanId> =
-            self.evidence.votes.iter().filter(|v| v.role == Role::Approver).map(|v| v.root).collect();
-        let may = |root: HumanId, from: &str| {
-            self.eligible.approvers.get(&root).is_some_and(|groups| groups.contains(from))
-        };
-        let mut taken: BTreeMap<usize, HumanId> = BTreeMap::new();
-        for root in roots {
-            let mut seen = BTreeSet::new();
-            place(root, &slots, &may, &mut taken, &mut seen);
-        }
-        let mut filled: BTreeMap<usize, Vec<HumanId>> = BTreeMap::new();
-        for (slot, root) in taken {
-            if let Some((leaf, _)) = slots.get(slot) {
-                filled.entry(*leaf).or_default().push(root);
-            }
-        }
-        filled
+/// Which root fills a place in which leaf: augmenting paths over (leaf, place) slots.
+fn matching(way: &[&Tree], roots: &BTreeSet<HumanId>, eligible: &Eligible) -> BTreeMap<usize, Vec<HumanId>> {
+    let slots: Vec<(usize, &str)> = way
+        .iter()
+        .enumerate()
+        .filter_map(
+            |(i, leaf)| if let Tree::Approvals { n, from } = leaf { Some((i, n.get(), from)) } else { None },
+        )
+        .flat_map(|(i, n, from)| std::iter::repeat_n((i, from.as_str()), usize::from(n)))
+        .collect();
+    let may =
+        |root: HumanId, from: &str| eligible.approvers.get(&root).is_some_and(|groups| groups.contains(from));
+    let mut taken: BTreeMap<usize, HumanId> = BTreeMap::new();
+    for root in roots {
+        place(*root, &slots, &may, &mut taken, &mut BTreeSet::new());
     }
+    let mut filled: BTreeMap<usize, Vec<HumanId>> = BTreeMap::new();
+    for (slot, root) in taken {
+        if let Some((leaf, _)) = slots.get(slot) {
+            filled.entry(*leaf).or_default().push(root);
+        }
+    }
+    filled
 }
 
 /// Kuhn's augmenting step: a place for `root`, moving others on where that makes room.
@@ -223,17 +265,5 @@ pub(crate) fn ways(tree: &Tree) -> Vec<Vec<&Tree>> {
         | Tree::KeyBound => {
             vec![vec![tree]]
         }
-    }
-}
-
-fn says(leaf: &Tree) -> String {
-    match leaf {
-        Tree::Approvals { n, from } if n.get() == 1 => format!("1 approval from {from}"),
-        Tree::Approvals { n, from } => format!("{n} approvals from {from}"),
-        Tree::Owner { fresh } => format!("the owner confirms, signed at most {fresh} ago"),
-        Tree::Purpose => "the caller says why".to_owned(),
-        Tree::Ticket { pattern } => format!("the caller names a ticket like {pattern}"),
-        Tree::KeyBound => "the caller proves its key".to_owned(),
-        Tree::All(_) | Tree::Any(_) => String::new(),
     }
 }
