@@ -3,6 +3,8 @@
 //! Floor 1 (see ARCHITECTURE.md): no SQL, no HTTP, no clock, no randomness; what it needs it is handed. The format
 //! is written down in `docs/records.md`, so that others can read a log without this code.
 
+pub mod body;
+pub mod export;
 pub mod note;
 pub mod record;
 pub mod tree;

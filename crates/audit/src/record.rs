@@ -138,10 +138,14 @@ impl Kind {
         Self::TABLE.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind)
     }
 
-    /// Whether a body of this kind may be erased. Not those that say whose log this is and what was erased.
+    /// Whether a body of this kind may be erased. Not those that say whose log this is, what was erased, and by
+    /// which keys every signature is checked.
     #[must_use]
     pub fn erasable(self) -> bool {
-        !matches!(self, Self::Started | Self::Restored | Self::Erased)
+        !matches!(
+            self,
+            Self::Started | Self::Restored | Self::Erased | Self::PasskeyEnrolled | Self::PasskeyRevoked
+        )
     }
 }
 
