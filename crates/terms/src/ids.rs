@@ -42,6 +42,9 @@ macro_rules! ids {
             /// What the text of every id of this kind starts with, before the underscore.
             pub const PREFIX: &'static str = $prefix;
 
+            /// The id of nothing: stands where an id is written and nobody is meant.
+            pub const NIL: Self = Self([0; 16]);
+
             /// A new id.
             #[must_use]
             pub fn fresh(ambient: &dyn crate::Ambient) -> Self {
