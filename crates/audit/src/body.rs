@@ -206,8 +206,6 @@ members! {
         by: Vec<String>,
         /// What of the access the grant binds, hashed.
         bind_hash: BindHash,
-        /// Which use this is, from 1.
-        use_number: u32,
         /// What today's policy asks for.
         requirement_hash: RequirementHash,
     }

@@ -8,6 +8,8 @@ pub mod export;
 pub mod note;
 pub mod record;
 pub mod tree;
+pub mod verify;
 
 pub use note::{Checkpoint, CheckpointKey, NotANote, VerifierKey};
 pub use record::{Draft, Kind, Record, Refs};
+pub use verify::{Asserted, AssertionCheck, Broken, Report, Trust, Verification, verify};

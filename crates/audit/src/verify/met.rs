@@ -1,0 +1,245 @@
+//! Whether a requirement was met, judged from the log alone and by other means than the gateway's: no matching is
+//! computed, places are filled one by one with a step back where that fails.
+
+use std::collections::BTreeSet;
+
+use terms::statement::Role;
+use terms::{HumanId, Requirement, Time, Tree};
+
+use super::{Wrong, surely_after};
+
+/// One vote, as it counted.
+pub(super) struct Ballot<'a> {
+    pub root: HumanId,
+    pub role: Role,
+    pub groups: &'a BTreeSet<String>,
+    /// When it was given; `None` where that was erased.
+    pub at: Option<Time>,
+}
+
+/// What had been gathered.
+pub(super) struct Evidence<'a> {
+    pub ballots: Vec<Ballot<'a>>,
+    pub purpose: Option<&'a str>,
+    pub ticket: Option<&'a str>,
+    pub key_bound: bool,
+    pub at: Time,
+}
+
+/// The most steps that one part may take: far more than any requirement that people can fill, and little enough
+/// that no log makes its reader wait.
+const STEPS: u32 = 100_000;
+
+/// The most leaves and branches of one part, which bounds the depth of the search.
+const NODES: usize = 512;
+
+/// Every part on its own: an approval counts once in each part, and in every part (decisions A17).
+pub(super) fn met(requirement: &Requirement, evidence: &Evidence<'_>) -> Result<(), Wrong> {
+    if requirement.parts.is_empty() {
+        return Err("its requirement asks for nothing".into());
+    }
+    for (name, tree) in &requirement.parts {
+        if nodes(tree) > NODES {
+            return Err(format!("its requirement {name} is too large to check").into());
+        }
+        let mut search = Search { evidence, taken: BTreeSet::new(), steps: 0 };
+        let found = search.fill(&[Todo { tree, placed: 0, after: None }]);
+        if search.steps >= STEPS {
+            return Err(format!("its requirement {name} is too intricate to check").into());
+        }
+        if !found {
+            return Err(format!("its requirement {name} was not met by the votes in the log").into());
+        }
+    }
+    Ok(())
+}
+
+/// Branches, and a place for each approval.
+fn nodes(tree: &Tree) -> usize {
+    match tree {
+        Tree::All(parts) | Tree::Any(parts) => parts.iter().map(nodes).sum::<usize>().saturating_add(1),
+        Tree::Approvals { n, .. } => usize::from(n.get()),
+        Tree::Owner { .. } | Tree::Purpose | Tree::Ticket { .. } | Tree::KeyBound => 1,
+    }
+}
+
+/// One tree that is still to be met, of whose approvals so many have a place. The places of one leaf are filled in the
+/// order of the ballots, `after` the last one taken, so that no choice is tried twice.
+#[derive(Clone, Copy)]
+struct Todo<'a> {
+    tree: &'a Tree,
+    placed: u8,
+    after: Option<usize>,
+}
+
+struct Search<'a> {
+    evidence: &'a Evidence<'a>,
+    taken: BTreeSet<HumanId>,
+    steps: u32,
+}
+
+impl Search<'_> {
+    fn fill(&mut self, todo: &[Todo<'_>]) -> bool {
+        self.steps = self.steps.saturating_add(1);
+        if self.steps >= STEPS {
+            return false;
+        }
+        let Some((Todo { tree, placed, after }, rest)) = todo.split_first() else { return true };
+        match tree {
+            Tree::All(parts) => self.fill(&ahead(parts, rest)),
+            Tree::Any(parts) => parts.chunks(1).any(|part| self.fill(&ahead(part, rest))),
+            Tree::Approvals { n, .. } if *placed == n.get() => self.fill(rest),
+            Tree::Approvals { from, .. } => self.place(tree, from, *placed, *after, rest),
+            Tree::Owner { .. } | Tree::Purpose | Tree::Ticket { .. } | Tree::KeyBound => {
+                self.stands(tree) && self.fill(rest)
+            }
+        }
+    }
+
+    /// Tries every ballot for the next place of one leaf.
+    fn place(
+        &mut self,
+        tree: &Tree,
+        from: &str,
+        placed: u8,
+        after: Option<usize>,
+        rest: &[Todo<'_>],
+    ) -> bool {
+        let evidence = self.evidence;
+        let ballots =
+            evidence.ballots.iter().enumerate().skip(after.map_or(0, |after| after.saturating_add(1)));
+        for (i, ballot) in ballots {
+            let may = ballot.role == Role::Approver && ballot.groups.contains(from);
+            if !may || !self.taken.insert(ballot.root) {
+                continue;
+            }
+            let next = Todo { tree, placed: placed.saturating_add(1), after: Some(i) };
+            if self.fill(&[&[next], rest].concat()) {
+                return true;
+            }
+            self.taken.remove(&ballot.root);
+        }
+        false
+    }
+
+    /// Whether a leaf that takes no place is met.
+    fn stands(&self, leaf: &Tree) -> bool {
+        let Evidence { ballots, purpose, ticket, key_bound, at } = self.evidence;
+        match leaf {
+            Tree::Owner { fresh } => ballots.iter().any(|ballot| {
+                let fresh = |signed: Time| !surely_after(*at, signed.after(*fresh));
+                ballot.role == Role::Owner && ballot.at.is_none_or(fresh)
+            }),
+            Tree::Purpose => purpose.is_some_and(|purpose| !purpose.trim().is_empty()),
+            Tree::Ticket { pattern } => ticket.is_some_and(|ticket| matches(pattern, ticket)),
+            Tree::KeyBound => *key_bound,
+            Tree::All(_) | Tree::Any(_) | Tree::Approvals { .. } => false,
+        }
+    }
+}
+
+/// These first, then the rest.
+fn ahead<'t>(trees: &'t [Tree], rest: &[Todo<'t>]) -> Vec<Todo<'t>> {
+    let first = trees.iter().map(|tree| Todo { tree, placed: 0, after: None });
+    first.chain(rest.iter().copied()).collect()
+}
+
+fn matches(pattern: &str, ticket: &str) -> bool {
+    let whole = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build();
+    whole.is_ok_and(|whole| whole.is_match(ticket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use terms::{Binds, Json, Millis, Terms};
+
+    fn requirement(tree: &str) -> Requirement {
+        let tree = Tree::from_json(&terms::json::parse(tree.as_bytes()).unwrap()).unwrap();
+        let minute = Millis::seconds(60);
+        let terms = Terms {
+            pending_for: minute,
+            valid_for: minute,
+            uses: std::num::NonZeroU32::MIN,
+            binds: Binds::Everything,
+        };
+        Requirement { parts: [("part".to_owned(), tree)].into(), terms }
+    }
+
+    fn groups(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn judge(tree: &str, voters: &[(u8, Role, &[&str])]) -> bool {
+        let groups: Vec<_> = voters.iter().map(|(.., names)| groups(names)).collect();
+        let ballot = |((root, role, _), groups): (&(u8, Role, &[&str]), _)| Ballot {
+            root: HumanId::from_slice(&[*root; 16]).unwrap(),
+            role: *role,
+            groups,
+            at: Some(Time::from_millis(0)),
+        };
+        let evidence = Evidence {
+            ballots: voters.iter().zip(&groups).map(ballot).collect(),
+            purpose: Some(" "),
+            ticket: Some("OPS-1"),
+            key_bound: false,
+            at: Time::from_millis(60_000),
+        };
+        met(&requirement(tree), &evidence).is_ok()
+    }
+
+    const A: Role = Role::Approver;
+
+    #[test]
+    fn one_person_in_two_groups_never_fills_two_leaves() {
+        let both = r#"{"all":[{"approvals":1,"from":"finance"},{"approvals":1,"from":"security"}]}"#;
+        assert!(!judge(both, &[(1, A, &["finance", "security"])]));
+        assert!(!judge(both, &[(1, A, &["finance"]), (1, A, &["security"])]));
+        assert!(judge(both, &[(1, A, &["finance", "security"]), (2, A, &["finance"])]));
+        assert!(judge(both, &[(1, A, &["finance"]), (2, A, &["finance", "security"])]));
+    }
+
+    #[test]
+    fn as_many_persons_are_needed_as_the_leaf_says() {
+        let three = r#"{"approvals":3,"from":"g"}"#;
+        let voters: Vec<(u8, Role, &[&str])> = (1..=3).map(|i| (i, A, &["g"][..])).collect();
+        assert!(judge(three, &voters));
+        assert!(!judge(three, &voters[..2]));
+        assert!(!judge(r#"{"approvals":1,"from":"g"}"#, &[(1, A, &["h"])]));
+        assert!(!judge(r#"{"approvals":1,"from":"g"}"#, &[(1, Role::Owner, &["g"])]));
+    }
+
+    #[test]
+    fn one_branch_of_any_is_enough_and_none_is_not() {
+        let any = r#"{"any":[{"approvals":2,"from":"g"},{"approvals":1,"from":"h"}]}"#;
+        assert!(judge(any, &[(1, A, &["h"])]));
+        assert!(!judge(any, &[(1, A, &["g"])]));
+        assert!(!judge(r#"{"any":[]}"#, &[(1, A, &["g"])]));
+    }
+
+    #[test]
+    fn an_owner_counts_only_while_the_signature_is_fresh() {
+        assert!(judge(r#"{"owner":59000}"#, &[(1, Role::Owner, &[])]));
+        assert!(!judge(r#"{"owner":58000}"#, &[(1, Role::Owner, &[])]));
+        assert!(!judge(r#"{"owner":59000}"#, &[(1, A, &[])]));
+    }
+
+    #[test]
+    fn a_blank_purpose_is_none_and_a_ticket_matches_as_a_whole() {
+        assert!(!judge(r#"{"purpose":true}"#, &[]));
+        assert!(judge(r#"{"ticket":"[A-Z]+-[0-9]+"}"#, &[]));
+        assert!(!judge(r#"{"ticket":"[A-Z]+-"}"#, &[]));
+        assert!(!judge(r#"{"ticket":"("}"#, &[]));
+        assert!(!judge(r#"{"caller":"key-bound"}"#, &[]));
+    }
+
+    #[test]
+    fn a_requirement_made_to_be_hard_ends_as_not_met() {
+        let leaf = Json::object([("approvals", Json::from(20_u32)), ("from", Json::from("g"))]).text();
+        let hard = format!(r#"{{"all":[{leaf},{leaf},{leaf}]}}"#);
+        let voters: Vec<(u8, Role, &[&str])> = (1..60).map(|i| (i, A, &["g"][..])).collect();
+        assert!(!judge(&hard, &voters));
+        let large = format!(r#"{{"all":[{}{leaf}]}}"#, format!("{leaf},").repeat(40));
+        assert!(!judge(&large, &voters));
+    }
+}
