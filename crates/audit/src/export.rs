@@ -87,7 +87,7 @@ impl Entry {
         Some(Self { leaf, hash: record.hash, envelope, contents: Some(contents) })
     }
 
-    fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         let contents = self.contents.as_ref();
         Json::object([
             ("leaf", Json::from(i64::try_from(self.leaf).unwrap_or(i64::MAX))),
@@ -98,7 +98,7 @@ impl Entry {
         ])
     }
 
-    fn from_json(json: Json) -> Option<Self> {
+    pub(crate) fn from_json(json: Json) -> Option<Self> {
         let Json::Object(mut members) = json else { return None };
         let mut take = |name: &str| members.remove(name);
         let leaf = u64::try_from(take("leaf")?.as_i64()?).ok()?;

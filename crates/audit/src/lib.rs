@@ -6,10 +6,12 @@
 pub mod body;
 pub mod export;
 pub mod note;
+pub mod prove;
 pub mod record;
 pub mod tree;
 pub mod verify;
 
 pub use note::{Checkpoint, CheckpointKey, NotANote, VerifierKey};
+pub use prove::Proof;
 pub use record::{Draft, Kind, Record, Refs};
 pub use verify::{Asserted, AssertionCheck, Broken, Report, Trust, Verification, verify};

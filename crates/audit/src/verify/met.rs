@@ -86,7 +86,8 @@ impl Search<'_> {
         }
         let Some((Todo { tree, placed, after }, rest)) = todo.split_first() else { return true };
         match tree {
-            Tree::All(parts) => self.fill(&ahead(parts, rest)),
+            // A requirement that asks for nothing is never met, in whatever branch.
+            Tree::All(parts) => !parts.is_empty() && self.fill(&ahead(parts, rest)),
             Tree::Any(parts) => parts.chunks(1).any(|part| self.fill(&ahead(part, rest))),
             Tree::Approvals { n, .. } if *placed == n.get() => self.fill(rest),
             Tree::Approvals { from, .. } => self.place(tree, from, *placed, *after, rest),
@@ -215,6 +216,7 @@ mod tests {
         assert!(judge(any, &[(1, A, &["h"])]));
         assert!(!judge(any, &[(1, A, &["g"])]));
         assert!(!judge(r#"{"any":[]}"#, &[(1, A, &["g"])]));
+        assert!(!judge(r#"{"any":[{"all":[]},{"all":[{"all":[]}]}]}"#, &[(1, A, &["g"])]));
     }
 
     #[test]
