@@ -1,9 +1,11 @@
 //! The access: what is judged, shown, signed, bound and forwarded is this one value (invariant 6).
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::hmac;
 
 use crate::hash::{AccessHash, BindHash, b64url};
-use crate::json::{Json, Object};
+use crate::json::{self, Json, Limits, Object};
 use crate::requirement::Binds;
 use crate::secret::Secret;
 use crate::{Pointer, text};
@@ -47,7 +49,23 @@ pub struct Access {
 
 /// The clear values of the secret arguments of one access, on their way to [`Secrets::open`] and nowhere else.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(Vec<(Pointer, Secret<String>)>);
+pub struct Secrets(Vec<Kept>);
+
+/// One secret argument: where it was, what stands there now, and its canonical text in clear.
+#[derive(Clone, Debug)]
+struct Kept {
+    at: Pointer,
+    seal: Json,
+    clear: Secret<String>,
+}
+
+/// The member that marks a sealed value. Only we may write it: see [`NotAnAccess::Sealed`].
+const SEALED: &str = "$sealed";
+
+/// The length of the clear text where the value is a seal. A seal is a leaf: nobody looks inside it.
+pub(crate) fn sealed_length(value: &Json) -> Option<i64> {
+    value.get(SEALED).and_then(|_| value.get("len")).and_then(Json::as_i64)
+}
 
 /// The key that secret arguments are sealed with; one an installation (decisions A7).
 #[derive(Clone, Debug)]
@@ -69,7 +87,7 @@ impl SealKey {
         context.update(canonical.as_bytes());
         let tag = b64url(context.sign().as_ref());
         let length = u32::try_from(canonical.len()).unwrap_or(u32::MAX);
-        Json::object([("$sealed", Json::from(tag)), ("len", Json::from(length))])
+        Json::object([(SEALED, Json::from(tag)), ("len", Json::from(length))])
     }
 }
 
@@ -79,11 +97,12 @@ pub enum NotAnAccess {
     /// Arguments are an object, in every protocol that we speak.
     #[error("the arguments are not an object")]
     NotAnObject,
-    /// A member's name holds characters that a person cannot see or compare.
-    #[error("the argument name {0} holds control, invisible or unassigned characters")]
+    /// A member's name holds characters that a person cannot see or compare; its place, made visible.
+    #[error("the argument {0} has a name with control, invisible or unassigned characters")]
     Name(String),
-    /// The caller wrote what only we may write at a secret's place.
-    #[error("the argument {0} holds a member \"$sealed\", which callers may not send there")]
+    /// The caller wrote the member that only we may write: wherever it stands, a card would show it as a
+    /// secret and hide what is beside it.
+    #[error("the argument {0} holds a member \"$sealed\", which callers may not send")]
     Sealed(Pointer),
 }
 
@@ -104,16 +123,14 @@ impl Access {
         if arguments.as_object().is_none() {
             return Err(NotAnAccess::NotAnObject);
         }
-        check_names(&arguments)?;
+        check_names(&arguments, secrets)?;
         let mut kept = Vec::new();
-        for pointer in secrets {
-            let Some(value) = pointer.of_mut(&mut arguments) else { continue };
-            if value.get("$sealed").is_some() {
-                return Err(NotAnAccess::Sealed(pointer.clone()));
-            }
-            let canonical = value.text();
-            *value = key.seal(pointer, &canonical);
-            kept.push((pointer.clone(), Secret::new(canonical)));
+        for at in outermost(secrets) {
+            let Some(value) = at.of_mut(&mut arguments) else { continue };
+            let clear = Secret::new(value.text());
+            let seal = key.seal(at, clear.expose());
+            *value = seal.clone();
+            kept.push(Kept { at: at.clone(), seal, clear });
         }
         let context = Json::object([("arguments", arguments)]);
         Ok((Self::of(subject, action.into(), resource, context), Secrets(kept)))
@@ -215,16 +232,16 @@ impl Secrets {
     /// The arguments in clear, for the exit. The only place where secrets and access meet again.
     ///
     /// # Errors
-    /// The pointer of a secret that the access does not hold sealed: then nothing may be forwarded.
+    /// The place where seal and secret are not of each other, or of a seal that is left over: then nothing
+    /// may be forwarded.
     pub fn open(&self, access: &Access) -> Result<Json, Pointer> {
         let mut arguments = Json::Object(access.arguments().clone());
-        for (pointer, secret) in &self.0 {
-            let sealed = pointer.of_mut(&mut arguments).filter(|v| v.get("$sealed").is_some());
-            let place = sealed.ok_or_else(|| pointer.clone())?;
-            let clear = crate::json::parse(secret.expose().as_bytes());
-            *place = clear.map_err(|_| pointer.clone())?;
+        for Kept { at, seal, clear } in &self.0 {
+            let place = at.of_mut(&mut arguments).filter(|value| *value == seal).ok_or_else(|| at.clone())?;
+            let value = json::parse_within(clear.expose().as_bytes(), Limits::OURS);
+            *place = value.map_err(|_| at.clone())?;
         }
-        Ok(arguments)
+        find_name(&arguments, &|name| name == SEALED).map_or(Ok(arguments), Err)
     }
 
     /// Whether there are none, so that the access itself is the whole request.
@@ -288,25 +305,51 @@ fn keep(at: &Pointer, members: &Object, bound: &[&Pointer], free: &mut Vec<Point
         let here = at.child(name);
         if bound.iter().any(|b| b.covers(&here)) {
             kept.insert(name, value.clone());
-        } else if let (true, Json::Object(inner)) = (bound.iter().any(|b| here.covers(b)), value) {
+        } else if !bound.iter().any(|b| here.covers(b)) {
+            free.push(here);
+        } else if let (Json::Object(inner), None) = (value, sealed_length(value)) {
             kept.insert(name, keep(&here, inner, bound, free));
         } else {
-            free.push(here);
+            // What is bound lies inside an array or a seal: they bind as a whole or not at all.
+            kept.insert(name, value.clone());
         }
     }
     kept
 }
 
-fn check_names(value: &Json) -> Result<(), NotAnAccess> {
+/// The secret pointers that lie in no other: what is sealed as a whole has no inside.
+fn outermost(secrets: &[Pointer]) -> Vec<&Pointer> {
+    let sorted: BTreeSet<&Pointer> = secrets.iter().collect(); // an outer pointer sorts before its inner ones
+    let mut outer: Vec<&Pointer> = Vec::new();
+    for pointer in sorted {
+        if !outer.iter().any(|o| o.covers(pointer)) {
+            outer.push(pointer);
+        }
+    }
+    outer
+}
+
+/// Refuses names that could deceive. What lies inside a secret is told by the secret's place only.
+fn check_names(arguments: &Json, secrets: &[Pointer]) -> Result<(), NotAnAccess> {
+    let shown = |at: Pointer| secrets.iter().find(|secret| secret.covers(&at)).cloned().unwrap_or(at);
+    if let Some(at) = find_name(arguments, &|name| name == SEALED) {
+        return Err(NotAnAccess::Sealed(shown(at)));
+    }
+    find_name(arguments, &|name| !text::plain_name(name))
+        .map_or(Ok(()), |at| Err(NotAnAccess::Name(text::visible(&shown(at).to_string()))))
+}
+
+/// Where the first member with such a name is.
+fn find_name(value: &Json, such: &impl Fn(&str) -> bool) -> Option<Pointer> {
     match value {
-        Json::Object(members) => members.iter().try_for_each(|(name, member)| {
-            if text::plain_name(name) {
-                check_names(member)
-            } else {
-                Err(NotAnAccess::Name(text::visible(name)))
-            }
+        Json::Object(members) => members.iter().find_map(|(name, member)| {
+            let here = such(name).then(Pointer::root);
+            here.or_else(|| find_name(member, such)).map(|at| at.within(name))
         }),
-        Json::Array(items) => items.iter().try_for_each(check_names),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Ok(()),
+        Json::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(i, item)| find_name(item, such).map(|at| at.within(i.to_string()))),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
     }
 }

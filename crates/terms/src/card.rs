@@ -1,7 +1,7 @@
 //! The card: what an approver is shown, as data. Its hash is signed, so it holds no clock and no counter
 //! that moves between two looks; the page draws it and adds nothing that the decision rests on.
 
-use crate::access::Access;
+use crate::access::{Access, sealed_length};
 use crate::hash::CardHash;
 use crate::json::Json;
 use crate::requirement::Terms;
@@ -142,7 +142,10 @@ impl Unusual {
     pub fn says(&self) -> String {
         let text =
             UnusualText::TABLE.iter().find(|(text, ..)| *text == self.text).map_or("", |(.., says)| says);
-        self.with.iter().fold(text.to_owned(), |text, with| text.replacen("{}", with, 1))
+        let mut pieces = text.split("{}");
+        let first = pieces.next().unwrap_or_default().to_owned();
+        let mut with = self.with.iter();
+        pieces.fold(first, |said, piece| said + with.next().map_or("{}", String::as_str) + piece)
     }
 }
 
@@ -303,7 +306,7 @@ pub fn fields(access: &Access, label: impl Fn(&Pointer) -> String) -> Vec<Field>
 }
 
 fn collect(at: &Pointer, value: &Json, label: &impl Fn(&Pointer) -> String, out: &mut Vec<Field>) {
-    let sealed = value.get("$sealed").is_some().then(|| value.get("len").and_then(Json::as_i64)).flatten();
+    let sealed = sealed_length(value);
     match value {
         Json::Object(members) if sealed.is_none() && !members.is_empty() => {
             members.iter().for_each(|(name, member)| collect(&at.child(name), member, label, out));

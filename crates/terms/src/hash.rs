@@ -61,18 +61,23 @@ impl std::str::FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, NotADigest> {
         let hex = text.strip_prefix("sha256:").filter(|h| h.len() == 64).ok_or(NotADigest)?;
+        let digit = |byte: &u8| match byte {
+            b'0'..=b'9' => Ok(byte - b'0'),
+            b'a'..=b'f' => Ok(byte - b'a' + 10),
+            _ => Err(NotADigest),
+        };
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| NotADigest)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| NotADigest)?;
+            let [high, low] = pair else { return Err(NotADigest) };
+            *byte = digit(high)? << 4 | digit(low)?;
         }
         Ok(Self(bytes))
     }
 }
 
-/// The text is not `sha256:` and 64 hexadecimal digits.
+/// The text is not `sha256:` and 64 lower-case hexadecimal digits: one digest has one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a digest: expected sha256: and 64 hexadecimal digits")]
+#[error("not a digest: expected sha256: and 64 lower-case hexadecimal digits")]
 pub struct NotADigest;
 
 macro_rules! hashes {

@@ -28,6 +28,12 @@ impl Pointer {
         Self(steps)
     }
 
+    /// The same place, seen from one step further out.
+    #[must_use]
+    pub fn within(&self, step: impl Into<String>) -> Self {
+        Self(std::iter::once(step.into()).chain(self.0.iter().cloned()).collect())
+    }
+
     /// The steps from the root.
     #[must_use]
     pub fn steps(&self) -> &[String] {

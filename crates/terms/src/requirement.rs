@@ -69,11 +69,36 @@ pub struct Requirement {
 }
 
 impl Tree {
-    /// Both trees, as one sorted `all` without repetition.
+    /// Both trees, as one sorted `all`: each branch as often as the tree that repeats it more, because two
+    /// equal `approvals` are two people.
     fn and(&self, other: &Self) -> Self {
-        let flat = |tree: &Self| if let Self::All(parts) = tree { parts.clone() } else { vec![tree.clone()] };
-        let both: BTreeSet<Self> = flat(self).into_iter().chain(flat(other)).collect();
-        Self::All(both.into_iter().collect())
+        let mut both = self.branches();
+        for (branch, times) in other.branches() {
+            let most = both.entry(branch).or_default();
+            *most = times.max(*most);
+        }
+        Self::All(
+            both.into_iter().flat_map(|(branch, times)| std::iter::repeat_n(branch.clone(), times)).collect(),
+        )
+    }
+
+    /// The branches of an `all`, or the tree itself; an empty `all`, which nobody can meet, stays one.
+    fn branches(&self) -> BTreeMap<&Self, usize> {
+        let branches = match self {
+            Self::All(parts) if !parts.is_empty() => parts.as_slice(),
+            Self::All(_)
+            | Self::Any(_)
+            | Self::Approvals { .. }
+            | Self::Owner { .. }
+            | Self::Purpose
+            | Self::Ticket { .. }
+            | Self::KeyBound => std::slice::from_ref(self),
+        };
+        let mut counted = BTreeMap::new();
+        for branch in branches {
+            *counted.entry(branch).or_default() += 1;
+        }
+        counted
     }
 
     /// The canonical form: what the requirement's hash covers.
@@ -111,7 +136,7 @@ impl Tree {
                 n: NonZeroU8::new(u8::try_from(number(n)?).ok()?)?,
                 from: from.as_str()?.to_owned(),
             }),
-            (("owner", fresh), None, _) => Some(Self::Owner { fresh: Millis::new(number(fresh)?) }),
+            (("owner", fresh), None, _) => Some(Self::Owner { fresh: Millis::from_json(fresh)? }),
             (("purpose", Json::Bool(true)), None, _) => Some(Self::Purpose),
             (("ticket", pattern), None, _) => Some(Self::Ticket { pattern: pattern.as_str()?.to_owned() }),
             (("caller", kind), None, _) if kind.as_str() == Some("key-bound") => Some(Self::KeyBound),
@@ -175,16 +200,16 @@ impl Terms {
         ])
     }
 
-    /// What [`Terms::to_json`] wrote.
+    /// What [`Terms::to_json`] wrote; `None` for any other shape.
     #[must_use]
     pub fn from_json(json: &Json) -> Option<Self> {
-        let millis = |name: &str| Some(Millis::new(u64::try_from(json.get(name)?.as_i64()?).ok()?));
-        Some(Self {
-            pending_for: millis("pending_for")?,
-            valid_for: millis("valid_for")?,
+        let terms = Self {
+            pending_for: Millis::from_json(json.get("pending_for")?)?,
+            valid_for: Millis::from_json(json.get("valid_for")?)?,
             uses: NonZeroU32::new(u32::try_from(json.get("uses")?.as_i64()?).ok()?)?,
             binds: Binds::from_json(json.get("binds")?)?,
-        })
+        };
+        (terms.to_json() == *json).then_some(terms)
     }
 }
 
@@ -196,14 +221,15 @@ impl Requirement {
         Json::object([("parts", parts), ("terms", self.terms.to_json())])
     }
 
-    /// What [`Requirement::to_json`] wrote.
+    /// What [`Requirement::to_json`] wrote; `None` for any other shape.
     #[must_use]
     pub fn from_json(json: &Json) -> Option<Self> {
         let parts = json.get("parts")?.as_object()?.iter();
         let parts = parts
             .map(|(name, tree)| Some((name.to_owned(), Tree::from_json(tree)?)))
             .collect::<Option<_>>()?;
-        Some(Self { parts, terms: Terms::from_json(json.get("terms")?)? })
+        let requirement = Self { parts, terms: Terms::from_json(json.get("terms")?)? };
+        (requirement.to_json() == *json).then_some(requirement)
     }
 
     /// What a vote signs, so that it counts for this requirement and no other.

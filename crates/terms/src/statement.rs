@@ -140,7 +140,7 @@ impl Statement {
             matter,
             approver: text("approver")?.parse().ok()?,
             credential: text("credential")?.to_owned(),
-            expires: Time::from_millis(json.get("expires")?.as_i64()?),
+            expires: Time::from_json(json.get("expires")?)?,
             nonce: text("nonce")?.to_owned(),
         };
         (statement.to_json() == *json).then_some(statement)

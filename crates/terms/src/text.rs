@@ -11,7 +11,7 @@ pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut marks = 0;
     for c in text.chars() {
-        marks = if c.general_category_group() == GeneralCategoryGroup::Mark { marks + 1 } else { 0 };
+        marks = if is_mark(c) { marks + 1 } else { 0 };
         if hides(c) || marks > MARKS {
             out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
         } else {
@@ -19,6 +19,10 @@ pub fn visible(text: &str) -> String {
         }
     }
     out
+}
+
+fn is_mark(c: char) -> bool {
+    c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 /// Combining marks on one letter beyond this many are a flood, not a language.
@@ -98,7 +102,7 @@ pub fn flags(text: &str) -> Vec<Flag> {
     let found = [
         (Flag::Invisible, text.chars().any(|c| hides(c) && c != '\n')),
         (Flag::Bidi, text.contains(BIDI)),
-        (Flag::MixedScript, text.split(|c: char| !c.is_alphanumeric()).any(mixes_scripts)),
+        (Flag::MixedScript, text.split(|c: char| !c.is_alphanumeric() && !is_mark(c)).any(mixes_scripts)),
         (Flag::Punycode, text.to_ascii_lowercase().contains("xn--")),
         (Flag::Whitespace, run),
         (Flag::Long, text.len() > LONG),

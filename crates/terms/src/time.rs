@@ -36,6 +36,15 @@ impl Time {
     }
 }
 
+impl Time {
+    /// What its JSON form says; `None` for any other value.
+    #[must_use]
+    pub fn from_json(json: &crate::Json) -> Option<Self> {
+        let time = Self(json.as_i64().or_else(|| json.as_str()?.parse().ok())?);
+        (crate::Json::from(time) == *json).then_some(time)
+    }
+}
+
 impl From<Time> for crate::Json {
     fn from(time: Time) -> Self {
         time.0.into()
@@ -126,8 +135,19 @@ impl std::str::FromStr for Millis {
     }
 }
 
+impl Millis {
+    /// What its JSON form says; `None` for any other value.
+    #[must_use]
+    pub fn from_json(json: &crate::Json) -> Option<Self> {
+        let number = json.as_i64().and_then(|n| u64::try_from(n).ok());
+        let span = Self(number.or_else(|| json.as_str()?.parse().ok())?);
+        (crate::Json::from(span) == *json).then_some(span)
+    }
+}
+
+/// Beyond 2^53 it is written as a string, as every integer is.
 impl From<Millis> for crate::Json {
     fn from(span: Millis) -> Self {
-        i64::try_from(span.0).unwrap_or(i64::MAX).into()
+        i64::try_from(span.0).map_or_else(|_| Self::String(span.0.to_string()), Self::from)
     }
 }

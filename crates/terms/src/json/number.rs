@@ -75,14 +75,16 @@ impl Decimal {
         let negative = text.starts_with('-');
         let unsigned = text.trim_start_matches('-');
         let (mantissa, power) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-        let power: i64 = power.parse().ok().filter(|p: &i64| p.abs() < 1 << 32)?;
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = format!("{whole}{fraction}");
         let kept = all.trim_end_matches('0');
         let dropped = i64::try_from(all.len() - kept.len()).ok()?;
         let digits = kept.trim_start_matches('0').to_owned();
-        let exponent =
-            if digits.is_empty() { 0 } else { power - i64::try_from(fraction.len()).ok()? + dropped };
-        Some(Self { negative: negative && !digits.is_empty(), digits, exponent })
+        if digits.is_empty() {
+            return Some(Self { negative: false, digits, exponent: 0 }); // whatever its power
+        }
+        let power: i64 = power.parse().ok().filter(|p: &i64| p.abs() < 1 << 32)?;
+        let exponent = power - i64::try_from(fraction.len()).ok()? + dropped;
+        Some(Self { negative, digits, exponent })
     }
 }

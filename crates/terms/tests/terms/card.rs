@@ -1,0 +1,218 @@
+//! The card: its hash covers everything on it, and it hides nothing (invariants 6 and 9).
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+
+use proptest::prelude::*;
+use terms::card::{
+    CallerLine, Card, Claims, Field, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
+};
+use terms::text::Flag;
+use terms::{Binds, Json, Millis, Pointer, Terms, Time};
+
+use crate::support::{access, arguments, at, cases, parse, places, sealed};
+
+pub fn card() -> Card {
+    Card {
+        title: "Deploy 2.4.1 to production".to_owned(),
+        environment: "production".to_owned(),
+        caller: CallerLine {
+            name: "deploy-bot".to_owned(),
+            owner: "ada".to_owned(),
+            chain: vec!["planner".to_owned()],
+            key_bound: false,
+            key_prefix: "sk_7f".to_owned(),
+            source: "10.0.0.7".to_owned(),
+        },
+        fields: vec![Field {
+            pointer: at("/version"),
+            label: "version".to_owned(),
+            value: "2.4.1".to_owned(),
+            flags: vec![Flag::Long],
+            secret: false,
+        }],
+        defaults: vec![(at("/force"), "false".to_owned())],
+        references: vec![(at("/artifact"), Some("sha256:00".to_owned())), (at("/branch"), None)],
+        free: vec![at("/comment")],
+        claims: Claims { purpose: Some("release".to_owned()), ticket: Some("OPS-1".to_owned()) },
+        unusual: vec![Unusual { text: UnusualText::FirstTime, with: vec!["deploy-bot".to_owned()] }],
+        last_same: Some(LastSame { at: Time::from_millis(1_700_000_000_000), outcome: "done".to_owned() }),
+        grants: Terms {
+            pending_for: Millis::seconds(3600),
+            valid_for: Millis::seconds(900),
+            uses: NonZeroU32::MIN,
+            binds: Binds::Everything,
+        },
+        needed: vec![Needed {
+            leaf: "1 approval from ops".to_owned(),
+            met_by: vec!["eve".to_owned()],
+            met: true,
+        }],
+        tool: ToolLine { digest: "sha256:01".to_owned(), reviewed: Some("acts".to_owned()) },
+        upstream: UpstreamLine { id: "ops".to_owned(), identity: "sha256:02".to_owned() },
+        words: ["one", "two", "three", "four"].map(str::to_owned),
+    }
+}
+
+/// One change of each field. The patterns name every field, so that a new one does not compile until it is here.
+fn changes() -> Vec<fn(&mut Card)> {
+    let Card {
+        title: _,
+        environment: _,
+        caller,
+        fields,
+        defaults: _,
+        references: _,
+        free: _,
+        claims,
+        unusual,
+        last_same,
+        grants,
+        needed,
+        tool,
+        upstream,
+        words: _,
+    } = card();
+    let CallerLine { name: _, owner: _, chain: _, key_bound: _, key_prefix: _, source: _ } = caller;
+    let Field { pointer: _, label: _, value: _, flags: _, secret: _ } = fields[0].clone();
+    let (Claims { purpose: _, ticket: _ }, Unusual { text: _, with: _ }) = (claims, unusual[0].clone());
+    let (LastSame { at: _, outcome: _ }, Terms { pending_for: _, valid_for: _, uses: _, binds: _ }) =
+        (last_same.unwrap(), grants);
+    let (Needed { leaf: _, met_by: _, met: _ }, ToolLine { digest: _, reviewed: _ }) =
+        (needed[0].clone(), tool);
+    let UpstreamLine { id: _, identity: _ } = upstream;
+    vec![
+        |c| c.title.push('x'),
+        |c| c.environment.push('x'),
+        |c| c.caller.name.push('x'),
+        |c| c.caller.owner.push('x'),
+        |c| c.caller.chain.push("x".to_owned()),
+        |c| c.caller.key_bound = true,
+        |c| c.caller.key_prefix.push('x'),
+        |c| c.caller.source.push('x'),
+        |c| c.fields.clear(),
+        |c| c.fields[0].pointer = at("/x"),
+        |c| c.fields[0].label.push('x'),
+        |c| c.fields[0].value.push('x'),
+        |c| c.fields[0].flags.clear(),
+        |c| c.fields[0].secret = true,
+        |c| c.defaults[0].0 = at("/x"),
+        |c| c.defaults[0].1.push('x'),
+        |c| c.references[0].0 = at("/x"),
+        |c| c.references[0].1 = None,
+        |c| c.references[1].1 = Some(String::new()),
+        |c| c.free[0] = at("/x"),
+        |c| c.claims.purpose = None,
+        |c| c.claims.purpose = Some(String::new()),
+        |c| c.claims.ticket = None,
+        |c| c.unusual[0].text = UnusualText::Unreviewed,
+        |c| c.unusual[0].with[0].push('x'),
+        |c| c.last_same = None,
+        |c| c.last_same.as_mut().unwrap().at = Time::from_millis(0),
+        |c| c.last_same.as_mut().unwrap().outcome.push('x'),
+        |c| c.grants.pending_for = Millis::new(1),
+        |c| c.grants.valid_for = Millis::new(1),
+        |c| c.grants.uses = NonZeroU32::MAX,
+        |c| c.grants.binds = Binds::Pointers([].into()),
+        |c| c.needed[0].leaf.push('x'),
+        |c| c.needed[0].met_by.clear(),
+        |c| c.needed[0].met = false,
+        |c| c.tool.digest.push('x'),
+        |c| c.tool.reviewed = None,
+        |c| c.upstream.id.push('x'),
+        |c| c.upstream.identity.push('x'),
+        |c| c.words[0].push('x'),
+        |c| c.words.swap(2, 3),
+    ]
+}
+
+#[test]
+fn a_change_of_any_field_changes_what_is_signed() {
+    let mut hashes = BTreeSet::from([card().hash()]);
+    for (i, change) in changes().iter().enumerate() {
+        let mut changed = card();
+        change(&mut changed);
+        assert!(hashes.insert(changed.hash()), "change {i} is not in the hash");
+    }
+}
+
+#[test]
+fn no_argument_can_pose_as_a_secret() {
+    let (access, _) = sealed(parse(r#"{"token":"hunter2","note":"secret, 9 bytes"}"#), &["/token"]);
+    let shown: Vec<_> =
+        fields(&access, Pointer::to_string).into_iter().map(|f| (f.label, f.value, f.secret)).collect();
+    let expected = [("/note", "secret, 9 bytes", false), ("/token", "secret, 9 bytes", true)];
+    assert_eq!(shown, expected.map(|(label, value, secret)| (label.to_owned(), value.to_owned(), secret)));
+}
+
+#[test]
+fn every_argument_is_a_field_to_its_leaves() {
+    let arguments =
+        r#"{"b":{"x":1.0,"y":null},"a":["p","q"],"c":[{"k":"v"},[2]],"d":{},"e":[],"f":"line\nbreak"}"#;
+    let shown: Vec<_> = fields(&access(parse(arguments)), Pointer::to_string)
+        .into_iter()
+        .map(|f| (f.label, f.value))
+        .collect();
+    let expected = [
+        ("/a", r#"["p","q"]"#),
+        ("/b/x", "1"),
+        ("/b/y", "null"),
+        ("/c/0/k", "v"),
+        ("/c/1", "[2]"),
+        ("/d", "{}"),
+        ("/e", "[]"),
+        ("/f", "line\nbreak"),
+    ];
+    assert_eq!(shown, expected.map(|(at, value)| (at.to_owned(), value.to_owned())));
+    assert_eq!(fields(&access(parse("{}")), Pointer::to_string), []);
+}
+
+#[test]
+fn a_field_says_what_to_beware_of() {
+    let shown = fields(&access(Json::object([("path", "a\u{202e}b")])), |_| "Path".to_owned());
+    assert_eq!(shown[0].flags, [Flag::Invisible, Flag::Bidi]);
+    assert_eq!(shown[0].label, "Path");
+}
+
+#[test]
+fn an_unusual_thing_says_itself_with_its_numbers_as_data() {
+    let ids: BTreeSet<_> = UnusualText::TABLE.iter().map(|(text, ..)| text.id()).collect();
+    assert_eq!(ids.len(), UnusualText::TABLE.len());
+    for (text, id, says) in UnusualText::TABLE {
+        assert!(
+            says.matches("{}").count() <= 1
+                && id.split_once('.').is_some_and(|(_, v)| v.parse::<u8>().is_ok()),
+            "{id}"
+        );
+        let with = vec!["{}".to_owned(), "never".to_owned()];
+        assert_eq!(Unusual { text, with }.says(), says, "a value is not a template");
+    }
+    let other = Unusual { text: UnusualText::OtherAddress, with: vec!["10.0.0.9".to_owned()] };
+    assert_eq!(other.says(), "The same key was used from 10.0.0.9 within the last hour");
+}
+
+proptest! {
+    #![proptest_config(cases(1_000))]
+
+    /// The arguments can be put together again from what is shown: nothing is left out or folded.
+    #[test]
+    fn what_is_shown_is_all_that_was_sent(arguments in arguments()) {
+        let shown = fields(&access(arguments.clone()), Pointer::to_string);
+        let mut left = arguments.clone();
+        for field in &shown {
+            let value = field.pointer.of(&arguments).unwrap();
+            let text = value.as_str().map_or_else(|| value.text(), str::to_owned);
+            prop_assert_eq!(&field.value, &text);
+            *field.pointer.of_mut(&mut left).unwrap() = Json::from("shown");
+        }
+        for place in places(&left) {
+            let unseen = match place.of(&left).unwrap() {
+                Json::Null | Json::Bool(_) | Json::Number(_) => true,
+                Json::String(text) => text != "shown",
+                Json::Array(items) => items.is_empty(),
+                Json::Object(members) => members.is_empty() && !place.steps().is_empty(),
+            };
+            prop_assert!(!unseen, "{} is on no card", place);
+        }
+    }
+}
