@@ -1,1 +1,50 @@
-//! The policy administrator: a file a verb; the only maker of a Permit.
+//! The policy administrator: a file a verb, and each verb is one read, one pure decision, one commit.
+//!
+//! It is the only maker of a [`Permit`], and makes one only from the store's `Claimed`: whoever holds a
+//! Permit holds the proof that this access may run now and that its record is durable (invariants 1 and 2).
+
+mod active;
+mod administer;
+mod authority;
+mod bundle;
+mod card;
+mod ceremony;
+mod decide;
+mod denials;
+mod expire;
+mod lock;
+mod permit;
+mod pins;
+mod reject;
+mod resolve;
+mod revoke;
+mod ruling;
+mod settle;
+mod sources;
+mod view;
+mod vote;
+mod watch;
+mod withdraw;
+
+pub use active::{Active, Tool};
+pub use administer::{Added, NewCaller, NewKey};
+pub use authority::{Authority, Settings, Upstream};
+pub use bundle::{Bundle, BundleError, ToolSettings, UpstreamSettings};
+pub use card::Shown;
+pub use ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
+pub use decide::Ask;
+pub use permit::{Cargo, Permit, Settlement, Stale};
+pub use pins::{Observed, definition_hash};
+pub use ruling::{Challenge, Denial, Line, Ruling};
+pub use view::{CallerView, Status};
+pub use vote::{NotCounted, Voted};
+pub use watch::Waiting;
+
+/// What went wrong inside; whoever asked denies.
+pub use store::Failed;
+
+/// Rows that people and the command line read.
+pub use store::{
+    Attempt, Head, Human, Listing, Lock, LockSubject, LogLine, Member, Notice, OwnedBy, Passkey, Pin,
+    PinState, RegisteredCaller, Selector, Session, Whole,
+};

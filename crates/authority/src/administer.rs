@@ -1,0 +1,507 @@
+//! People and callers: adding them, giving and taking keys, groups, passkeys, sessions; and the policy in force.
+//! Every one of these changes what decisions rest on, so each is a record and a new epoch.
+
+use audit::body;
+use audit::record::{Kind, Refs};
+use passkey::{DEMO_AAGUID, Registration};
+use store::{
+    Change, Commit, Failed, Human, Invite, Key, Member, Membership, OwnedBy, Passkey, Principal,
+    PrincipalRef, Refused, RegisteredCaller, Session,
+};
+use terms::hash::b64url;
+use terms::statement::Statement;
+use terms::{CallerId, CallerKind, Digest, HumanId, Json, KeyId, Millis, Secret, Time};
+
+use crate::authority::Authority;
+use crate::bundle::Bundle;
+use crate::ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
+use crate::vote::NotCounted;
+
+/// A key, the only time that it is in clear.
+#[derive(Debug)]
+pub struct NewKey {
+    /// Its row.
+    pub id: KeyId,
+    /// What the caller keeps.
+    pub key: Secret<String>,
+}
+
+/// What was added.
+#[derive(Debug)]
+pub enum Added<T> {
+    /// It.
+    Done(T),
+    /// The name is taken.
+    NameTaken,
+    /// Something named does not exist; says what.
+    Missing(String),
+    /// The store refused for another reason.
+    Refused(Refused),
+}
+
+/// A person to add or a caller to register.
+#[derive(Clone, Debug)]
+pub struct NewCaller {
+    /// Its name.
+    pub name: String,
+    /// What kind.
+    pub kind: CallerKind,
+    /// The owner's name: a human, or another caller.
+    pub owner: String,
+    /// The groups it is in.
+    pub groups: Vec<String>,
+    /// Whom it acts through.
+    pub act: Vec<String>,
+}
+
+/// How long an invitation is good.
+const INVITED_FOR: Millis = Millis::seconds(3 * 24 * 3600);
+
+/// Characters of a key that people may see.
+const PREFIX: usize = 14;
+
+impl Authority {
+    /// Adds a person, in groups, with an invitation to enrol a passkey. Answers the invitation's token.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn add_human(
+        &self,
+        name: &str,
+        groups: &[String],
+        by: &str,
+    ) -> Result<Added<(HumanId, Secret<String>)>, Failed> {
+        let id = HumanId::fresh(self.ambient.as_ref());
+        let row = Human { id, root: id, name: name.to_owned(), disabled_at: None, added_by: by.to_owned() };
+        let said = Json::object([
+            ("human", Json::from(id)),
+            ("root", Json::from(id)),
+            ("name", Json::from(name)),
+            ("groups", Json::from(groups.to_vec())),
+            ("by", Json::from(by)),
+        ]);
+        let (token, invite) = self.invitation(id, by);
+        let mut commit = self.plain(Kind::HumanAdded, Refs::default(), said);
+        commit.changes.push(Change::Register(Principal::Human(row)));
+        commit.changes.extend(memberships(Member::Human(id), groups));
+        commit.changes.push(Change::Register(Principal::Invite(invite)));
+        Ok(added(self.commit(commit).await?, (id, token)))
+    }
+
+    /// Invites a known person to enrol a passkey, the first or one more. Answers the invitation's token.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn invite(&self, name: &str, by: &str) -> Result<Added<Secret<String>>, Failed> {
+        let active = self.active();
+        let Some(human) = active.human_named(name).filter(|h| h.disabled_at.is_none()) else {
+            return Ok(Added::Missing(format!("a person named {name}")));
+        };
+        let (token, invite) = self.invitation(human.id, by);
+        let said = Json::object([
+            ("human", Json::from(human.id)),
+            ("name", Json::from(name)),
+            ("invited_by", Json::from(by)),
+        ]);
+        let mut commit = self.plain(Kind::HumanChanged, Refs::default(), said);
+        commit.changes.push(Change::Register(Principal::Invite(invite)));
+        Ok(added(self.commit(commit).await?, token))
+    }
+
+    fn invitation(&self, human: HumanId, by: &str) -> (Secret<String>, Invite) {
+        let token = self.token("invite");
+        let until = self.now().after(INVITED_FOR);
+        let invite = Invite { hash: token_hash(token.expose()), human, until, by: by.to_owned() };
+        (token, invite)
+    }
+
+    /// 32 random bytes with a typed prefix.
+    fn token(&self, prefix: &str) -> Secret<String> {
+        let mut bytes = [0; 32];
+        self.ambient.fill(&mut bytes);
+        Secret::new(format!("{prefix}_{}", b64url(&bytes)))
+    }
+
+    /// Registers a caller and gives it its first key.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn add_caller(&self, new: &NewCaller, by: &str) -> Result<Added<(CallerId, NewKey)>, Failed> {
+        let active = self.active();
+        let human = active.human_named(&new.owner).filter(|h| h.disabled_at.is_none());
+        let human = human.map(|h| OwnedBy::Human(h.id));
+        let owner = human.or_else(|| active.caller_named(&new.owner).map(|c| OwnedBy::Caller(c.id)));
+        let Some(owner) = owner else {
+            return Ok(Added::Missing(format!("an owner named {}", new.owner)));
+        };
+        if let Some(actor) = new.act.iter().find(|name| active.caller_named(name).is_none()) {
+            return Ok(Added::Missing(format!("a caller named {actor}")));
+        }
+        let id = CallerId::fresh(self.ambient.as_ref());
+        let row = RegisteredCaller {
+            id,
+            name: new.name.clone(),
+            kind: new.kind,
+            owner,
+            act: new.act.clone(),
+            disabled_at: None,
+        };
+        let (key, stored) = self.new_key(id);
+        let said = Json::object([
+            ("name", Json::from(new.name.as_str())),
+            ("kind", Json::from(new.kind.name())),
+            ("owner", Json::from(new.owner.as_str())),
+            ("act", Json::from(new.act.clone())),
+            ("groups", Json::from(new.groups.clone())),
+            ("key", Json::from(key.id)),
+            ("key_prefix", Json::from(stored.prefix.as_str())),
+            ("by", Json::from(by)),
+        ]);
+        let mut commit = self.plain(Kind::CallerAdded, Refs { caller: Some(id), ..Refs::default() }, said);
+        commit.changes.push(Change::Register(Principal::Caller(row)));
+        commit.changes.extend(memberships(Member::Caller(id), &new.groups));
+        commit.changes.push(Change::Register(Principal::Key(stored)));
+        Ok(added(self.commit(commit).await?, (id, key)))
+    }
+
+    fn new_key(&self, caller: CallerId) -> (NewKey, Key) {
+        let key = self.token("stepup");
+        let id = KeyId::ordered(self.ambient.as_ref());
+        let stored = Key {
+            id,
+            caller,
+            prefix: key.expose().chars().take(PREFIX).collect(),
+            hash: token_hash(key.expose()),
+            not_after: None,
+            revoked_at: None,
+        };
+        (NewKey { id, key }, stored)
+    }
+
+    /// Gives a caller a new key; the old ones are good for `overlap` more.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn rotate(&self, name: &str, overlap: Millis, by: &str) -> Result<Added<NewKey>, Failed> {
+        let active = self.active();
+        let Some(caller) = active.caller_named(name).filter(|c| c.disabled_at.is_none()) else {
+            return Ok(Added::Missing(format!("a caller named {name}")));
+        };
+        let (key, stored) = self.new_key(caller.id);
+        let until = self.now().after(overlap);
+        let said = Json::object([
+            ("key", Json::from(key.id)),
+            ("key_prefix", Json::from(stored.prefix.as_str())),
+            ("others_until", Json::from(until)),
+            ("by", Json::from(by)),
+        ]);
+        let refs = Refs { caller: Some(caller.id), ..Refs::default() };
+        let mut commit = self.plain(Kind::CallerKeyAdded, refs, said);
+        for old in active.keys_of(caller.id).filter(|k| k.revoked_at.is_none()) {
+            commit.changes.push(Change::Retire(PrincipalRef::KeyAfter(old.id, until)));
+        }
+        commit.changes.push(Change::Register(Principal::Key(stored)));
+        Ok(added(self.commit(commit).await?, key))
+    }
+
+    /// Disables a caller: its key opens nothing any more, and its grants are revoked.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn disable_caller(&self, name: &str, by: &str) -> Result<Added<()>, Failed> {
+        let active = self.active();
+        let Some(caller) = active.caller_named(name) else {
+            return Ok(Added::Missing(format!("a caller named {name}")));
+        };
+        let refs = Refs { caller: Some(caller.id), ..Refs::default() };
+        let said = Json::object([("name", name), ("by", by)]);
+        let mut commit = self.plain(Kind::CallerDisabled, refs, said);
+        commit.changes.push(Change::Retire(PrincipalRef::Caller(caller.id)));
+        Ok(added(self.commit(commit).await?, ()))
+    }
+
+    /// Disables a person: signed out, and no vote of theirs counts any more.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn disable_human(&self, name: &str, by: &str) -> Result<Added<()>, Failed> {
+        let active = self.active();
+        let Some(human) = active.human_named(name) else {
+            return Ok(Added::Missing(format!("a person named {name}")));
+        };
+        let said = Json::object([
+            ("human", Json::from(human.id)),
+            ("name", Json::from(name)),
+            ("by", Json::from(by)),
+        ]);
+        let mut commit = self.plain(Kind::HumanDisabled, Refs::default(), said);
+        commit.changes.push(Change::Retire(PrincipalRef::Human(human.id)));
+        Ok(added(self.commit(commit).await?, ()))
+    }
+
+    /// Puts a member, a person or a caller, into a group or takes it out.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn set_member(&self, group: &str, name: &str, is: bool, by: &str) -> Result<Added<()>, Failed> {
+        let active = self.active();
+        let human = active.human_named(name).map(|h| Member::Human(h.id));
+        let Some(member) = human.or_else(|| active.caller_named(name).map(|c| Member::Caller(c.id))) else {
+            return Ok(Added::Missing(format!("a person or a caller named {name}")));
+        };
+        let said = Json::object([
+            ("group", Json::from(group)),
+            ("member", Json::from(name)),
+            ("in", Json::from(is)),
+            ("by", Json::from(by)),
+        ]);
+        let mut commit = self.plain(Kind::GroupChanged, Refs::default(), said);
+        let membership = Membership { group: group.to_owned(), member };
+        commit.changes.push(if is {
+            Change::Register(Principal::Member(membership))
+        } else {
+            Change::Retire(PrincipalRef::Member(membership))
+        });
+        Ok(added(self.commit(commit).await?, ()))
+    }
+
+    /// Begins to enrol a passkey for whom an invitation is.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted::NotFound`] when the invitation is used, too old or none.
+    pub async fn begin_enrol(&self, invite: &str) -> Result<Result<(Begun, Human), NotCounted>, Failed> {
+        let Some(invite) = self.store.invite(token_hash(invite)).await? else {
+            return Ok(Err(NotCounted::NotFound));
+        };
+        let active = self.active();
+        let Some(human) = active.human(invite.human).cloned() else { return Ok(Err(NotCounted::NotFound)) };
+        let shown = Json::object([
+            ("human", Json::from(human.id)),
+            ("name", Json::from(human.name.as_str())),
+            ("invite", Json::from(invite.hash.to_string())),
+        ]);
+        let begun = self.keep_act(&Ceremonial::Enrol, Some(human.id), shown).await?;
+        Ok(Ok((begun, human)))
+    }
+
+    /// Enrols a passkey, using the invitation up.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted`] with the reason that the person is told.
+    pub async fn enrol(
+        &self,
+        nonce: &str,
+        registration: &Registration,
+    ) -> Result<Result<HumanId, NotCounted>, Failed> {
+        let ceremony = match self.consume(nonce, Ceremonial::Enrol.act()).await? {
+            Ok(ceremony) => ceremony,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let statement = Statement::from_json(&ceremony.statement);
+        let invite: Option<Digest> =
+            ceremony.card.get("invite").and_then(Json::as_str).and_then(|i| i.parse().ok());
+        let (Some(statement), Some(human), Some(invite)) = (statement, ceremony.human, invite) else {
+            return Ok(Err(NotCounted::CeremonyOver));
+        };
+        let Some(invited) = self.store.invite(invite).await? else { return Ok(Err(NotCounted::NotFound)) };
+        let challenge = statement.challenge();
+        let credential =
+            match passkey::register(&self.settings.relying_party, challenge.bytes(), registration) {
+                Ok(credential) => credential,
+                Err(refused) => return Ok(Err(NotCounted::Signature(refused.to_string()))),
+            };
+        if credential.aaguid == DEMO_AAGUID && !self.settings.demo {
+            return Ok(Err(NotCounted::Signature("this authenticator is for the demo only".to_owned())));
+        }
+        let passkey = Passkey {
+            credential: b64url(&credential.id),
+            human,
+            cose: credential.public_key.cose().to_vec(),
+            aaguid: credential.aaguid.0,
+            count: credential.sign_count,
+            backup_eligible: credential.backup.is_eligible(),
+            backed_up: credential.backup.is_backed_up(),
+            enrolled_at: self.now(),
+            enrolled_by: invited.by.clone(),
+            revoked_at: None,
+        };
+        let record = body::PasskeyEnrolled {
+            human,
+            credential: passkey.credential.clone(),
+            public_key: b64url(&passkey.cose),
+            aaguid: passkey.aaguid.iter().map(|b| format!("{b:02x}")).collect(),
+            sign_count: passkey.count,
+            backup_eligible: passkey.backup_eligible,
+            backed_up: passkey.backed_up,
+            by: invited.by,
+        };
+        let enrol = Change::Enrol { passkey: Box::new(passkey), invite: Some(invite) };
+        let commit = Commit { changes: vec![enrol], records: vec![self.record(Refs::default(), &record)] };
+        let answer = self.commit(commit).await?;
+        Ok(answer.map(|_| human).map_err(NotCounted::NotRecorded))
+    }
+
+    /// Begins to sign in with any passkey.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn begin_sign_in(&self) -> Result<Begun, Failed> {
+        self.keep_act(&Ceremonial::SignIn, None, Json::object([("act", "sign-in")])).await
+    }
+
+    /// Signs a person in. Answers the session's token.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted`] with the reason that the person is told.
+    pub async fn sign_in(
+        &self,
+        signed: &SignedAssertion,
+    ) -> Result<Result<(HumanId, Secret<String>), NotCounted>, Failed> {
+        let witnessed = match self.witness(&Ceremonial::SignIn, None, signed).await? {
+            Ok(witnessed) => witnessed,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let human = witnessed.passkey.human;
+        let change = witnessed.change();
+        Ok(self.open_session(human, vec![change]).await?.map(|token| (human, token)))
+    }
+
+    /// Opens a session for a person who has just proved a passkey.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted`] when it refused.
+    pub async fn open_session(
+        &self,
+        human: HumanId,
+        mut changes: Vec<Change>,
+    ) -> Result<Result<Secret<String>, NotCounted>, Failed> {
+        let token = self.token("session");
+        let (auth_at, until) = (self.now(), self.now().after(self.settings.session));
+        changes.push(Change::OpenSession(Session {
+            hash: token_hash(token.expose()),
+            human,
+            auth_at,
+            until,
+        }));
+        let said = Json::object([("human", Json::from(human)), ("until", Json::from(until))]);
+        let mut commit = self.plain(Kind::SignedIn, Refs::default(), said);
+        commit.changes = changes;
+        let answer = self.commit(commit).await?;
+        Ok(answer.map(|_| token).map_err(NotCounted::NotRecorded))
+    }
+
+    /// Who a session's token belongs to.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn session(&self, token: &str) -> Result<Option<(Human, Session)>, Failed> {
+        let session = self.store.session(token_hash(token)).await?;
+        let active = self.active();
+        Ok(session.and_then(|s| Some((active.human(s.human)?.clone(), s))))
+    }
+
+    /// Ends one session, or all of that person.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn sign_out(&self, human: HumanId, only: Option<Digest>) -> Result<(), Failed> {
+        let changes = vec![Change::CloseSessions { human, only }];
+        let _ = self.commit(Commit { changes, records: Vec::new() }).await?;
+        Ok(())
+    }
+
+    /// Revokes a passkey.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn revoke_passkey(&self, credential: &str, by: &str, why: &str) -> Result<Added<()>, Failed> {
+        let record = body::PasskeyRevoked {
+            credential: credential.to_owned(),
+            by: by.to_owned(),
+            why: why.to_owned(),
+        };
+        let commit = Commit {
+            changes: vec![Change::Retire(PrincipalRef::Passkey(credential.to_owned()))],
+            records: vec![self.record(Refs::default(), &record)],
+        };
+        Ok(added(self.commit(commit).await?, ()))
+    }
+
+    /// A passkey whose counter went back may have been copied: it signs nothing any more (T103).
+    pub(crate) async fn suspend(&self, credential: &str) -> Result<(), Failed> {
+        tracing::warn!("a passkey's counter went back; it is suspended");
+        self.revoke_passkey(credential, "stepup", "its counter went back: it may have been copied").await?;
+        Ok(())
+    }
+
+    /// Puts a bundle in force, and answers once no permit is left that was made under the one before.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; the findings when the bundle does not compile: then nothing changed.
+    pub async fn activate(
+        &self,
+        bundle: &Bundle,
+        by: &str,
+    ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
+        if let Err(findings) = bundle.compile() {
+            let why = findings.first().map(ToString::to_string).unwrap_or_default();
+            let record = body::PolicyRefused { policy: Some(bundle.hash()), why, by: by.to_owned() };
+            let commit = Commit { changes: Vec::new(), records: vec![self.record(Refs::default(), &record)] };
+            let _ = self.commit(commit).await?;
+            return Ok(Err(findings));
+        }
+        let active = self.active();
+        if active.set.is_some() && active.hash == bundle.hash() {
+            return Ok(Ok(false));
+        }
+        let hash = bundle.hash();
+        let record = body::PolicyActivated {
+            policy: hash,
+            epoch: u32::try_from(active.epoch.0.saturating_add(1)).unwrap_or(u32::MAX),
+            by: by.to_owned(),
+        };
+        let refs = Refs { policy: Some(hash), ..Refs::default() };
+        let change =
+            Change::Activate { hash, bundle: bundle.to_json(), by: by.to_owned(), expects: active.epoch };
+        let commit = Commit { changes: vec![change], records: vec![self.record(refs, &record)] };
+        match self.commit(commit).await? {
+            Ok(_) => Ok(Ok(true)),
+            Err(refused) => Err(Failed { doing: "activating policy", because: refused.to_string() }),
+        }
+    }
+
+    /// A commit with one record of a kind whose body nobody but people reads.
+    pub(crate) fn plain(&self, kind: Kind, refs: Refs, said: Json) -> Commit {
+        Commit { changes: Vec::new(), records: vec![self.record_of(kind, refs, said)] }
+    }
+
+    /// Notes that the log was exported.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn exported(&self, by: &str, size: u64) -> Result<(), Failed> {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let said = Json::object([("by", Json::from(by)), ("size", Json::from(size))]);
+        let _ = self.commit(self.plain(Kind::Exported, Refs::default(), said)).await?;
+        Ok(())
+    }
+
+    /// Until when an invitation made now is good.
+    #[must_use]
+    pub fn invited_until(&self) -> Time {
+        self.now().after(INVITED_FOR)
+    }
+}
+
+fn memberships(member: Member, groups: &[String]) -> impl Iterator<Item = Change> + '_ {
+    let one = move |group: &String| Membership { group: group.clone(), member };
+    groups.iter().map(move |group| Change::Register(Principal::Member(one(group))))
+}
+
+fn added<T>(answer: Result<store::Receipt, Refused>, value: T) -> Added<T> {
+    match answer {
+        Ok(_) => Added::Done(value),
+        Err(Refused::NameTaken) => Added::NameTaken,
+        Err(other) => Added::Refused(other),
+    }
+}

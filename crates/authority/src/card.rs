@@ -1,0 +1,220 @@
+//! The card: made here from the canonical access and the rules, never from what the caller or the upstream
+//! says of itself (R11, invariants 9 and 10).
+
+use elevation::{Eligible, Pending, Weighed, weigh};
+use store::{Change, Failed, Situation, Standing};
+use terms::card::{
+    CallerLine, Card, Claims, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
+};
+use terms::{Access, HumanId, Json, Pointer, text};
+
+use crate::active::{Active, Tool};
+use crate::authority::Authority;
+use crate::decide::{evidence, lost};
+use crate::vote::Today;
+
+/// What a viewer is shown of an elevation beside its card: what depends on the viewer and the moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// The card.
+    pub card: Card,
+    /// In which capacity the viewer can sign, or why not.
+    pub can: Result<terms::statement::Role, String>,
+}
+
+/// Characters of one argument in a headline; the whole value stands below it.
+const IN_TITLE: usize = 60;
+
+impl Authority {
+    /// The card as it is now, for someone who looks at a pending request.
+    pub(crate) async fn shown(&self, active: &Active, today: &Today) -> Result<Card, Failed> {
+        let access = &today.pending.access;
+        let now = self.now();
+        let situation = self
+            .store
+            .standing(Standing {
+                caller: today.pending.caller,
+                access: access.hash(),
+                action: access.action().to_owned(),
+                resource: access.resource().id.clone(),
+                rejected_since: now.before(self.settings.cool_down),
+                ran_since: now.before(self.settings.answer_for),
+            })
+            .await?;
+        let (used_before, _) = self.store.usage(today.pending.caller, access.resource().id.clone()).await?;
+        Ok(self.card_of(active, &today.pending, &today.tool, &today.eligible, &situation, used_before))
+    }
+
+    pub(crate) fn card_of(
+        &self,
+        active: &Active,
+        pending: &Pending,
+        tool: &Tool,
+        eligible: &Eligible,
+        situation: &Situation,
+        used_before: bool,
+    ) -> Card {
+        let access = &pending.access;
+        let terms = &pending.requirement.terms;
+        Card {
+            title: title(tool, access),
+            environment: tool.environment.clone(),
+            caller: self.caller_line(active, pending),
+            fields: fields(access, label),
+            defaults: defaults(tool, access),
+            references: references(tool, access),
+            free: access.free(&terms.binds),
+            claims: Claims { purpose: pending.purpose.clone(), ticket: pending.ticket.clone() },
+            unusual: self.unusual(pending, tool, situation, used_before),
+            last_same: situation.last.as_ref().and_then(|last| {
+                let outcome = last.outcome?.name().to_owned();
+                Some(LastSame { at: last.at, outcome })
+            }),
+            grants: terms.clone(),
+            needed: self.needed(active, pending, eligible),
+            tool: ToolLine { digest: tool.pin.digest.to_string(), reviewed: tool.settings.reviewed.clone() },
+            upstream: UpstreamLine {
+                id: tool.upstream.clone(),
+                identity: access.resource().upstream.to_string(),
+            },
+            words: terms::words::words(pending.id, access.hash()).map(str::to_owned),
+        }
+    }
+
+    fn caller_line(&self, active: &Active, pending: &Pending) -> CallerLine {
+        let subject = pending.access.subject();
+        let key = active.keys.values().find(|key| key.id == pending.key);
+        CallerLine {
+            name: subject.id.clone(),
+            owner: subject.owner.clone(),
+            chain: subject.act.clone(),
+            key_bound: pending.key_bound,
+            key_prefix: key.map(|key| key.prefix.clone()).unwrap_or_default(),
+            source: pending.source.clone(),
+        }
+    }
+
+    fn unusual(
+        &self,
+        pending: &Pending,
+        tool: &Tool,
+        situation: &Situation,
+        used_before: bool,
+    ) -> Vec<Unusual> {
+        let say = |text: UnusualText, with: Vec<String>| Some(Unusual { text, with });
+        let name = pending.access.subject().id.clone();
+        let secrets = fields(&pending.access, label).into_iter().filter(|f| f.secret).map(|f| f.label);
+        let secrets: Vec<String> = secrets.collect();
+        let other = self.sources.other(pending.key, &pending.source, self.now());
+        let ran = situation.last.as_ref().and_then(lost);
+        [
+            ran.and_then(|(_, outcome)| say(UnusualText::RanUndelivered, vec![outcome])),
+            other.and_then(|other| say(UnusualText::OtherAddress, vec![other])),
+            (!used_before).then(|| say(UnusualText::FirstTime, vec![name.clone()])).flatten(),
+            tool.settings.reviewed.is_none().then(|| say(UnusualText::Unreviewed, Vec::new())).flatten(),
+            situation.rejected.as_ref().and_then(|_| say(UnusualText::RejectedLately, vec![name])),
+            (!secrets.is_empty())
+                .then(|| say(UnusualText::SecretArgument, vec![secrets.join(", ")]))
+                .flatten(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Every leaf with the names of those who met it.
+    pub(crate) fn needed(&self, active: &Active, pending: &Pending, eligible: &Eligible) -> Vec<Needed> {
+        let weighed = weigh(&pending.requirement, &evidence(pending), eligible, self.now());
+        let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
+        let name = |root: &HumanId| active.humans.get(root).map(|h| h.name.clone()).unwrap_or_default();
+        let leaves = parts.into_iter().flat_map(|(_, leaves)| leaves);
+        leaves
+            .map(|leaf| Needed {
+                leaf: leaf.says(),
+                met: leaf.met(),
+                met_by: leaf.by.iter().map(name).collect(),
+            })
+            .collect()
+    }
+
+    /// The webhook's text for a new card: no amounts, no arguments, no caller's text (C2).
+    pub(crate) fn notice(&self, pending: &Pending, card: &Card) -> Change {
+        let body = Json::object([
+            ("type", Json::from("elevation.opened")),
+            ("timestamp", Json::from(self.now())),
+            (
+                "data",
+                Json::object([
+                    ("elevation", Json::from(pending.id)),
+                    ("environment", Json::from(card.environment.as_str())),
+                    ("caller", Json::from(card.caller.name.as_str())),
+                    ("tool", Json::from(pending.access.resource().id.as_str())),
+                    ("needs", Json::Array(card.needed.iter().map(|n| Json::from(n.leaf.as_str())).collect())),
+                    ("expires_at", Json::from(pending.expires_at)),
+                    ("words", Json::from(card.words.to_vec())),
+                ]),
+            ),
+        ]);
+        Change::Notify { kind: "elevation.opened".to_owned(), body: body.text() }
+    }
+}
+
+/// The headline: the operator's template, or the tool's name. What the caller wrote is made visible in it.
+pub(crate) fn title(tool: &Tool, access: &Access) -> String {
+    let Some(template) = &tool.settings.title else {
+        return format!("Call {} on {}", tool.name, tool.upstream);
+    };
+    let arguments = Json::Object(access.arguments().clone());
+    let mut out = String::new();
+    let mut rest = template.as_str();
+    while let Some((before, after)) = rest.split_once('{') {
+        let (inside, after) = after.split_once('}').unwrap_or((after, ""));
+        out.push_str(before);
+        out.push_str(&headline(&arguments, inside));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn headline(arguments: &Json, pointer: &str) -> String {
+    let value = pointer.parse::<Pointer>().ok().and_then(|p| p.of(arguments).cloned());
+    let value = match value {
+        Some(Json::String(text)) => text,
+        Some(sealed) if sealed.get("$sealed").is_some() => "(secret)".to_owned(),
+        Some(other) => other.text(),
+        None => "(not sent)".to_owned(),
+    };
+    let value = text::visible(&value);
+    let short: String = value.chars().take(IN_TITLE).collect();
+    if short.len() < value.len() { format!("{short}…") } else { short }
+}
+
+/// An argument's name for people: the name itself. A title from the upstream's schema is a claim.
+fn label(pointer: &Pointer) -> String {
+    pointer.steps().iter().map(|step| text::visible(step)).collect::<Vec<_>>().join(" › ")
+}
+
+/// Arguments that were not sent and that the schema gives a default for (T07).
+fn defaults(tool: &Tool, access: &Access) -> Vec<(Pointer, String)> {
+    let properties = tool.pin.definition.get("inputSchema").and_then(|s| s.get("properties"));
+    let properties = properties.and_then(Json::as_object).into_iter().flat_map(|p| p.iter());
+    let absent = properties.filter(|(name, _)| access.arguments().get(name).is_none());
+    absent
+        .filter_map(|(name, schema)| {
+            let default = schema.get("default")?;
+            Some((
+                Pointer::root().child(name),
+                format!("not sent: upstream default {}", text::visible(&default.text())),
+            ))
+        })
+        .collect()
+}
+
+/// Arguments that only name something else, and whether the name carries a digest of the content (T08).
+fn references(tool: &Tool, access: &Access) -> Vec<(Pointer, Option<String>)> {
+    let arguments = Json::Object(access.arguments().clone());
+    let pinned = |value: &str| value.split_once("@sha256:").map(|(_, digest)| format!("sha256:{digest}"));
+    let sent = tool.settings.references.iter().filter_map(|p| Some((p, p.of(&arguments)?)));
+    sent.map(|(pointer, value)| (pointer.clone(), value.as_str().and_then(pinned))).collect()
+}

@@ -1,0 +1,174 @@
+//! The Permit: proof that one access may run now, once. Made only by [`crate::Authority::decide`], only from
+//! the store's `Claimed`; neither copied nor printed; consumed by what forwards it (R1).
+//!
+//! ```compile_fail
+//! fn twice(permit: authority::Permit) -> (authority::Permit, authority::Permit) {
+//!     (permit.clone(), permit)
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! let forged = authority::Permit { load: todo!() };
+//! ```
+
+use std::sync::Arc;
+
+use elevation::Outcome;
+use store::Claimed;
+use terms::{Access, AttemptId, Boottime, GrantId, Json, Secrets, Slug};
+
+use crate::settle::Settler;
+
+/// Proof that one access may run now, once.
+#[must_use = "a permit that is not forwarded is settled as not sent"]
+pub struct Permit {
+    load: Option<Box<Load>>,
+}
+
+/// Taken out as a whole, so that dropping a permit knows whether it was used.
+struct Load {
+    claimed: Claimed,
+    access: Access,
+    secrets: Secrets,
+    until: Boottime,
+    settler: Arc<Settler>,
+}
+
+/// Why a permit cannot be used any more. It has been settled as not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the permit cannot be used any more: {0}")]
+pub struct Stale(pub Slug);
+
+impl Permit {
+    /// `Claimed` names the access that the store claimed; a permit for another does not come to be.
+    pub(crate) fn of(
+        claimed: Claimed,
+        access: Access,
+        secrets: Secrets,
+        until: Boottime,
+        settler: Arc<Settler>,
+    ) -> Option<Self> {
+        let same = claimed.access() == access.hash();
+        let permit = Self { load: Some(Box::new(Load { claimed, access, secrets, until, settler })) };
+        same.then_some(permit)
+    }
+
+    /// The attempt that this permits.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptId> {
+        self.load.as_ref().map(|load| load.claimed.attempt())
+    }
+
+    /// The grant that was spent for it; `None` at baseline.
+    #[must_use]
+    pub fn grant(&self) -> Option<GrantId> {
+        self.load.as_ref().and_then(|load| load.claimed.grant())
+    }
+
+    /// The access that it permits.
+    #[must_use]
+    pub fn access(&self) -> Option<&Access> {
+        self.load.as_ref().map(|load| &load.access)
+    }
+
+    /// Turns the permit into what is sent, just before the first byte. Looks once more whether it is in time
+    /// and whether a lock or new rules have come since (B28, T123).
+    ///
+    /// # Errors
+    /// [`Stale`] when it may not run any more; then it is settled as not sent.
+    pub fn embark(mut self) -> Result<(Cargo, Settlement), Stale> {
+        let Some(load) = self.load.take().map(|load| *load) else { return Err(Stale(Slug::Busy)) };
+        let settlement = Settlement {
+            attempt: load.claimed.attempt(),
+            grant: load.claimed.grant(),
+            sent: false,
+            settler: Some(Arc::clone(&load.settler)),
+        };
+        load.settler.still(&load.access, load.until).map_err(Stale)?;
+        // A secret that has no place in the access: nothing may go out that was not judged.
+        let arguments = load.secrets.open(&load.access).map_err(|_| Stale(Slug::StateInvalid))?;
+        let cargo = Cargo { attempt: load.claimed.attempt(), access: load.access, arguments };
+        Ok((cargo, settlement))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(load) = self.load.take() {
+            load.settler.settle(load.claimed.attempt(), Outcome::NotSent, None);
+        }
+    }
+}
+
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Permit").field("attempt", &self.attempt()).finish_non_exhaustive()
+    }
+}
+
+/// What goes to the upstream: written from the access that was judged, never from received bytes (R2).
+pub struct Cargo {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The access, secrets sealed.
+    pub access: Access,
+    /// The arguments in clear, for the wire only.
+    pub arguments: Json,
+}
+
+/// The duty to say how an attempt ended. Dropped without a word, it is settled as not sent when no byte left
+/// us, and as unknown otherwise: never silence.
+#[must_use = "an attempt that was sent has an outcome"]
+pub struct Settlement {
+    attempt: AttemptId,
+    grant: Option<GrantId>,
+    sent: bool,
+    settler: Option<Arc<Settler>>,
+}
+
+impl Settlement {
+    /// The attempt.
+    #[must_use]
+    pub const fn attempt(&self) -> AttemptId {
+        self.attempt
+    }
+
+    /// Whether a grant was spent for it: then its outcome is recorded before anyone is answered.
+    #[must_use]
+    pub const fn elevated(&self) -> bool {
+        self.grant.is_some()
+    }
+
+    /// The first byte is about to leave: from here on silence means unknown.
+    pub const fn sending(&mut self) {
+        self.sent = true;
+    }
+
+    /// Whether a byte may have left.
+    #[must_use]
+    pub const fn sent(&self) -> bool {
+        self.sent
+    }
+
+    pub(crate) fn conclude(mut self) -> (AttemptId, bool) {
+        self.settler = None;
+        (self.attempt, self.grant.is_some())
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        if let Some(settler) = self.settler.take() {
+            settler.settle(self.attempt, if self.sent { Outcome::Unknown } else { Outcome::NotSent }, None);
+        }
+    }
+}
+
+impl std::fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settlement")
+            .field("attempt", &self.attempt)
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
+}

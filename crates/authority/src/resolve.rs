@@ -1,0 +1,76 @@
+//! A person says how an attempt of unknown outcome ended. Nothing is ever sent again.
+
+use audit::body;
+use audit::record::Refs;
+use elevation::Outcome;
+use store::{Attempt, Change, Commit, Failed};
+use terms::{AttemptId, HumanId, Json};
+
+use crate::authority::Authority;
+use crate::ceremony::{Begun, Ceremonial, SignedAssertion};
+use crate::reject::stated;
+use crate::settle::recorded;
+use crate::vote::NotCounted;
+
+impl Authority {
+    /// Begins to resolve an attempt as `outcome`.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted`] when the attempt's outcome is not unknown.
+    pub async fn begin_resolve(
+        &self,
+        id: AttemptId,
+        outcome: Outcome,
+        human: HumanId,
+    ) -> Result<Result<Begun, NotCounted>, Failed> {
+        let attempt = self.store.attempt(id).await?.filter(|a| a.outcome == Some(Outcome::Unknown));
+        let Some(attempt) = attempt.filter(|_| outcome != Outcome::Unknown) else {
+            return Ok(Err(NotCounted::NotFound));
+        };
+        if self.active().human(human).is_none() {
+            return Ok(Err(NotCounted::NotEligible));
+        }
+        self.keep_act(&Ceremonial::Resolve, Some(human), subject_of(&attempt, outcome)).await.map(Ok)
+    }
+
+    /// Resolves an attempt under a signature.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted`] with the reason that the person is told.
+    pub async fn resolve(
+        &self,
+        id: AttemptId,
+        outcome: Outcome,
+        human: HumanId,
+        why: &str,
+        signed: &SignedAssertion,
+    ) -> Result<Result<(), NotCounted>, Failed> {
+        let Some(why) = stated(why) else { return Ok(Err(NotCounted::ReasonMissing)) };
+        let witnessed = match self.witness(&Ceremonial::Resolve, Some(human), signed).await? {
+            Ok(witnessed) => witnessed,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Some(attempt) = self.store.attempt(id).await? else { return Ok(Err(NotCounted::NotFound)) };
+        if witnessed.ceremony.card != subject_of(&attempt, outcome) {
+            return Ok(Err(NotCounted::CeremonyOver));
+        }
+        let refs = Refs { caller: Some(attempt.caller), attempt: Some(id), ..Refs::default() };
+        let record = body::Resolved { outcome: recorded(outcome), why, signed: witnessed.signed() };
+        let change = Change::Settle { attempt: id, outcome, delivered: None, resolves: true };
+        let commit =
+            Commit { changes: vec![witnessed.change(), change], records: vec![self.record(refs, &record)] };
+        let answer = self.commit(commit).await?;
+        self.watch.changed();
+        Ok(answer.map(|_| ()).map_err(NotCounted::NotRecorded))
+    }
+}
+
+/// What the person who resolves signs.
+fn subject_of(attempt: &Attempt, outcome: Outcome) -> Json {
+    Json::object([
+        ("attempt", Json::from(attempt.id)),
+        ("resource", Json::from(attempt.resource.as_str())),
+        ("at", Json::from(attempt.at)),
+        ("outcome", Json::from(outcome.name())),
+    ])
+}

@@ -1,0 +1,232 @@
+//! What callers, people and the command line read. Nothing here decides anything.
+
+use std::sync::Arc;
+
+use elevation::{Eligible, State};
+use store::{Attempt, Failed, Listing, Lock, Situation, Whole};
+use terms::statement::Role;
+use terms::{Caller, CallerId, ElevationId, GrantId, HumanId, Secrets, Slug};
+
+use crate::active::{Active, Tool};
+use crate::authority::Authority;
+use crate::card::{Shown, title};
+use crate::decide::{Ask, challenge, sealed};
+use crate::ruling::Challenge;
+use crate::vote::Today;
+
+/// What a caller is told of one of its elevations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// The request as a challenge: what it takes, and how far it is.
+    pub challenge: Challenge,
+    /// Where it stands.
+    pub state: State,
+    /// The reason of a rejection.
+    pub why: Option<String>,
+    /// Whether its grant can still be spent.
+    pub spendable: bool,
+    /// The grant.
+    pub grant: Option<GrantId>,
+    /// The last attempt under it.
+    pub attempt: Option<Attempt>,
+}
+
+/// A caller with what hangs on it.
+#[derive(Clone, Debug)]
+pub struct CallerView {
+    /// As registered.
+    pub row: store::RegisteredCaller,
+    /// Its owner's name.
+    pub owner: String,
+    /// Its groups.
+    pub groups: Vec<String>,
+    /// What people see of its good keys.
+    pub keys: Vec<String>,
+    /// The lock that stops it.
+    pub lock: Option<Lock>,
+}
+
+impl Authority {
+    /// One elevation of a caller; `None` when there is none such of this caller.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn status(&self, caller: &Caller, id: ElevationId) -> Result<Option<Status>, Failed> {
+        let Some(whole) = self.store.elevation(id).await?.filter(|w| w.request.caller == caller.id) else {
+            return Ok(None);
+        };
+        let active = self.active();
+        let eligible = self.eligible_for(&active, &whole);
+        let challenge = challenge(&whole.request, &eligible, &Situation::default(), self.now());
+        let live = |grant: &elevation::Grant| grant.state(self.now()) == elevation::GrantState::Live;
+        Ok(Some(Status {
+            challenge,
+            state: whole.state,
+            why: whole.why.clone(),
+            spendable: whole.grant.as_ref().is_some_and(live),
+            grant: whole.grant.as_ref().map(|grant| grant.id),
+            attempt: whole.attempts.last().cloned(),
+        }))
+    }
+
+    fn eligible_for(&self, active: &Active, whole: &Whole) -> Eligible {
+        let caller = active.caller(whole.request.caller);
+        let tool = self.standing_tool(active, &whole.request.access).ok();
+        let both = caller.zip(tool);
+        both.map(|(caller, tool)| {
+            self.eligible(active, &caller, &whole.request.access, &tool, whole.request.votes.len())
+        })
+        .unwrap_or_default()
+    }
+
+    /// The captured access of an elevation, to be decided on again (`stepup_run`).
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; a slug when it is not this caller's, over, or holds secrets that
+    /// nobody keeps.
+    pub async fn captured(
+        &self,
+        caller: &Caller,
+        id: ElevationId,
+        source: &str,
+    ) -> Result<Result<Ask, Slug>, Failed> {
+        let Some(whole) = self.store.elevation(id).await?.filter(|w| w.request.caller == caller.id) else {
+            return Ok(Err(Slug::ElevationUnknown));
+        };
+        let over = match whole.state {
+            State::Pending
+            | State::Concluded(elevation::Conclusion::Approved | elevation::Conclusion::Rejected) => None,
+            State::Concluded(elevation::Conclusion::Expired) => Some(Slug::Expired),
+            State::Concluded(elevation::Conclusion::Withdrawn | elevation::Conclusion::Superseded) => {
+                Some(Slug::Withdrawn)
+            }
+        };
+        let access = whole.request.access;
+        let unfit = if sealed(&access) { Some(Slug::StateInvalid) } else { over };
+        Ok(unfit.map_or_else(
+            || {
+                Ok(Ask {
+                    caller: caller.clone(),
+                    access,
+                    secrets: Secrets::default(),
+                    source: source.to_owned(),
+                    purpose: None,
+                    ticket: None,
+                })
+            },
+            Err,
+        ))
+    }
+
+    /// Requests that wait, for a person's inbox: those that this person may see.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn inbox(&self, human: HumanId) -> Result<Vec<(Whole, Shown)>, Failed> {
+        let listing = Listing { state: Some(State::Pending), limit: 200, ..Listing::default() };
+        let mut shown = Vec::new();
+        for whole in self.store.elevations(listing).await? {
+            if let Some(view) = self.show(&whole, human).await? {
+                shown.push((whole, view));
+            }
+        }
+        Ok(shown)
+    }
+
+    /// One elevation for a person: its card and whether they can sign it. `None` when it is not for their eyes
+    /// (the same as when there is none).
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn show(&self, whole: &Whole, human: HumanId) -> Result<Option<Shown>, Failed> {
+        let active = self.active();
+        if !self.may_see(&active, whole, human) {
+            return Ok(None);
+        }
+        let Some(caller) = self.any_caller(&active, whole.request.caller) else { return Ok(None) };
+        let (upstream, name) = whole.request.access.resource().id.split_once('/').unwrap_or_default();
+        let Some(tool) = active.tool(upstream, name) else { return Ok(None) };
+        let eligible =
+            self.eligible(&active, &caller, &whole.request.access, &tool, whole.request.votes.len());
+        let today = Today { pending: whole.request.clone(), caller, tool, eligible, same: true };
+        let card = self.shown(&active, &today).await?;
+        let can = match whole.state {
+            State::Pending => self.role(&active, &today, human).map_err(|refused| refused.to_string()),
+            State::Concluded(_) => Err(format!("This request is over: it was {}.", whole.state.name())),
+        };
+        Ok(Some(Shown { card, can }))
+    }
+
+    /// Those behind the caller, those who could sign, and auditors. A role is needed to see arguments (T112).
+    fn may_see(&self, active: &Active, whole: &Whole, human: HumanId) -> bool {
+        let Some(row) = active.human(human) else { return false };
+        let groups = active.groups_of(row.root);
+        let behind =
+            self.any_caller(active, whole.request.caller).is_some_and(|c| c.roots.contains(&row.root));
+        let reads_all = ["admins", "auditors"].iter().any(|group| groups.contains(*group));
+        behind || reads_all || crate::reject::names_group(&whole.request.requirement, &groups)
+    }
+
+    fn any_caller(&self, active: &Active, id: CallerId) -> Option<Caller> {
+        active.caller(id)
+    }
+
+    /// The headline of a request, for lists.
+    #[must_use]
+    pub fn headline(&self, whole: &Whole) -> String {
+        let active = self.active();
+        let (upstream, name) = whole.request.access.resource().id.split_once('/').unwrap_or_default();
+        active
+            .tool(upstream, name)
+            .map_or_else(|| name.to_owned(), |tool| title(&tool, &whole.request.access))
+    }
+
+    /// Every caller.
+    #[must_use]
+    pub fn callers(&self) -> Vec<CallerView> {
+        let active = self.active();
+        let mut all: Vec<CallerView> = active
+            .callers()
+            .map(|row| {
+                let caller = active.caller(row.id);
+                let roots = caller.as_ref().map(|c| c.roots.clone()).unwrap_or_default();
+                let keys = active.keys_of(row.id).filter(|k| k.revoked_at.is_none());
+                let lock = active.lock(row.id, &roots, "", self.now()).cloned();
+                let groups = active.groups_of_member(store::Member::Caller(row.id));
+                CallerView {
+                    row: row.clone(),
+                    owner: caller.map(|c| c.owner).unwrap_or_default(),
+                    groups: groups.into_iter().collect(),
+                    keys: keys.map(|k| k.prefix.clone()).collect(),
+                    lock,
+                }
+            })
+            .collect();
+        all.sort_by(|a, b| a.row.name.cmp(&b.row.name));
+        all
+    }
+
+    /// Whether a role lets a person sign, in words for the page.
+    #[must_use]
+    pub const fn verb(role: Role) -> &'static str {
+        match role {
+            Role::Approver => "Approve once",
+            Role::Owner => "Confirm once",
+        }
+    }
+
+    /// What a caller may be shown to exist, and what calling it may take (B18).
+    #[must_use]
+    pub fn discover(&self, caller: &Caller, upstream: &str) -> Vec<(Arc<Tool>, Vec<String>)> {
+        let active = self.active();
+        let Some(set) = active.set.as_ref() else { return Vec::new() };
+        let accepted = active.tools(upstream).filter(|tool| tool.pin.state == store::PinState::Accepted);
+        accepted
+            .filter(|tool| set.may_discover(caller, &tool.judged).yes())
+            .map(|tool| {
+                let needs = set.may_need(caller, &tool.judged).into_iter().map(str::to_owned);
+                (Arc::clone(tool), needs.collect())
+            })
+            .collect()
+    }
+}

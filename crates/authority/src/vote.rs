@@ -1,0 +1,393 @@
+//! The vote: one person's signature over exactly one access, as shown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use audit::body::{self, Matched, Voter};
+use audit::record::Refs;
+use elevation::{Conclusion, Eligible, Grant, Matching, Pending, State, Version, Vote, Weighed, weigh};
+use policy::Judgement;
+use store::{Change, Commit, Failed, Refused, Whole};
+use terms::statement::{Consent, Matter, Role};
+use terms::{Caller, ElevationId, GrantId, HumanId, Requirement};
+
+use crate::active::{Active, Tool};
+use crate::authority::Authority;
+use crate::ceremony::{Begun, Ceremonial, SignedAssertion, Witnessed};
+use crate::decide::evidence;
+
+/// What became of a vote that counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Voted {
+    /// The requirement is met; this grant was issued.
+    Approved(GrantId),
+    /// More is needed.
+    Waiting,
+}
+
+/// Why a person's act did not count. Told to that person, in these words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotCounted {
+    /// There is nothing like it for this person.
+    #[error("There is nothing like it for you.")]
+    NotFound,
+    /// The ceremony is used, too old, or of another kind.
+    #[error("This page is too old to sign. Load it again.")]
+    CeremonyOver,
+    /// No passkey of this person.
+    #[error("This passkey is not one of yours here.")]
+    PasskeyUnknown,
+    /// The signature does not verify.
+    #[error("The passkey's answer was not accepted: {0}.")]
+    Signature(String),
+    /// The counter went back: the passkey was suspended.
+    #[error(
+        "This passkey's counter went back: it may have been copied, and was suspended. Tell your operator."
+    )]
+    Copied(String),
+    /// The request is over.
+    #[error("This request is over: {0}.")]
+    Over(&'static str),
+    /// What the request takes has changed since it was shown.
+    #[error(
+        "What this request takes has changed since it was shown. It was closed; a new one takes its place when it is asked for again."
+    )]
+    CardChanged,
+    /// This person may not vote on this request.
+    #[error("You cannot approve this: you are behind the caller, or not in a group that is asked.")]
+    NotEligible,
+    /// The caller has not said yet what it has to say.
+    #[error("The caller has not yet said what this request asks it to say ({0}). You can sign once it has.")]
+    ClaimsMissing(&'static str),
+    /// This person has voted already.
+    #[error("You have signed this already.")]
+    AlreadyVoted,
+    /// A reason is mandatory.
+    #[error("Say why, in at most 500 characters.")]
+    ReasonMissing,
+    /// Something kept changing underneath.
+    #[error("Somebody else was quicker. Load the page again.")]
+    Busy,
+    /// The disk is full, or the name is taken, ….
+    #[error("It was not recorded: {0}.")]
+    NotRecorded(Refused),
+}
+
+const TRIES: usize = 3;
+
+/// A pending request with what today's rules say of it.
+pub(crate) struct Today {
+    pub(crate) pending: Pending,
+    pub(crate) caller: Caller,
+    pub(crate) tool: Arc<Tool>,
+    pub(crate) eligible: Eligible,
+    /// `None` when the rules do not ask for a step-up any more, or ask for another.
+    pub(crate) same: bool,
+}
+
+impl Authority {
+    /// Shows the card of a pending request to a person who may sign it, and begins the ceremony.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted`] when this person cannot sign it now.
+    pub async fn begin_consent(
+        &self,
+        id: ElevationId,
+        human: HumanId,
+    ) -> Result<Result<(Begun, terms::card::Card, Role), NotCounted>, Failed> {
+        let active = self.active();
+        let today = match self.today(&active, id).await? {
+            Ok(today) => today,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let role = match self.role(&active, &today, human) {
+            Ok(role) => role,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let card = self.shown(&active, &today).await?;
+        let consent = Consent {
+            elevation: id,
+            access_hash: today.pending.access.hash(),
+            card_hash: card.hash(),
+            requirement_hash: today.pending.requirement.hash(),
+            terms: today.pending.requirement.terms.clone(),
+            role,
+        };
+        let what = Ceremonial::Consent(id);
+        let begun = self.keep(&what, Matter::Consent(consent), Some(human), card.to_json()).await?;
+        Ok(Ok((begun, card, role)))
+    }
+
+    /// Counts a signed vote; when it completes the requirement, the grant is issued in the same commit.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted`] with the reason that the person is told.
+    pub async fn vote(
+        &self,
+        id: ElevationId,
+        human: HumanId,
+        signed: &SignedAssertion,
+    ) -> Result<Result<Voted, NotCounted>, Failed> {
+        let witnessed = match self.witness(&Ceremonial::Consent(id), Some(human), signed).await? {
+            Ok(witnessed) => witnessed,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Matter::Consent(consent) = witnessed.statement.matter.clone() else {
+            return Ok(Err(NotCounted::CeremonyOver));
+        };
+        if consent.elevation != id {
+            return Ok(Err(NotCounted::CeremonyOver));
+        }
+        for _ in 0..TRIES {
+            if let Some(answer) = self.count(human, &witnessed, &consent).await? {
+                return Ok(answer);
+            }
+        }
+        Ok(Err(NotCounted::Busy))
+    }
+
+    /// One try; `None` to start again.
+    async fn count(
+        &self,
+        human: HumanId,
+        witnessed: &Witnessed,
+        consent: &Consent,
+    ) -> Result<Option<Result<Voted, NotCounted>>, Failed> {
+        let active = self.active();
+        let today = match self.today(&active, consent.elevation).await? {
+            Ok(today) => today,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
+        if !today.same || consent.requirement_hash != today.pending.requirement.hash() {
+            self.supersede(&today.pending).await?;
+            return Ok(Some(Err(NotCounted::CardChanged)));
+        }
+        match self.role(&active, &today, human) {
+            Ok(role) if role == consent.role => {}
+            Ok(_) => return Ok(Some(Err(NotCounted::NotEligible))),
+            Err(refused) => return Ok(Some(Err(refused))),
+        }
+        let Some(vote) = self.ballot(&active, human, witnessed, consent) else {
+            return Ok(Some(Err(NotCounted::NotEligible)));
+        };
+        let (commit, voted) = self.counted(&active, &today, vote, witnessed);
+        match self.commit(commit).await? {
+            Ok(_) => {
+                self.watch.wake(consent.elevation);
+                Ok(Some(Ok(voted)))
+            }
+            Err(Refused::Conflict | Refused::Stale(_)) => Ok(None),
+            Err(Refused::Lapsed) => Ok(Some(Err(NotCounted::Over("it has expired")))),
+            Err(
+                other @ (Refused::Exists(_)
+                | Refused::Spent
+                | Refused::Revoked
+                | Refused::Locked(_)
+                | Refused::NameTaken
+                | Refused::Missing
+                | Refused::Full),
+            ) => Ok(Some(Err(NotCounted::NotRecorded(other)))),
+        }
+    }
+
+    fn ballot(
+        &self,
+        active: &Active,
+        human: HumanId,
+        witnessed: &Witnessed,
+        consent: &Consent,
+    ) -> Option<Vote> {
+        let row = active.human(human)?;
+        Some(Vote {
+            root: row.root,
+            human,
+            name: row.name.clone(),
+            role: consent.role,
+            credential: witnessed.passkey.credential.clone(),
+            statement: witnessed.statement.clone(),
+            requirement: consent.requirement_hash,
+            card: consent.card_hash,
+            assertion: witnessed.assertion.clone(),
+            at: self.now(),
+        })
+    }
+
+    /// The commit of one vote, and with the last one the grant.
+    fn counted(&self, active: &Active, today: &Today, vote: Vote, witnessed: &Witnessed) -> (Commit, Voted) {
+        let id = today.pending.id;
+        let expects = today.pending.version;
+        let refs = Refs {
+            caller: Some(today.pending.caller),
+            elevation: Some(id),
+            access_hash: Some(today.pending.access.hash()),
+            policy: Some(active.hash),
+            ..Refs::default()
+        };
+        let record = self.record(refs.clone(), &voted(&vote, witnessed));
+        let mut pending = today.pending.clone();
+        pending.votes.push(vote.clone());
+        let mut commit = Commit {
+            changes: vec![witnessed.change(), Change::Vote { id, vote: Box::new(vote), expects }],
+            records: vec![record],
+        };
+        let now = self.now();
+        let weighed = weigh(&pending.requirement, &evidence(&pending), &today.eligible, now);
+        let Weighed::Met(matching) = weighed else { return (commit, Voted::Waiting) };
+        let grant = pending.grant(GrantId::fresh(self.ambient.as_ref()), now);
+        let grant_id = grant.id;
+        let record = granted(active, today, &pending, &matching, &grant);
+        commit.records.push(self.record(Refs { grant: Some(grant_id), ..refs }, &record));
+        commit.changes.push(Change::Conclude {
+            id,
+            to: Conclusion::Approved,
+            why: None,
+            by: None,
+            expects: Version(expects.0 + 1),
+        });
+        commit.changes.push(Change::Issue(Box::new(grant)));
+        (commit, Voted::Approved(grant_id))
+    }
+
+    /// A pending request, and what today's rules say of it.
+    pub(crate) async fn today(
+        &self,
+        active: &Active,
+        id: ElevationId,
+    ) -> Result<Result<Today, NotCounted>, Failed> {
+        let Some(Whole { request: pending, state, .. }) = self.store.elevation(id).await? else {
+            return Ok(Err(NotCounted::NotFound));
+        };
+        if let State::Concluded(_) = state {
+            return Ok(Err(NotCounted::Over(state.name())));
+        }
+        if pending.expires_at <= self.now() {
+            return Ok(Err(NotCounted::Over("it has expired")));
+        }
+        let Some(caller) = active.caller(pending.caller) else {
+            return Ok(Err(NotCounted::Over("its caller is disabled")));
+        };
+        let Ok(tool) = self.standing_tool(active, &pending.access) else {
+            return Ok(Err(NotCounted::Over("its tool has changed")));
+        };
+        let eligible = self.eligible(active, &caller, &pending.access, &tool, pending.votes.len());
+        let same = self
+            .required(active, &caller, &pending, &tool)
+            .is_some_and(|r| r.hash() == pending.requirement.hash());
+        Ok(Ok(Today { pending, caller, tool, eligible, same }))
+    }
+
+    /// What today's rules ask for; `None` when they permit or deny outright.
+    fn required(
+        &self,
+        active: &Active,
+        caller: &Caller,
+        pending: &Pending,
+        tool: &Tool,
+    ) -> Option<Requirement> {
+        let moment = self.moment((true, 0), &pending.source);
+        let question =
+            policy::Question { caller, access: &pending.access, tool: &tool.judged, moment: &moment };
+        match policy::judge(active.set.as_ref()?, &question) {
+            Judgement::StepUp { requirement, .. } => Some(requirement),
+            Judgement::Permit { .. } | Judgement::Deny { .. } => None,
+        }
+    }
+
+    /// What the caller has yet to say: nobody signs before that, since people sign what they saw.
+    fn claims_missing(&self, today: &Today) -> Option<&'static str> {
+        let weighed =
+            weigh(&today.pending.requirement, &evidence(&today.pending), &today.eligible, self.now());
+        let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
+        let mut missing = parts.iter().flat_map(|(_, leaves)| leaves).filter(|leaf| !leaf.met());
+        missing.find_map(|leaf| match leaf.leaf {
+            terms::Tree::Purpose => Some("why"),
+            terms::Tree::Ticket { .. } => Some("a ticket"),
+            terms::Tree::All(_)
+            | terms::Tree::Any(_)
+            | terms::Tree::Approvals { .. }
+            | terms::Tree::Owner { .. }
+            | terms::Tree::KeyBound => None,
+        })
+    }
+
+    /// In which capacity a person can sign this, if at all.
+    pub(crate) fn role(&self, active: &Active, today: &Today, human: HumanId) -> Result<Role, NotCounted> {
+        let row = active.human(human).ok_or(NotCounted::NotEligible)?;
+        let asked = |role: Role| asks(&today.pending.requirement, &today.eligible, row.root, role);
+        let role = [Role::Owner, Role::Approver].into_iter().find(|role| asked(*role));
+        let role = role.ok_or(NotCounted::NotEligible)?;
+        if today.pending.votes.iter().any(|v| v.root == row.root && v.role == role) {
+            return Err(NotCounted::AlreadyVoted);
+        }
+        let missing = self.claims_missing(today);
+        missing.map_or(Ok(role), |what| Err(NotCounted::ClaimsMissing(what)))
+    }
+}
+
+/// Whether a requirement asks for a signature of this person in this role.
+fn asks(requirement: &Requirement, eligible: &Eligible, root: HumanId, role: Role) -> bool {
+    fn any(tree: &terms::Tree, test: &impl Fn(&terms::Tree) -> bool) -> bool {
+        match tree {
+            terms::Tree::All(parts) | terms::Tree::Any(parts) => parts.iter().any(|part| any(part, test)),
+            leaf @ (terms::Tree::Approvals { .. }
+            | terms::Tree::Owner { .. }
+            | terms::Tree::Purpose
+            | terms::Tree::Ticket { .. }
+            | terms::Tree::KeyBound) => test(leaf),
+        }
+    }
+    let groups = eligible.approvers.get(&root);
+    let test = |leaf: &terms::Tree| match (role, leaf) {
+        (Role::Approver, terms::Tree::Approvals { from, .. }) => groups.is_some_and(|g| g.contains(from)),
+        (Role::Owner, terms::Tree::Owner { .. }) => eligible.owners.contains(&root),
+        (Role::Approver | Role::Owner, _) => false,
+    };
+    requirement.parts.values().any(|tree| any(tree, &test))
+}
+
+fn voted(vote: &Vote, witnessed: &Witnessed) -> body::Voted {
+    body::Voted {
+        human: vote.human,
+        name: vote.name.clone(),
+        root: vote.root,
+        credential: vote.credential.clone(),
+        statement: vote.statement.clone(),
+        card: witnessed.ceremony.card.clone(),
+        assertion: vote.assertion.clone(),
+    }
+}
+
+fn granted(
+    active: &Active,
+    today: &Today,
+    pending: &Pending,
+    matching: &Matching,
+    grant: &Grant,
+) -> body::Granted {
+    let leaves = matching.iter().flat_map(|(part, leaves)| leaves.iter().map(move |leaf| (part, leaf)));
+    let voters: BTreeMap<_, _> = pending.votes.iter().map(|vote| ((vote.root, vote.role), vote)).collect();
+    body::Granted {
+        access_hash: pending.access.hash(),
+        requirement: pending.requirement.clone(),
+        requirement_hash: pending.requirement.hash(),
+        matching: leaves
+            .map(|(part, leaf)| Matched { part: part.clone(), leaf: leaf.says(), by: leaf.by.clone() })
+            .collect(),
+        voters: voters
+            .into_values()
+            .map(|vote| Voter {
+                human: vote.human,
+                root: vote.root,
+                role: vote.role,
+                groups: active.groups_of(vote.root),
+            })
+            .collect(),
+        roots: today.caller.roots.clone(),
+        purpose: pending.purpose.clone(),
+        ticket: pending.ticket.clone(),
+        key_bound: pending.key_bound,
+        bind_hash: grant.bind_hash,
+        uses: grant.uses.get(),
+        not_after: grant.not_after,
+    }
+}
