@@ -56,3 +56,16 @@ fn nothing_else_is_proven() {
         assert!(proof.verify(signing_key().verifier()).is_err());
     }
 }
+
+/// The golden file is what `crates/checker` reads, which knows this format from `docs/records.md` alone.
+#[test]
+fn a_log_has_one_file_byte_for_byte() {
+    let mut book = Book::granted(1);
+    book.permit(1);
+    book.settle(1, audit::body::Outcome::Done);
+    book.spend(2);
+    book.settle(2, audit::body::Outcome::NotSent);
+    assert!(book.verify().is_ok());
+    let file = String::from_utf8(book.export()).unwrap();
+    assert_eq!(file, include_str!("golden/log.jsonl"));
+}
