@@ -150,7 +150,7 @@ members! {
     Restored = Restored {
         /// The installation.
         install: InstallId,
-        /// How many leaves the log had before.
+        /// How many leaves the restored log had: whatever came after is lost.
         lost_from: u32,
         /// Why.
         why: String,
