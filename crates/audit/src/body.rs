@@ -1,4 +1,4 @@
-//! The bodies of records, a struct a kind where [`verify`](crate::verify) reads them or their members matter to others.
+//! The bodies of records, a struct a kind where [`verify`](mod@crate::verify) reads them or their members matter to others.
 //! `docs/records.md` says what each member means; a test holds page and structs equal.
 //!
 //! Every struct is written and read with exactly its own members; what is absent is `null`.
