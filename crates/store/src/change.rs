@@ -17,14 +17,15 @@ use crate::rows::{
 pub struct Commit {
     /// Applied in order; the first that does not find what it expects refuses the whole.
     pub changes: Vec<Change>,
-    /// Appended in order; at least one wherever a change carries authority.
+    /// Appended in order; at least one wherever a change carries authority, that is with all changes but
+    /// [`Change::Claims`], [`Change::Signed`], sessions and [`Change::Notify`].
     pub records: Vec<Record>,
 }
 
 /// One change, with what it expects to find.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Opens an elevation. One of the same caller and access that waits beyond its time is expired by the
+    /// Opens an elevation, at its first version and without votes. One of the same caller and access that waits beyond its time is expired by the
     /// authority in the same commit (A32); one that still waits refuses with [`Refused::Exists`].
     Open {
         /// The request; boxed because it is by far the largest change.
@@ -50,7 +51,9 @@ pub enum Change {
         /// The version seen.
         expects: Version,
     },
-    /// Ends a pending elevation. Approving one that is over time refuses with [`Refused::Lapsed`].
+    /// Ends a pending elevation; its version stays. Approving one that is over time refuses with
+    /// [`Refused::Lapsed`], expiring one that is not with [`Refused::Conflict`]. Whoever approves issues the grant
+    /// in the same commit.
     Conclude {
         /// Which.
         id: ElevationId,
@@ -88,7 +91,7 @@ pub enum Change {
         /// Whether a person resolves an unknown outcome.
         resolves: bool,
     },
-    /// Takes grants back.
+    /// Takes grants back that are live.
     Revoke(Selector),
     /// Stops something now.
     Lock(Lock),
@@ -96,7 +99,7 @@ pub enum Change {
     Unlock(LockId),
     /// Pins a definition; the newest one of each (upstream, kind, name) is in the directory. Next epoch.
     Pin(Box<Pin>),
-    /// Decides on a pin. Next epoch.
+    /// Decides on a pin, if it is the newest of its (upstream, kind, name). Next epoch.
     Judge {
         /// Which.
         pin: PinId,
@@ -233,7 +236,7 @@ pub struct Receipt {
     pub epoch: Epoch,
     /// The place of its first record.
     pub leaf: u64,
-    /// How many grants a [`Change::Revoke`] took back.
+    /// How many grants it took back, by [`Change::Revoke`] or by retiring a caller.
     pub revoked: u32,
 }
 

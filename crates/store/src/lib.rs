@@ -5,9 +5,13 @@
 //! that every backend runs.
 
 mod change;
+#[cfg(any(test, feature = "conformance"))]
+#[macro_use]
 pub mod conformance;
 mod rows;
 pub mod sqlite;
+#[cfg(any(test, feature = "conformance"))]
+pub mod testing;
 
 pub use change::{
     Change, Claim, Claimed, Commit, LockSubjects, Principal, PrincipalRef, Receipt, Refused, Selector,

@@ -250,7 +250,8 @@ pub struct Standing {
 /// What the store holds for a [`Standing`].
 #[derive(Clone, Debug, Default)]
 pub struct Situation {
-    /// The request for this very access that is waiting.
+    /// The request for this very access that is waiting, even beyond its time: then it is to be expired by the
+    /// commit that opens the next.
     pub pending: Option<Pending>,
     /// Grants of this caller for this action and resource that are live by the database's clock, oldest
     /// first, at most 32 (B21). Whether they fit the access is for the caller to judge.
@@ -259,9 +260,10 @@ pub struct Situation {
     pub over: Option<Grant>,
     /// The newest rejection of this very access since `rejected_since`.
     pub rejected: Option<Rejection>,
-    /// The newest attempt of this very access under a grant: unsettled, unknown, or since `ran_since`.
+    /// The newest attempt of this very access under a grant that is unsettled or unknown; else the newest one since
+    /// `ran_since`.
     pub last: Option<Attempt>,
-    /// How many requests of this caller are waiting.
+    /// How many requests of this caller are waiting, and not beyond their time.
     pub pending_count: u32,
 }
 

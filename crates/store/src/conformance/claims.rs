@@ -1,0 +1,281 @@
+use std::sync::Arc;
+
+use elevation::Outcome;
+use terms::{AttemptId, BindHash, BootId, Digest, GrantId, HumanId, LockId, Millis, Time};
+
+use super::World;
+use super::world::human;
+use crate::{Change, Claim, Commit, Epoch, Lock, LockSubject, Principal, PrincipalRef, Refused, Selector};
+
+pub async fn a_hundred_racers_spend_a_grant_as_often_as_it_says(world: &mut World) {
+    for uses in [1_u32, 3] {
+        let access = world.access(&uses.to_string());
+        let grant = world.granted(&access, uses).await;
+        let start = Arc::new(tokio::sync::Barrier::new(100));
+        let mut racers = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let changes = vec![world.spend(&grant, &access).await];
+            let records = vec![world.record(audit::record::Kind::Spent)];
+            let (store, start) = (world.store().clone(), start.clone());
+            racers.spawn(async move {
+                start.wait().await;
+                store.commit(Commit { changes, records }).await.unwrap()
+            });
+        }
+        let answers = racers.join_all().await;
+        let won: Vec<_> = answers.iter().filter_map(|a| a.as_ref().ok()).collect();
+        assert_eq!(won.len(), uses as usize);
+        assert!(won.iter().all(|r| r.claimed.as_ref().unwrap().grant() == Some(grant.id)));
+        assert!(answers.iter().filter_map(|a| a.as_ref().err()).all(|refused| *refused == Refused::Spent));
+        let whole = world.store().elevation(grant.elevation).await.unwrap().unwrap();
+        assert_eq!((whole.grant.unwrap().spent, whole.attempts.len()), (uses, uses as usize));
+        assert_eq!(world.situation(&access).await.over.unwrap().spent, uses);
+    }
+}
+
+pub async fn a_mismatch_burns_nothing(world: &mut World) {
+    let other = world.another_caller("other").await;
+    let access = world.access("1");
+    let grant = world.granted(&access, 1).await;
+    let bind = BindHash::from_digest(Digest::plain(b"another"));
+    let elsewhere = Change::Spend { grant: grant.id, bind, claim: world.claim(&access).await };
+    let mut claim = world.claim(&access).await;
+    claim.subjects.caller = other;
+    let of_other = Change::Spend { grant: grant.id, bind: grant.bind_hash, claim };
+    for mismatch in [elsewhere, of_other] {
+        assert_eq!(world.refused(mismatch).await, Refused::Conflict);
+    }
+    let unknown = GrantId::fresh(world.ambient.as_ref());
+    let nothing = Change::Spend { grant: unknown, bind: grant.bind_hash, claim: world.claim(&access).await };
+    assert_eq!(world.refused(nothing).await, Refused::Missing);
+
+    assert_eq!(world.situation(&access).await.grants[0].grant, grant);
+    let spend = world.spend(&grant, &access).await;
+    world.commit(vec![spend]).await.unwrap();
+}
+
+pub async fn a_grant_that_is_over_is_not_spent(world: &mut World) {
+    let accesses = ["spent", "revoked", "lapsed"].map(|version| world.access(version));
+    let [spent, revoked, lapsed] = &accesses;
+    let grants =
+        [world.granted(spent, 1).await, world.granted(revoked, 1).await, world.granted(lapsed, 1).await];
+    let spend = world.spend(&grants[0], spent).await;
+    world.commit(vec![spend]).await.unwrap();
+    world.commit(vec![Change::Revoke(Selector::Grant(grants[1].id))]).await.unwrap();
+    world.pass(299_999);
+    let in_time = world.spend(&grants[2], lapsed).await;
+    world.pass(1);
+    assert_eq!(world.refused(in_time).await, Refused::Lapsed, "it is the moment of the commit that counts");
+
+    let expected = [Refused::Spent, Refused::Revoked, Refused::Lapsed];
+    for ((grant, access), refused) in grants.iter().zip(&accesses).zip(expected) {
+        let spend = world.spend(grant, access).await;
+        assert_eq!(world.refused(spend).await, refused);
+        assert!(world.situation(access).await.grants.is_empty());
+    }
+}
+
+fn lock(world: &World, subject: LockSubject, until: Option<Time>) -> Lock {
+    let (id, since) = (LockId::fresh(world.ambient.as_ref()), world.ambient.now_of());
+    Lock { id, subject, since, until, by: "os:1000".to_owned(), why: "odd".to_owned() }
+}
+
+trait NowOf {
+    fn now_of(&self) -> Time;
+}
+
+impl NowOf for crate::testing::TestAmbient {
+    fn now_of(&self) -> Time {
+        terms::Ambient::now(self)
+    }
+}
+
+pub async fn a_lock_of_any_kind_stops_every_claim(world: &mut World) {
+    let stranger = HumanId::fresh(world.ambient.as_ref());
+    world.commit(vec![Change::Register(Principal::Human(human("eve", stranger)))]).await.unwrap();
+    let access = world.access("1");
+    let grant = world.granted(&access, 1).await;
+    let kinds = [
+        LockSubject::All,
+        LockSubject::Caller(world.caller),
+        LockSubject::Human(world.owner),
+        LockSubject::Upstream("ops".to_owned()),
+    ];
+    for subject in kinds {
+        let lock = lock(world, subject, None);
+        world.commit(vec![Change::Lock(lock.clone())]).await.unwrap();
+        assert_eq!(world.store().directory().await.unwrap().locks, std::slice::from_ref(&lock));
+        let baseline = Change::Attempt(world.claim(&access).await);
+        assert_eq!(world.refused(baseline).await, Refused::Locked(lock.id));
+        let spend = world.spend(&grant, &access).await;
+        assert_eq!(world.refused(spend).await, Refused::Locked(lock.id));
+        world.commit(vec![Change::Unlock(lock.id)]).await.unwrap();
+    }
+    let other = world.another_caller("other").await;
+    let elsewhere = [
+        LockSubject::Caller(other),
+        LockSubject::Human(stranger),
+        LockSubject::Upstream("op".to_owned()),
+        LockSubject::Upstream("all".to_owned()),
+    ];
+    let locks = elsewhere.map(|subject| Change::Lock(lock(world, subject, None)));
+    world.commit(locks.into()).await.unwrap();
+    let (baseline, spend) = (world.claim(&access).await, world.spend(&grant, &access).await);
+    world.commit(vec![Change::Attempt(baseline)]).await.unwrap();
+    world.commit(vec![spend]).await.unwrap();
+}
+
+pub async fn a_lock_ends_with_its_time_and_when_it_is_lifted(world: &mut World) {
+    let access = world.access("1");
+    let until = Some(world.ambient.now_of().after(Millis::new(1000)));
+    let (timed, lasting) = (lock(world, LockSubject::All, until), lock(world, LockSubject::All, None));
+    world.commit(vec![Change::Lock(timed.clone()), Change::Lock(lasting.clone())]).await.unwrap();
+    world.commit(vec![Change::Unlock(lasting.id)]).await.unwrap();
+    assert_eq!(world.refused(Change::Unlock(lasting.id)).await, Refused::Conflict);
+    let unknown = LockId::fresh(world.ambient.as_ref());
+    assert_eq!(world.refused(Change::Unlock(unknown)).await, Refused::Missing);
+    world.pass(999);
+    let claim = world.claim(&access).await;
+    assert_eq!(world.refused(Change::Attempt(claim.clone())).await, Refused::Locked(timed.id));
+    world.pass(1);
+    world.commit(vec![Change::Attempt(claim)]).await.unwrap();
+    assert_eq!(world.store().directory().await.unwrap().locks, []);
+}
+
+pub async fn a_claim_judged_under_another_epoch_is_stale(world: &mut World) {
+    let access = world.access("1");
+    let grant = world.granted(&access, 1).await;
+    let judged = world.epoch().await;
+    let before = world.spend(&grant, &access).await;
+    let human = human("eve", HumanId::fresh(world.ambient.as_ref()));
+    world.commit(vec![Change::Register(Principal::Human(human))]).await.unwrap();
+    let now = Epoch(judged.0 + 1);
+    assert_eq!(world.refused(before).await, Refused::Stale(now));
+    for epoch in [judged, Epoch(now.0 + 1)] {
+        let claim = Claim { epoch, ..world.claim(&access).await };
+        assert_eq!(world.refused(Change::Attempt(claim)).await, Refused::Stale(now));
+    }
+    let after = world.spend(&grant, &access).await;
+    world.commit(vec![after]).await.unwrap();
+}
+
+pub async fn an_attempt_is_claimed_once(world: &mut World) {
+    let access = world.access("1");
+    let claim = world.claim(&access).await;
+    let receipt = world.commit(vec![Change::Attempt(claim.clone())]).await.unwrap();
+    let claimed = receipt.claimed.unwrap();
+    assert_eq!((claimed.attempt(), claimed.access(), claimed.grant()), (claim.attempt, access.hash(), None));
+    assert_eq!(world.refused(Change::Attempt(claim)).await, Refused::Conflict);
+    let two = [world.claim(&access).await, world.claim(&access).await];
+    let two = two.map(Change::Attempt).into();
+    assert_eq!(world.commit(two).await.unwrap_err(), Refused::Conflict, "a receipt proves one claim");
+    let mut nobody = world.claim(&access).await;
+    nobody.subjects.caller = terms::CallerId::fresh(world.ambient.as_ref());
+    assert_eq!(world.refused(Change::Attempt(nobody)).await, Refused::Missing);
+    let attempts = world.store().attempts(Some(world.caller), 10).await.unwrap();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(world.store().attempt(attempts[0].id).await.unwrap().as_ref(), Some(&attempts[0]));
+}
+
+fn settle(attempt: AttemptId, outcome: Outcome, resolves: bool) -> Change {
+    Change::Settle { attempt, outcome, delivered: Some(false), resolves }
+}
+
+pub async fn an_attempt_ends_once(world: &mut World) {
+    for (outcome, ..) in Outcome::TABLE {
+        let claim = world.claim(&world.access("1")).await;
+        world.commit(vec![Change::Attempt(claim.clone())]).await.unwrap();
+        world.pass(5);
+        world.commit(vec![settle(claim.attempt, outcome, false)]).await.unwrap();
+        let ended = world.store().attempt(claim.attempt).await.unwrap().unwrap();
+        assert_eq!((ended.outcome, ended.delivered), (Some(outcome), Some(false)));
+        assert_eq!(ended.settled_at, Some(ended.at.after(Millis::new(5))));
+        for (second, ..) in Outcome::TABLE {
+            assert_eq!(world.refused(settle(claim.attempt, second, false)).await, Refused::Conflict);
+        }
+    }
+    let unknown = AttemptId::fresh(world.ambient.as_ref());
+    assert_eq!(world.refused(settle(unknown, Outcome::Done, false)).await, Refused::Missing);
+}
+
+pub async fn only_what_is_unknown_is_resolved_and_only_once(world: &mut World) {
+    let claim = world.claim(&world.access("1")).await;
+    world.commit(vec![Change::Attempt(claim.clone())]).await.unwrap();
+    assert_eq!(world.refused(settle(claim.attempt, Outcome::Done, true)).await, Refused::Conflict);
+    world.commit(vec![settle(claim.attempt, Outcome::Unknown, false)]).await.unwrap();
+    assert_eq!(world.refused(settle(claim.attempt, Outcome::Unknown, true)).await, Refused::Conflict);
+    world.commit(vec![settle(claim.attempt, Outcome::Failed, true)]).await.unwrap();
+    for (outcome, ..) in Outcome::TABLE {
+        assert_eq!(world.refused(settle(claim.attempt, outcome, true)).await, Refused::Conflict);
+    }
+    let ended = world.store().attempt(claim.attempt).await.unwrap().unwrap();
+    assert_eq!(ended.outcome, Some(Outcome::Failed));
+}
+
+pub async fn what_an_earlier_run_left_is_found(world: &mut World) {
+    let (left, ended, own) = (
+        world.claim(&world.access("1")).await,
+        world.claim(&world.access("2")).await,
+        Claim { boot: BootId::fresh(world.ambient.as_ref()), ..world.claim(&world.access("3")).await },
+    );
+    for claim in [&left, &ended, &own] {
+        world.commit(vec![Change::Attempt(claim.clone())]).await.unwrap();
+    }
+    world.commit(vec![settle(ended.attempt, Outcome::Done, false)]).await.unwrap();
+    let found = world.store().unsettled(own.boot).await.unwrap();
+    assert_eq!(found.iter().map(|a| a.id).collect::<Vec<_>>(), [left.attempt]);
+}
+
+pub async fn revoking_counts_what_was_live(world: &mut World) {
+    let accesses = ["spent", "lapsed", "live", "live too", "one"].map(|version| world.access(version));
+    let lapsed = world.granted(&accesses[1], 1).await;
+    world.pass(300_000);
+    let mut grants = Vec::new();
+    for access in [&accesses[0], &accesses[2], &accesses[3], &accesses[4]] {
+        grants.push(world.granted(access, 1).await);
+    }
+    let spend = world.spend(&grants[0], &accesses[0]).await;
+    world.commit(vec![spend]).await.unwrap();
+    let one = Change::Revoke(Selector::Grant(grants[3].id));
+    assert_eq!(world.commit(vec![one.clone()]).await.unwrap().revoked, 1);
+    assert_eq!(world.commit(vec![one]).await.unwrap().revoked, 0);
+    assert_eq!(world.commit(vec![Change::Revoke(Selector::Grant(lapsed.id))]).await.unwrap().revoked, 0);
+    let unknown = Change::Revoke(Selector::Grant(GrantId::fresh(world.ambient.as_ref())));
+    assert_eq!(world.refused(unknown).await, Refused::Missing);
+
+    let other = world.another_caller("other").await;
+    assert_eq!(world.commit(vec![Change::Revoke(Selector::Caller(other))]).await.unwrap().revoked, 0);
+    let all = Change::Revoke(Selector::Caller(world.caller));
+    assert_eq!(world.commit(vec![all]).await.unwrap().revoked, 2);
+    assert_eq!(world.situation(&accesses[2]).await.grants, []);
+
+    let last = world.granted(&world.access("last"), 1).await;
+    let retire = Change::Retire(PrincipalRef::Caller(world.caller));
+    assert_eq!(world.commit(vec![retire]).await.unwrap().revoked, 1);
+    let spend = world.spend(&last, &world.access("last")).await;
+    assert_eq!(world.refused(spend).await, Refused::Revoked);
+}
+
+pub async fn usage_knows_what_was_used_and_the_calls_of_an_hour(world: &mut World) {
+    let other = world.another_caller("other").await;
+    let usage =
+        async |caller, resource: &str| world.store().usage(caller, resource.to_owned()).await.unwrap();
+    assert_eq!(usage(world.caller, "ops/deploy").await, (false, 0));
+    let access = world.access("1");
+    for _ in 0..2 {
+        let claim = world.claim(&access).await;
+        world.commit(vec![Change::Attempt(claim)]).await.unwrap();
+    }
+    world.pass(10 * 60_000);
+    let mut claim = world.claim(&access).await;
+    claim.resource = "ops/read".to_owned();
+    world.commit(vec![Change::Attempt(claim)]).await.unwrap();
+    assert_eq!(usage(world.caller, "ops/deploy").await, (true, 3));
+    assert_eq!(usage(world.caller, "ops/read").await, (true, 3));
+    assert_eq!(usage(world.caller, "ops/delete").await, (false, 3));
+    assert_eq!(usage(other, "ops/deploy").await, (false, 0));
+    world.pass(55 * 60_000);
+    assert_eq!(usage(world.caller, "ops/deploy").await, (true, 1));
+    world.pass(10 * 60_000);
+    assert_eq!(usage(world.caller, "ops/deploy").await, (true, 0));
+}

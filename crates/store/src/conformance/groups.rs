@@ -1,0 +1,85 @@
+use audit::record::Kind;
+use elevation::Conclusion;
+
+use super::World;
+use crate::{Change, Commit, Refused};
+
+pub async fn a_refused_commit_leaves_neither_state_nor_record(world: &mut World) {
+    let access = world.access("1");
+    let pending = world.open(&access, 1).await;
+    let (head, epoch) = (world.store().head().await.unwrap(), world.epoch().await);
+    let (mut changes, _) = world.approved(&pending);
+    let claim = world.claim(&access).await;
+    changes.push(Change::Attempt(claim.clone()));
+    changes.push(Change::Notify { kind: "opened".to_owned(), body: "{}".to_owned() });
+    changes.push(World::concluded(&pending, Conclusion::Rejected)); // this is what refuses
+    let records = vec![world.record(Kind::Voted), world.record(Kind::Granted)];
+    let ids = [records[0].id, records[1].id];
+    let answer = world.store().commit(Commit { changes, records }).await.unwrap();
+    assert_eq!(answer.unwrap_err(), Refused::Conflict);
+
+    assert_eq!((world.store().head().await.unwrap(), world.epoch().await), (head, epoch));
+    for id in ids {
+        assert_eq!(world.store().record(id).await.unwrap(), None);
+    }
+    assert_eq!(world.store().attempt(claim.attempt).await.unwrap(), None);
+    assert_eq!(world.store().outbox(10).await.unwrap(), []);
+    assert_eq!(world.situation(&access).await.pending, Some(pending));
+}
+
+pub async fn a_refused_commit_undoes_nothing_of_its_neighbours(world: &mut World) {
+    let before = world.store().head().await.unwrap();
+    let mut commits = tokio::task::JoinSet::new();
+    for nth in 0..200_u32 {
+        let mut claim = world.claim(&world.access("1")).await;
+        let bad = nth % 3 == 0;
+        if bad {
+            claim.epoch.0 += 1;
+        }
+        let records = vec![world.record(Kind::Permitted)];
+        let (store, id) = (world.store().clone(), (records[0].id, claim.attempt));
+        commits.spawn(async move {
+            let answer =
+                store.commit(Commit { changes: vec![Change::Attempt(claim)], records }).await.unwrap();
+            (id, bad, answer.map(|receipt| receipt.leaf))
+        });
+    }
+    let answers = commits.join_all().await;
+    for ((record, attempt), bad, answer) in answers {
+        assert_eq!(answer.is_err(), bad);
+        let (line, row) =
+            (world.store().record(record).await.unwrap(), world.store().attempt(attempt).await.unwrap());
+        assert_eq!(line.map(|line| line.leaf), answer.ok());
+        assert_eq!(row.is_none(), bad);
+    }
+    assert_eq!(world.store().head().await.unwrap().size, before.size + 133);
+}
+
+pub async fn authority_without_a_record_is_refused(world: &mut World) {
+    let access = world.access("1");
+    let claim = world.claim(&access).await;
+    let open = Change::Open { pending: Box::new(world.request(&access, 1)) };
+    for change in [Change::Attempt(claim.clone()), open] {
+        let commit = Commit { changes: vec![change], records: Vec::new() };
+        world.store().commit(commit).await.expect_err("a change without its record");
+    }
+    assert_eq!(world.store().attempt(claim.attempt).await.unwrap(), None);
+    assert_eq!(world.situation(&access).await.pending, None);
+}
+
+pub async fn an_answered_commit_is_seen_by_every_read(world: &mut World) {
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let claim = world.claim(&world.access("1")).await;
+        let (store, record) = (world.store().clone(), world.record(Kind::Permitted));
+        writers.spawn(async move {
+            let (attempt, id) = (claim.attempt, record.id);
+            let commit = Commit { changes: vec![Change::Attempt(claim)], records: vec![record] };
+            let leaf = store.commit(commit).await.unwrap().unwrap().leaf;
+            assert!(store.attempt(attempt).await.unwrap().is_some());
+            assert_eq!(store.record(id).await.unwrap().map(|line| line.leaf), Some(leaf));
+            assert!(store.head().await.unwrap().size > leaf);
+        });
+    }
+    writers.join_all().await;
+}

@@ -1,0 +1,547 @@
+//! The reads, each of one moment.
+
+use elevation::{Grant, Pending, State, Version, Vote};
+use rusqlite::{OptionalExtension as _, Params, Row, params};
+use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, RecordId, Time};
+
+use super::apply::{SLOTS, slot};
+use super::cells::{Cell, Cells, Names, single};
+use super::readers::Snapshot;
+use crate::rows::{
+    Attempt, Directory, Epoch, Granted, Human, Invite, Key, Listing, Lock, LogLine, Member, Membership,
+    Notice, OwnedBy, Passkey, Pin, Policy, RegisteredCaller, Rejection, Session, Situation, Standing, Whole,
+};
+
+type Read<T> = rusqlite::Result<T>;
+
+/// Rows of one listing at most, whatever was asked for.
+const MOST: u32 = 1000;
+
+/// Grants that one decision looks at (decisions B21).
+const GRANTS: u32 = 32;
+
+/// Unsettled attempts of earlier runs in one answer.
+const UNSETTLED: u32 = 65_536;
+
+macro_rules! pending_columns {
+    () => {
+        "e.id, e.caller, e.key, e.key_bound, e.source, e.access, e.requirement, e.policy, e.purpose, e.ticket,
+         e.opened_at, e.expires_at, e.version"
+    };
+}
+
+macro_rules! grant_columns {
+    () => {
+        "g.id, g.elevation, g.caller, g.key, g.access_hash, g.action, g.resource, g.binds, g.bind_hash, g.uses,
+         g.spent, g.not_after, g.revoked_at"
+    };
+}
+
+macro_rules! attempt_columns {
+    () => {
+        "id, grant_id, caller, access_hash, resource, at, outcome, delivered, settled_at, boot"
+    };
+}
+
+macro_rules! record_columns {
+    () => {
+        "leaf, id, at, kind, envelope, body, salt"
+    };
+}
+
+impl Snapshot<'_> {
+    fn all<T>(&self, sql: &str, with: impl Params, row: impl Fn(&mut Cells<'_>) -> Read<T>) -> Read<Vec<T>> {
+        self.sql.prepare_cached(sql)?.query_map(with, |r| row(&mut Cells::of(r)))?.collect()
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        with: impl Params,
+        row: impl Fn(&mut Cells<'_>) -> Read<T>,
+    ) -> Read<Option<T>> {
+        self.sql.prepare_cached(sql)?.query_row(with, |r: &Row<'_>| row(&mut Cells::of(r))).optional()
+    }
+
+    fn value<T: Cell>(&self, sql: &str, with: impl Params) -> Read<T> {
+        self.sql.prepare_cached(sql)?.query_row(with, single)
+    }
+
+    pub(super) fn standing(&self, asked: &Standing) -> Read<Situation> {
+        let (caller, access) = (asked.caller.bytes(), asked.access.digest());
+        let access = access.bytes();
+        let of_access = params![caller, access];
+        let pending = self.one(
+            concat!(
+                "SELECT ",
+                pending_columns!(),
+                " FROM elevations e WHERE e.caller = ?1 AND e.access_hash = ?2 AND e.state = 0"
+            ),
+            of_access,
+            pending,
+        )?;
+        let rejected = self.one(
+            "SELECT id, coalesce(why, ''), concluded_at FROM elevations
+             WHERE caller = ?1 AND access_hash = ?2 AND state = 2 AND concluded_at >= ?3
+             ORDER BY concluded_at DESC LIMIT 1",
+            params![caller, access, asked.rejected_since.millis()],
+            |c| Ok(Rejection { elevation: c.take()?, why: c.take()?, at: c.take()? }),
+        )?;
+        let over = self.one(
+            concat!(
+                "SELECT ",
+                grant_columns!(),
+                " FROM grants g WHERE g.caller = ?1 AND g.access_hash = ?2
+                   AND (g.revoked_at IS NOT NULL OR g.spent >= g.uses OR g.not_after <= ?3)
+                 ORDER BY g.n DESC LIMIT 1"
+            ),
+            params![caller, access, self.now.millis()],
+            grant,
+        )?;
+        let waiting = "SELECT count(*) FROM elevations WHERE caller = ?1 AND state = 0 AND expires_at > ?2";
+        Ok(Situation {
+            pending: pending.map(|pending| self.with_votes(pending)).transpose()?,
+            grants: self.live(asked)?,
+            over,
+            rejected,
+            last: self.last(asked)?,
+            pending_count: self.value(waiting, params![caller, self.now.millis()])?,
+        })
+    }
+
+    /// Live grants with the requests that they rest on.
+    fn live(&self, asked: &Standing) -> Read<Vec<Granted>> {
+        let found = self.all(
+            concat!(
+                "SELECT ",
+                grant_columns!(),
+                ", ",
+                pending_columns!(),
+                ", e.concluded_at
+                 FROM grants g JOIN elevations e ON e.id = g.elevation
+                 WHERE g.caller = ?1 AND g.action = ?2 AND g.resource = ?3
+                   AND g.revoked_at IS NULL AND g.spent < g.uses AND g.not_after > ?4
+                 ORDER BY g.n LIMIT ?5"
+            ),
+            params![asked.caller.bytes(), asked.action, asked.resource, self.now.millis(), GRANTS],
+            |c| Ok(Granted { grant: grant(c)?, elevation: pending(c)?, at: c.take()? }),
+        )?;
+        let with_votes = |granted: Granted| {
+            let elevation = self.with_votes(granted.elevation)?;
+            Ok(Granted { elevation, ..granted })
+        };
+        found.into_iter().map(with_votes).collect()
+    }
+
+    /// What is still open comes before what is settled: it must not hide behind a later run that went well.
+    fn last(&self, asked: &Standing) -> Read<Option<Attempt>> {
+        let (caller, access) = (asked.caller.bytes(), asked.access.digest());
+        let open = self.one(
+            concat!(
+                "SELECT ",
+                attempt_columns!(),
+                " FROM attempts
+                 WHERE access_hash = ?1 AND caller = ?2 AND grant_id IS NOT NULL
+                   AND (outcome IS NULL OR outcome = 4)
+                 ORDER BY n DESC LIMIT 1"
+            ),
+            params![access.bytes(), caller],
+            attempt,
+        )?;
+        if open.is_some() {
+            return Ok(open);
+        }
+        self.one(
+            concat!(
+                "SELECT ",
+                attempt_columns!(),
+                " FROM attempts
+                 WHERE access_hash = ?1 AND caller = ?2 AND grant_id IS NOT NULL AND at >= ?3
+                 ORDER BY at DESC, n DESC LIMIT 1"
+            ),
+            params![access.bytes(), caller, asked.ran_since.millis()],
+            attempt,
+        )
+    }
+
+    fn with_votes(&self, pending: Pending) -> Read<Pending> {
+        let votes = self.all(
+            "SELECT root, human, name, role, credential, statement, requirement_hash, card_hash, assertion, at
+             FROM votes WHERE elevation = ?1 ORDER BY n",
+            [pending.id.bytes()],
+            vote,
+        )?;
+        Ok(Pending { votes, ..pending })
+    }
+
+    pub(super) fn usage(&self, caller: CallerId, resource: &str) -> Read<(bool, u32)> {
+        let (caller, since) = (caller.bytes(), slot(self.now) - SLOTS);
+        let used = "SELECT EXISTS (SELECT 1 FROM used WHERE caller = ?1 AND resource = ?2)";
+        let calls = "SELECT coalesce(sum(count), 0) FROM calls WHERE caller = ?1 AND slot > ?2";
+        Ok((self.value(used, params![caller, resource])?, self.value(calls, params![caller, since])?))
+    }
+
+    pub(super) fn elevation(&self, id: ElevationId) -> Read<Option<Whole>> {
+        let sql = concat!(
+            "SELECT ",
+            pending_columns!(),
+            ", e.state, e.why, e.concluded_by, e.concluded_at
+             FROM elevations e WHERE e.id = ?1"
+        );
+        self.one(sql, [id.bytes()], concluded)?.map(|whole| self.complete(whole)).transpose()
+    }
+
+    pub(super) fn elevations(&self, listing: &Listing) -> Read<Vec<Whole>> {
+        // Each filter that is used is spelled out, so that an index serves it.
+        let filters = [
+            (listing.state.is_some(), " AND e.state = ?1"),
+            (listing.caller.is_some(), " AND e.caller = ?2"),
+            (listing.before.is_some(), " AND e.opened_at < ?3"),
+        ];
+        let filters: String = filters.iter().filter_map(|(used, sql)| used.then_some(*sql)).collect();
+        let sql = format!(
+            "SELECT {}, e.state, e.why, e.concluded_by, e.concluded_at FROM elevations e
+             WHERE TRUE{filters} ORDER BY e.opened_at DESC, e.n DESC LIMIT ?4",
+            pending_columns!()
+        );
+        let with = params![
+            listing.state.map(State::number),
+            listing.caller.as_ref().map(CallerId::bytes),
+            listing.before.map(Time::millis),
+            listing.limit.min(MOST),
+        ];
+        self.all(&sql, with, concluded)?.into_iter().map(|whole| self.complete(whole)).collect()
+    }
+
+    /// Adds votes, grant and attempts.
+    fn complete(&self, whole: Whole) -> Read<Whole> {
+        let grant = self.one(
+            concat!("SELECT ", grant_columns!(), " FROM grants g WHERE g.elevation = ?1"),
+            [whole.request.id.bytes()],
+            grant,
+        )?;
+        let attempts = match &grant {
+            None => Vec::new(),
+            Some(grant) => self.all(
+                concat!(
+                    "SELECT ",
+                    attempt_columns!(),
+                    " FROM attempts WHERE grant_id = ?1 ORDER BY use LIMIT ?2"
+                ),
+                params![grant.id.bytes(), MOST],
+                attempt,
+            )?,
+        };
+        Ok(Whole { request: self.with_votes(whole.request)?, grant, attempts, ..whole })
+    }
+
+    pub(super) fn attempts(&self, caller: Option<CallerId>, limit: u32) -> Read<Vec<Attempt>> {
+        let limit = limit.min(MOST);
+        match caller {
+            None => self.all(
+                concat!("SELECT ", attempt_columns!(), " FROM attempts ORDER BY n DESC LIMIT ?1"),
+                [limit],
+                attempt,
+            ),
+            Some(caller) => self.all(
+                concat!(
+                    "SELECT ",
+                    attempt_columns!(),
+                    " FROM attempts WHERE caller = ?1 ORDER BY n DESC LIMIT ?2"
+                ),
+                params![caller.bytes(), limit],
+                attempt,
+            ),
+        }
+    }
+
+    pub(super) fn attempt(&self, id: AttemptId) -> Read<Option<Attempt>> {
+        let sql = concat!("SELECT ", attempt_columns!(), " FROM attempts WHERE id = ?1");
+        self.one(sql, [id.bytes()], attempt)
+    }
+
+    pub(super) fn unsettled(&self, but: BootId) -> Read<Vec<Attempt>> {
+        self.all(
+            concat!(
+                "SELECT ",
+                attempt_columns!(),
+                " FROM attempts WHERE outcome IS NULL AND boot <> ?1 ORDER BY n LIMIT ?2"
+            ),
+            params![but.bytes(), UNSETTLED],
+            attempt,
+        )
+    }
+
+    pub(super) fn due(&self, limit: u32) -> Read<Vec<(ElevationId, Version)>> {
+        self.all(
+            "SELECT id, version FROM elevations WHERE state = 0 AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
+            params![self.now.millis(), limit.min(MOST)],
+            |c| Ok((c.take()?, c.take()?)),
+        )
+    }
+
+    pub(super) fn session(&self, hash: Digest) -> Read<Option<Session>> {
+        self.one(
+            "SELECT s.hash, s.human, s.auth_at, s.until FROM sessions s JOIN humans h ON h.id = s.human
+             WHERE s.hash = ?1 AND s.until > ?2 AND h.disabled_at IS NULL",
+            params![hash.bytes(), self.now.millis()],
+            |c| Ok(Session { hash: c.take()?, human: c.take()?, auth_at: c.take()?, until: c.take()? }),
+        )
+    }
+
+    pub(super) fn invite(&self, hash: Digest) -> Read<Option<Invite>> {
+        self.one(
+            "SELECT i.hash, i.human, i.until, i.invited_by FROM invites i JOIN humans h ON h.id = i.human
+             WHERE i.hash = ?1 AND i.used_at IS NULL AND i.until > ?2 AND h.disabled_at IS NULL",
+            params![hash.bytes(), self.now.millis()],
+            |c| Ok(Invite { hash: c.take()?, human: c.take()?, until: c.take()?, by: c.take()? }),
+        )
+    }
+
+    pub(super) fn records(&self, from: u64, limit: u32) -> Read<Vec<LogLine>> {
+        self.all(
+            concat!("SELECT ", record_columns!(), " FROM records WHERE leaf >= ?1 ORDER BY leaf LIMIT ?2"),
+            params![i64::try_from(from).unwrap_or(i64::MAX), limit.min(MOST)],
+            log_line,
+        )
+    }
+
+    pub(super) fn record(&self, id: RecordId) -> Read<Option<LogLine>> {
+        let sql = concat!("SELECT ", record_columns!(), " FROM records WHERE id = ?1");
+        self.one(sql, [id.bytes()], log_line)
+    }
+
+    pub(super) fn outbox(&self, limit: u32) -> Read<Vec<Notice>> {
+        self.all(
+            "SELECT id, kind, body, tries FROM outbox WHERE due <= ?1 ORDER BY due, id LIMIT ?2",
+            params![self.now.millis(), limit.min(MOST)],
+            |c| Ok(Notice { id: c.take()?, kind: c.take()?, body: c.take()?, tries: c.take()? }),
+        )
+    }
+
+    pub(super) fn directory(&self) -> Read<Directory> {
+        let (epoch, install, demo) =
+            self.sql.prepare_cached("SELECT epoch, install, demo FROM meta")?.query_row([], |row| {
+                let mut cells = Cells::of(row);
+                Ok((cells.take()?, cells.take()?, cells.take()?))
+            })?;
+        Ok(Directory {
+            epoch: Epoch(epoch),
+            install,
+            demo,
+            humans: self.all(
+                "SELECT id, root, name, disabled_at, added_by FROM humans ORDER BY n",
+                [],
+                human,
+            )?,
+            memberships: self.all(
+                "SELECT group_name, human, caller FROM memberships ORDER BY n",
+                [],
+                membership,
+            )?,
+            callers: self.all(
+                "SELECT id, name, kind, owner_human, owner_caller, act, disabled_at FROM callers ORDER BY n",
+                [],
+                caller,
+            )?,
+            keys: self.all(
+                "SELECT id, caller, prefix, hash, not_after, revoked_at FROM caller_keys ORDER BY n",
+                [],
+                key,
+            )?,
+            passkeys: self.all(
+                "SELECT credential, human, cose, aaguid, count, backup_eligible, backed_up, enrolled_at,
+                   enrolled_by, revoked_at FROM passkeys ORDER BY n",
+                [],
+                passkey,
+            )?,
+            pins: self.all(
+                "SELECT id, upstream, kind, name, digest, definition, state, seen_at, decided_by FROM pins
+                 WHERE n IN (SELECT max(n) FROM pins GROUP BY upstream, kind, name) ORDER BY n",
+                [],
+                pin,
+            )?,
+            policy: self.one(
+                "SELECT rev, hash, bundle, activated_by, at FROM policies ORDER BY rev DESC LIMIT 1",
+                [],
+                policy,
+            )?,
+            locks: self.all(
+                "SELECT id, subject, since, until, locked_by, why FROM locks
+                 WHERE lifted_at IS NULL AND (until IS NULL OR until > ?1) ORDER BY n",
+                [self.now.millis()],
+                lock,
+            )?,
+        })
+    }
+}
+
+fn pending(c: &mut Cells<'_>) -> Read<Pending> {
+    Ok(Pending {
+        id: c.take()?,
+        caller: c.take()?,
+        key: c.take()?,
+        key_bound: c.take()?,
+        source: c.take()?,
+        access: c.take()?,
+        requirement: c.take()?,
+        policy: c.take()?,
+        purpose: c.take()?,
+        ticket: c.take()?,
+        opened_at: c.take()?,
+        expires_at: c.take()?,
+        version: c.take()?,
+        votes: Vec::new(),
+    })
+}
+
+fn concluded(c: &mut Cells<'_>) -> Read<Whole> {
+    Ok(Whole {
+        request: pending(c)?,
+        state: c.take()?,
+        why: c.take()?,
+        concluded_by: c.take()?,
+        concluded_at: c.take()?,
+        grant: None,
+        attempts: Vec::new(),
+    })
+}
+
+fn vote(c: &mut Cells<'_>) -> Read<Vote> {
+    Ok(Vote {
+        root: c.take()?,
+        human: c.take()?,
+        name: c.take()?,
+        role: c.take()?,
+        credential: c.take()?,
+        statement: c.take()?,
+        requirement: c.take()?,
+        card: c.take()?,
+        assertion: c.take()?,
+        at: c.take()?,
+    })
+}
+
+fn grant(c: &mut Cells<'_>) -> Read<Grant> {
+    Ok(Grant {
+        id: c.take()?,
+        elevation: c.take()?,
+        caller: c.take()?,
+        key: c.take()?,
+        access: c.take()?,
+        action: c.take()?,
+        resource: c.take()?,
+        binds: c.take()?,
+        bind_hash: c.take()?,
+        uses: c.take()?,
+        spent: c.take()?,
+        not_after: c.take()?,
+        revoked_at: c.take()?,
+    })
+}
+
+fn attempt(c: &mut Cells<'_>) -> Read<Attempt> {
+    Ok(Attempt {
+        id: c.take()?,
+        grant: c.take()?,
+        caller: c.take()?,
+        access: c.take()?,
+        resource: c.take()?,
+        at: c.take()?,
+        outcome: c.take()?,
+        delivered: c.take()?,
+        settled_at: c.take()?,
+        boot: c.take()?,
+    })
+}
+
+fn log_line(c: &mut Cells<'_>) -> Read<LogLine> {
+    Ok(LogLine {
+        leaf: c.take()?,
+        id: c.take()?,
+        at: c.take()?,
+        kind: c.take()?,
+        envelope: c.take()?,
+        body: c.take::<Option<Vec<u8>>>()?.zip(c.take::<Option<[u8; 16]>>()?),
+    })
+}
+
+fn human(c: &mut Cells<'_>) -> Read<Human> {
+    Ok(Human { id: c.take()?, root: c.take()?, name: c.take()?, disabled_at: c.take()?, added_by: c.take()? })
+}
+
+/// One of two columns holds an id, by the schema.
+fn either<T, A: Cell, B: Cell>(c: &mut Cells<'_>, a: fn(A) -> T, b: fn(B) -> T) -> Read<T> {
+    let (left, right) = (c.take::<Option<A>>()?, c.take::<Option<B>>()?);
+    left.map(a).or(right.map(b)).ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+fn membership(c: &mut Cells<'_>) -> Read<Membership> {
+    Ok(Membership { group: c.take()?, member: either(c, Member::Human, Member::Caller)? })
+}
+
+fn caller(c: &mut Cells<'_>) -> Read<RegisteredCaller> {
+    Ok(RegisteredCaller {
+        id: c.take()?,
+        name: c.take()?,
+        kind: c.take()?,
+        owner: either(c, OwnedBy::Human, OwnedBy::Caller)?,
+        act: c.take::<Names>()?.0,
+        disabled_at: c.take()?,
+    })
+}
+
+fn key(c: &mut Cells<'_>) -> Read<Key> {
+    Ok(Key {
+        id: c.take()?,
+        caller: c.take()?,
+        prefix: c.take()?,
+        hash: c.take()?,
+        not_after: c.take()?,
+        revoked_at: c.take()?,
+    })
+}
+
+fn passkey(c: &mut Cells<'_>) -> Read<Passkey> {
+    Ok(Passkey {
+        credential: c.take()?,
+        human: c.take()?,
+        cose: c.take()?,
+        aaguid: c.take()?,
+        count: c.take()?,
+        backup_eligible: c.take()?,
+        backed_up: c.take()?,
+        enrolled_at: c.take()?,
+        enrolled_by: c.take()?,
+        revoked_at: c.take()?,
+    })
+}
+
+fn pin(c: &mut Cells<'_>) -> Read<Pin> {
+    Ok(Pin {
+        id: c.take()?,
+        upstream: c.take()?,
+        kind: c.take()?,
+        name: c.take()?,
+        digest: c.take()?,
+        definition: c.take()?,
+        state: c.take()?,
+        seen_at: c.take()?,
+        decided_by: c.take()?,
+    })
+}
+
+fn policy(c: &mut Cells<'_>) -> Read<Policy> {
+    Ok(Policy { rev: c.take()?, hash: c.take()?, bundle: c.take()?, by: c.take()?, at: c.take()? })
+}
+
+fn lock(c: &mut Cells<'_>) -> Read<Lock> {
+    Ok(Lock {
+        id: c.take()?,
+        subject: c.take()?,
+        since: c.take()?,
+        until: c.take()?,
+        by: c.take()?,
+        why: c.take()?,
+    })
+}
