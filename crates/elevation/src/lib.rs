@@ -7,4 +7,6 @@ mod weigh;
 
 pub use life::{Conclusion, Grant, GrantState, Outcome, Pending, State, Version};
 pub use vote::Vote;
-pub use weigh::{Eligible, Evidence, Leaf, Matching, Progress, WAYS, Weighed, attainable, weigh};
+pub use weigh::{
+    Eligible, Evidence, Leaf, Matching, Progress, WAYS, Weighed, asks_people, attainable, weigh,
+};

@@ -26,10 +26,18 @@ pub struct Evidence {
 /// Who counts today: judged at each vote and again at use (R9). Roots, not identities.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Eligible {
-    /// Who may approve, with the groups that each is in. Nobody behind the caller is in it.
+    /// Who may approve, with the groups that each is in. Nobody behind the caller is in it; an owner who were
+    /// would not count.
     pub approvers: BTreeMap<HumanId, BTreeSet<String>>,
     /// Who may confirm as the caller's owner.
     pub owners: BTreeSet<HumanId>,
+}
+
+impl Eligible {
+    /// Whether this person may fill a place of an `approvals` leaf of that group.
+    fn may_approve(&self, root: HumanId, from: &str) -> bool {
+        !self.owners.contains(&root) && self.approvers.get(&root).is_some_and(|groups| groups.contains(from))
+    }
 }
 
 /// What was weighed.
@@ -124,7 +132,8 @@ pub fn attainable(requirement: &Requirement, eligible: &Eligible, key_bound: boo
             Tree::Approvals { n, .. } => filled.get(&i).map_or(0, Vec::len) >= usize::from(n.get()),
             Tree::Owner { .. } => !eligible.owners.is_empty(),
             Tree::KeyBound => key_bound,
-            Tree::Purpose | Tree::Ticket { .. } => true,
+            Tree::Ticket { pattern } => whole(pattern).is_some(),
+            Tree::Purpose => true,
             Tree::All(_) | Tree::Any(_) => false,
         })
     };
@@ -133,6 +142,14 @@ pub fn attainable(requirement: &Requirement, eligible: &Eligible, key_bound: boo
         ways.len() <= WAYS && ways.iter().any(way_open)
     };
     !requirement.parts.is_empty() && requirement.parts.values().all(possible)
+}
+
+/// Whether every way to meet a tree takes a person's signature: there is no weaker kind of approval.
+#[must_use]
+pub fn asks_people(tree: &Tree) -> bool {
+    let signs = |leaf: &&Tree| matches!(leaf, Tree::Approvals { .. } | Tree::Owner { .. });
+    let ways = ways(tree);
+    (1..=WAYS).contains(&ways.len()) && ways.iter().all(|way| way.iter().any(signs))
 }
 
 struct Scales<'a> {
@@ -174,9 +191,7 @@ impl Scales<'_> {
         match leaf {
             Tree::Approvals { n, .. } => (u32::try_from(by.len()).unwrap_or(u32::MAX), u32::from(n.get())),
             Tree::Owner { fresh } => (u32::from(!self.owners(*fresh).is_empty()), 1),
-            Tree::Purpose => {
-                (u32::from(self.evidence.purpose.as_ref().is_some_and(|p| !p.trim().is_empty())), 1)
-            }
+            Tree::Purpose => (u32::from(self.evidence.purpose.as_deref().is_some_and(says_something)), 1),
             Tree::Ticket { pattern } => (u32::from(self.ticket(pattern)), 1),
             Tree::KeyBound => (u32::from(self.evidence.key_bound), 1),
             Tree::All(_) | Tree::Any(_) => (0, 1),
@@ -184,8 +199,8 @@ impl Scales<'_> {
     }
 
     fn ticket(&self, pattern: &str) -> bool {
-        let whole = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build();
-        self.evidence.ticket.as_ref().is_some_and(|ticket| whole.is_ok_and(|whole| whole.is_match(ticket)))
+        let said = self.evidence.ticket.as_deref().filter(|ticket| says_something(ticket));
+        said.is_some_and(|ticket| whole(pattern).is_some_and(|whole| whole.is_match(ticket)))
     }
 
     /// Owners who confirmed, and whose signature was fresh enough when the requirement was met.
@@ -201,56 +216,69 @@ impl Scales<'_> {
     }
 }
 
-/// Which root fills a place in which leaf: augmenting paths over (leaf, place) slots.
-fn matching(way: &[&Tree], roots: &BTreeSet<HumanId>, eligible: &Eligible) -> BTreeMap<usize, Vec<HumanId>> {
-    let slots: Vec<(usize, &str)> = way
-        .iter()
-        .enumerate()
-        .filter_map(
-            |(i, leaf)| if let Tree::Approvals { n, from } = leaf { Some((i, n.get(), from)) } else { None },
-        )
-        .flat_map(|(i, n, from)| std::iter::repeat_n((i, from.as_str()), usize::from(n)))
-        .collect();
-    let may =
-        |root: HumanId, from: &str| eligible.approvers.get(&root).is_some_and(|groups| groups.contains(from));
-    let mut taken: BTreeMap<usize, HumanId> = BTreeMap::new();
-    for root in roots {
-        place(*root, &slots, &may, &mut taken, &mut BTreeSet::new());
-    }
-    let mut filled: BTreeMap<usize, Vec<HumanId>> = BTreeMap::new();
-    for (slot, root) in taken {
-        if let Some((leaf, _)) = slots.get(slot) {
-            filled.entry(*leaf).or_default().push(root);
-        }
-    }
-    filled
+/// Whether a person would see anything in it.
+fn says_something(text: &str) -> bool {
+    text.chars().any(|c| !c.is_whitespace() && !terms::text::hides(c))
 }
 
-/// Kuhn's augmenting step: a place for `root`, moving others on where that makes room.
-fn place(
-    root: HumanId,
-    slots: &[(usize, &str)],
-    may: &impl Fn(HumanId, &str) -> bool,
-    taken: &mut BTreeMap<usize, HumanId>,
-    seen: &mut BTreeSet<usize>,
-) -> bool {
-    for (slot, (_, from)) in slots.iter().enumerate() {
-        if !may(root, from) || !seen.insert(slot) {
+/// The pattern, anchored at both ends; `None` where it is none, which nothing then matches. It is compiled by
+/// itself first, so that no pattern such as `a)|(?:b` can close the anchored group.
+fn whole(pattern: &str) -> Option<regex::Regex> {
+    let compiled = |text: &str| regex::RegexBuilder::new(text).size_limit(1 << 20).build().ok();
+    compiled(pattern).and_then(|_| compiled(&format!(r"\A(?:{pattern})\z")))
+}
+
+/// One `approvals` leaf while people are placed in it.
+struct Seats<'t> {
+    leaf: usize,
+    from: &'t str,
+    n: usize,
+    by: Vec<HumanId>,
+}
+
+/// Which roots fill which leaf: a maximum matching, one root after the other.
+fn matching(way: &[&Tree], roots: &BTreeSet<HumanId>, eligible: &Eligible) -> BTreeMap<usize, Vec<HumanId>> {
+    let mut seats = Vec::new();
+    for (leaf, tree) in way.iter().enumerate() {
+        if let Tree::Approvals { n, from } = tree {
+            seats.push(Seats { leaf, from, n: usize::from(n.get()), by: Vec::new() });
+        }
+    }
+    for root in roots {
+        place(*root, &mut seats, eligible, &mut BTreeSet::new());
+    }
+    seats.into_iter().map(|seats| (seats.leaf, seats.by)).collect()
+}
+
+/// Kuhn's augmenting step: a seat for `root`, where need be one that its holder leaves for another leaf.
+fn place(root: HumanId, seats: &mut [Seats], eligible: &Eligible, seen: &mut BTreeSet<usize>) -> bool {
+    for at in 0..seats.len() {
+        let Some(leaf) = seats.get_mut(at).filter(|leaf| eligible.may_approve(root, leaf.from)) else {
+            continue;
+        };
+        if !seen.insert(at) {
             continue;
         }
-        let holder = taken.get(&slot).copied();
-        if holder.is_none_or(|holder| place(holder, slots, may, taken, seen)) {
-            taken.insert(slot, root);
+        if leaf.by.len() < leaf.n {
+            leaf.by.push(root);
+            return true;
+        }
+        let holders = leaf.by.clone();
+        let moved = holders.into_iter().position(|holder| place(holder, seats, eligible, seen));
+        if let Some(seat) = moved.and_then(|seat| seats.get_mut(at)?.by.get_mut(seat)) {
+            *seat = root;
             return true;
         }
     }
     false
 }
 
-/// Every choice of branches as a flat list of leaves; more than [`WAYS`] are not enumerated.
+/// Every choice of branches as a flat list of leaves; more than [`WAYS`] are not enumerated. A branch that asks
+/// for nothing is not a way of meeting anything.
 #[must_use]
 pub(crate) fn ways(tree: &Tree) -> Vec<Vec<&Tree>> {
     match tree {
+        Tree::All(parts) if parts.is_empty() => Vec::new(),
         Tree::All(parts) => parts.iter().fold(vec![Vec::new()], |so_far, part| {
             let more = ways(part);
             let joined =
