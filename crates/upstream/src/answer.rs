@@ -1,0 +1,137 @@
+//! What comes back: the upstream's answer as it wrote it, or why there is none, and how the attempt ended.
+//!
+//! Answers are data (T32): nothing in them is believed, and nothing is judged by them. They are checked to
+//! be JSON within limits and handed on by their text, so that a caller reads the same value as without us.
+
+use elevation::Outcome;
+use terms::Slug;
+use terms::json::Limits;
+
+use crate::raw;
+
+/// JSON text that an upstream wrote: valid, within [`Limits::ANSWER`], on one line, without members that
+/// only we may write. Not canonical: numbers are as the upstream wrote them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawJson(Box<str>);
+
+impl RawJson {
+    /// Takes a text that is known to be JSON of an acceptable size.
+    pub(crate) fn of(text: &str) -> Result<Self, raw::TooDeep> {
+        raw::within(text, Limits::ANSWER.depth)?;
+        Ok(Self(raw::one_line(&raw::without_ours(text)).into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Arguments echoed by an upstream may be secrets: only the length is printed.
+impl std::fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RawJson({} bytes)", self.0.len())
+    }
+}
+
+/// A complete answer of the upstream to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A result; always an object.
+    Result {
+        /// Its text.
+        result: RawJson,
+        /// Whether the tool says that it failed (`isError`).
+        failed: bool,
+    },
+    /// A JSON-RPC error.
+    Error {
+        /// The upstream's code.
+        code: i64,
+        /// The upstream's message.
+        message: String,
+        /// The upstream's data.
+        data: Option<RawJson>,
+    },
+}
+
+impl Answer {
+    /// How an attempt that was answered so has ended: a tool that says that it failed has failed, and so has
+    /// one that answers with an error.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Result { failed: false, .. } => Outcome::Done,
+            Self::Result { failed: true, .. } | Self::Error { .. } => Outcome::Failed,
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The permit, or the upstream that it was given for, is not what it was: a lock, new rules, a passed
+    /// deadline, another identity. Nothing was sent.
+    #[error("the permit is no longer good: {0}")]
+    Stale(Slug),
+    /// There is no connection, no child, or no room. Nothing was sent.
+    #[error("the upstream could not be reached")]
+    Unreachable,
+    /// The connection or the child ended before the answer was complete.
+    #[error("the upstream went away before it had answered")]
+    Closed,
+    /// No answer in time.
+    #[error("the upstream did not answer in time")]
+    Timeout,
+    /// What came is not an answer.
+    #[error("the upstream's answer is not valid")]
+    Invalid,
+    /// An HTTP status in the place of an answer.
+    #[error("the upstream answered with HTTP status {0}")]
+    Status(u16),
+}
+
+impl Fault {
+    /// The row of the error table that a caller is told.
+    #[must_use]
+    pub const fn slug(self) -> Slug {
+        match self {
+            Self::Stale(slug) => slug,
+            Self::Unreachable | Self::Closed => Slug::UpstreamUnreachable,
+            Self::Timeout => Slug::UpstreamTimeout,
+            Self::Invalid | Self::Status(_) => Slug::UpstreamInvalid,
+        }
+    }
+
+    /// How an attempt with this fault has ended. A status of the 400s is an upstream's own refusal; one of
+    /// the 500s may come from something in between, while the call runs on behind it (F36).
+    pub(crate) const fn outcome(self, sent: bool) -> Outcome {
+        match self {
+            Self::Status(300..=499) => Outcome::Failed,
+            Self::Stale(_)
+            | Self::Unreachable
+            | Self::Closed
+            | Self::Timeout
+            | Self::Invalid
+            | Self::Status(_) => {
+                if sent {
+                    Outcome::Unknown
+                } else {
+                    Outcome::NotSent
+                }
+            }
+        }
+    }
+}
+
+/// One notice of how far a call is (`notifications/progress`), in the upstream's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// How far; rises from notice to notice.
+    pub progress: f64,
+    /// Out of how much.
+    pub total: Option<f64>,
+    /// A text for people or models: data, never markup.
+    pub message: Option<String>,
+}

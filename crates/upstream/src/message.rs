@@ -1,0 +1,327 @@
+//! JSON-RPC 2.0 as MCP 2025-11-25 uses it: the requests that we write, and what we make of what we hear.
+//! Nothing here knows how messages travel.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use terms::json::{Limits, Object};
+use terms::{Ambient, Json};
+
+use crate::answer::{Answer, Progress, RawJson};
+use crate::raw;
+
+/// An error code with which a server asks for an elicitation by URL. We declare no elicitation, so its links
+/// are not handed on (T32).
+const URL_ELICITATION_REQUIRED: i64 = -32042;
+
+/// The longest text that an upstream may name its own request by.
+const LONGEST_ID: usize = 1024;
+
+/// The id of one of our requests: 128 random bits, never the caller's, so that no answer can be taken for
+/// another's (T24). Also the token of its progress.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RequestId(String);
+
+impl RequestId {
+    pub(crate) fn fresh(ambient: &dyn Ambient) -> Self {
+        let mut bytes = [0; 16];
+        ambient.fill(&mut bytes);
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// One request of ours, ready to be written. One line, whatever is in it (T31).
+pub(crate) struct Request {
+    pub(crate) id: RequestId,
+    pub(crate) text: String,
+}
+
+impl Request {
+    pub(crate) fn new(id: RequestId, method: &str, params: Json) -> Self {
+        let message = Json::object([
+            ("jsonrpc", Json::from("2.0")),
+            ("id", Json::from(id.0.as_str())),
+            ("method", Json::from(method)),
+            ("params", params),
+        ]);
+        Self { text: raw::no_line_ends(message.text()), id }
+    }
+
+    /// `tools/call`, with a token for progress where somebody listens for it.
+    pub(crate) fn call(id: RequestId, tool: &str, arguments: Json, progress: bool) -> Self {
+        let mut params = Object::new();
+        params.insert("name", tool);
+        params.insert("arguments", arguments);
+        if progress {
+            params.insert("_meta", Json::object([("progressToken", Json::from(id.0.as_str()))]));
+        }
+        Self::new(id, "tools/call", Json::Object(params))
+    }
+}
+
+/// One notification of ours.
+pub(crate) fn notification(method: &str, params: Option<Json>) -> String {
+    let members = [("jsonrpc", Json::from("2.0")), ("method", Json::from(method))];
+    let members = members.into_iter().chain(params.map(|params| ("params", params)));
+    raw::no_line_ends(Json::object(members).text())
+}
+
+/// `notifications/cancelled` for a request of ours.
+pub(crate) fn cancelled(id: &RequestId) -> String {
+    notification("notifications/cancelled", Some(Json::object([("requestId", Json::from(id.0.as_str()))])))
+}
+
+/// What one message of an upstream is to us.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// The answer to a request of ours; `None` where it is not a valid one.
+    Answer(RequestId, Option<Answer>),
+    /// Progress of a request of ours.
+    Progress(RequestId, Progress),
+    /// The upstream asks us something; this is our reply. Of all that a server can ask, only `ping` is
+    /// answered: no client capability is declared.
+    Asked(String),
+    /// The list of tools may have changed.
+    ListChanged,
+    /// A notification that nobody here listens for.
+    Ignored,
+}
+
+/// Not a JSON-RPC message of MCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotAMessage;
+
+#[derive(Deserialize)]
+struct Envelope<'t> {
+    jsonrpc: String,
+    #[serde(borrow)]
+    id: Option<&'t RawValue>,
+    method: Option<String>,
+    #[serde(borrow)]
+    params: Option<&'t RawValue>,
+    #[serde(borrow)]
+    result: Option<&'t RawValue>,
+    #[serde(borrow)]
+    error: Option<&'t RawValue>,
+}
+
+/// Reads one message: exactly one JSON text; a member of the envelope that comes twice is refused.
+pub(crate) fn hear(bytes: &[u8]) -> Result<Heard, NotAMessage> {
+    let text = std::str::from_utf8(bytes).map_err(|_| NotAMessage)?;
+    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| NotAMessage)?;
+    if envelope.jsonrpc != "2.0" {
+        return Err(NotAMessage);
+    }
+    match envelope {
+        Envelope { id: Some(id), method: Some(method), result: None, error: None, .. } => asked(id, &method),
+        Envelope { id: None, method: Some(method), params, result: None, error: None, .. } => {
+            Ok(told(&method, params))
+        }
+        Envelope { id: Some(id), method: None, result, error, .. } => {
+            let id: String = serde_json::from_str(id.get()).map_err(|_| NotAMessage)?;
+            Ok(Heard::Answer(RequestId(id), answer(result, error)))
+        }
+        Envelope { .. } => Err(NotAMessage),
+    }
+}
+
+fn answer(result: Option<&RawValue>, error: Option<&RawValue>) -> Option<Answer> {
+    #[derive(Deserialize)]
+    struct ToolResult {
+        #[serde(rename = "isError")]
+        is_error: Option<bool>,
+    }
+    #[derive(Deserialize)]
+    struct RpcError<'t> {
+        code: i64,
+        message: String,
+        #[serde(borrow)]
+        data: Option<&'t RawValue>,
+    }
+    match (result, error) {
+        (Some(result), None) if result.get().starts_with('{') => {
+            let ToolResult { is_error } = serde_json::from_str(result.get()).ok()?;
+            let result = RawJson::of(result.get()).ok()?;
+            Some(Answer::Result { result, failed: is_error.unwrap_or(false) })
+        }
+        (None, Some(error)) => {
+            let RpcError { code, message, data } = serde_json::from_str(error.get()).ok()?;
+            let data = data.filter(|_| code != URL_ELICITATION_REQUIRED);
+            let data = data.map(|data| RawJson::of(data.get())).transpose().ok()?;
+            Some(Answer::Error { code, message, data })
+        }
+        (Some(_) | None, _) => None,
+    }
+}
+
+fn asked(id: &RawValue, method: &str) -> Result<Heard, NotAMessage> {
+    let id = id.get();
+    if id.len() > LONGEST_ID || !id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        return Err(NotAMessage);
+    }
+    let rest = match method {
+        "ping" => r#""result":{}"#,
+        _ => r#""error":{"code":-32601,"message":"this client answers nothing but ping"}"#,
+    };
+    Ok(Heard::Asked(raw::no_line_ends(format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#))))
+}
+
+fn told(method: &str, params: Option<&RawValue>) -> Heard {
+    #[derive(Deserialize)]
+    struct Params {
+        #[serde(rename = "progressToken")]
+        token: String,
+        progress: f64,
+        total: Option<f64>,
+        message: Option<String>,
+    }
+    match method {
+        "notifications/tools/list_changed" => Heard::ListChanged,
+        "notifications/progress" => {
+            let params = params.and_then(|params| serde_json::from_str::<Params>(params.get()).ok());
+            params.map_or(Heard::Ignored, |Params { token, progress, total, message }| {
+                Heard::Progress(RequestId(token), Progress { progress, total, message })
+            })
+        }
+        _ => Heard::Ignored,
+    }
+}
+
+/// The members of one tool that a list names, and where the list goes on.
+pub(crate) struct Page {
+    /// Each tool with its name; `None` where it is not strict JSON.
+    pub(crate) tools: Vec<Option<Json>>,
+    pub(crate) next: Option<String>,
+    /// Bytes of the page.
+    pub(crate) size: usize,
+}
+
+/// Reads a page of `tools/list`.
+pub(crate) fn page(result: &RawJson) -> Option<Page> {
+    #[derive(Deserialize)]
+    struct List<'t> {
+        #[serde(borrow)]
+        tools: Vec<&'t RawValue>,
+        #[serde(rename = "nextCursor")]
+        next: Option<String>,
+    }
+    let List { tools, next } = serde_json::from_str(result.text()).ok()?;
+    let strict = |tool: &&RawValue| terms::json::parse_within(tool.get().as_bytes(), Limits::ANSWER).ok();
+    Some(Page { tools: tools.iter().map(strict).collect(), next, size: result.text().len() })
+}
+
+/// What `initialize` was answered with.
+#[derive(Debug)]
+pub(crate) struct Hello {
+    pub(crate) version: String,
+    pub(crate) tools: bool,
+}
+
+/// Reads the answer to `initialize`.
+pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
+    #[derive(Deserialize)]
+    struct Capabilities<'t> {
+        #[serde(borrow)]
+        tools: Option<&'t RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Initialized<'t> {
+        #[serde(rename = "protocolVersion")]
+        version: String,
+        #[serde(borrow)]
+        capabilities: Capabilities<'t>,
+    }
+    let Initialized { version, capabilities } = serde_json::from_str(result.text()).ok()?;
+    Some(Hello { version, tools: capabilities.tools.is_some() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result_of(text: &str) -> Option<Answer> {
+        match hear(text.as_bytes()) {
+            Ok(Heard::Answer(_, answer)) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whatever_is_in_the_arguments_one_request_is_one_line() {
+        let nasty = "\n{\"jsonrpc\":\"2.0\"}\r\u{85}\u{2028}\u{2029}\u{b}\u{c}\0";
+        let request =
+            Request::call(RequestId("1".into()), nasty, Json::object([(nasty, Json::from(nasty))]), true);
+        let line_ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+        assert!(!request.text.contains(line_ends), "{}", request.text);
+        let read: serde_json::Value = serde_json::from_str(&request.text).unwrap();
+        assert_eq!(read["params"]["name"], nasty);
+        assert_eq!(read["params"]["arguments"][nasty], nasty);
+    }
+
+    #[test]
+    fn invariant_10_an_answer_that_can_be_read_in_two_ways_is_no_answer() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":"a","result":{},"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":"a","id":"b","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":"a","method":"x","result":{}}"#,
+            r#"{"jsonrpc":"1.0","id":"a","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":7,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"m"}}"#,
+            r#"[{"jsonrpc":"2.0","id":"a","result":{}}]"#,
+            r#"{"jsonrpc":"2.0","id":"a","result":{}} {}"#,
+            "",
+        ] {
+            assert!(hear(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(hear(b"{\"jsonrpc\":\"2.0\",\"id\":\"\xff\",\"result\":{}}").is_err());
+        for text in [
+            r#"{"jsonrpc":"2.0","id":"a","result":{},"error":{"code":1,"message":"m"}}"#,
+            r#"{"jsonrpc":"2.0","id":"a"}"#,
+            r#"{"jsonrpc":"2.0","id":"a","result":7}"#,
+            r#"{"jsonrpc":"2.0","id":"a","result":{"isError":false,"isError":true}}"#,
+            r#"{"jsonrpc":"2.0","id":"a","result":{"isError":"no"}}"#,
+            r#"{"jsonrpc":"2.0","id":"a","error":{"code":"1","message":"m"}}"#,
+        ] {
+            assert_eq!(result_of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_says_that_it_failed_has_failed() {
+        use elevation::Outcome;
+        for (text, outcome) in [
+            (r#"{"jsonrpc":"2.0","id":"a","result":{}}"#, Outcome::Done),
+            (r#"{"jsonrpc":"2.0","id":"a","result":{"isError":false}}"#, Outcome::Done),
+            (r#"{"jsonrpc":"2.0","id":"a","result":{"isError":true}}"#, Outcome::Failed),
+            (r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32602,"message":"m"}}"#, Outcome::Failed),
+        ] {
+            assert_eq!(result_of(text).unwrap().outcome(), outcome, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_that_asks_for_an_elicitation_is_told_no_and_its_links_go_nowhere() {
+        let asks = r#"{"jsonrpc":"2.0","id":"x\u2028","method":"elicitation/create","params":{}}"#;
+        let Ok(Heard::Asked(reply)) = hear(asks.as_bytes()) else { panic!() };
+        assert!(reply.contains("-32601"), "{reply}");
+        let needs = r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32042,"message":"m","data":{"url":"u"}}}"#;
+        let Some(Answer::Error { data: None, .. }) = result_of(needs) else { panic!() };
+    }
+
+    #[test]
+    fn a_progress_notice_without_our_token_is_ignored() {
+        for params in [r#"{"progress":1}"#, r#"{"progressToken":1,"progress":1}"#, "{}", "7"] {
+            let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#);
+            assert!(matches!(hear(text.as_bytes()), Ok(Heard::Ignored)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_deeper_than_an_answer_may_be_is_no_answer() {
+        let deep = format!(
+            r#"{{"jsonrpc":"2.0","id":"a","result":{{"a":{}{}}}}}"#,
+            "[".repeat(500),
+            "]".repeat(500)
+        );
+        assert_eq!(result_of(&deep), None);
+    }
+}

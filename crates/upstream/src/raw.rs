@@ -1,0 +1,144 @@
+//! JSON text that is handed on by its text: what is checked, and what is taken out.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Members of `_meta` under this prefix are ours alone (T32).
+const OURS: &str = "dev.stepup/";
+
+/// `_meta` lies no deeper than `result/contents/0/resource/_meta` in MCP 2025-11-25; what is deeper is a
+/// tool's own data.
+const META_DEPTH: usize = 8;
+
+/// Arrays and objects lie too deep inside one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooDeep;
+
+/// Whether valid JSON text stays within a depth. One pass, no recursion.
+pub(crate) fn within(text: &str, limit: usize) -> Result<(), TooDeep> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match (quoted, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => quoted = !quoted,
+            (false, b'{' | b'[') => depth += 1,
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > limit {
+            return Err(TooDeep);
+        }
+    }
+    Ok(())
+}
+
+/// The same value on one line. In valid JSON a raw line break is only ever between tokens.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(['\n', '\r']) {
+        return Cow::Owned(text.replace(['\n', '\r'], " "));
+    }
+    Cow::Borrowed(text)
+}
+
+/// The same value with the characters escaped at which some reader might end a line (T31). They can only be
+/// inside strings; U+000A and U+000D are escaped by whoever wrote the JSON.
+pub(crate) fn no_line_ends(text: String) -> String {
+    if !text.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
+        return text;
+    }
+    text.replace('\u{85}', "\\u0085").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}
+
+/// The same text without members of any `_meta` that only we may write.
+pub(crate) fn without_ours(text: &str) -> Cow<'_, str> {
+    strip(text, META_DEPTH, false)
+}
+
+fn strip(text: &str, depth: usize, meta: bool) -> Cow<'_, str> {
+    // Every other way to write one of the prefix's characters has a backslash in it.
+    let suspect = text.contains(OURS) || text.contains("\\u00") || text.contains("\\/");
+    if depth == 0 || !suspect {
+        return Cow::Borrowed(text);
+    }
+    if let Ok(Members(members)) = serde_json::from_str(text) {
+        let kept = members.iter().filter(|(name, _)| !(meta && name.starts_with(OURS)));
+        let written = kept.filter_map(|(name, value)| {
+            let name_text = serde_json::to_string(name).ok()?;
+            Some(format!("{name_text}:{}", strip(value.get(), depth - 1, name == "_meta")))
+        });
+        return Cow::Owned(format!("{{{}}}", written.collect::<Vec<_>>().join(",")));
+    }
+    if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) {
+        let written = items.iter().map(|item| strip(item.get(), depth - 1, false));
+        return Cow::Owned(format!("[{}]", written.collect::<Vec<_>>().join(",")));
+    }
+    Cow::Borrowed(text)
+}
+
+/// The members of an object in the order of the text, values unread.
+struct Members<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Members<'de>, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invariant_10_an_upstream_cannot_write_what_only_we_write() {
+        for (text, left) in [
+            (r#"{"_meta":{"dev.stepup/challenge":1,"a":2},"b":3}"#, r#"{"_meta":{"a":2},"b":3}"#),
+            (r#"{"_meta":{"dev.stepup\/challenge":1}}"#, r#"{"_meta":{}}"#),
+            (r#"{"\u005fmeta":{"\u0064ev.stepup/x":1}}"#, r#"{"_meta":{}}"#),
+            (r#"{"content":[{"_meta":{"dev.stepup/x":1}}]}"#, r#"{"content":[{"_meta":{}}]}"#),
+            (r#"{"_meta":{"dev.stepup/x":1},"_meta":{"dev.stepup/y":1}}"#, r#"{"_meta":{},"_meta":{}}"#),
+            (r#"{"dev.stepup/x":1}"#, r#"{"dev.stepup/x":1}"#),
+            (r#"{"_meta":["dev.stepup/x"]}"#, r#"{"_meta":["dev.stepup/x"]}"#),
+        ] {
+            assert_eq!(without_ours(text), left, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_double_holds_pass_as_they_are() {
+        let text = r#"{"_meta":{"dev.stepup/x":1},"n":12345678901234567890.10,"m":1E400}"#;
+        assert_eq!(without_ours(text), r#"{"_meta":{},"n":12345678901234567890.10,"m":1E400}"#);
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_strings_only() {
+        assert_eq!(within(r#"{"a":"[[[[\"[[[["}"#, 1), Ok(()));
+        assert_eq!(within("[[[]]]", 2), Err(TooDeep));
+        assert_eq!(within(&"[".repeat(1 << 20), 128), Err(TooDeep));
+    }
+
+    #[test]
+    fn a_text_on_one_line_is_the_same_value() {
+        let text = "{\r\n \"a\": \"b\\nc\"\n}";
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert!(!one_line(text).contains('\n'));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&one_line(text)).unwrap(), value);
+    }
+}

@@ -1,0 +1,490 @@
+//! MCP over streamable HTTP (MCP 2025-11-25, basic/transports, "Streamable HTTP"), as a client.
+//!
+//! Connections are driven directly, because clients with a pool send a request again by themselves when a
+//! connection turns out to be closed (R5). Redirects are not followed, and nothing of a caller's request is
+//! in ours but what [`crate::forward`] wrote.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+};
+use http::{HeaderMap, Method, Request as HttpRequest, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use terms::{Ambient, Boottime, Millis};
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use crate::answer::{Answer, Fault};
+use crate::config::{Http, Timeouts};
+use crate::message::{Heard, Request, RequestId, hear};
+use crate::transport::sse::Events;
+use crate::transport::{Broken, LONGEST, Notices, Sink};
+
+/// Bytes of one answer with everything that may come before it in its stream.
+const LONGEST_STREAM: usize = 4 * LONGEST;
+
+/// Bytes of one event on the stream that only carries notifications.
+const LONGEST_NOTICE: usize = 1 << 20;
+
+/// A connection that was not used for this long is not used again: many servers close theirs after 5 s, and
+/// a request that meets that moment would be lost.
+const FRESH: Millis = Millis::new(4000);
+
+/// Unused connections kept.
+const KEPT: usize = 32;
+
+/// Replies to what the upstream asks us, under way at once; more are dropped.
+const REPLIES: usize = 16;
+
+/// Bytes of a response's head.
+const LONGEST_HEAD: usize = 64 << 10;
+
+/// Bytes of a session's id.
+const LONGEST_ID: usize = 512;
+
+/// What is read after an answer, and for how long, to use the connection again.
+const LONGEST_REST: usize = 64 << 10;
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+type Body = Full<Bytes>;
+
+/// One upstream's address, and connections to it.
+pub(crate) struct Endpoint {
+    uri: Uri,
+    fixed: HeaderMap,
+    connector: HttpsConnector<HttpConnector>,
+    idle: Mutex<Vec<(SendRequest<Body>, Boottime)>>,
+    timeouts: Timeouts,
+    ambient: Arc<dyn Ambient>,
+}
+
+impl Endpoint {
+    /// Checks the address and the credential.
+    pub(crate) fn new(http: &Http, timeouts: Timeouts, ambient: Arc<dyn Ambient>) -> Result<Self, String> {
+        let uri: Uri = http.url.parse().map_err(|e| format!("url {:?}: {e}", http.url))?;
+        let host = match (uri.scheme_str(), uri.authority()) {
+            (Some("https"), Some(authority)) => authority,
+            (Some("http"), Some(authority)) if is_loopback(authority.host()) => authority,
+            (Some("http"), Some(_)) => {
+                return Err("plain http is for this machine only: use https".to_owned());
+            }
+            (Some(_) | None, _) => return Err(format!("url {:?} is not an https address", http.url)),
+        };
+        if host.as_str().contains('@') {
+            return Err("the url holds a user or password: use `credential`".to_owned());
+        }
+        let mut fixed = HeaderMap::new();
+        let host = HeaderValue::from_str(host.as_str()).map_err(|e| format!("url: {e}"))?;
+        fixed.insert(HOST, host);
+        fixed.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        fixed.insert(USER_AGENT, HeaderValue::from_static(concat!("stepup/", env!("CARGO_PKG_VERSION"))));
+        if let Some(credential) = &http.credential {
+            let name: HeaderName =
+                credential.header.parse().map_err(|e| format!("credential header: {e}"))?;
+            let mut value = HeaderValue::from_str(credential.value.expose())
+                .map_err(|_| "the credential cannot be sent in a header".to_owned())?;
+            value.set_sensitive(true);
+            if fixed.insert(name, value).is_some() {
+                return Err("the credential's header is one that stepup sets itself".to_owned());
+            }
+        }
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(timeouts.connect.duration()));
+        let connector = HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(Self { uri, fixed, connector, idle: Mutex::default(), timeouts, ambient })
+    }
+
+    /// A connection on which a request can be written now: a fresh enough unused one, or a new one.
+    async fn connection(&self) -> Result<SendRequest<Body>, Fault> {
+        if let Some(connection) = self.kept() {
+            return Ok(connection);
+        }
+        let connecting = async {
+            let io = self.connector.clone().call(self.uri.clone()).await.map_err(|_| Fault::Unreachable)?;
+            let mut builder = Builder::new();
+            builder.max_buf_size(LONGEST_HEAD);
+            let (mut sender, connection) = builder.handshake(io).await.map_err(|_| Fault::Unreachable)?;
+            tokio::spawn(async move {
+                // How it ends is told to whoever waits on it.
+                let _ = connection.await;
+            });
+            sender.ready().await.map_err(|_| Fault::Unreachable)?;
+            Ok(sender)
+        };
+        let connected = tokio::time::timeout(self.timeouts.connect.duration(), connecting).await;
+        connected.unwrap_or(Err(Fault::Unreachable))
+    }
+
+    fn kept(&self) -> Option<SendRequest<Body>> {
+        let now = self.ambient.boottime();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(connection, since)| connection.is_ready() && now.since(*since) < FRESH);
+        idle.pop().map(|(connection, _)| connection)
+    }
+
+    /// Keeps a connection whose last response was read to its end.
+    fn keep(&self, connection: SendRequest<Body>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if connection.is_ready() && idle.len() < KEPT {
+            idle.push((connection, self.ambient.boottime()));
+        }
+    }
+}
+
+/// `localhost`, `127.0.0.0/8` or `[::1]`.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// One MCP session with an upstream. Dropping it ends the session there, as far as the upstream listens.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    endpoint: Arc<Endpoint>,
+    notices: Arc<Notices>,
+    /// What the upstream named the session, if it did.
+    id: OnceLock<HeaderValue>,
+    /// The revision that `initialize` settled.
+    version: OnceLock<HeaderValue>,
+    lost: AtomicBool,
+    replies: Semaphore,
+}
+
+impl Session {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, notices: Arc<Notices>) -> Self {
+        let shared = Shared {
+            endpoint,
+            notices,
+            id: OnceLock::new(),
+            version: OnceLock::new(),
+            lost: AtomicBool::new(false),
+            replies: Semaphore::new(REPLIES),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn alive(&self) -> bool {
+        !self.shared.lost.load(Ordering::Acquire)
+    }
+
+    /// `initialize` is over: from now on the revision is named, and no other session id is taken.
+    pub(crate) fn settled(&self, version: &str) -> Option<()> {
+        self.shared.version.set(HeaderValue::from_str(version).ok()?).ok()
+    }
+
+    pub(crate) async fn slot(&self) -> Result<Slot, Fault> {
+        if !self.alive() {
+            return Err(Fault::Unreachable);
+        }
+        let connection = self.shared.endpoint.connection().await?;
+        Ok(Slot { connection, shared: Arc::clone(&self.shared) })
+    }
+
+    /// Ends the session at the upstream, which need not know how.
+    pub(crate) async fn close(&self) {
+        if !self.shared.lost.swap(true, Ordering::AcqRel) && self.shared.id.get().is_some() {
+            let within = self.shared.endpoint.timeouts.close.duration();
+            let deleting = Arc::clone(&self.shared).exchange(Method::DELETE, Bytes::new());
+            let _ = tokio::time::timeout(within, deleting).await;
+        }
+    }
+
+    /// Listens to what the upstream says unasked, until it ends the stream. A fault where it has no such stream.
+    pub(crate) async fn listen(&self) -> Result<(), Fault> {
+        Arc::clone(&self.shared).listen().await
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let (Ok(runtime), Some(_)) = (tokio::runtime::Handle::try_current(), self.shared.id.get()) else {
+            return;
+        };
+        if !self.shared.lost.swap(true, Ordering::AcqRel) {
+            let within = self.shared.endpoint.timeouts.close.duration();
+            let deleting = Arc::clone(&self.shared).exchange(Method::DELETE, Bytes::new());
+            runtime.spawn(tokio::time::timeout(within, deleting));
+        }
+    }
+}
+
+/// A connection on which one request can be written.
+pub(crate) struct Slot {
+    connection: SendRequest<Body>,
+    shared: Arc<Shared>,
+}
+
+impl Slot {
+    /// Hands the request to the connection, which writes it: once, or not at all.
+    pub(crate) async fn send(mut self, request: Request, progress: Option<Sink>) -> Result<Waiting, Broken> {
+        let Request { id, text } = request;
+        let post = self.shared.request(Method::POST, Bytes::from(text));
+        let responding = self.connection.try_send_request(post);
+        let answering = async move {
+            let response = responding.await.map_err(|mut error| match error.take_message() {
+                // Hyper hands back what it has not begun to write.
+                Some(_) => Broken::unsent(Fault::Unreachable),
+                None => Broken::sent(fault(&error.into_error())),
+            })?;
+            let mut reading =
+                Reading { id, progress, connection: Some(self.connection), shared: self.shared };
+            reading.answer(response).await.map_err(Broken::sent)
+        };
+        // Lets the connection's task write before anyone says that it is written.
+        tokio::task::yield_now().await;
+        Ok(Waiting(Box::pin(answering)))
+    }
+
+    pub(crate) async fn tell(mut self, text: String) -> Result<(), Broken> {
+        let post = self.shared.request(Method::POST, Bytes::from(text));
+        let response = self.connection.send_request(post).await.map_err(|e| Broken::sent(fault(&e)))?;
+        let status = response.status();
+        tokio::spawn(finish(Arc::clone(&self.shared.endpoint), self.connection, response.into_body()));
+        if status.is_success() { Ok(()) } else { Err(Broken::sent(Fault::Status(status.as_u16()))) }
+    }
+}
+
+/// A request that is handed over. Dropping it closes its connection.
+pub(crate) struct Waiting(Pin<Box<dyn Future<Output = Result<Answer, Broken>> + Send>>);
+
+impl Waiting {
+    pub(crate) async fn answer(self) -> Result<Answer, Broken> {
+        self.0.await
+    }
+}
+
+/// What a connection's error means for a request that was begun.
+fn fault(error: &hyper::Error) -> Fault {
+    if error.is_parse() { Fault::Invalid } else { Fault::Closed }
+}
+
+impl Shared {
+    fn request(&self, method: Method, body: Bytes) -> HttpRequest<Body> {
+        let accept = if method == Method::POST { EITHER } else { EVENTS };
+        let json = (method == Method::POST).then_some(JSON);
+        let mut request = HttpRequest::new(Full::new(body));
+        *request.method_mut() = method;
+        // Origin form (RFC 9112, 3.2.1); `Host` is among the fixed headers.
+        let path = self.endpoint.uri.path_and_query().cloned().map(Uri::from);
+        *request.uri_mut() = path.unwrap_or_default();
+        let headers = request.headers_mut();
+        headers.extend(self.endpoint.fixed.clone());
+        let own = [(ACCEPT, Some(accept)), (CONTENT_TYPE, json)];
+        let session = [(SESSION, self.id.get().cloned()), (VERSION, self.version.get().cloned())];
+        for (name, value) in own.into_iter().chain(session) {
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        }
+        request
+    }
+
+    /// One request whose answer is of no use beyond its head.
+    async fn exchange(self: Arc<Self>, method: Method, body: Bytes) -> Result<Response<Incoming>, Fault> {
+        let mut connection = self.endpoint.connection().await?;
+        connection.send_request(self.request(method, body)).await.map_err(|e| fault(&e))
+    }
+
+    async fn listen(self: Arc<Self>) -> Result<(), Fault> {
+        let response = Arc::clone(&self).exchange(Method::GET, Bytes::new()).await?;
+        self.look_for_loss(response.status());
+        if response.status() != StatusCode::OK || kind(response.headers()) != Some(Kind::Events) {
+            return Err(Fault::Status(response.status().as_u16()));
+        }
+        let mut body = response.into_body();
+        let mut events = Events::new(LONGEST_NOTICE);
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(piece) = frame.data_ref() else { continue };
+            if events.feed(piece, |data| self.notice(data)).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is no answer: notices and requests of the upstream.
+    fn notice(self: &Arc<Self>, data: &[u8]) {
+        match hear(data) {
+            Ok(Heard::Asked(reply)) => self.reply(reply),
+            Ok(Heard::ListChanged) => self.notices.list_changed(),
+            Ok(Heard::Answer(..)) => {
+                self.notices.dropped("an answer to nothing that is asked: late, twice or foreign")
+            }
+            Ok(Heard::Progress(..)) => self.notices.dropped("progress that nobody listens for"),
+            Ok(Heard::Ignored) => self.notices.dropped("a notification"),
+            Err(_) => self.notices.dropped("an event that is no message"),
+        }
+    }
+
+    fn reply(self: &Arc<Self>, reply: String) {
+        if self.replies.available_permits() == 0 {
+            self.notices.dropped("a request, because too many came at once");
+            return;
+        }
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let Ok(_one) = shared.replies.acquire().await else { return };
+            let within = shared.endpoint.timeouts.connect.duration();
+            let posting = Arc::clone(&shared).exchange(Method::POST, Bytes::from(reply));
+            let _ = tokio::time::timeout(within, posting).await;
+        });
+    }
+
+    /// A session that the upstream does not know any more is lost; the next link begins another.
+    fn look_for_loss(&self, status: StatusCode) {
+        if status == StatusCode::NOT_FOUND && self.id.get().is_some() {
+            self.lost.store(true, Ordering::Release);
+        }
+    }
+
+    /// Takes the session's id from the answer to `initialize`.
+    fn name(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        let Some(id) = headers.get(&SESSION).filter(|_| self.version.get().is_none()) else { return Ok(()) };
+        let visible = id.as_bytes().iter().all(|byte| (0x21..=0x7e).contains(byte));
+        if !visible || id.is_empty() || id.len() > LONGEST_ID {
+            return Err(Fault::Invalid);
+        }
+        // It names a session and proves nothing; still it is nobody's business.
+        let mut id = id.clone();
+        id.set_sensitive(true);
+        self.id.set(id).map_err(|_| Fault::Invalid)
+    }
+}
+
+/// What a response's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Events,
+}
+
+fn kind(headers: &HeaderMap) -> Option<Kind> {
+    let plain = headers.get(CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
+    let media = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+    let kind = match media.as_str() {
+        "application/json" => Kind::Json,
+        "text/event-stream" => Kind::Events,
+        _ => return None,
+    };
+    plain.then_some(kind)
+}
+
+/// Reads the response to one request.
+struct Reading {
+    id: RequestId,
+    progress: Option<Sink>,
+    connection: Option<SendRequest<Body>>,
+    shared: Arc<Shared>,
+}
+
+impl Reading {
+    async fn answer(&mut self, response: Response<Incoming>) -> Result<Answer, Fault> {
+        let status = response.status();
+        self.shared.look_for_loss(status);
+        if !status.is_success() {
+            return Err(Fault::Status(status.as_u16()));
+        }
+        self.shared.name(response.headers())?;
+        match kind(response.headers()) {
+            Some(Kind::Json) => self.json(response.into_body()).await,
+            Some(Kind::Events) => self.events(response.into_body()).await,
+            None => Err(Fault::Invalid),
+        }
+    }
+
+    async fn json(&mut self, mut body: Incoming) -> Result<Answer, Fault> {
+        let mut text = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|e| fault(&e))?;
+            let Some(piece) = frame.data_ref() else { continue };
+            if text.len() + piece.len() > LONGEST {
+                return Err(Fault::Invalid);
+            }
+            text.extend_from_slice(piece);
+        }
+        let heard = self.hear(&text);
+        if let Some(connection) = self.connection.take() {
+            self.shared.endpoint.keep(connection);
+        }
+        heard.unwrap_or(Err(Fault::Invalid))
+    }
+
+    async fn events(&mut self, mut body: Incoming) -> Result<Answer, Fault> {
+        let mut events = Events::new(LONGEST);
+        let mut read = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|e| fault(&e))?;
+            let Some(piece) = frame.data_ref() else { continue };
+            read += piece.len();
+            if read > LONGEST_STREAM {
+                return Err(Fault::Invalid);
+            }
+            let mut answer = None;
+            let fed = events.feed(piece, |data| answer = answer.take().or_else(|| self.hear(data)));
+            if let Some(answer) = answer {
+                if let Some(connection) = self.connection.take() {
+                    tokio::spawn(finish(Arc::clone(&self.shared.endpoint), connection, body));
+                }
+                return answer;
+            }
+            fed.map_err(|_| Fault::Invalid)?;
+        }
+        Err(Fault::Closed)
+    }
+
+    /// The answer, if this message is the one.
+    fn hear(&self, data: &[u8]) -> Option<Result<Answer, Fault>> {
+        match hear(data) {
+            Ok(Heard::Answer(id, answer)) if id == self.id => Some(answer.ok_or(Fault::Invalid)),
+            Ok(Heard::Progress(id, progress)) if id == self.id => {
+                let told = self.progress.as_ref().is_some_and(|sink| sink.try_send(progress).is_ok());
+                if !told {
+                    self.shared.notices.dropped("progress that nobody listens for");
+                }
+                None
+            }
+            Ok(_) | Err(_) => {
+                self.shared.notice(data);
+                None
+            }
+        }
+    }
+}
+
+/// Reads the little that may be left of a body, so that its connection can be used again.
+async fn finish(endpoint: Arc<Endpoint>, connection: SendRequest<Body>, mut body: Incoming) {
+    let rest = async {
+        let mut left = LONGEST_REST;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.checked_sub(frame.data_ref().map_or(0, Bytes::len))?;
+        }
+        Some(())
+    };
+    if let Ok(Some(())) = tokio::time::timeout(PATIENCE, rest).await {
+        endpoint.keep(connection);
+    }
+}

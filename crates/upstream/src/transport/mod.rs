@@ -1,0 +1,189 @@
+//! How messages travel. A transport carries a request there and its answer back; what is in them is the
+//! protocol's business, and whether they may travel is [`crate::forward`]'s and [`crate::errand`]'s.
+//!
+//! A request is written in two steps, so that the permit is looked at once more when everything is ready for
+//! its first byte, and not before: [`Wire::slot`] waits until one message can be written, [`Slot::send`]
+//! writes it. Nothing here ever sends anything twice (R5).
+
+pub(crate) mod child;
+pub(crate) mod http;
+mod sse;
+pub(crate) mod stdio;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::answer::{Answer, Fault, Progress};
+use crate::message::{Request, RequestId};
+
+/// The longest message of an upstream, in bytes.
+pub(crate) const LONGEST: usize = 16 << 20;
+
+/// Where progress of one call goes. A notice that finds it full is dropped: the next one says more.
+pub(crate) type Sink = mpsc::Sender<Progress>;
+
+/// A fault, and whether a byte of the request may have left us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) fault: Fault,
+    pub(crate) sent: bool,
+}
+
+impl Broken {
+    pub(crate) const fn unsent(fault: Fault) -> Self {
+        Self { fault, sent: false }
+    }
+
+    pub(crate) const fn sent(fault: Fault) -> Self {
+        Self { fault, sent: true }
+    }
+}
+
+/// One live connection to an upstream: a child, or an HTTP session.
+pub(crate) enum Wire {
+    Child(stdio::Child),
+    Http(http::Session),
+}
+
+/// The right to write one message now.
+pub(crate) enum Slot {
+    Child(stdio::Slot),
+    Http(http::Slot),
+}
+
+/// A request that is written; what is left is its answer. Dropping it gives the answer up.
+pub(crate) enum Waiting {
+    Child(stdio::Waiting),
+    Http(http::Waiting),
+}
+
+impl Wire {
+    /// Waits until one message can be written.
+    pub(crate) async fn slot(&self) -> Result<Slot, Fault> {
+        match self {
+            Self::Child(child) => child.slot().await.map(Slot::Child),
+            Self::Http(session) => session.slot().await.map(Slot::Http),
+        }
+    }
+
+    /// Whether requests can still be written, as far as we know.
+    pub(crate) fn alive(&self) -> bool {
+        match self {
+            Self::Child(child) => child.alive(),
+            Self::Http(session) => session.alive(),
+        }
+    }
+
+    /// Ends it in good order; dropping it does the same, without waiting.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Child(child) => child.close().await,
+            Self::Http(session) => session.close().await,
+        }
+    }
+}
+
+impl Slot {
+    /// Writes a request whose answer is wanted.
+    pub(crate) async fn send(self, request: Request, progress: Option<Sink>) -> Result<Waiting, Broken> {
+        match self {
+            Self::Child(slot) => slot.send(request, progress).await.map(Waiting::Child),
+            Self::Http(slot) => slot.send(request, progress).await.map(Waiting::Http),
+        }
+    }
+
+    /// Writes a message that is not answered.
+    pub(crate) async fn tell(self, text: String) -> Result<(), Broken> {
+        match self {
+            Self::Child(slot) => slot.tell(text).await,
+            Self::Http(slot) => slot.tell(text).await,
+        }
+    }
+}
+
+impl Waiting {
+    /// The answer.
+    pub(crate) async fn answer(self) -> Result<Answer, Broken> {
+        match self {
+            Self::Child(waiting) => waiting.answer().await,
+            Self::Http(waiting) => waiting.answer().await,
+        }
+    }
+}
+
+/// What is heard beside answers, of all links of one upstream.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    upstream: String,
+    changed: watch::Sender<u64>,
+    dropped: AtomicU64,
+}
+
+impl Notices {
+    pub(crate) fn new(upstream: &str) -> Self {
+        Self { upstream: upstream.to_owned(), changed: watch::Sender::new(0), dropped: AtomicU64::new(0) }
+    }
+
+    /// The name of the upstream.
+    pub(crate) fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
+    /// The list of tools may have changed.
+    pub(crate) fn list_changed(&self) {
+        self.changed.send_modify(|times| *times = times.wrapping_add(1));
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Something came that goes nowhere. Told at powers of two, so that a flood is not a flood of log lines.
+    pub(crate) fn dropped(&self, what: &'static str) {
+        let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        if dropped.is_power_of_two() {
+            tracing::warn!(upstream = self.upstream, what, dropped, "dropped what an upstream sent");
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Requests whose answers are awaited, by our ids (T24).
+#[derive(Debug, Default)]
+pub(crate) struct Pending(Mutex<HashMap<RequestId, Awaited>>);
+
+/// One awaited answer; `None` is one that is not valid.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    pub(crate) answer: tokio::sync::oneshot::Sender<Option<Answer>>,
+    pub(crate) progress: Option<Sink>,
+}
+
+impl Pending {
+    fn open(&self) -> MutexGuard<'_, HashMap<RequestId, Awaited>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn insert(&self, id: RequestId, awaited: Awaited) {
+        self.open().insert(id, awaited);
+    }
+
+    pub(crate) fn take(&self, id: &RequestId) -> Option<Awaited> {
+        self.open().remove(id)
+    }
+
+    pub(crate) fn progress(&self, id: &RequestId) -> Option<Sink> {
+        self.open().get(id).and_then(|awaited| awaited.progress.clone())
+    }
+
+    /// Gives every answer up.
+    pub(crate) fn clear(&self) {
+        self.open().clear();
+    }
+}

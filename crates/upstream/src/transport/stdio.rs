@@ -1,0 +1,258 @@
+//! MCP over a child's standard input and output (MCP 2025-11-25, basic/transports, "stdio"): one message a
+//! line, compact, and nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use terms::{Ambient, Secret};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot, watch};
+
+use crate::answer::{Answer, Fault};
+use crate::config::{Stdio, Timeouts};
+use crate::message::{Heard, Request, RequestId, hear};
+use crate::transport::{Awaited, Broken, LONGEST, Notices, Pending, Sink, child};
+use crate::upstreams::Surroundings;
+
+/// Replies to what a child asks us that may wait to be written; more are dropped.
+const REPLIES: usize = 16;
+
+/// After a message this long, its buffer is given back.
+const KEEP: usize = 1 << 20;
+
+/// A running child. Dropping it ends the child.
+pub(crate) struct Child {
+    shared: Arc<Shared>,
+    ended: watch::Receiver<bool>,
+}
+
+/// What the child's tasks share.
+struct Shared {
+    /// `None` once the child is being ended.
+    stdin: Arc<Mutex<Option<ChildStdin>>>,
+    pending: Pending,
+    alive: AtomicBool,
+    notices: Arc<Notices>,
+    timeouts: Timeouts,
+    ending: watch::Sender<bool>,
+}
+
+impl Child {
+    /// Starts the child and the tasks that serve it.
+    pub(crate) async fn start(
+        stdio: &Stdio,
+        timeouts: Timeouts,
+        surroundings: &Surroundings,
+        notices: Arc<Notices>,
+    ) -> Result<Self, String> {
+        let mut process = child::start(stdio, surroundings).await?;
+        let pipes = (process.stdin.take(), process.stdout.take(), process.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err("the child has no standard streams".to_owned());
+        };
+        let shared = Arc::new(Shared {
+            stdin: Arc::new(Mutex::new(Some(stdin))),
+            pending: Pending::default(),
+            alive: AtomicBool::new(true),
+            notices,
+            timeouts,
+            ending: watch::Sender::new(false),
+        });
+        let (gone, ended) = watch::channel(false);
+        let ambient: Arc<dyn Ambient> = Arc::clone(&surroundings.ambient);
+        let secrets: Vec<Secret<String>> = stdio.set.values().cloned().collect();
+        let name = shared.notices.upstream().to_owned();
+        tokio::spawn(child::log_errors(name, stderr, secrets, ambient));
+        let reading = tokio::spawn(Arc::clone(&shared).read(stdout));
+        tokio::spawn(Arc::clone(&shared).watch(process, reading, gone));
+        Ok(Self { shared, ended })
+    }
+
+    pub(crate) fn alive(&self) -> bool {
+        self.shared.alive.load(Ordering::Acquire)
+    }
+
+    /// Waits until the child's input is ours alone.
+    pub(crate) async fn slot(&self) -> Result<Slot, Fault> {
+        let lock = Arc::clone(&self.shared.stdin).lock_owned();
+        let within = self.shared.timeouts.connect.duration();
+        let stdin = tokio::time::timeout(within, lock).await.map_err(|_| Fault::Unreachable)?;
+        if stdin.is_none() || !self.alive() {
+            return Err(Fault::Unreachable);
+        }
+        Ok(Slot { stdin, shared: Arc::clone(&self.shared) })
+    }
+
+    /// Ends the child and waits until it is gone.
+    pub(crate) async fn close(&self) {
+        self.shared.ending.send_replace(true);
+        let mut ended = self.ended.clone();
+        // An error means that the task that watches is gone, and with it the child.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.shared.ending.send_replace(true);
+    }
+}
+
+/// The child's input, ours alone.
+pub(crate) struct Slot {
+    stdin: OwnedMutexGuard<Option<ChildStdin>>,
+    shared: Arc<Shared>,
+}
+
+impl Slot {
+    pub(crate) async fn send(self, request: Request, progress: Option<Sink>) -> Result<Waiting, Broken> {
+        let (answer, answered) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        shared.pending.insert(request.id.clone(), Awaited { answer, progress });
+        let waiting = Waiting { id: request.id, answered, shared };
+        self.tell(request.text).await?;
+        Ok(waiting)
+    }
+
+    /// Writes one line. In a task of its own: a caller that gives up must not leave half a line behind.
+    pub(crate) async fn tell(mut self, mut text: String) -> Result<(), Broken> {
+        text.push('\n');
+        let written = tokio::spawn(async move {
+            let writing = write(&mut self.stdin, &text);
+            let within = self.shared.timeouts.connect.duration();
+            let written = tokio::time::timeout(within, writing).await.is_ok_and(|written| written.is_ok());
+            if !written {
+                // It does not read, and has half a line: nothing can be said to it any more.
+                self.shared.ending.send_replace(true);
+            }
+            written
+        });
+        if written.await.unwrap_or(false) { Ok(()) } else { Err(Broken::sent(Fault::Closed)) }
+    }
+}
+
+async fn write(stdin: &mut Option<ChildStdin>, line: &str) -> std::io::Result<()> {
+    let stdin = stdin.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
+    stdin.write_all(line.as_bytes()).await?;
+    stdin.flush().await
+}
+
+/// A written request. Dropping it gives the answer up.
+pub(crate) struct Waiting {
+    id: RequestId,
+    answered: oneshot::Receiver<Option<Answer>>,
+    shared: Arc<Shared>,
+}
+
+impl Waiting {
+    pub(crate) async fn answer(mut self) -> Result<Answer, Broken> {
+        match (&mut self.answered).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(Broken::sent(Fault::Invalid)),
+            Err(_) => Err(Broken::sent(Fault::Closed)),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared.pending.take(&self.id);
+    }
+}
+
+impl Shared {
+    /// Reads what the child says until it ends, or says more in one line than anyone may.
+    async fn read(self: Arc<Self>, stdout: ChildStdout) {
+        let (replies, queue) = mpsc::channel(REPLIES);
+        tokio::spawn(reply(Arc::clone(&self.stdin), queue));
+        let mut reader = BufReader::with_capacity(64 << 10, stdout);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            line.shrink_to(KEEP);
+            let longest = LONGEST as u64 + 1;
+            match (&mut reader).take(longest).read_until(b'\n', &mut line).await {
+                Ok(n) if n > 0 && line.ends_with(b"\n") => self.hear(&line, &replies),
+                Ok(0) | Err(_) => return,
+                Ok(_) => {
+                    self.notices.dropped("a line that is too long or has no end");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn hear(&self, line: &[u8], replies: &mpsc::Sender<String>) {
+        match hear(line) {
+            Ok(Heard::Answer(id, answer)) => match self.pending.take(&id) {
+                Some(awaited) => {
+                    // Whoever waited may have given up in this moment.
+                    let _ = awaited.answer.send(answer);
+                }
+                None => self.notices.dropped("an answer to nothing that is asked: late, twice or foreign"),
+            },
+            Ok(Heard::Progress(id, progress)) => {
+                let told = self.pending.progress(&id).is_some_and(|sink| sink.try_send(progress).is_ok());
+                if !told {
+                    self.notices.dropped("progress that nobody listens for");
+                }
+            }
+            Ok(Heard::Asked(reply)) => {
+                if replies.try_send(reply).is_err() {
+                    self.notices.dropped("a request, because too many came at once");
+                }
+            }
+            Ok(Heard::ListChanged) => self.notices.list_changed(),
+            Ok(Heard::Ignored) => self.notices.dropped("a notification"),
+            Err(_) => self.notices.dropped("a line that is no message"),
+        }
+    }
+
+    /// Waits until the child ends, stops speaking, or is to be ended; then sees to it that it is gone.
+    async fn watch(
+        self: Arc<Self>,
+        mut process: tokio::process::Child,
+        mut reading: tokio::task::JoinHandle<()>,
+        gone: watch::Sender<bool>,
+    ) {
+        let group = process.id();
+        let patience = self.timeouts.close.duration();
+        let mut ending = self.ending.subscribe();
+        let why = tokio::select! {
+            _ = process.wait() => "it ended",
+            _ = &mut reading => "it closed its output, or said too much",
+            () = ends(&mut ending) => "it is not needed any more",
+        };
+        if group.is_some() && process.id().is_none() {
+            // What it said before it ended still counts.
+            let _ = tokio::time::timeout(patience, &mut reading).await;
+        }
+        self.alive.store(false, Ordering::Release);
+        // A write that is stuck holds the lock until the child's input breaks; then ending is by signal.
+        if let Ok(mut stdin) = self.stdin.try_lock() {
+            stdin.take();
+        }
+        self.pending.clear();
+        child::end(&mut process, group, patience).await;
+        reading.abort();
+        self.pending.clear();
+        tracing::info!(upstream = self.notices.upstream(), why, "an upstream's child is gone");
+        gone.send_replace(true);
+    }
+}
+
+/// Writes replies to what the child asked, one after another.
+async fn reply(stdin: Arc<Mutex<Option<ChildStdin>>>, mut replies: mpsc::Receiver<String>) {
+    while let Some(mut text) = replies.recv().await {
+        text.push('\n');
+        if write(&mut *stdin.lock().await, &text).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn ends(ending: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could use the child.
+    let _ = ending.wait_for(|ending| *ending).await;
+}

@@ -1,0 +1,416 @@
+//! The upstreams of this node, and the links to them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use terms::{Ambient, Boottime, Millis, UpstreamHash};
+use tokio::sync::watch;
+
+use crate::answer::Fault;
+use crate::config::{Config, ConfigError, Isolation, Share, Transport};
+use crate::errand::{Errand, ToolDefinition, list};
+use crate::identity::{Identities, NotThere};
+use crate::launcher::landlock_supported;
+use crate::link::Link;
+use crate::transport::{Notices, Wire, child, http, stdio};
+
+/// Links of one upstream to different downstream sessions (decisions A28).
+const MOST_CHILDREN: usize = 32;
+const MOST_SESSIONS: usize = 256;
+
+/// How often idle links are looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// A link that lived less than this counts as a failure to start.
+const SHORT_LIFE: Millis = Millis::seconds(10);
+
+/// The first and the longest wait after failures to start; it doubles between.
+const FIRST_WAIT: u64 = 250;
+const LONGEST_WAIT: u64 = 30_000;
+
+/// Which downstream session a link belongs to. Names it only; who may use a session is the gateway's matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey([u8; 32]);
+
+impl SessionKey {
+    /// From 32 bytes that no other session has, such as a hash of its id.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// Whose link it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    /// Ours: for lists and pins.
+    Gateway,
+    Session(SessionKey),
+    /// Everybody's, ours included.
+    All,
+}
+
+/// What surrounds every upstream of a node.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) ambient: Arc<dyn Ambient>,
+    pub(crate) private: Vec<PathBuf>,
+    pub(crate) launcher: PathBuf,
+}
+
+/// Why there is no link, or no list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    /// No upstream of that name is configured.
+    #[error("no such upstream is configured")]
+    Unknown,
+    /// As many sessions as may be have links of their own.
+    #[error("it has {0} sessions already, and takes no more")]
+    Full(usize),
+    /// It failed to start a moment ago.
+    #[error("it failed to start; the next try is in {0}")]
+    Wait(Millis),
+    /// Its program or a pinned file cannot be read.
+    #[error(transparent)]
+    NotThere(#[from] NotThere),
+    /// It did not start, or did not greet.
+    #[error("it did not start: {0}")]
+    Start(String),
+    /// It did not answer.
+    #[error(transparent)]
+    Fault(Fault),
+    /// Its list of tools cannot be taken.
+    #[error("{0}")]
+    List(&'static str),
+}
+
+/// Every configured upstream.
+pub struct Upstreams {
+    entries: BTreeMap<String, Arc<Entry>>,
+    surroundings: Surroundings,
+    identities: Arc<Identities>,
+}
+
+struct Entry {
+    config: Arc<Config>,
+    /// Connections of an HTTP upstream, shared by its sessions.
+    endpoint: Option<Arc<http::Endpoint>>,
+    notices: Arc<Notices>,
+    places: Mutex<HashMap<Owner, Arc<Place>>>,
+}
+
+/// The place of one link; whoever makes the link holds the lock.
+#[derive(Default)]
+struct Place(tokio::sync::Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    link: Option<Arc<Link>>,
+    failures: u32,
+    not_before: Option<Boottime>,
+}
+
+impl Upstreams {
+    /// Takes the configuration; starts nothing yet. `private` are stepup's own folders, which no child may
+    /// read or write; `launcher` is a binary that calls [`crate::launcher::launch`] for its verb: ours.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a configuration that could not work, isolation that this machine cannot give included.
+    pub fn new(
+        configs: Vec<Config>,
+        ambient: Arc<dyn Ambient>,
+        private: &[PathBuf],
+        launcher: PathBuf,
+    ) -> Result<Arc<Self>, ConfigError> {
+        let canonical = private.iter().map(|path| {
+            path.canonicalize().map_err(|e| ConfigError {
+                upstream: String::new(),
+                why: format!("the private folder {} is not there: {e}", path.display()),
+            })
+        });
+        let private = canonical.collect::<Result<_, _>>()?;
+        let surroundings = Surroundings { ambient, private, launcher };
+        let mut entries = BTreeMap::new();
+        for config in configs {
+            let name = config.name.clone();
+            let error = |why| ConfigError { upstream: name.clone(), why };
+            let entry = Entry::new(config, &surroundings).map_err(error)?;
+            if entries.insert(name.clone(), Arc::new(entry)).is_some() {
+                return Err(error("it is configured twice".to_owned()));
+            }
+        }
+        Ok(Arc::new(Self { entries, surroundings, identities: Arc::default() }))
+    }
+
+    /// Closes links that nobody uses any more, for as long as this lives. Call once, within the runtime.
+    pub fn sweep(self: &Arc<Self>) {
+        let weak = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(upstreams) = weak.upgrade() else { return };
+                upstreams.sweep_once();
+            }
+        });
+    }
+
+    pub(crate) fn sweep_once(&self) {
+        let now = self.surroundings.ambient.boottime();
+        for entry in self.entries.values() {
+            entry.places().retain(|owner, place| {
+                let Ok(state) = place.0.try_lock() else { return true };
+                let unused = state.link.as_ref().is_none_or(|link| !link.alive() || link.idle(now));
+                let waiting = state.not_before.is_some_and(|moment| moment > now);
+                !matches!(owner, Owner::Session(_)) || !unused || waiting
+            });
+        }
+    }
+
+    /// The names of all upstreams.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// What an upstream is now. Files are read again when they have changed.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when there is no such upstream or its files cannot be read.
+    pub async fn identity(&self, upstream: &str) -> Result<UpstreamHash, Unreachable> {
+        let config = Arc::clone(&self.entry(upstream)?.config);
+        if let Some(known) = self.identities.known(&config) {
+            return Ok(known);
+        }
+        let identities = Arc::clone(&self.identities);
+        let reading = tokio::task::spawn_blocking(move || identities.of(&config));
+        let read =
+            reading.await.map_err(|_| Unreachable::Start("reading its files was stopped".to_owned()))?;
+        Ok(read?)
+    }
+
+    /// The link of one downstream session; makes it if there is none, or if the upstream is not what it was.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when there is none and none can be made.
+    pub async fn link(&self, upstream: &str, session: SessionKey) -> Result<Arc<Link>, Unreachable> {
+        let entry = self.entry(upstream)?;
+        match entry.config.share {
+            Share::Session => self.obtain(entry, Owner::Session(session)).await,
+            Share::All => self.obtain(entry, Owner::All).await,
+        }
+    }
+
+    /// All tools of an upstream as it states them, over a link of our own.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when it cannot be asked, or its answer cannot be taken.
+    pub async fn list_tools(&self, upstream: &str) -> Result<Vec<ToolDefinition>, Unreachable> {
+        let link = self.own(upstream).await?;
+        list(&link).await
+    }
+
+    /// Whether an upstream answers at all, over a link of our own.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when it does not.
+    pub async fn ping(&self, upstream: &str) -> Result<(), Unreachable> {
+        let link = self.own(upstream).await?;
+        link.errand(Errand::Ping).await.map(|_| ()).map_err(Unreachable::Fault)
+    }
+
+    async fn own(&self, upstream: &str) -> Result<Arc<Link>, Unreachable> {
+        let entry = self.entry(upstream)?;
+        match entry.config.share {
+            Share::Session => self.obtain(entry, Owner::Gateway).await,
+            Share::All => self.obtain(entry, Owner::All).await,
+        }
+    }
+
+    /// A number that changes when an upstream says, or may have said unheard, that its list has changed.
+    #[must_use]
+    pub fn changes(&self, upstream: &str) -> Option<watch::Receiver<u64>> {
+        self.entries.get(upstream).map(|entry| entry.notices.changes())
+    }
+
+    /// How many messages of an upstream went nowhere.
+    #[must_use]
+    pub fn dropped(&self, upstream: &str) -> Option<u64> {
+        self.entries.get(upstream).map(|entry| entry.notices.count())
+    }
+
+    /// Upstreams that run with nothing between them and stepup's own files, because somebody wrote so
+    /// (decisions A20).
+    pub fn unisolated(&self) -> impl Iterator<Item = &str> {
+        let open = |entry: &&Arc<Entry>| match &entry.config.transport {
+            Transport::Stdio(stdio) => stdio.isolation == Isolation::None && stdio.user.is_none(),
+            Transport::Http(_) => false,
+        };
+        self.entries.values().filter(open).map(|entry| entry.config.name.as_str())
+    }
+
+    /// The end of a downstream session: its links are closed.
+    pub fn close(&self, session: SessionKey) {
+        for entry in self.entries.values() {
+            // Dropping a link closes it, once the calls that are under way on it are over.
+            entry.places().remove(&Owner::Session(session));
+        }
+    }
+
+    /// Closes every link and waits until all are gone.
+    pub async fn close_all(&self) {
+        let mut closing = tokio::task::JoinSet::new();
+        for entry in self.entries.values() {
+            for (_, place) in entry.places().drain() {
+                closing.spawn(async move {
+                    let link = place.0.lock().await.link.take();
+                    if let Some(link) = link {
+                        let _ = link.errand(Errand::Close).await;
+                    }
+                });
+            }
+        }
+        closing.join_all().await;
+    }
+
+    fn entry(&self, upstream: &str) -> Result<&Arc<Entry>, Unreachable> {
+        self.entries.get(upstream).ok_or(Unreachable::Unknown)
+    }
+
+    async fn obtain(&self, entry: &Arc<Entry>, owner: Owner) -> Result<Arc<Link>, Unreachable> {
+        let identity = self.identity(&entry.config.name).await?;
+        let place = entry.place(owner)?;
+        let mut state = place.0.lock().await;
+        let now = self.surroundings.ambient.boottime();
+        if let Some(link) = state.usable(identity, now) {
+            link.touch();
+            return Ok(link);
+        }
+        if let Some(wait) = state.not_before.map(|moment| moment.since(now)).filter(|wait| wait.get() > 0) {
+            return Err(Unreachable::Wait(wait));
+        }
+        match entry.make(identity, &self.surroundings).await {
+            Ok(link) => {
+                let link = Arc::new(link);
+                state.link = Some(Arc::clone(&link));
+                entry.attend(owner, &link);
+                Ok(link)
+            }
+            Err(why) => {
+                state.failed(self.surroundings.ambient.boottime());
+                tracing::warn!(upstream = entry.config.name, why, "an upstream did not start");
+                Err(Unreachable::Start(why))
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn new(config: Config, surroundings: &Surroundings) -> Result<Self, String> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !(1..=32).contains(&config.name.len()) || !config.name.bytes().all(plain) {
+            return Err("a name is 1 to 32 of a-z, 0-9 and -".to_owned());
+        }
+        let endpoint = match &config.transport {
+            Transport::Http(http) => {
+                let ambient = Arc::clone(&surroundings.ambient);
+                Some(Arc::new(http::Endpoint::new(http, config.timeouts, ambient)?))
+            }
+            Transport::Stdio(stdio) => {
+                if stdio.isolation == Isolation::Landlock {
+                    landlock_supported().map_err(|why| {
+                        format!(
+                            "{why}; run it under another account (`user`), or write `isolation = \"none\"`"
+                        )
+                    })?;
+                }
+                stdio.user.as_deref().map(child::account).transpose()?;
+                None
+            }
+        };
+        let notices = Arc::new(Notices::new(&config.name));
+        Ok(Self { config: Arc::new(config), endpoint, notices, places: Mutex::default() })
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<Owner, Arc<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of one owner's link; there are only so many.
+    fn place(&self, owner: Owner) -> Result<Arc<Place>, Unreachable> {
+        let most = if self.endpoint.is_some() { MOST_SESSIONS } else { MOST_CHILDREN };
+        let mut places = self.places();
+        if let Some(place) = places.get(&owner) {
+            return Ok(Arc::clone(place));
+        }
+        let sessions = places.keys().filter(|owner| matches!(owner, Owner::Session(_))).count();
+        if matches!(owner, Owner::Session(_)) && sessions >= most {
+            return Err(Unreachable::Full(most));
+        }
+        let place = Arc::new(Place::default());
+        places.insert(owner, Arc::clone(&place));
+        Ok(place)
+    }
+
+    /// A new link.
+    async fn make(&self, identity: UpstreamHash, surroundings: &Surroundings) -> Result<Link, String> {
+        let timeouts = self.config.timeouts;
+        let notices = Arc::clone(&self.notices);
+        let wire = match (&self.config.transport, &self.endpoint) {
+            (Transport::Stdio(stdio), _) => {
+                Wire::Child(stdio::Child::start(stdio, timeouts, surroundings, notices).await?)
+            }
+            (Transport::Http(_), Some(endpoint)) => {
+                Wire::Http(http::Session::new(Arc::clone(endpoint), notices))
+            }
+            (Transport::Http(_), None) => return Err("it has no address".to_owned()),
+        };
+        Link::greet(&self.config.name, identity, wire, timeouts, Arc::clone(&surroundings.ambient)).await
+    }
+
+    /// Over a link of our own we hear when the list of tools changes; while there was none, it may have.
+    fn attend(&self, owner: Owner, link: &Arc<Link>) {
+        if matches!(owner, Owner::Session(_)) {
+            return;
+        }
+        self.notices.list_changed();
+        let weak = Arc::downgrade(link);
+        let notices = Arc::clone(&self.notices);
+        tokio::spawn(async move {
+            let mut wait = FIRST_WAIT;
+            while let Some(link) = weak.upgrade().filter(|link| link.alive())
+                && link.errand(Errand::Listen).await.is_ok()
+            {
+                drop(link);
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+                notices.list_changed();
+            }
+        });
+    }
+}
+
+impl State {
+    /// The link, if calls can be made over it to the upstream as it is now.
+    fn usable(&mut self, identity: UpstreamHash, now: Boottime) -> Option<Arc<Link>> {
+        let link = self.link.take()?;
+        if link.alive() && link.identity() == identity {
+            self.link = Some(Arc::clone(&link));
+            return Some(link);
+        }
+        if !link.alive() && link.age(now) < SHORT_LIFE {
+            self.failed(now);
+        } else {
+            (self.failures, self.not_before) = (0, None);
+        }
+        None
+    }
+
+    /// The first failure costs nothing, as anything may end once; then each waits twice as long.
+    fn failed(&mut self, now: Boottime) {
+        let doublings = self.failures.min(16);
+        let wait = if doublings == 0 { 0 } else { (FIRST_WAIT << (doublings - 1)).min(LONGEST_WAIT) };
+        self.failures += 1;
+        self.not_before = Some(now.after(Millis::new(wait)));
+    }
+}
