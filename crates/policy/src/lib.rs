@@ -1,1 +1,35 @@
 //! The policy decision point: Cedar text in, Permit, Deny or StepUp out.
+//!
+//! Floor 1 (see ARCHITECTURE.md): the only crate that knows Cedar; no SQL, no HTTP, no clock. Nothing of
+//! Cedar is in its interface.
+//!
+//! - [`PolicySet::compile`] reads Cedar texts and requirements and says everything that is wrong with them;
+//! - [`judge`] asks two sets: `A`, all `permit`s and plain `forbid`s, then `S`, the `@stepup` forbids;
+//! - [`PolicySet::may_discover`], [`PolicySet::may_approve`] and [`PolicySet::may_administer`] ask `A` alone;
+//! - [`Tool`] is one pinned tool with the types of its arguments, made once and asked about often.
+//!
+//! Nothing fails open: an evaluation error, an unknown action, an argument that a rule speaks of and that
+//! has no typed form are each a Deny.
+
+mod bits;
+mod compile;
+mod condition;
+mod context;
+mod entities;
+mod finding;
+mod index;
+mod judge;
+mod known;
+mod may;
+mod set;
+mod shape;
+mod source;
+mod tool;
+
+pub use context::Moment;
+pub use finding::{Code, Finding, Place, Severity};
+pub use judge::{DenyReason, Judgement, Question, judge};
+pub use known::Known;
+pub use may::{Human, May};
+pub use set::{PolicySet, RuleId};
+pub use tool::{Attribute, Tool, ToolFacts};

@@ -1,0 +1,327 @@
+//! From texts to a set: everything that is wrong is found in one pass and told with its place.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use cedar_policy::pst::{
+    ActionConstraint, Effect, EntityUID, PrincipalConstraint, ResourceConstraint, Template as Body,
+};
+use cedar_policy::{Policy, PolicyId, Template};
+use miette::Diagnostic;
+use terms::{Requirement, Tree};
+
+use crate::condition::{Reads, lists_what_is_dangerous, off_when_absent};
+use crate::entities::{Kind, Types};
+use crate::index::{Index, entity};
+use crate::set::Rule;
+use crate::source::{Statement, place, statements};
+use crate::tool::{ADMINISTER, APPROVE, APPROVE_CALL, CALL, DISCOVER};
+use crate::{Code, Finding, Place, PolicySet, RuleId, Severity};
+
+/// The longest statement, in bytes.
+const STATEMENT: usize = 16 * 1024;
+/// The deepest nesting of brackets in a statement.
+const BRACKETS: usize = 64;
+/// The most operators in a statement. With the brackets this bounds the depth of its syntax tree, over
+/// which Cedar and we recurse.
+const OPERATORS: usize = 1000;
+/// The stack for that, in bytes: 32 KiB a level were measured in an unoptimised build.
+const STACK: usize = 64 * 1024 * 1024;
+/// The longest file, in bytes.
+const FILE: usize = 4 * 1024 * 1024;
+/// The most rules in a set.
+const RULES: usize = 10_000;
+
+/// The annotation that makes a `forbid` one that can be lifted.
+const STEPUP: &str = "stepup";
+
+/// The actions and groups of actions that rules may name; beside them each tool's own.
+const ACTIONS: [&str; 5] = [CALL, DISCOVER, APPROVE, APPROVE_CALL, ADMINISTER];
+
+impl PolicySet {
+    /// Compiles Cedar texts, by file name, with the requirements that their `@stepup`s name.
+    ///
+    /// # Errors
+    /// Everything that is wrong, warnings included, in the order of files and lines. Then the set that is
+    /// in force stays; with none in force everything is denied.
+    pub fn compile(
+        texts: &BTreeMap<String, String>,
+        requirements: &BTreeMap<String, Requirement>,
+    ) -> Result<Self, Vec<Finding>> {
+        stacker::grow(STACK, || Self::compile_here(texts, requirements))
+    }
+
+    fn compile_here(
+        texts: &BTreeMap<String, String>,
+        requirements: &BTreeMap<String, Requirement>,
+    ) -> Result<Self, Vec<Finding>> {
+        let mut compiler = Compiler::new(requirements);
+        requirements.iter().for_each(|(name, requirement)| compiler.requirement(name, requirement));
+        texts.iter().for_each(|(file, text)| compiler.file(file, text));
+        let Compiler { rules, index, ruled, mut findings, .. } = compiler;
+        findings.sort();
+        let Ok(types) = Types::new() else { return Err(findings) };
+        if findings.iter().any(|finding| finding.severity() == Severity::Error) {
+            return Err(findings);
+        }
+        Ok(Self::of(rules, index, ruled, requirements.clone(), findings, types))
+    }
+}
+
+struct Compiler<'a> {
+    requirements: &'a BTreeMap<String, Requirement>,
+    rules: Vec<Rule>,
+    index: Index,
+    ruled: HashSet<String>,
+    places: HashMap<String, Place>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(requirements: &'a BTreeMap<String, Requirement>) -> Self {
+        Self {
+            requirements,
+            rules: Vec::new(),
+            index: Index::default(),
+            ruled: HashSet::new(),
+            places: HashMap::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn say(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// A requirement that takes nothing would permit silently; one that nobody can meet denies for ever.
+    fn requirement(&mut self, name: &str, requirement: &Requirement) {
+        let at = Place { file: format!("requirements.{name}"), ..Place::default() };
+        let spent = requirement.terms.valid_for.get() == 0 || requirement.terms.pending_for.get() == 0;
+        if requirement.parts.values().all(takes_nothing) {
+            let finding =
+                Finding::new(Code::RequirementEmpty, &at, "the requirement takes no evidence at all");
+            self.say(finding.suggesting("name approvals, the owner, a purpose, a ticket or a key"));
+        } else if spent || requirement.parts.values().any(impossible) {
+            let says = "nobody can ever meet the requirement: an `any` without parts, a ticket pattern that \
+                        is not a regular expression, or no time at all";
+            self.say(Finding::new(Code::RequirementImpossible, &at, says));
+        }
+    }
+
+    fn file(&mut self, file: &str, text: &str) {
+        let whole = Place { file: file.to_owned(), ..Place::default() };
+        if text.len() > FILE {
+            return self.say(Finding::new(Code::TooLarge, &whole, "the file is over 4 MiB"));
+        }
+        let pieces = statements(text);
+        if self.rules.len() + pieces.len() > RULES {
+            return self.say(Finding::new(Code::TooLarge, &whole, "there are over 10,000 rules"));
+        }
+        let before = self.findings.len();
+        pieces.iter().for_each(|piece| self.statement(file, text, piece));
+        // Each piece was read by Cedar; that there are no more of them is asked of Cedar too.
+        if self.findings.len() == before {
+            let cedar = text.parse::<cedar_policy::PolicySet>();
+            if !cedar.is_ok_and(|set| set.num_of_policies() == pieces.len()) {
+                self.say(Finding::new(Code::Syntax, &whole, "the file does not read as its statements do"));
+            }
+        }
+    }
+
+    fn statement(&mut self, file: &str, text: &str, piece: &Statement<'_>) {
+        let at = place(file, text, piece.start);
+        if piece.text.len() > STATEMENT || piece.brackets > BRACKETS || piece.operators > OPERATORS {
+            let says = "the statement is over 16 KiB, 64 nested brackets or 1,000 operators";
+            return self.say(Finding::new(Code::TooLarge, &at, says));
+        }
+        let policy = match Policy::parse(None, piece.text) {
+            Ok(policy) => policy,
+            Err(_) if Template::parse(None, piece.text).is_ok() => {
+                let says = "this is a template: nothing would ever fill its slots, so it would never apply";
+                let finding = Finding::new(Code::Template, &at, says);
+                return self.say(finding.suggesting("write the principal and the resource out"));
+            }
+            Err(errors) => {
+                for error in errors.iter() {
+                    let label = error.labels().and_then(|mut labels| labels.next());
+                    let byte = label.map_or(piece.start, |label| piece.offset + label.offset());
+                    let mut finding = Finding::new(Code::Syntax, &place(file, text, byte), error.to_string());
+                    finding.suggestion = error.help().map(|help| help.to_string());
+                    self.say(finding);
+                }
+                return;
+            }
+        };
+        match policy.to_pst() {
+            Ok(cedar_policy::pst::Policy::Static(body)) => self.rule(&at, &policy, body.body()),
+            Ok(cedar_policy::pst::Policy::Linked(_)) | Err(_) => {
+                self.say(Finding::new(Code::Syntax, &at, "the statement has no syntax tree"));
+            }
+        }
+    }
+
+    fn rule(&mut self, at: &Place, policy: &Policy, body: &Body) {
+        self.annotations(at, body);
+        self.actions(at, body);
+        let requirement = body.annotations.get(STEPUP).map(ToString::to_string);
+        if let Some(name) = &requirement {
+            self.stepup(at, name, body);
+        }
+        let Some(id) = self.id(at, body) else { return };
+        let number = self.rules.len();
+        self.index.add(number, &body.principal, &body.action, &body.resource);
+        if requirement.is_some() {
+            self.ruled.extend(ruled(body));
+        }
+        self.rules.push(Rule {
+            policy: policy.new_id(PolicyId::new(id.as_str())),
+            id,
+            place: at.clone(),
+            requirement,
+            reads: Reads::of(body.clauses()),
+            literals: policy.entity_literals(),
+        });
+    }
+
+    /// A slip in the annotation would make a `@stepup` a plain `forbid`, or hide it from whoever looks for it.
+    fn annotations(&mut self, at: &Place, body: &Body) {
+        let slips = body
+            .annotations
+            .keys()
+            .filter(|key| *key != STEPUP && strsim::damerau_levenshtein(&key.to_lowercase(), STEPUP) <= 2);
+        for key in slips {
+            let says = format!("`@{key}` is no annotation that stepup knows");
+            self.say(Finding::new(Code::AnnotationMisspelt, at, says).suggesting("@stepup(\"…\")"));
+        }
+    }
+
+    fn id(&mut self, at: &Place, body: &Body) -> Option<RuleId> {
+        let Some(id) = body.annotations.get("id").filter(|id| !id.is_empty()) else {
+            let says = "the rule has no `@id`, so no decision and no record could name it";
+            self.say(Finding::new(Code::IdMissing, at, says).suggesting("@id(\"what-it-is-for\")"));
+            return None;
+        };
+        if let Some(first) = self.places.get(id.as_str()) {
+            let says = format!("the rule at {first} has the same `@id` \"{id}\"");
+            self.say(Finding::new(Code::IdDuplicate, at, says));
+            return None;
+        }
+        self.places.insert(id.to_string(), at.clone());
+        Some(RuleId::new(id.as_str()))
+    }
+
+    /// A rule about an action that does not exist never applies.
+    fn actions(&mut self, at: &Place, body: &Body) {
+        for action in named(&body.action) {
+            let id = action.eid.as_str();
+            if action.ty.to_string() != Kind::Action.name() || !exists(id) {
+                let says = format!("there is no action {action}, so the rule would never apply to it");
+                self.say(Finding::new(Code::ActionUnknown, at, says).suggesting_nearest(id, ACTIONS));
+            }
+        }
+    }
+
+    fn stepup(&mut self, at: &Place, name: &str, body: &Body) {
+        if body.effect == Effect::Permit {
+            let says = "`@stepup` stands on a `permit`: it would be permitted without the step-up";
+            let finding = Finding::new(Code::StepupOnPermit, at, says);
+            self.say(finding.suggesting("write `forbid`: it is lifted when the requirement is met"));
+        }
+        if name.is_empty() {
+            let says = "`@stepup` names no requirement";
+            let finding = Finding::new(Code::StepupEmpty, at, says);
+            self.say(finding.suggesting("@stepup(\"name-of-a-requirement\")"));
+        } else if !self.requirements.contains_key(name) {
+            let says = format!("there is no requirement \"{name}\"");
+            let names = self.requirements.keys().map(String::as_str);
+            self.say(Finding::new(Code::StepupUnknown, at, says).suggesting_nearest(name, names));
+        }
+        let actions = named(&body.action);
+        if actions.is_empty() || !actions.iter().all(|action| is_call(action.eid.as_str())) {
+            let says =
+                "a call can be stepped up; `approve`, `administer`, `discover` and every action cannot";
+            let finding = Finding::new(Code::StepupAction, at, says);
+            self.say(finding.suggesting("action in Action::\"tools/call\""));
+        }
+        if lists_what_is_dangerous(body.clauses()) {
+            let says = "the step-up applies only to the values that it lists: any other spelling of them, \
+                        and the upstream's own default, runs without it";
+            let finding = Finding::new(Code::StepupFailOpen, at, says);
+            self.say(finding.suggesting(
+                "name what is harmless: unless { [\"staging\", \"test\"].contains(context.arguments.…) }",
+            ));
+        }
+        if let Some(argument) = off_when_absent(body.clauses()) {
+            let says = format!(
+                "without the argument {argument} the step-up is off, whatever the upstream's default is"
+            );
+            let finding = Finding::new(Code::StepupAbsence, at, says);
+            self.say(finding.suggesting(
+                "unless { context.arguments has … && [\"staging\", \"test\"].contains(context.arguments.…) }",
+            ));
+        }
+    }
+}
+
+/// The actions that a scope names; none where it is every action.
+fn named(action: &ActionConstraint) -> Vec<&EntityUID> {
+    match action {
+        ActionConstraint::Any => Vec::new(),
+        ActionConstraint::Eq(one) => vec![one],
+        ActionConstraint::In(several) => several.iter().collect(),
+    }
+}
+
+/// Whether it is the group of all calls, or the call of one tool.
+fn is_call(action: &str) -> bool {
+    action == CALL || of_tool(action, CALL)
+}
+
+fn exists(action: &str) -> bool {
+    ACTIONS.contains(&action) || of_tool(action, CALL) || of_tool(action, APPROVE_CALL)
+}
+
+/// `group:upstream/tool`
+fn of_tool(action: &str, group: &str) -> bool {
+    let tool = action.strip_prefix(group).and_then(|rest| rest.strip_prefix(':'));
+    tool.and_then(|tool| tool.split_once('/'))
+        .is_some_and(|(upstream, name)| !upstream.is_empty() && !name.is_empty())
+}
+
+/// The tools' actions that a `@stepup` names for every caller: what is covered needs no `unreviewed`. One
+/// for some callers only leaves the tool as it was for the others.
+fn ruled(body: &Body) -> Vec<String> {
+    let everyone = matches!(body.principal, PrincipalConstraint::Any);
+    let tools =
+        named(&body.action).into_iter().map(|action| action.eid.as_str()).filter(|a| of_tool(a, CALL));
+    let covers = |action: &&str| match &body.resource {
+        ResourceConstraint::Any => true,
+        ResourceConstraint::Eq(it) => {
+            let tool = action.strip_prefix(CALL).and_then(|rest| rest.strip_prefix(':'));
+            entity(it)
+                .is_some_and(|it| it.ty.to_string() == Kind::Tool.name() && Some(it.eid.as_str()) == tool)
+        }
+        ResourceConstraint::In(_) | ResourceConstraint::Is(_) | ResourceConstraint::IsIn(..) => false,
+    };
+    tools.filter(|action| everyone && covers(action)).map(str::to_owned).collect()
+}
+
+fn takes_nothing(tree: &Tree) -> bool {
+    match tree {
+        Tree::All(parts) => parts.iter().all(takes_nothing),
+        Tree::Any(parts) => parts.iter().any(takes_nothing),
+        Tree::Approvals { .. }
+        | Tree::Owner { .. }
+        | Tree::Purpose
+        | Tree::Ticket { .. }
+        | Tree::KeyBound => false,
+    }
+}
+
+fn impossible(tree: &Tree) -> bool {
+    match tree {
+        Tree::All(parts) => parts.iter().any(impossible),
+        Tree::Any(parts) => parts.iter().all(impossible),
+        Tree::Ticket { pattern } => regex::Regex::new(pattern).is_err(),
+        Tree::Approvals { .. } | Tree::Owner { .. } | Tree::Purpose | Tree::KeyBound => false,
+    }
+}

@@ -1,0 +1,152 @@
+//! The judgement: `A` first, then `S`. Pure: the same set and question give the same answer.
+
+use std::collections::BTreeSet;
+
+use terms::{Access, Caller, Pointer, Requirement, Slug};
+
+use crate::context;
+use crate::entities::Unaskable;
+use crate::set::{Answer, Parties, Slice};
+use crate::tool::{CALL, TOOL};
+use crate::{Moment, PolicySet, RuleId, Tool};
+
+/// One access, asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Who.
+    pub caller: &'a Caller,
+    /// What, canonical, secrets sealed.
+    pub access: &'a Access,
+    /// The tool that the access is to.
+    pub tool: &'a Tool,
+    /// The rest.
+    pub moment: &'a Moment,
+}
+
+/// What policy says, with the rules that determined it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Allowed as it is.
+    Permit {
+        /// The `permit`s that apply.
+        by: Vec<RuleId>,
+    },
+    /// Not allowed, whatever evidence there is.
+    Deny {
+        /// The rules that forbid it or failed; none where nothing permits it.
+        by: Vec<RuleId>,
+        /// Why.
+        why: DenyReason,
+    },
+    /// Allowed once this is met.
+    StepUp {
+        /// Every requirement that applies, joined.
+        requirement: Requirement,
+        /// The `@stepup` forbids that apply.
+        by: Vec<RuleId>,
+    },
+}
+
+/// Why policy denies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DenyReason {
+    /// No `permit` applies.
+    NotPermitted,
+    /// A plain `forbid` applies.
+    Forbidden,
+    /// Rules speak of these arguments, and they have no typed form (decisions A3).
+    Unjudgeable(Vec<Pointer>),
+    /// A rule could not be evaluated.
+    Failed,
+    /// The access is not a call of this tool by this caller.
+    ActionUnknown,
+}
+
+impl DenyReason {
+    /// How the caller is told; the rules are not (T124).
+    #[must_use]
+    pub const fn slug(&self) -> Slug {
+        match self {
+            Self::NotPermitted | Self::Forbidden | Self::ActionUnknown => Slug::PolicyDenied,
+            Self::Unjudgeable(_) => Slug::ArgumentUnjudgeable,
+            Self::Failed => Slug::PolicyFailed,
+        }
+    }
+}
+
+/// Permit, Deny or StepUp. There is no error: what cannot be judged is denied.
+#[must_use]
+pub fn judge(set: &PolicySet, question: &Question<'_>) -> Judgement {
+    if !is_call(question) {
+        return Judgement::Deny { by: Vec::new(), why: DenyReason::ActionUnknown };
+    }
+    call(set, question)
+        .unwrap_or_else(|Unaskable| Judgement::Deny { by: Vec::new(), why: DenyReason::Failed })
+}
+
+/// An unknown action is a Deny, and so is a question whose parts do not belong together.
+pub(crate) fn is_call(question: &Question<'_>) -> bool {
+    let Question { caller, access, tool, .. } = question;
+    let (subject, resource) = (access.subject(), access.resource());
+    access.action() == CALL
+        && resource.kind == TOOL
+        && resource.id == tool.id()
+        && subject.kind == caller.kind.name()
+        && subject.id == caller.name
+        && subject.owner == caller.owner
+        && subject.act == caller.act
+}
+
+fn call(set: &PolicySet, question: &Question<'_>) -> Result<Judgement, Unaskable> {
+    let Question { caller, access, tool, moment } = question;
+    let parties = Parties::caller(set, caller, tool.call(), tool);
+    let slice = set.slice(&parties)?;
+    let asked = context::of_call(caller, access, tool, moment, None)?;
+    let unjudgeable = slice.unjudgeable(&asked.unjudged);
+    if !unjudgeable.is_empty() {
+        return Ok(Judgement::Deny { by: Vec::new(), why: DenyReason::Unjudgeable(unjudgeable) });
+    }
+    let prepared = set.prepare(parties, asked.context)?;
+    let base = set.ask(&slice.base, &prepared);
+    if let Some(deny) = deny(&base) {
+        return Ok(deny);
+    }
+    // The usual baseline call: nothing could step it up, so the second set is not asked.
+    if slice.step_rules.is_empty() {
+        return Ok(Judgement::Permit { by: base.by });
+    }
+    let steps = set.ask(&slice.steps, &prepared);
+    step_up(set, &slice, base, steps)
+}
+
+/// What `A` denies.
+fn deny(base: &Answer) -> Option<Judgement> {
+    let (by, why) = match base {
+        Answer { failed, .. } if !failed.is_empty() => (failed, DenyReason::Failed),
+        Answer { allowed: true, .. } => return None,
+        Answer { by, .. } if by.is_empty() => (by, DenyReason::NotPermitted),
+        Answer { by, .. } => (by, DenyReason::Forbidden),
+    };
+    Some(Judgement::Deny { by: by.clone(), why })
+}
+
+/// What `S` asks for. A set of forbids answers Deny with every one that applies as a reason.
+fn step_up(set: &PolicySet, slice: &Slice, base: Answer, steps: Answer) -> Result<Judgement, Unaskable> {
+    if !steps.failed.is_empty() {
+        return Ok(Judgement::Deny { by: steps.failed, why: DenyReason::Failed });
+    }
+    let applies = |rule: &&usize| set.rules.get(**rule).is_some_and(|rule| steps.by.contains(&rule.id));
+    let named = slice.step_rules.iter().filter(applies);
+    let names: BTreeSet<&str> =
+        named.filter_map(|rule| set.rules.get(*rule)?.requirement.as_deref()).collect();
+    let requirements: Option<Vec<&Requirement>> =
+        names.iter().map(|name| set.requirements.get(*name)).collect();
+    let joined = requirements.ok_or(Unaskable)?.into_iter().fold(None, |joined, requirement| {
+        Some(joined.map_or_else(|| requirement.clone(), |joined: Requirement| joined.join(requirement)))
+    });
+    match joined {
+        Some(requirement) => Ok(Judgement::StepUp { requirement, by: steps.by }),
+        None if steps.by.is_empty() => Ok(Judgement::Permit { by: base.by }),
+        None => Err(Unaskable),
+    }
+}

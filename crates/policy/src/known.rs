@@ -1,0 +1,99 @@
+//! The pass over names: Cedar takes any entity id, so a rule about `Group::"opps"` compiles and never
+//! applies (decisions A2).
+
+use std::collections::BTreeSet;
+
+use terms::Tree;
+
+use crate::entities::{INSTALLATION, Kind};
+use crate::tool::{APPROVE_CALL, CALL};
+use crate::{Code, Finding, Place, PolicySet};
+
+/// What exists, from configuration, pins and store. A kind that is not known now (offline) is `None`, and
+/// its names are not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The names of groups.
+    pub groups: Option<BTreeSet<String>>,
+    /// The names of upstreams.
+    pub upstreams: Option<BTreeSet<String>>,
+    /// The names of tools, `upstream/tool`.
+    pub tools: Option<BTreeSet<String>>,
+    /// The names of environments.
+    pub environments: Option<BTreeSet<String>>,
+    /// The names of humans.
+    pub humans: Option<BTreeSet<String>>,
+    /// The names of callers that are agents.
+    pub agents: Option<BTreeSet<String>>,
+    /// The names of callers that are services.
+    pub services: Option<BTreeSet<String>>,
+}
+
+impl PolicySet {
+    /// Every entity that a rule names, and every group whose approvals a requirement takes, held against
+    /// what exists. Nothing is missed by it but what is unknown now.
+    #[must_use]
+    pub fn check_names(&self, known: &Known) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for rule in &self.rules {
+            for literal in &rule.literals {
+                let kind = literal.type_name().to_string();
+                findings.extend(known.check(&rule.place, &kind, literal.id().unescaped()));
+            }
+        }
+        for (name, requirement) in &self.requirements {
+            let at = Place { file: format!("requirements.{name}"), ..Place::default() };
+            let mut groups = BTreeSet::new();
+            requirement.parts.values().for_each(|tree| asked_of(tree, &mut groups));
+            let unknown = groups.into_iter().filter_map(|g| known.check(&at, Kind::Group.name(), g));
+            findings.extend(unknown);
+        }
+        findings.sort();
+        findings.dedup();
+        findings
+    }
+}
+
+impl Known {
+    fn check(&self, at: &Place, kind: &str, id: &str) -> Option<Finding> {
+        let installation = BTreeSet::from([INSTALLATION.to_owned()]);
+        let table = [
+            (Kind::Group, self.groups.as_ref()),
+            (Kind::Server, self.upstreams.as_ref()),
+            (Kind::Tool, self.tools.as_ref()),
+            (Kind::Environment, self.environments.as_ref()),
+            (Kind::Human, self.humans.as_ref()),
+            (Kind::Agent, self.agents.as_ref()),
+            (Kind::Service, self.services.as_ref()),
+            (Kind::Installation, Some(&installation)),
+            (Kind::Action, None),
+        ];
+        let Some((kind, names)) = table.into_iter().find(|(k, _)| k.name() == kind) else {
+            let says =
+                format!("there is no type of entity {kind}, so {kind}::\"{id}\" is nobody and nothing");
+            let kinds = table.map(|(k, _)| k.name());
+            return Some(Finding::new(Code::EntityUnknown, at, says).suggesting_nearest(kind, kinds));
+        };
+        // An action of a tool names the tool.
+        let tool =
+            [CALL, APPROVE_CALL].into_iter().find_map(|group| id.strip_prefix(group)?.strip_prefix(':'));
+        let (name, names) = match (kind, tool) {
+            (Kind::Action, Some(tool)) => (tool, self.tools.as_ref()?),
+            _ => (id, names?),
+        };
+        if names.contains(name) {
+            return None;
+        }
+        let says = format!("{}::\"{id}\" does not exist, so the rule would never apply to it", kind.name());
+        let names = names.iter().map(String::as_str);
+        Some(Finding::new(Code::EntityUnknown, at, says).suggesting_nearest(name, names))
+    }
+}
+
+fn asked_of<'t>(tree: &'t Tree, groups: &mut BTreeSet<&'t str>) {
+    match tree {
+        Tree::All(parts) | Tree::Any(parts) => parts.iter().for_each(|part| asked_of(part, groups)),
+        Tree::Approvals { from, .. } => drop(groups.insert(from)),
+        Tree::Owner { .. } | Tree::Purpose | Tree::Ticket { .. } | Tree::KeyBound => {}
+    }
+}

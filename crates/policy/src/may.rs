@@ -1,0 +1,126 @@
+//! What is asked beside calls: who sees a tool, what calling it may take, who may approve, who may change
+//! policy. `@stepup` never applies to these; compile refuses it.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::Context;
+use terms::{Caller, HumanId};
+
+use crate::context;
+use crate::entities::{Entity, Kind, Unaskable};
+use crate::judge::is_call;
+use crate::set::{Answer, Parties};
+use crate::tool::DISCOVER;
+use crate::{PolicySet, Question, RuleId, Tool};
+
+/// A yes, or a no with the rules that say so.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum May {
+    /// Yes.
+    Yes,
+    /// No; by no rule where nothing permits it or it could not be asked.
+    No {
+        /// The rules that forbid it or failed.
+        by: Vec<RuleId>,
+    },
+}
+
+impl May {
+    /// Whether it is a yes.
+    #[must_use]
+    pub const fn yes(&self) -> bool {
+        matches!(self, Self::Yes)
+    }
+}
+
+const UNASKABLE: May = May::No { by: Vec::new() };
+
+/// A person, as rules see one: `Human::"alice"` in `Group::"release-managers"`, with `principal.id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Human {
+    /// The person's row, as in `context.caller.roots`.
+    pub id: HumanId,
+    /// The name.
+    pub name: String,
+    /// The groups that the person is in.
+    pub groups: BTreeSet<String>,
+}
+
+impl PolicySet {
+    /// Whether the caller is shown that the tool exists: `permit`ted and not forbidden on
+    /// `Action::"discover"`. The context is `caller` alone, so that a list does not change by the hour.
+    pub fn may_discover(&self, caller: &Caller, tool: &Tool) -> May {
+        let ask = || -> Result<May, Unaskable> {
+            let discover = Entity { kind: Kind::Action, id: DISCOVER, parents: Vec::new() };
+            let parties = Parties::caller(self, caller, discover, tool);
+            let slice = self.slice(&parties)?;
+            let prepared = self.prepare(parties, context::of_caller(caller)?)?;
+            Ok(permitted(self.ask(&slice.base, &prepared)))
+        };
+        ask().unwrap_or(UNASKABLE)
+    }
+
+    /// The names of the requirements that calling the tool may take, sorted: those of every `@stepup` whose
+    /// scope matches, but for those that speak of nothing in the context and do not apply (B18).
+    #[must_use]
+    pub fn may_need(&self, caller: &Caller, tool: &Tool) -> Vec<&str> {
+        let ask = || -> Result<BTreeSet<&str>, Unaskable> {
+            let parties = Parties::caller(self, caller, tool.call(), tool);
+            let slice = self.slice(&parties)?;
+            let prepared = self.prepare(parties, Context::empty())?;
+            let answer = self.ask(&slice.steps, &prepared);
+            let rules = slice.step_rules.iter().filter_map(|rule| self.rules.get(*rule));
+            let may = rules.filter(|rule| {
+                rule.reads.context || answer.by.contains(&rule.id) || answer.failed.contains(&rule.id)
+            });
+            Ok(may.filter_map(|rule| rule.requirement.as_deref()).collect())
+        };
+        ask().unwrap_or_default().into_iter().collect()
+    }
+
+    /// Whether policy lets this person approve this access, on which `votes` signed approvals are so far.
+    /// No `permit` is needed: whose approval counts is in the requirement. A `forbid` on
+    /// `Action::"approve"` or a narrower one takes the right away, and so does anything that fails
+    /// (decisions §9, "Eligibility to approve").
+    pub fn may_approve(&self, human: &Human, question: &Question<'_>, votes: u32) -> May {
+        let ask = || -> Result<May, Unaskable> {
+            let Question { caller, access, tool, moment } = question;
+            let parties = Parties::approver(self, human, tool);
+            let slice = self.slice(&parties)?;
+            let asked = context::of_call(caller, access, tool, moment, Some(votes))?;
+            if !slice.unjudgeable(&asked.unjudged).is_empty() {
+                return Err(Unaskable);
+            }
+            let prepared = self.prepare(parties, asked.context)?;
+            Ok(not_forbidden(self.ask(&slice.base, &prepared)))
+        };
+        if is_call(question) { ask().unwrap_or(UNASKABLE) } else { UNASKABLE }
+    }
+
+    /// Whether the set permits this person, in these groups, to change policy (decisions A21). The owner of
+    /// a folder is `Human::"os:<uid>"`.
+    pub fn may_administer(&self, name: &str, groups: &BTreeSet<String>) -> May {
+        let ask = || -> Result<May, Unaskable> {
+            let parties = Parties::administrator(name, groups);
+            let slice = self.slice(&parties)?;
+            let prepared = self.prepare(parties, Context::empty())?;
+            Ok(permitted(self.ask(&slice.base, &prepared)))
+        };
+        ask().unwrap_or(UNASKABLE)
+    }
+}
+
+fn permitted(answer: Answer) -> May {
+    match answer {
+        Answer { failed, .. } if !failed.is_empty() => May::No { by: failed },
+        Answer { allowed: true, .. } => May::Yes,
+        Answer { by, .. } => May::No { by },
+    }
+}
+
+/// A Deny without a reason is one for lack of a `permit`.
+fn not_forbidden(answer: Answer) -> May {
+    let lacks_permit = answer.by.is_empty();
+    permitted(Answer { allowed: answer.allowed || lacks_permit, ..answer })
+}
