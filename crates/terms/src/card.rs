@@ -3,7 +3,7 @@
 
 use crate::access::{Access, sealed_length};
 use crate::hash::CardHash;
-use crate::json::Json;
+use crate::json::{self, Json, Limits};
 use crate::requirement::Terms;
 use crate::text::Flag;
 use crate::{Pointer, Time};
@@ -67,7 +67,8 @@ pub struct Field {
     pub pointer: Pointer,
     /// Its name for people: the schema's title, or the name itself.
     pub label: String,
-    /// Its whole value as text: strings as they are, all else as JSON.
+    /// Its whole value as text: strings as they are, all else as JSON. A string that reads like something else
+    /// stands in quotes, so that `"false"` is not shown as `false`.
     pub value: String,
     /// What to beware of in it.
     pub flags: Vec<Flag>,
@@ -319,13 +320,21 @@ fn collect(at: &Pointer, value: &Json, label: &impl Fn(&Pointer) -> String, out:
         }
         Json::Object(_) if at.steps().is_empty() => {}
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
-            let value = match (sealed, value) {
-                (Some(len), _) => format!("secret, {len} bytes"),
-                (None, Json::String(text)) => text.clone(),
-                (None, other) => other.text(),
-            };
+            let value = sealed.map_or_else(|| shown(value), |len| format!("secret, {len} bytes"));
             let flags = crate::text::flags(&value);
             out.push(Field { pointer: at.clone(), label: label(at), value, flags, secret: sealed.is_some() });
+        }
+    }
+}
+
+/// A text that no other value has.
+fn shown(value: &Json) -> String {
+    /// Enough for whatever is shown as JSON: scalars, and arrays of them.
+    const READ: Limits = Limits { bytes: usize::MAX, depth: 1, items: usize::MAX, string: usize::MAX };
+    match value {
+        Json::String(text) if json::parse_within(text.as_bytes(), READ).is_err() => text.clone(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+            value.text()
         }
     }
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use terms::card::{
     CallerLine, Card, Claims, Field, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
 };
+use terms::json::{Limits, parse_within};
 use terms::text::Flag;
 use terms::{Binds, Json, Millis, Pointer, Terms, Time};
 
@@ -167,6 +168,29 @@ fn every_argument_is_a_field_to_its_leaves() {
     assert_eq!(fields(&access(parse("{}")), Pointer::to_string), []);
 }
 
+/// `"false"` is true in many a language: what is shown as `false` must be it.
+#[test]
+fn a_string_that_reads_like_another_value_stands_in_quotes() {
+    let table = [
+        ("false", r#""false""#),
+        ("5", r#""5""#),
+        (" null ", r#"" null ""#),
+        (r#"["a"]"#, r#""[\"a\"]""#),
+        ("{}", r#""{}""#),
+        (r#""x""#, r#""\"x\"""#),
+        ("2.4.1", "2.4.1"),
+        ("", ""),
+        ("falsely", "falsely"),
+        ("-0", "-0"),
+        ("[[1]]", "[[1]]"),
+    ];
+    for (sent, expected) in table {
+        assert_eq!(fields(&access(Json::object([("x", sent)])), Pointer::to_string)[0].value, expected);
+    }
+    let deep = "[".repeat(1 << 20);
+    assert_eq!(fields(&access(Json::object([("x", deep.as_str())])), Pointer::to_string)[0].value, deep);
+}
+
 #[test]
 fn a_field_says_what_to_beware_of() {
     let shown = fields(&access(Json::object([("path", "a\u{202e}b")])), |_| "Path".to_owned());
@@ -194,15 +218,17 @@ fn an_unusual_thing_says_itself_with_its_numbers_as_data() {
 proptest! {
     #![proptest_config(cases(1_000))]
 
-    /// The arguments can be put together again from what is shown: nothing is left out or folded.
+    /// The arguments can be put together again from what is shown: nothing is left out, folded or ambiguous.
     #[test]
     fn what_is_shown_is_all_that_was_sent(arguments in arguments()) {
         let shown = fields(&access(arguments.clone()), Pointer::to_string);
         let mut left = arguments.clone();
         for field in &shown {
             let value = field.pointer.of(&arguments).unwrap();
-            let text = value.as_str().map_or_else(|| value.text(), str::to_owned);
-            prop_assert_eq!(&field.value, &text);
+            let flat = Limits { depth: 1, ..Limits::REQUEST };
+            let read = parse_within(field.value.as_bytes(), flat);
+            let read = read.unwrap_or_else(|_| Json::from(field.value.as_str()));
+            prop_assert_eq!(&read, value);
             *field.pointer.of_mut(&mut left).unwrap() = Json::from("shown");
         }
         for place in places(&left) {

@@ -189,6 +189,15 @@ fn a_string_writes_the_short_escapes_and_all_else_as_it_is() {
 }
 
 #[test]
+fn a_control_character_in_a_string_is_refused_and_any_other_is_not() {
+    for byte in 0..=0x7f_u8 {
+        let text = [b'"', byte, b'"'];
+        let is_refused = byte < b' ' || byte == b'"' || byte == b'\\';
+        assert_eq!(parse(&text).is_err(), is_refused, "{byte:#x}");
+    }
+}
+
+#[test]
 fn lone_surrogates_and_halves_are_refused() {
     for text in [
         r#""\ud800""#,
@@ -196,6 +205,8 @@ fn lone_surrogates_and_halves_are_refused() {
         r#""\ud800x""#,
         r#""\ud800\u0041""#,
         r#""\ud800\ud800""#,
+        r#""\ud800\ue000""#,
+        r#""\ud800\udbff""#,
         r#""\udc00\ud800""#,
         r#""\ud83d\ude0""#,
         r#""\ud83d\""#,

@@ -122,31 +122,23 @@ proptest! {
     }
 }
 
+fn requires(tree: Tree) -> Requirement {
+    let span = Millis::new(1);
+    let terms = Terms { pending_for: span, valid_for: span, uses: NonZeroU32::MIN, binds: Binds::Everything };
+    Requirement { parts: [("part".to_owned(), tree)].into(), terms }
+}
+
 #[test]
 fn two_people_stay_two_people_when_a_part_is_joined() {
     let one = Tree::Approvals { n: NonZeroU8::MIN, from: "finance".to_owned() };
-    let terms = Terms {
-        pending_for: Millis::new(1),
-        valid_for: Millis::new(1),
-        uses: NonZeroU32::MIN,
-        binds: Binds::Everything,
-    };
-    let part = |tree: Tree| Requirement { parts: [("pay".to_owned(), tree)].into(), terms: terms.clone() };
-    let joined = part(Tree::All(vec![one.clone(), one.clone()])).join(&part(one.clone()));
-    assert_eq!(joined.parts["pay"], Tree::All(vec![one.clone(), one]));
+    let two = Tree::All(vec![one.clone(), one.clone()]);
+    assert_eq!(requires(two.clone()).join(&requires(one)), requires(two));
 }
 
 #[test]
 fn what_nobody_can_meet_stays_so_when_it_is_joined() {
-    let terms = Terms {
-        pending_for: Millis::new(1),
-        valid_for: Millis::new(1),
-        uses: NonZeroU32::MIN,
-        binds: Binds::Everything,
-    };
-    let part = |tree: Tree| Requirement { parts: [("x".to_owned(), tree)].into(), terms: terms.clone() };
-    let joined = part(Tree::All(vec![])).join(&part(Tree::Purpose));
-    assert_eq!(joined.parts["x"], Tree::All(vec![Tree::All(vec![]), Tree::Purpose]));
+    let joined = requires(Tree::All(vec![])).join(&requires(Tree::Purpose));
+    assert_eq!(joined, requires(Tree::All(vec![Tree::All(vec![]), Tree::Purpose])));
 }
 
 #[test]
@@ -180,13 +172,11 @@ fn shapes_that_no_tree_wrote_are_none() {
 
 #[test]
 fn a_label_names_the_parts() {
-    let terms = Terms {
-        pending_for: Millis::new(1),
-        valid_for: Millis::new(1),
-        uses: NonZeroU32::MIN,
-        binds: Binds::Everything,
-    };
     let parts = [("two-people".to_owned(), Tree::Purpose), ("release".to_owned(), Tree::KeyBound)].into();
-    assert_eq!(Requirement { parts, terms }.label(), "release + two-people");
+    assert_eq!(Requirement { parts, ..requires(Tree::Purpose) }.label(), "release + two-people");
+}
+
+#[test]
+fn everything_is_written_as_a_word() {
     assert_eq!(Binds::Everything.to_json(), Json::from("everything"));
 }
