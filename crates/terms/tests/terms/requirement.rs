@@ -171,6 +171,20 @@ fn shapes_that_no_tree_wrote_are_none() {
 }
 
 #[test]
+fn terms_and_requirements_with_another_member_are_none() {
+    let requirement = requires(Tree::Purpose).to_json();
+    let terms = requirement.get("terms").unwrap().clone();
+    assert!(Terms::from_json(&terms).is_some() && Requirement::from_json(&requirement).is_some());
+    let more = |json: Json| {
+        let mut members = json.as_object().unwrap().clone();
+        members.insert("also", true);
+        Json::Object(members)
+    };
+    assert_eq!(Terms::from_json(&more(terms)), None);
+    assert_eq!(Requirement::from_json(&more(requirement)), None);
+}
+
+#[test]
 fn a_label_names_the_parts() {
     let parts = [("two-people".to_owned(), Tree::Purpose), ("release".to_owned(), Tree::KeyBound)].into();
     assert_eq!(Requirement { parts, ..requires(Tree::Purpose) }.label(), "release + two-people");
