@@ -1,0 +1,253 @@
+// The only script: passkeys, posting, looking again when something changed, keys and countdowns. Every page can be
+// read without it. It writes text and swaps nodes; it never turns a string into markup (Trusted Types forbid it).
+"use strict";
+(() => {
+  const one = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // ---- Saying things ----
+  const status = one("#status");
+  let quiet;
+  const say = (text, bad = false) => {
+    status.classList.toggle("bad", bad);
+    status.textContent = text;
+    clearTimeout(quiet);
+    quiet = setTimeout(() => { status.textContent = ""; }, bad ? 12000 : 5000);
+  };
+
+  // ---- Time: countdowns run by the server's clock, moments are shown by the reader's ----
+  const now = Number(document.body.dataset.now);
+  const skew = now ? now - Date.now() : 0;
+  const two = (n) => String(n).padStart(2, "0");
+  const left = (ms) => {
+    const s = Math.max(0, Math.floor(ms / 1000));
+    if (s === 0) return "time is over";
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
+    return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))} min`;
+  };
+  const tick = () => all("time[data-until]").forEach((time) => {
+    const ms = Number(time.dataset.until) - Date.now() - skew;
+    const text = left(ms);
+    if (time.textContent !== text) time.textContent = text;
+    time.classList.toggle("soon", ms < 120000);
+  });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+  const localise = (root) => all("time[data-at]", root).forEach((time) => {
+    const at = new Date(Number(time.dataset.at));
+    const today = at.toDateString() === new Date(Date.now() + skew).toDateString();
+    time.title = time.getAttribute("datetime");
+    time.textContent = today ? clock.format(at) : day.format(at);
+  });
+
+  // ---- Posting ----
+  const post = async (url, body) => {
+    const answer = await fetch(url, {
+      method: "POST", mode: "same-origin", credentials: "same-origin", redirect: "error", cache: "no-store",
+      headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body),
+    });
+    const said = await answer.json().catch(() => ({}));
+    if (answer.ok) return said;
+    const error = new Error(said.error || `The server answered ${answer.status}. Nothing was done.`);
+    error.again = said.again === true;
+    throw error;
+  };
+
+  // ---- Passkeys ----
+  const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+  const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const known = (list) => (list || []).map((one) => ({ ...one, id: bytes(one.id) }));
+  const get = async ({ nonce, publicKey }) => {
+    const options = { ...publicKey, challenge: bytes(publicKey.challenge), allowCredentials: known(publicKey.allowCredentials) };
+    const { id, response } = await navigator.credentials.get({ publicKey: options });
+    return {
+      nonce, credential: id, clientDataJSON: text(response.clientDataJSON), authenticatorData: text(response.authenticatorData),
+      signature: text(response.signature), userHandle: response.userHandle ? text(response.userHandle) : null,
+    };
+  };
+  const create = async ({ nonce, publicKey }) => {
+    const options = {
+      ...publicKey, challenge: bytes(publicKey.challenge), user: { ...publicKey.user, id: bytes(publicKey.user.id) },
+      excludeCredentials: known(publicKey.excludeCredentials),
+    };
+    const { response } = await navigator.credentials.create({ publicKey: options });
+    return { nonce, clientDataJSON: text(response.clientDataJSON), attestationObject: text(response.attestationObject) };
+  };
+  const reasons = {
+    NotAllowedError: "The passkey was not used: it was cancelled or took too long. Nothing was signed.",
+    InvalidStateError: "This device already holds a passkey for you here. Sign in with it.",
+    NotSupportedError: "This device cannot make a passkey of the kind that is needed.",
+    SecurityError: "The browser does not allow passkeys at this address. Open the page by its configured name.",
+    AbortError: "The passkey was not used. Nothing was signed.",
+  };
+
+  // ---- Acts: what a button says it does, in its data attributes ----
+  const ask = one("#ask");
+  const reason = (button) => new Promise((resolve) => {
+    const why = one("#ask-why");
+    one("#ask-title").textContent = button.dataset.title;
+    one("#ask-says").textContent = button.dataset.says;
+    const ok = one("#ask-ok");
+    ok.textContent = button.dataset.ok;
+    ok.className = button.className;
+    why.value = "";
+    ask.returnValue = "";
+    ok.value = "ok";
+    ask.addEventListener("close", () => {
+      button.focus();
+      resolve(ask.returnValue === "ok" && why.value.trim() ? why.value.trim() : null);
+    }, { once: true });
+    ask.showModal();
+    why.focus();
+  });
+  const unread = () => all("[data-long]").find((box) => !box.dataset.read);
+  const read = (box) => {
+    if (box.scrollTop + box.clientHeight >= box.scrollHeight - 4) box.dataset.read = "1";
+  };
+  let held = 0;
+  let busy = false;
+  const act = async (button) => {
+    const { post: url, ceremony, kind, body, then } = button.dataset;
+    const long = "whole" in button.dataset ? unread() : null;
+    if (long) {
+      long.focus();
+      long.scrollIntoView({ block: "center" });
+      return say("Read this value to its end first, or show it at once.", true);
+    }
+    if ("whole" in button.dataset && Date.now() < held) return say("What is shown has just changed. Look again.", true);
+    const send = body ? JSON.parse(body) : {};
+    if ("ask" in button.dataset) {
+      send.reason = await reason(button);
+      if (send.reason === null) return;
+    }
+    busy = true;
+    button.setAttribute("aria-busy", "true");
+    try {
+      if (ceremony) {
+        if (!window.PublicKeyCredential) throw new Error("This browser has no passkeys.");
+        const seen = button.closest("[data-card]");
+        const begun = await post(ceremony, { ...send, ...(seen ? { card: seen.dataset.card } : {}) });
+        Object.assign(send, await (kind === "create" ? create : get)(begun));
+      }
+      const said = await post(url, send);
+      if (said.says) say(said.says);
+      if (then === "refresh") await refresh();
+      else if (then === "reload") location.reload();
+      else location.assign(then || "/");
+    } catch (error) {
+      say(reasons[error.name] || error.message, true);
+      if (error.again) await refresh();
+    } finally {
+      busy = false;
+      button.removeAttribute("aria-busy");
+    }
+  };
+
+  // ---- Looking again: the same page is read as a document, and its live parts take the place of the old ones ----
+  const load = () => new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("GET", location.href);
+    request.responseType = "document";
+    request.onload = () => resolve(request);
+    request.onerror = () => reject(new Error("The server does not answer."));
+    request.send();
+  });
+  const refresh = async () => {
+    const { status, response } = await load();
+    if (status === 401) return location.reload();
+    if (status !== 200 || !response) return;
+    const focused = document.activeElement;
+    const place = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.matches("a[href]") ? `a[href="${CSS.escape(focused.getAttribute("href"))}"]` : null);
+    localise(response);
+    all("[data-live]").forEach((old) => {
+      const fresh = old.id && response.getElementById(old.id);
+      if (!fresh) return;
+      if (old.dataset.card && old.dataset.card !== fresh.dataset.card) {
+        held = Date.now() + 2000;
+        say("What is shown has changed. Look again before you answer.");
+      }
+      // A value that was read stays read only if it is the same value.
+      const known = new Set(all("[data-long][data-read]", old).map((box) => box.textContent));
+      all("[data-long]", fresh).forEach((box) => { if (known.has(box.textContent)) box.dataset.read = "1"; });
+      old.replaceWith(document.importNode(fresh, true));
+    });
+    if (response.title) document.title = response.title;
+    if (place && !ask?.open && !document.contains(focused)) one(place)?.focus();
+    tick();
+    live(streaming);
+    watch();
+  };
+  let streaming = null;
+  const live = (on) => {
+    streaming = on;
+    all("[data-live-state]").forEach((line) => {
+      line.classList.toggle("on", on === true);
+      line.classList.toggle("off", on === false);
+      line.textContent = on === true ? "Live" : on === false ? "Not live: trying again…" : "As of now";
+    });
+  };
+  const watch = () => all("[data-long]").forEach((box) => {
+    read(box);
+    box.addEventListener("scroll", () => read(box), { passive: true });
+  });
+  let wait = 1000;
+  let again = null;
+  const changed = () => {
+    clearTimeout(again);
+    again = setTimeout(() => (busy || ask?.open ? changed() : refresh().catch(() => {})), 60);
+  };
+  const follow = () => {
+    const events = new EventSource("/events");
+    events.onopen = () => { if (streaming === false) changed(); wait = 1000; live(true); };
+    events.addEventListener("changed", changed);
+    events.onerror = () => {
+      events.close();
+      live(false);
+      setTimeout(follow, wait * (0.75 + Math.random() / 2));
+      wait = Math.min(wait * 2, 30000);
+    };
+  };
+
+  // ---- Keys ----
+  const step = (by) => {
+    const rows = all("[data-row]");
+    const at = rows.indexOf(document.activeElement);
+    rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + by))]?.focus();
+  };
+  const keys = {
+    j: () => step(1),
+    k: () => step(-1),
+    o: () => { if (document.activeElement.matches("[data-row]")) document.activeElement.click(); },
+    a: () => one("#approve")?.focus(),
+    r: () => one("#reject")?.click(),
+    i: () => location.assign("/"),
+    "?": () => one("#keys")?.showModal(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || one("dialog[open]")) return;
+    if (event.target.matches("input, textarea, select")) return;
+    const does = keys[event.key];
+    if (!does) return;
+    event.preventDefault();
+    does();
+  });
+  document.addEventListener("click", (event) => {
+    const unfold = event.target.closest("[data-unfold]");
+    if (unfold) {
+      const box = unfold.closest("td, div")?.querySelector("[data-long]");
+      box?.classList.add("whole");
+      if (box) box.dataset.read = "1";
+      return;
+    }
+    const button = event.target.closest("button[data-post]");
+    if (button && !busy) act(button);
+  });
+  one("#ask-no")?.addEventListener("click", () => ask.close(""));
+
+  localise(document);
+  tick();
+  setInterval(tick, 1000);
+  watch();
+  if (one("[data-live-state], [data-moving]") && now) follow();
+})();

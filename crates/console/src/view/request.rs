@@ -1,0 +1,95 @@
+//! One request: the card, what the person can do, and what became of it.
+
+use askama::Template;
+
+use super::{Card, Frame};
+use crate::foreign::Foreign;
+use crate::moment::{Until, When};
+
+/// The page of one request.
+#[derive(Clone, Debug, Template)]
+#[template(path = "request.html")]
+pub struct RequestPage {
+    /// Around it.
+    pub frame: Frame,
+    /// The request.
+    pub id: String,
+    /// The card.
+    pub card: Card,
+    /// When it was opened.
+    pub opened: When,
+    /// What the person can do.
+    pub can: Can,
+    /// What has happened to it, in order; nothing while nobody has answered.
+    pub story: Vec<Step>,
+    /// The grant can still be spent, so it can be taken back.
+    pub live: bool,
+    /// The attempt whose outcome nobody knows.
+    pub unknown: Option<String>,
+    /// Whether something can still happen, so that the page should keep looking.
+    pub moving: bool,
+}
+
+/// What the viewer can do with a request.
+#[derive(Clone, Debug)]
+pub enum Can {
+    /// Sign it, in that capacity.
+    Sign {
+        /// The words on the button: "Approve once", "Confirm once".
+        verb: &'static str,
+        /// "You sign as …".
+        says: &'static str,
+        /// Until when it waits.
+        until: Until,
+    },
+    /// Not sign it, but see it, and reject it where they could have been asked.
+    Look {
+        /// Why not.
+        why: Foreign,
+        /// Until when it waits.
+        until: Until,
+    },
+    /// Nothing more: it is over.
+    Nothing,
+}
+
+/// How a step looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As wished.
+    Good,
+    /// Stopped, or failed.
+    Bad,
+    /// Not known, or waiting.
+    Open,
+    /// Over without a decision.
+    Plain,
+}
+
+impl Tone {
+    /// The class that it is drawn with.
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Open => "open",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+/// One thing that happened to a request.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// How it looks.
+    pub tone: Tone,
+    /// What happened, in our words.
+    pub says: &'static str,
+    /// What a person added: a name, a reason.
+    pub by: Option<Foreign>,
+    /// When.
+    pub at: Option<When>,
+    /// Until when something is still possible.
+    pub until: Option<Until>,
+}
