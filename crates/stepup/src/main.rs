@@ -1,2 +1,115 @@
-//! The binary: configuration, clock, serve, command line.
-fn main() {}
+//! stepup: step-up authorization for AI agents and other non-human identities. One binary.
+
+mod check;
+mod cli;
+mod clock;
+mod config;
+mod control;
+mod demo;
+mod init;
+mod keys;
+mod logfile;
+mod node;
+mod operations;
+mod policy_folder;
+mod serve;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, Parser as _};
+use terms::Ambient;
+
+use cli::{Cli, Command, Exit, Said, Spoken, Verb};
+use config::Config;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    let outcome = match cli.command {
+        // A child must not inherit threads or a runtime.
+        Command::Child { words } => return upstream::launcher::launch(words.into_iter()),
+        Command::SampleOps(sample) => {
+            return demo::ops(&sample);
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "stepup", &mut std::io::stdout());
+            return ExitCode::SUCCESS;
+        }
+        command
+        @ (Command::Serve | Command::Demo(_) | Command::Init(_) | Command::Check | Command::At(_)) => {
+            runtime().and_then(|runtime| runtime.block_on(run(command, &cli.config)))
+        }
+    };
+    say(outcome, json)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Said> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|e| Said::failed(format!("the runtime does not start: {e}"), ""))
+}
+
+async fn run(command: Command, path: &std::path::Path) -> Spoken {
+    let ambient: Arc<dyn Ambient> = Arc::new(clock::Machine::default());
+    match command {
+        Command::Init(init) => init::run(&init, ambient.as_ref()),
+        Command::Demo(demo) => demo::run(&demo, ambient).await,
+        Command::Serve => {
+            logging();
+            let config = Arc::new(read(path)?);
+            serve::run(config, ambient).await.map_err(|e| Said::failed(e.to_string(), ""))?;
+            Ok(Said::done("", serde_json::Value::Null))
+        }
+        Command::Check => check::run(path),
+        Command::At(Verb::Log(cli::log::Verb::Verify { file, key })) => cli::log::verify(&file, &key),
+        Command::At(verb) => at_the_desk(verb, path, ambient).await,
+        Command::Completions { .. } | Command::SampleOps(_) | Command::Child { .. } => {
+            Err(Said::failed("this is not done here", ""))
+        }
+    }
+}
+
+/// In the running server, or here when none is running.
+async fn at_the_desk(verb: Verb, path: &std::path::Path, ambient: Arc<dyn Ambient>) -> Spoken {
+    let config = Arc::new(read(path)?);
+    if let Some(spoken) = control::ask(&control::path(&config.home), &verb).await {
+        return spoken;
+    }
+    let desk = node::open(config, ambient, false).await.map_err(|e| Said::failed(e.to_string(), ""))?;
+    let spoken = verb.run(&desk).await;
+    desk.checkpoint().await.map_err(|e| Said::store(&e))?;
+    spoken
+}
+
+fn read(path: &std::path::Path) -> Result<Config, Said> {
+    Config::read(path).map_err(|e| Said::failed(e.to_string(), ""))
+}
+
+/// One line of JSON a line on standard error; `STEPUP_LOG` chooses what, as in `stepup=debug`.
+fn logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STEPUP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let json = tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr);
+    let _ = json.with_env_filter(filter).try_init();
+}
+
+fn say(spoken: Spoken, json: bool) -> ExitCode {
+    let good = spoken.is_ok();
+    let (Ok(said) | Err(said)) = spoken;
+    let text = if json { said.json.to_string() } else { said.text };
+    if !text.is_empty() && text != "null" {
+        let written = if good || json {
+            writeln!(std::io::stdout(), "{text}")
+        } else {
+            writeln!(std::io::stderr(), "{text}")
+        };
+        if written.is_err() {
+            return ExitCode::from(Exit::Failed.code());
+        }
+    }
+    ExitCode::from(said.exit.code())
+}

@@ -22,7 +22,16 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
         "stepup",
         6,
         &[
-            "terms", "elevation", "policy", "audit", "passkey", "store", "authority", "upstream", "gateway", "console",
+            "terms",
+            "elevation",
+            "policy",
+            "audit",
+            "passkey",
+            "store",
+            "authority",
+            "upstream",
+            "gateway",
+            "console",
         ],
     ),
 ];
@@ -101,11 +110,18 @@ fn what_one_crate_alone_may_know_no_other_knows() {
 fn invariant_1_there_is_exactly_one_door_and_one_exit() {
     let calls = |needle: &str, folder: &str| {
         let all = sources(&root().join("crates").join(folder).join("src"));
-        all.into_iter().filter(|path| code(path).contains(needle)).map(|p| p.file_name().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        all.into_iter()
+            .filter(|path| code(path).contains(needle))
+            .map(|p| p.file_name().unwrap().to_owned())
+            .collect::<BTreeSet<_>>()
     };
     let named = |names: &[&str]| names.iter().map(std::ffi::OsString::from).collect::<BTreeSet<_>>();
     assert_eq!(calls(".decide(", "gateway"), named(&["enforce.rs"]), "only enforce asks for a decision");
-    assert_eq!(calls(".decide_again(", "gateway"), named(&["enforce.rs"]), "only enforce asks for a decision");
+    assert_eq!(
+        calls(".decide_again(", "gateway"),
+        named(&["enforce.rs"]),
+        "only enforce asks for a decision"
+    );
     assert_eq!(calls("upstream::forward(", "gateway"), named(&["run.rs"]), "only run forwards");
     assert_eq!(calls("Permit::of(", "authority"), named(&["decide.rs"]), "only decide makes a permit");
     for folder in ["gateway", "console", "authority", "store", "policy"] {

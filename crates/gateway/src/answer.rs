@@ -1,0 +1,115 @@
+//! Refusals as callers are told them: everything comes from the one table of [`terms::slug`]. An error that
+//! answers a request travels with status 200, one that answers no request under its own status.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use terms::slug::Carried;
+use terms::{Json, RecordId, Slug};
+
+use crate::mcp::envelope::Id;
+
+/// One refusal on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) slug: Slug,
+    /// What exactly, where that helps the caller; never policy, people or upstream text (T124).
+    pub(crate) detail: Option<String>,
+    pub(crate) record: Option<RecordId>,
+}
+
+impl From<Slug> for Refusal {
+    fn from(slug: Slug) -> Self {
+        Self { slug, detail: None, record: None }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn because(slug: Slug, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..Self::from(slug) }
+    }
+
+    /// What happened and what to do, as one text.
+    fn message(&self) -> String {
+        let row = self.slug.row();
+        let detail = self.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+        format!("{}{detail} {}", row.happened, row.todo)
+    }
+
+    /// The `error` member of JSON-RPC.
+    pub(crate) fn error(&self) -> Json {
+        let mut data = terms::json::Object::new();
+        data.insert("slug", self.slug.row().name);
+        data.insert("todo", self.slug.row().todo);
+        if let Some(record) = self.record {
+            data.insert("record", record);
+        }
+        Json::object([
+            ("code", Json::from(i64::from(self.slug.row().code))),
+            ("message", Json::from(self.message())),
+            ("data", Json::Object(data)),
+        ])
+    }
+
+    /// As an answer to the request with that id, or to none.
+    pub(crate) fn answer(&self, id: Option<&Id>) -> Response {
+        match (self.slug.row().carried, id) {
+            (Carried::JsonRpc | Carried::ToolError, Some(id)) => {
+                let error = [("jsonrpc", Json::from("2.0")), ("id", id.json()), ("error", self.error())];
+                json(StatusCode::OK, &Json::object(error).text())
+            }
+            (Carried::JsonRpc, None) => {
+                // "a JSON-RPC error response that has no id" (MCP 2025-11-25, transports)
+                let error = [("jsonrpc", Json::from("2.0")), ("error", self.error())];
+                self.under_status(&Json::object(error))
+            }
+            (Carried::Http, _) | (Carried::ToolError, None) => self.plain(),
+        }
+    }
+
+    /// As an answer at a door that speaks plain HTTP.
+    pub(crate) fn plain(&self) -> Response {
+        let mut error = terms::json::Object::new();
+        error.insert("slug", self.slug.row().name);
+        error.insert("message", self.message());
+        error.insert("todo", self.slug.row().todo);
+        if let Some(record) = self.record {
+            error.insert("record", record);
+        }
+        self.under_status(&Json::object([("error", Json::Object(error))]))
+    }
+
+    fn under_status(&self, body: &Json) -> Response {
+        let status = StatusCode::from_u16(self.slug.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json(status, &body.text());
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            let carried = self.slug == Slug::CredentialInvalid;
+            let scheme = if carried {
+                "Bearer realm=\"stepup\", error=\"invalid_token\""
+            } else {
+                "Bearer realm=\"stepup\""
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+        }
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, text: &str) -> Response {
+    let mut response = Response::new(Body::from(text.to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,190 @@
+//! The one door. Every access of every protocol passes [`enforce`]: it alone asks `authority` for a decision, and
+//! alone lets a caller wait for one (B10, B20). Whoever waits is judged again by the same decision when something
+//! changes; nothing runs from memory of an earlier one.
+
+use std::sync::Arc;
+
+use authority::{Ask, Challenge, Denial, Failed, Permit, Ruling};
+use terms::{ElevationId, Millis, Slug};
+use tokio::time::Instant;
+use upstream::{Link, SessionKey, Unreachable};
+
+use crate::gateway::Inner;
+use crate::mcp::session::Running;
+use crate::mcp::stream::Client;
+use crate::pins;
+
+/// One access with all that deciding on it takes.
+pub(crate) struct Asking<'a> {
+    pub(crate) ask: &'a Ask,
+    /// The elevation that the caller comes back to by its id.
+    pub(crate) back: Option<ElevationId>,
+    /// The downstream session, whose link carries the call.
+    pub(crate) session: SessionKey,
+    /// The way back to the caller.
+    pub(crate) client: &'a mut Client,
+    /// The request, which the caller can take back.
+    pub(crate) running: &'a mut Running,
+}
+
+/// What comes out of the door.
+pub(crate) enum Passed {
+    /// It may run now, over this link.
+    Run(Permit, Arc<Link>),
+    /// It takes evidence first.
+    Challenged(Box<Challenge>),
+    /// It may not run.
+    Denied(Denial),
+    /// The upstream cannot be reached. Nothing was decided, so no approval is used up.
+    Unreachable,
+    /// Nobody listens any more: a vanished client never spends (decisions §9).
+    Left,
+}
+
+/// Why a wait ended.
+enum Woken {
+    /// The elevation has changed.
+    Changed,
+    /// It has lasted long enough, or this node is told to stop.
+    TimeIsUp,
+    /// The client is gone.
+    Left,
+    /// The client took its request back.
+    TakenBack,
+}
+
+/// Decides on one access; where evidence is missing and waiting is of use to its caller, waits for it.
+///
+/// # Errors
+/// [`Failed`] when the store does: then nothing may run.
+pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Passed, Failed> {
+    let mut passed = decide(inner, &asking, asking.back).await?;
+    let (hold, place) = match &passed {
+        Passed::Challenged(challenge) => {
+            (patience(inner, challenge, &asking), inner.load.hold(asking.ask.caller.id))
+        }
+        Passed::Run(..) | Passed::Denied(_) | Passed::Unreachable | Passed::Left => return Ok(passed),
+    };
+    // Who has as many calls waiting as may be is answered at once.
+    let (Some(hold), Ok(_place)) = (hold, place) else { return Ok(passed) };
+    let until = Instant::now() + hold.duration();
+    while let Passed::Challenged(challenge) = &passed {
+        let id = challenge.elevation;
+        // Made before the decision whose state it waits on, so that no change between both is missed.
+        let mut waiting = inner.authority.waiting(id);
+        passed = decide(inner, &asking, Some(id)).await?;
+        let Passed::Challenged(challenge) = &passed else { break };
+        if challenge.elevation != id && Instant::now() < until {
+            continue;
+        }
+        match wait(inner, challenge, &mut asking, waiting.changed(), until).await {
+            Woken::Changed => {}
+            Woken::TimeIsUp => break,
+            Woken::Left => return Ok(Passed::Left),
+            Woken::TakenBack => return take_back(inner, asking.ask, id).await,
+        }
+    }
+    Ok(passed)
+}
+
+/// One decision, for a caller that is still there. The link is made first: a permit is good for seconds, and no
+/// approval is to be used up on an upstream that cannot be reached.
+async fn decide(inner: &Inner, asking: &Asking<'_>, back: Option<ElevationId>) -> Result<Passed, Failed> {
+    let link = link(inner, asking).await;
+    if asking.client.gone() || asking.running.is_cancelled() {
+        return Ok(Passed::Left);
+    }
+    if let Err(why) = &link
+        && !locked(inner, asking.ask)
+    {
+        tracing::warn!(%why, "a call was refused because its upstream cannot be reached");
+        return Ok(Passed::Unreachable);
+    }
+    let ruling = match back {
+        Some(elevation) => inner.authority.decide_again(asking.ask, elevation).await?,
+        None => inner.authority.decide(asking.ask).await?,
+    };
+    Ok(match (ruling, link) {
+        (Ruling::Permitted(permit), Ok(link)) => Passed::Run(permit, link),
+        // The lock was lifted between; dropping the permit settles it as not sent.
+        (Ruling::Permitted(_), Err(_)) => Passed::Unreachable,
+        (Ruling::Challenged(challenge), _) => Passed::Challenged(challenge),
+        (Ruling::Denied(denial), _) => Passed::Denied(denial),
+    })
+}
+
+/// The session's link to the upstream of an access. For who is locked, nothing is started.
+async fn link(inner: &Inner, asking: &Asking<'_>) -> Result<Arc<Link>, Unreachable> {
+    if locked(inner, asking.ask) {
+        return Err(Unreachable::Start("its caller is locked".to_owned()));
+    }
+    let upstream = upstream_of(asking.ask);
+    pins::attach(inner, upstream).await?;
+    inner.upstreams.link(upstream, asking.session).await
+}
+
+fn upstream_of(ask: &Ask) -> &str {
+    ask.access.resource().id.split_once('/').map_or("", |(upstream, _)| upstream)
+}
+
+/// Whether a lock is in this node's sight. That nothing locked runs is what the claim is fenced for.
+fn locked(inner: &Inner, ask: &Ask) -> bool {
+    let now = inner.authority.now();
+    inner.authority.active().lock(ask.caller.id, &ask.caller.roots, upstream_of(ask), now).is_some()
+}
+
+/// How long a caller waits. The first call not at all; a repeat a while, so that it is useful and cannot spin;
+/// longer who listens to progress, and so does not give up (B10). Nobody while it has to say something first.
+fn patience(inner: &Inner, challenge: &Challenge, asking: &Asking<'_>) -> Option<Millis> {
+    let first = challenge.opened && asking.back.is_none();
+    match (asking.client.listens(), first) {
+        _ if challenge.wants_purpose || challenge.wants_ticket => None,
+        (true, _) => Some(inner.settings.hold_with_progress),
+        (false, false) => Some(inner.settings.hold),
+        (false, true) => None,
+    }
+}
+
+/// Waits for one change, and meanwhile tells the client that it waits.
+async fn wait(
+    inner: &Inner,
+    challenge: &Challenge,
+    asking: &mut Asking<'_>,
+    changed: impl Future<Output = ()>,
+    until: Instant,
+) -> Woken {
+    tokio::pin!(changed);
+    let mut drained = inner.drained();
+    let waits = progress(challenge);
+    loop {
+        asking.client.waiting(&waits);
+        tokio::select! {
+            biased;
+            () = asking.client.left() => return Woken::Left,
+            () = asking.running.cancelled() => return Woken::TakenBack,
+            () = &mut changed => return Woken::Changed,
+            () = tokio::time::sleep_until(until) => return Woken::TimeIsUp,
+            _ = drained.wait_for(|drained| *drained) => return Woken::TimeIsUp,
+            () = tokio::time::sleep(inner.settings.keep_alive.duration()) => {}
+        }
+    }
+}
+
+/// What a client that listens is told while it waits.
+fn progress(challenge: &Challenge) -> String {
+    let (have, need) = challenge.lines.iter().fold((0_u32, 0_u32), |(have, need), line| {
+        (have.saturating_add(line.have.min(line.need)), need.saturating_add(line.need))
+    });
+    format!("waiting for approval {have}/{need}")
+}
+
+/// The caller took back the request that waits: so is the elevation. Only a word of the caller does that; a
+/// broken connection does not (B9).
+async fn take_back(inner: &Inner, ask: &Ask, id: ElevationId) -> Result<Passed, Failed> {
+    let why = Some("its call was cancelled".to_owned());
+    let slug = match inner.authority.withdraw(&ask.caller, id, why).await? {
+        Ok(()) => Slug::Withdrawn,
+        Err(slug) => slug,
+    };
+    Ok(Passed::Denied(Denial::of(slug)))
+}

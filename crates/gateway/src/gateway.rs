@@ -1,0 +1,187 @@
+//! The agents' listener: what it is made of, and its addresses (decisions §8, "URL map").
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use authority::Authority;
+use axum::Router;
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::any;
+use http::{HeaderValue, StatusCode, header};
+use terms::{Millis, Slug};
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+use upstream::Upstreams;
+
+use crate::answer::{self, Refusal};
+use crate::caller::{Known, Load, who};
+use crate::mcp::schema::Schemas;
+use crate::mcp::session::Sessions;
+use crate::pins::{self, NotPinned};
+use crate::settings::Settings;
+use crate::{elevations, front, mcp};
+
+/// The agents' listener.
+#[derive(Clone)]
+pub struct Gateway(Shared);
+
+/// What every request sees.
+pub(crate) type Shared = Arc<Inner>;
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) load: Arc<Load>,
+    pub(crate) sessions: Sessions,
+    pub(crate) schemas: Schemas,
+    draining: watch::Sender<bool>,
+    watching: AtomicBool,
+}
+
+impl Inner {
+    /// Whether nothing new is taken any more.
+    pub(crate) fn draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Says when nothing may be held any more.
+    pub(crate) fn drained(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+}
+
+/// How often sessions that nobody uses are looked for.
+const SWEEP: Millis = Millis::seconds(30);
+
+impl Gateway {
+    /// A listener over these parts; nothing runs yet.
+    #[must_use]
+    pub fn new(authority: Arc<Authority>, upstreams: Arc<Upstreams>, settings: Settings) -> Self {
+        let ambient = Arc::clone(authority.ambient());
+        Self(Arc::new(Inner {
+            load: Load::new(settings.budgets),
+            sessions: Sessions::new(ambient, settings.budgets),
+            schemas: Schemas::default(),
+            draining: watch::Sender::new(false),
+            watching: AtomicBool::new(false),
+            authority,
+            upstreams,
+            settings,
+        }))
+    }
+
+    /// Keeps pins up to date and ends idle sessions, for as long as this lives. Within the runtime; once.
+    pub fn watch(&self) {
+        if self.0.watching.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for upstream in self.0.upstreams.names() {
+            tokio::spawn(pins::follow(Arc::downgrade(&self.0), upstream.to_owned()));
+        }
+        let weak = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP.duration()).await;
+                let Some(inner) = weak.upgrade() else { return };
+                for session in inner.sessions.sweep() {
+                    inner.upstreams.close(session.key());
+                }
+            }
+        });
+    }
+
+    /// Looks at an upstream now: what it is, and what it says of its tools.
+    ///
+    /// # Errors
+    /// [`NotPinned`] when it cannot be asked, or what it says cannot be kept; its pins stay as they were.
+    pub async fn repin(&self, upstream: &str) -> Result<(), NotPinned> {
+        pins::repin(&self.0, upstream).await
+    }
+
+    /// From now on takes no new request, and holds none: what waits for people is answered now. Calls that run
+    /// upstream go on.
+    pub fn drain(&self) {
+        self.0.draining.send_replace(true);
+    }
+
+    /// The addresses of the agents' listener. Serve it with connection information
+    /// (`into_make_service_with_connect_info::<SocketAddr>`): the source address is in every record.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/mcp/{upstream}", any(to_mcp))
+            .route("/v1/elevations/{id}", any(to_elevation))
+            .fallback(to_nothing)
+            .layer(from_fn_with_state(Arc::clone(&self.0), front::pass))
+            .layer(CatchPanicLayer::custom(caught))
+            .with_state(Arc::clone(&self.0))
+    }
+}
+
+/// A bug: the request is refused, and what it held was settled when it was dropped (R7).
+fn caught(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a request was refused because handling it panicked");
+    Refusal::from(Slug::Busy).plain()
+}
+
+/// Who asks, and a place in its budget.
+fn known(gateway: &Shared, request: &Request) -> Result<Known, Refusal> {
+    let caller = who(&gateway.authority, request.headers())?;
+    let place = gateway.load.enter(caller.id)?;
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let source = peer.map(|ConnectInfo(peer)| peer.ip().to_string()).unwrap_or_default();
+    Ok(Known { caller, source, place })
+}
+
+async fn to_mcp(State(gateway): State<Shared>, Path(upstream): Path<String>, request: Request) -> Response {
+    let known = match known(&gateway, &request) {
+        Ok(known) => known,
+        Err(refusal) => return refusal.plain(),
+    };
+    // Only a configured name is used, or logged, from here on.
+    let Some(upstream) = gateway.upstreams.names().find(|name| *name == upstream).map(str::to_owned) else {
+        return Refusal::from(Slug::NotFound).plain();
+    };
+    let span = tracing::info_span!(
+        "mcp",
+        upstream,
+        caller = %known.caller.id,
+        elevation = tracing::field::Empty,
+        attempt = tracing::field::Empty,
+    );
+    mcp::serve(gateway, known, upstream, request).instrument(span).await
+}
+
+async fn to_elevation(State(gateway): State<Shared>, Path(id): Path<String>, request: Request) -> Response {
+    let known = match known(&gateway, &request) {
+        Ok(known) => known,
+        Err(refusal) => return refusal.plain(),
+    };
+    let Ok(id) = id.parse() else { return Refusal::from(Slug::ElevationUnknown).plain() };
+    let span = tracing::info_span!("elevation", caller = %known.caller.id, elevation = %id);
+    elevations::serve(gateway, known, id, request).instrument(span).await
+}
+
+async fn to_nothing(State(gateway): State<Shared>, request: Request) -> Response {
+    match known(&gateway, &request) {
+        Ok(_) => Refusal::from(Slug::NotFound).plain(),
+        Err(refusal) => refusal.plain(),
+    }
+}
+
+/// An address that is there, but not by this method.
+pub(crate) fn not_allowed(allowed: &'static str) -> Response {
+    let mut response = Refusal::from(Slug::MethodNotAllowed).plain();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Done, with nothing to say.
+pub(crate) fn done() -> Response {
+    answer::empty(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,155 @@
+//! `tools/call`: the access is made here, once, from strictly parsed input; it goes through the one door, and
+//! what comes back is carried out or told.
+
+use std::sync::Arc;
+
+use authority::{Ask, Denial, PinState, Tool};
+use axum::response::Response;
+use terms::access::{NotAnAccess, Resource};
+use terms::json::Object;
+use terms::{Access, ElevationId, Json, Slug};
+use tracing::Instrument as _;
+
+use super::carrier::{self, Structured};
+use super::envelope::{Request, only};
+use super::session::{Running, Session};
+use super::stream::{Client, between};
+use super::{own, refusal};
+use crate::answer::Refusal;
+use crate::caller::Known;
+use crate::elevations::unavailable;
+use crate::enforce::{Asking, Passed, enforce};
+use crate::gateway::Shared;
+use crate::{pins, run};
+
+/// What a request wants to run, and how its answer may look.
+pub(super) struct Wanted {
+    pub(super) ask: Ask,
+    /// The elevation that the caller comes back to.
+    pub(super) back: Option<ElevationId>,
+    /// Whether the tool promises structured content of its own, so that ours has no place.
+    pub(super) structured: Structured,
+    /// Whether the caller may know that the tool exists.
+    pub(super) seen: bool,
+}
+
+pub(super) async fn call(
+    gateway: Shared,
+    known: Known,
+    upstream: String,
+    session: Arc<Session>,
+    running: Running,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let Request { id, mut params, progress, .. } = request;
+    only(&params, &["name", "arguments"])?;
+    let Some(Json::String(name)) = params.remove("name") else {
+        return Err(Refusal::because(Slug::RequestInvalid, "there is no tool name"));
+    };
+    let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
+    let (client, ear) = between(id, progress);
+    let keep_alive = gateway.settings.keep_alive.duration();
+    let work = if own::is_own(&name) {
+        let Json::Object(arguments) = arguments else { return Err(Slug::ArgumentsInvalid.into()) };
+        own::call(gateway, known, session, running, client, &name, arguments).await?
+    } else {
+        let wanted = wanted(&gateway, &known, &upstream, &name, arguments).await?;
+        tokio::spawn(perform(gateway, known, session, running, client, wanted).in_current_span())
+    };
+    drop(work);
+    Ok(ear.response(keep_alive).await)
+}
+
+/// The access that a call asks for. A tool that the caller may not know of is as unknown as one that is not
+/// there, whatever else is wrong with the call.
+async fn wanted(
+    gateway: &Shared,
+    known: &Known,
+    upstream: &str,
+    name: &str,
+    arguments: Json,
+) -> Result<Wanted, Refusal> {
+    let unknown = || Refusal::from(Slug::ToolUnknown);
+    let tool = gateway.authority.active().tool(upstream, name).filter(|t| t.pin.state != PinState::Gone);
+    let tool = tool.ok_or_else(unknown)?;
+    let seen = gateway.authority.seen(&known.caller, upstream, name).is_some();
+    let attached = pins::attach(gateway, upstream).await;
+    let identity = gateway.authority.upstream(upstream).filter(|_| attached.is_ok());
+    let Some(identity) = identity.map(|upstream| upstream.identity) else {
+        return Err(if seen { Slug::UpstreamUnreachable.into() } else { unknown() });
+    };
+    let checked = gateway.schemas.check(tool.pin.digest, &tool.pin.definition, &arguments);
+    if let Err(what) = checked {
+        return Err(if seen { Refusal::because(Slug::ArgumentsInvalid, what) } else { unknown() });
+    }
+    let resource =
+        Resource { kind: "tool".to_owned(), id: tool.id(), definition: tool.pin.digest, upstream: identity };
+    let made = Access::new(
+        known.caller.subject(),
+        "tools/call",
+        resource,
+        arguments,
+        &tool.settings.secrets,
+        gateway.authority.seal_key(),
+    );
+    let (access, secrets) = made.map_err(|why| if seen { not_an_access(&why) } else { unknown() })?;
+    let ask = Ask {
+        caller: known.caller.clone(),
+        access,
+        secrets,
+        source: known.source.clone(),
+        purpose: None,
+        ticket: None,
+    };
+    Ok(Wanted { ask, back: None, structured: room(&tool), seen })
+}
+
+fn not_an_access(why: &NotAnAccess) -> Refusal {
+    let slug = match why {
+        NotAnAccess::Name(_) => Slug::NotCanonical,
+        NotAnAccess::NotAnObject | NotAnAccess::Sealed(_) => Slug::ArgumentsInvalid,
+    };
+    Refusal::because(slug, why.to_string())
+}
+
+/// Whether structured content of ours has a place beside what a tool promises of its own.
+pub(super) fn room(tool: &Tool) -> Structured {
+    if tool.pin.definition.get("outputSchema").is_some() { Structured::BySchema } else { Structured::Free }
+}
+
+/// Through the one door, and on.
+pub(super) async fn perform(
+    gateway: Shared,
+    known: Known,
+    session: Arc<Session>,
+    mut running: Running,
+    mut client: Client,
+    wanted: Wanted,
+) {
+    let Wanted { ask, back, structured, seen } = wanted;
+    // Its place in the budget is held until this ends.
+    let _place = known.place;
+    let (client_, running_) = (&mut client, &mut running);
+    let asking = Asking { ask: &ask, back, session: session.key(), client: client_, running: running_ };
+    let span = tracing::Span::current();
+    let text = match enforce(&gateway, asking).await {
+        Ok(Passed::Left) => return,
+        Ok(Passed::Run(permit, link)) => {
+            span.record("attempt", permit.attempt().map(tracing::field::display));
+            return run::run(&gateway, permit, &link, client, running, structured).await;
+        }
+        Ok(Passed::Challenged(challenge)) => {
+            span.record("elevation", tracing::field::display(challenge.elevation));
+            carrier::challenged(&gateway.settings, &challenge, structured)
+        }
+        // Not allowed, and not to be known of: as unknown as any other.
+        Ok(Passed::Denied(_) | Passed::Unreachable) if !seen => {
+            client.error(&Refusal::from(Slug::ToolUnknown).error().text()).await;
+            return;
+        }
+        Ok(Passed::Denied(denial)) => refusal::denied(&denial, structured),
+        Ok(Passed::Unreachable) => refusal::broken(&run::UNREACHABLE, structured),
+        Err(failed) => refusal::denied(&Denial::of(unavailable(&failed).slug), structured),
+    };
+    client.result(&text).await;
+}

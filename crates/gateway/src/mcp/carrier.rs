@@ -1,0 +1,190 @@
+//! Carrier E of standards 1.6, the structured tool error, which every client shows its model: what happened,
+//! what it takes, and what to do next, in words that are read by models and people alike.
+
+use authority::Challenge;
+use terms::json::Object;
+use terms::Json;
+
+use super::Structured;
+use crate::settings::Settings;
+use crate::told;
+
+/// Where our data stands in an answer. Upstreams cannot write it: `upstream` takes it out of theirs (T32).
+const META: &str = "dev.stepup/challenge";
+
+/// The result of a call that takes evidence first.
+pub(crate) fn challenged(settings: &Settings, challenge: &Challenge, structured: Structured) -> String {
+    let data = told::challenge(settings, challenge);
+    tool_error(&text(settings, challenge), META, data, structured)
+}
+
+/// A tool error with a text, and data in `_meta` and where it is free in `structuredContent`.
+pub(crate) fn tool_error(text: &str, key: &str, data: Object, structured: Structured) -> String {
+    let content = Json::object([("type", "text"), ("text", text)]);
+    let mut result = Object::new();
+    result.insert("content", vec![content]);
+    result.insert("isError", true);
+    if structured == Structured::Free {
+        result.insert("structuredContent", data.clone());
+    }
+    result.insert("_meta", Json::object([(key, data)]));
+    Json::Object(result).text()
+}
+
+fn text(settings: &Settings, challenge: &Challenge) -> String {
+    let happened = challenge.slug.row().happened;
+    let opened =
+        if challenge.opened { "A request for it was opened." } else { "A request for it is waiting." };
+    let mut text = format!("NOT EXECUTED. {happened} {opened}\n");
+    if let Some((at, outcome)) = &challenge.ran {
+        let at = told::moment(*at);
+        text.push_str(&format!(
+            "Careful: this exact call ran already at {at} ({outcome}); its answer was not delivered. \
+             Check whether it still has to run at all.\n"
+        ));
+    }
+    text.push_str(&format!("\nIt takes ({}):\n", challenge.label));
+    for line in &challenge.lines {
+        text.push_str(&format!("- {}: {} of {}\n", line.says, line.have, line.need));
+    }
+    text.push_str("\nWhat to do:\n");
+    for (n, step) in steps(settings, challenge).iter().enumerate() {
+        text.push_str(&format!("{}. {step}\n", n + 1));
+    }
+    let until = told::moment(challenge.expires_at);
+    text.push_str(&format!(
+        "\nDo not change the arguments and do not try another way: any other call needs an approval of its own. \
+         This request ends at {until} if nobody decides."
+    ));
+    text
+}
+
+fn steps(settings: &Settings, challenge: &Challenge) -> Vec<String> {
+    let id = challenge.elevation;
+    let wanted = [(challenge.wants_purpose, "purpose"), (challenge.wants_ticket, "ticket")];
+    let wanted: Vec<&str> = wanted.iter().filter(|(wants, _)| *wants).map(|(_, name)| *name).collect();
+    let mut steps = Vec::new();
+    if !wanted.is_empty() {
+        let members = wanted.iter().map(|name| format!("\"{name}\":\"...\"")).collect::<Vec<_>>().join(",");
+        steps.push(format!(
+            "Give the {}: call the tool `stepup_run` with {{\"elevation\":\"{id}\",{members}}}. \
+             Nobody can approve before that.",
+            wanted.join(" and the ")
+        ));
+    }
+    steps.push(format!(
+        "Tell the person you work for to open {} and to check that it shows these four words: {}.",
+        told::link(settings, id),
+        challenge.words.join(" ")
+    ));
+    steps.push(if challenge.runnable {
+        format!(
+            "Then call the tool `stepup_run` with {{\"elevation\":\"{id}\"}}: it waits for the decision and \
+             runs this very call once. Repeating exactly this call does the same."
+        )
+    } else {
+        "Then repeat exactly this call, secrets included: they were not kept, so only you can send them again. \
+         The repeat waits for the decision."
+            .to_owned()
+    });
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use authority::Line;
+    use terms::hash::Digest;
+    use terms::{AccessHash, ElevationId, Slug, Time};
+
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::at("http://127.0.0.1:7300", "http://localhost:7301")
+    }
+
+    fn example() -> Challenge {
+        Challenge {
+            elevation: ElevationId::from_slice(&[7; 16]).unwrap(),
+            access: AccessHash::from_digest(Digest::plain(b"access")),
+            slug: Slug::ApprovalRequired,
+            words: ["alpha", "bravo", "candy", "delay"],
+            label: "release-approval".to_owned(),
+            lines: vec![Line { says: "approval by a person".to_owned(), have: 0, need: 1 }],
+            wants_purpose: false,
+            wants_ticket: false,
+            expires_at: Time::from_millis(1_800_000_000_000),
+            opened: true,
+            runnable: true,
+            ran: None,
+            record: None,
+        }
+    }
+
+    fn variants() -> Vec<(&'static str, Challenge)> {
+        let line = |says: &str, have, need| Line { says: says.to_owned(), have, need };
+        vec![
+            ("first", example()),
+            ("waiting", Challenge { opened: false, ..example() }),
+            (
+                "purpose and ticket are missing",
+                Challenge {
+                    wants_purpose: true,
+                    wants_ticket: true,
+                    lines: vec![
+                        line("a purpose: say why", 0, 1),
+                        line("a ticket like OPS-[0-9]+", 0, 1),
+                        line("approval by 2 people", 1, 2),
+                    ],
+                    ..example()
+                },
+            ),
+            ("a secret argument", Challenge { runnable: false, ..example() }),
+            (
+                "it ran and the answer was lost",
+                Challenge {
+                    slug: Slug::GrantSpent,
+                    ran: Some((Time::from_millis(1_799_999_000_000), "done".to_owned())),
+                    ..example()
+                },
+            ),
+        ]
+    }
+
+    #[test]
+    fn what_a_model_reads_is_this() {
+        let mut all = String::new();
+        for (name, challenge) in variants() {
+            all.push_str(&format!("===== {name} =====\n{}\n\n", text(&settings(), &challenge)));
+        }
+        crate::mcp::golden("challenge.txt", &all);
+    }
+
+    #[test]
+    fn t124_nothing_in_a_challenge_names_a_policy_or_a_person() {
+        let data = Json::Object(told::challenge(&settings(), &example()));
+        let names: Vec<&str> = data.as_object().unwrap().iter().map(|(name, _)| name).collect();
+        let told = [
+            "access_hash",
+            "elevation",
+            "expires_at",
+            "link",
+            "requirement",
+            "requires",
+            "retry_after_ms",
+            "status_url",
+            "words",
+        ];
+        assert_eq!(names, told);
+    }
+
+    #[test]
+    fn a_tool_with_an_output_schema_gets_its_data_in_meta_only() {
+        for (structured, has) in [(Structured::Free, true), (Structured::BySchema, false)] {
+            let result = challenged(&settings(), &example(), structured);
+            let result = terms::json::parse(result.as_bytes()).unwrap();
+            assert_eq!(result.get("structuredContent").is_some(), has);
+            assert!(result.get("_meta").unwrap().get(META).unwrap().get("elevation").is_some());
+            assert_eq!(result.get("isError").and_then(Json::as_bool), Some(true));
+        }
+    }
+}

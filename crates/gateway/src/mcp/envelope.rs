@@ -1,0 +1,227 @@
+//! The JSON-RPC 2.0 envelope as MCP 2025-11-25 uses it, read strictly: one message a body, no member beside
+//! those that the protocol names, and of `_meta` only what this side acts on (R3, B27).
+
+use terms::json::{self, NotJson, Object};
+use terms::{Json, Slug};
+
+use crate::answer::Refusal;
+
+/// The longest text that a caller may name its own request by.
+const LONGEST_ID: usize = 256;
+
+/// The one key of `_meta` that is acted on, here. Clients add others of their own; no byte of `_meta` goes
+/// upstream, so nothing of it has to be judged (stricter than B27, which hashes what it forwards).
+const PROGRESS_TOKEN: &str = "progressToken";
+
+/// The id of a caller's request: a text or an integer, given back as it came.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Id {
+    /// A text.
+    Text(String),
+    /// An integer.
+    Number(i64),
+}
+
+impl Id {
+    /// The id that a JSON value is; `None` for null, fractions and everything else (MCP, base protocol).
+    pub(crate) fn of(json: &Json) -> Option<Self> {
+        let text =
+            json.as_str().filter(|text| text.len() <= LONGEST_ID).map(|text| Self::Text(text.to_owned()));
+        text.or_else(|| json.as_i64().map(Self::Number))
+    }
+
+    /// As it came.
+    pub(crate) fn json(&self) -> Json {
+        match self {
+            Self::Text(text) => Json::from(text.as_str()),
+            Self::Number(number) => Json::from(*number),
+        }
+    }
+}
+
+/// One message of a caller.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Message {
+    /// It wants an answer.
+    Request(Request),
+    /// It wants none.
+    Notification {
+        /// The method.
+        method: String,
+        /// Its parameters.
+        params: Object,
+    },
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Request {
+    pub(crate) id: Id,
+    pub(crate) method: String,
+    /// Without `_meta`.
+    pub(crate) params: Object,
+    /// The token under which progress is told, where the caller listens for it.
+    pub(crate) progress: Option<Id>,
+}
+
+/// Why a body is no message, and whom that can be told.
+#[derive(Debug)]
+pub(crate) struct NotAMessage {
+    pub(crate) refusal: Refusal,
+    pub(crate) id: Option<Id>,
+}
+
+impl From<Refusal> for NotAMessage {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, id: None }
+    }
+}
+
+/// Why a body is not one strict JSON text.
+pub(crate) fn not_json(why: &NotJson) -> Refusal {
+    let slug = match why {
+        NotJson::Syntax { .. } => Slug::NotJson,
+        NotJson::DuplicateKey { .. } => Slug::DuplicateKey,
+        NotJson::NumberInexact { .. } => Slug::NumberInexact,
+        NotJson::TooLarge { .. } => Slug::TooLarge,
+    };
+    Refusal::because(slug, why.to_string())
+}
+
+fn invalid(what: &str) -> NotAMessage {
+    Refusal::because(Slug::RequestInvalid, what).into()
+}
+
+/// Reads one body.
+pub(crate) fn read(body: &[u8]) -> Result<Message, NotAMessage> {
+    let mut members = match json::parse(body).map_err(|why| not_json(&why))? {
+        Json::Object(members) => members,
+        Json::Array(_) => return Err(Refusal::from(Slug::BatchRefused).into()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            return Err(invalid("the body is not an object"));
+        }
+    };
+    let id = members
+        .remove("id")
+        .map(|id| Id::of(&id).ok_or_else(|| invalid("the id is neither text nor integer")));
+    let id = id.transpose()?;
+    envelope(members, id.clone()).map_err(|mut not| {
+        not.id = id;
+        not
+    })
+}
+
+/// What is left of a message beside its id.
+fn envelope(mut members: Object, id: Option<Id>) -> Result<Message, NotAMessage> {
+    if members.remove("jsonrpc") != Some(Json::from("2.0")) {
+        return Err(invalid("jsonrpc is not \"2.0\""));
+    }
+    let Some(Json::String(method)) = members.remove("method") else {
+        // An answer of the caller: nothing is ever asked of it.
+        return Err(invalid("there is no method"));
+    };
+    let mut params = match members.remove("params") {
+        None => Object::new(),
+        Some(Json::Object(params)) => params,
+        Some(_) => return Err(invalid("params is not an object")),
+    };
+    if let Some((name, _)) = members.iter().next() {
+        return Err(invalid(&format!("unknown member {}", terms::text::visible(name))));
+    }
+    let progress = meta(&mut params)?;
+    Ok(match id {
+        Some(id) => Message::Request(Request { id, method, params, progress }),
+        None => Message::Notification { method, params },
+    })
+}
+
+/// Takes `_meta` out, and of it the token for progress.
+fn meta(params: &mut Object) -> Result<Option<Id>, NotAMessage> {
+    match params.remove("_meta") {
+        None => Ok(None),
+        Some(Json::Object(meta)) => {
+            let token = meta.get(PROGRESS_TOKEN);
+            let read =
+                |token| Id::of(token).ok_or_else(|| invalid("progressToken is neither text nor integer"));
+            token.map(read).transpose()
+        }
+        Some(_) => Err(invalid("_meta is not an object")),
+    }
+}
+
+/// Refuses parameters beside those that a method names: what acts must be judged (R2).
+pub(crate) fn only(params: &Object, names: &[&str]) -> Result<(), Refusal> {
+    let other = params.iter().find(|(name, _)| !names.contains(name));
+    other.map_or(Ok(()), |(name, _)| {
+        Err(Refusal::because(
+            Slug::RequestInvalid,
+            format!("unknown parameter {}", terms::text::visible(name)),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> (Slug, Option<Id>) {
+        match read(body.as_bytes()) {
+            Err(NotAMessage { refusal, id }) => (refusal.slug, id),
+            Ok(message) => panic!("{body} was read as {message:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_is_read_with_its_id_as_it_came() {
+        for (text, id) in [("7", Id::Number(7)), ("\"a\"", Id::Text("a".into())), ("-1", Id::Number(-1))] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{text},"method":"ping"}}"#);
+            let Ok(Message::Request(request)) = read(body.as_bytes()) else { panic!("{body}") };
+            assert_eq!((request.id.json().text().as_str(), &request.id), (text, &id));
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_not_read_at_all() {
+        for (body, slug) in [
+            ("", Slug::NotJson),
+            ("\u{feff}{}", Slug::NotJson),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}{}"#, Slug::NotJson),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#, Slug::DuplicateKey),
+            (r#"{"jsonrpc":"2.0","id":1,"m\u0065thod":"ping","method":"tools/call"}"#, Slug::DuplicateKey),
+            (r#"{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}"#, Slug::NumberInexact),
+            ("[]", Slug::BatchRefused),
+            (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, Slug::BatchRefused),
+            ("7", Slug::RequestInvalid),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, Slug::RequestInvalid),
+            (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, Slug::RequestInvalid),
+        ] {
+            assert_eq!(refused(body), (slug, None), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_beside_a_good_id_is_told_under_that_id() {
+        for body in [
+            r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
+            r#"{"id":1,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":null}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","extra":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":7}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"progressToken":null}}}"#,
+        ] {
+            assert_eq!(refused(body), (Slug::RequestInvalid, Some(Id::Number(1))), "{body}");
+        }
+    }
+
+    #[test]
+    fn invariant_6_of_meta_nothing_is_kept_but_the_token_for_progress() {
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","_meta":{"progressToken":"p","x/y":1}}}"#;
+        let Ok(Message::Request(request)) = read(body.as_bytes()) else { panic!() };
+        assert_eq!(request.progress, Some(Id::Text("p".into())));
+        assert_eq!(Json::Object(request.params).text(), r#"{"name":"t"}"#);
+    }
+}

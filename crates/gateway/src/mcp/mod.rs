@@ -1,0 +1,234 @@
+//! MCP 2025-11-25 over streamable HTTP: one message a POST, sessions, and of its methods those that tools need.
+//! Any other method is denied (R7), and nothing that a caller sends without asking is passed on (T37).
+
+mod call;
+pub(crate) mod carrier;
+pub(crate) mod envelope;
+mod list;
+mod own;
+pub(crate) mod refusal;
+pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod stream;
+
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::extract::Request as HttpRequest;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use terms::json::{Limits, Object};
+use terms::{Json, Slug};
+
+use crate::answer::{self, Refusal};
+use crate::caller::Known;
+use crate::front::one;
+use crate::gateway::{Shared, not_allowed};
+use envelope::{Id, Message, NotAMessage, Request};
+use session::Session;
+
+/// Whether an answer of ours may have `structuredContent`: a tool with an output schema promises that it fits
+/// that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Structured {
+    /// It may.
+    Free,
+    /// Only the upstream knows what would fit.
+    BySchema,
+}
+
+/// The revision that is spoken.
+const REVISION: &str = "2025-11-25";
+
+/// The header that names a session.
+const SESSION: http::HeaderName = http::HeaderName::from_static("mcp-session-id");
+
+/// The header that names the revision.
+const VERSION: http::HeaderName = http::HeaderName::from_static("mcp-protocol-version");
+
+/// What every agent is told when it connects.
+const INSTRUCTIONS: &str = "Some calls of these tools need a person's approval. Such a call answers that it did \
+    not run, with a link for that person and an id. Tell your user; then call stepup_run with that id, or repeat \
+    exactly the same call. Do not vary the arguments: every other call needs an approval of its own.";
+
+/// One request to `/mcp/{upstream}`.
+pub(crate) async fn serve(gateway: Shared, known: Known, upstream: String, request: HttpRequest) -> Response {
+    match *request.method() {
+        Method::POST => post(gateway, known, upstream, request).await,
+        Method::DELETE => end(&gateway, &known, &upstream, request.headers()),
+        _ => not_allowed("POST, DELETE"),
+    }
+}
+
+/// A body that is JSON and nothing else (T11, T13).
+pub(crate) fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
+    let kind = one(headers, &header::CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+    let (kind, parameter) =
+        kind.split_once(';').map_or((kind.as_str(), ""), |(kind, rest)| (kind, rest.trim()));
+    let json = kind.trim() == "application/json" && ["", "charset=utf-8"].contains(&parameter);
+    if json && !headers.contains_key(header::CONTENT_ENCODING) { Ok(()) } else { Err(Slug::MediaType.into()) }
+}
+
+/// The client takes both forms of answer, as the transport asks of it.
+fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
+    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    let accept = accept.join(",").to_ascii_lowercase();
+    let takes = |kind: &str| accept.split(',').any(|one| one.split(';').next().map(str::trim) == Some(kind));
+    let both = takes("application/json") && takes("text/event-stream");
+    if both || takes("*/*") { Ok(()) } else { Err(Slug::MediaType.into()) }
+}
+
+/// Absent is fine: the session knows what was agreed on.
+fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
+    if !headers.contains_key(&VERSION) || one(headers, &VERSION) == Some(REVISION) {
+        return Ok(());
+    }
+    Err(Refusal::because(Slug::VersionUnsupported, format!("spoken here: {REVISION}")))
+}
+
+async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequest) -> Response {
+    let (parts, body) = request.into_parts();
+    let checked = check_content(&parts.headers).and_then(|()| check_accept(&parts.headers));
+    if let Err(refusal) = checked {
+        return refusal.plain();
+    }
+    let within = gateway.settings.budgets.body_within.duration();
+    let body = match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return Refusal::from(Slug::TooLarge).plain(),
+        Err(_) => return Refusal::because(Slug::RequestInvalid, "the body did not arrive in time").plain(),
+    };
+    match envelope::read(&body) {
+        Ok(Message::Request(request)) if request.method == "initialize" => {
+            initialize(&gateway, &known, &upstream, &request)
+        }
+        Ok(message) => match in_session(&gateway, &known, &upstream, &parts.headers) {
+            Ok(session) => answer(gateway, known, upstream, session, message).await,
+            Err(refusal) => refusal.plain(),
+        },
+        Err(NotAMessage { refusal, id: Some(id) }) => refusal.answer(Some(&id)),
+        Err(NotAMessage { refusal, id: None }) => refusal.answer(None),
+    }
+}
+
+/// The session that a request names, if it is this caller's with this upstream.
+fn in_session(
+    gateway: &Shared,
+    known: &Known,
+    upstream: &str,
+    headers: &HeaderMap,
+) -> Result<Arc<Session>, Refusal> {
+    check_version(headers)?;
+    if !headers.contains_key(&SESSION) {
+        return Err(Slug::SessionRequired.into());
+    }
+    let id = one(headers, &SESSION).ok_or(Slug::SessionUnknown)?;
+    Ok(gateway.sessions.find(id, known.caller.id, upstream)?)
+}
+
+/// `initialize`: opens a session. Whatever revision the client wants, it is told the one that is spoken here.
+fn initialize(gateway: &Shared, known: &Known, upstream: &str, request: &Request) -> Response {
+    if let Err(refusal) = envelope::only(&request.params, &["protocolVersion", "capabilities", "clientInfo"])
+    {
+        return refusal.answer(Some(&request.id));
+    }
+    let (session, lost) = match gateway.sessions.open(known.caller.id, upstream) {
+        Ok(opened) => opened,
+        Err(slug) => return Refusal::from(slug).plain(),
+    };
+    if let Some(lost) = lost {
+        gateway.upstreams.close(lost.key());
+    }
+    let server = [("name", Json::from("stepup")), ("version", Json::from(env!("CARGO_PKG_VERSION")))];
+    let result = Json::object([
+        ("protocolVersion", Json::from(REVISION)),
+        ("capabilities", Json::object([("tools", Json::Object(Object::new()))])),
+        ("serverInfo", Json::object(server)),
+        ("instructions", Json::from(INSTRUCTIONS)),
+    ]);
+    let mut response = result_of(&request.id, &result);
+    if let Ok(id) = HeaderValue::from_str(&session.id) {
+        response.headers_mut().insert(SESSION, id);
+    }
+    response
+}
+
+/// `DELETE`: ends a session.
+fn end(gateway: &Shared, known: &Known, upstream: &str, headers: &HeaderMap) -> Response {
+    let ended = in_session(gateway, known, upstream, headers)
+        .and_then(|session| Ok(gateway.sessions.close(&session.id, known.caller.id, upstream)?));
+    match ended {
+        Ok(session) => {
+            gateway.upstreams.close(session.key());
+            crate::gateway::done()
+        }
+        Err(refusal) => refusal.plain(),
+    }
+}
+
+async fn answer(
+    gateway: Shared,
+    known: Known,
+    upstream: String,
+    session: Arc<Session>,
+    message: Message,
+) -> Response {
+    let request = match message {
+        Message::Notification { method, params } => {
+            heard(&session, &method, &params);
+            return answer::empty(StatusCode::ACCEPTED);
+        }
+        Message::Request(request) => request,
+    };
+    let Some(running) = session.run(&request.id) else {
+        let refusal = Refusal::because(Slug::RequestInvalid, "a request of this id is being answered");
+        return refusal.answer(Some(&request.id));
+    };
+    let id = request.id.clone();
+    let answered = match request.method.as_str() {
+        "ping" => Ok(result_of(&id, &Json::Object(Object::new()))),
+        "tools/list" => list::list(&gateway, &known, &upstream, &request).await,
+        "tools/call" => call::call(gateway, known, upstream, session, running, request).await,
+        _ => Err(Slug::MethodUnknown.into()),
+    };
+    answered.unwrap_or_else(|refusal| refusal.answer(Some(&id)))
+}
+
+/// What a caller says without asking. Only its own requests of this session can be taken back; nothing is
+/// passed on.
+fn heard(session: &Session, method: &str, params: &Object) {
+    if method == "notifications/cancelled"
+        && let Some(id) = params.get("requestId").and_then(Id::of)
+    {
+        session.cancel(&id);
+    }
+}
+
+/// An answer at once.
+fn result_of(id: &Id, result: &Json) -> Response {
+    let members = [("jsonrpc", Json::from("2.0")), ("id", id.json()), ("result", result.clone())];
+    answer::json(StatusCode::OK, &Json::object(members).text())
+}
+
+/// Compares with a golden file; `UPDATE_GOLDEN=1` writes it anew.
+#[cfg(test)]
+pub(crate) fn golden(name: &str, now: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, now).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(kept, now, "{name} has changed: look at it, then run with UPDATE_GOLDEN=1");
+}
+
+/// Compares with a golden file, or writes it where `UPDATE_GOLDEN` is set.
+#[cfg(test)]
+pub(crate) fn golden(name: &str, found: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "UPDATE_GOLDEN=1 writes {}", path.display());
+}

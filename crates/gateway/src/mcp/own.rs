@@ -1,0 +1,151 @@
+//! The gateway's own two tools: `stepup_run` runs a captured call once it is approved, from any connection and
+//! without rewording it; `stepup_status` looks at a request (decisions §9).
+
+use std::sync::Arc;
+
+use terms::json::Object;
+use terms::{ElevationId, Json, Millis, Slug};
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
+
+use super::call::{Wanted, perform, room};
+use super::carrier::{Structured, only_repeats};
+use super::refusal;
+use super::session::{Running, Session};
+use super::stream::Client;
+use crate::answer::Refusal;
+use crate::caller::Known;
+use crate::elevations::{self, Claims, LONGEST_WAIT, unavailable};
+use crate::gateway::Shared;
+use crate::told;
+
+/// Runs a captured call.
+pub(super) const RUN: &str = "stepup_run";
+/// Looks at a request.
+pub(super) const STATUS: &str = "stepup_status";
+
+/// Whether a name is one of ours; an upstream's tool of that name is not reached through here.
+pub(super) fn is_own(name: &str) -> bool {
+    [RUN, STATUS].contains(&name)
+}
+
+/// As `tools/list` shows them.
+pub(super) fn definitions() -> [Json; 2] {
+    let text = |says: &str| Json::object([("type", "string"), ("description", says)]);
+    let elevation = text("The id that the stopped call answered, elv_….");
+    let seconds = Json::object([
+        ("type", Json::from("integer")),
+        ("minimum", Json::from(0_u32)),
+        ("maximum", Json::from(50_u32)),
+        ("description", Json::from("Wait up to so many seconds for a change.")),
+    ]);
+    let run = [
+        ("elevation", elevation.clone()),
+        ("purpose", text("Why, in a sentence for the person who approves. Only where it was asked for.")),
+        ("ticket", text("The ticket under which this is done. Only where it was asked for.")),
+    ];
+    [
+        definition(
+            RUN,
+            "Run a call that was stopped for approval, exactly as it was, once it is approved. Waits a while for the approval.",
+            Json::object(run),
+        ),
+        definition(
+            STATUS,
+            "Look at a call that was stopped for approval: what it takes, how far it is, how it ended.",
+            Json::object([("elevation", elevation), ("wait", seconds)]),
+        ),
+    ]
+}
+
+fn definition(name: &str, description: &str, properties: Json) -> Json {
+    let schema = Json::object([
+        ("type", Json::from("object")),
+        ("properties", properties),
+        ("required", Json::from(vec!["elevation"])),
+        ("additionalProperties", Json::from(false)),
+    ]);
+    Json::object([
+        ("name", Json::from(name)),
+        ("description", Json::from(description)),
+        ("inputSchema", schema),
+    ])
+}
+
+/// Calls one of them, in a task of its own.
+pub(super) async fn call(
+    gateway: Shared,
+    known: Known,
+    session: Arc<Session>,
+    running: Running,
+    client: Client,
+    name: &str,
+    arguments: Object,
+) -> Result<JoinHandle<()>, Refusal> {
+    let names: &[&str] =
+        if name == RUN { &["elevation", "purpose", "ticket"] } else { &["elevation", "wait"] };
+    super::envelope::only(&arguments, names)?;
+    let id = arguments.get("elevation").and_then(Json::as_str).and_then(|text| text.parse().ok());
+    let Some(id) = id else {
+        return Err(Refusal::because(Slug::ArgumentsInvalid, "elevation is not an id such as elv_…"));
+    };
+    if name == STATUS {
+        let wait = wait(&arguments)?;
+        return Ok(tokio::spawn(status(gateway, known, client, id, wait).in_current_span()));
+    }
+    let claims = Claims::of(&arguments)?;
+    let wanted = match captured(&gateway, &known, id, claims).await {
+        Ok(wanted) => wanted,
+        Err(refusal) => {
+            return Ok(tokio::spawn(async move {
+                let _taken = refuse(client, &refusal).await;
+            }));
+        }
+    };
+    Ok(tokio::spawn(perform(gateway, known, session, running, client, wanted).in_current_span()))
+}
+
+fn wait(arguments: &Object) -> Result<Millis, Refusal> {
+    let Some(wait) = arguments.get("wait") else { return Ok(Millis::new(0)) };
+    let seconds = wait.as_i64().and_then(|s| u64::try_from(s).ok());
+    let seconds =
+        seconds.ok_or_else(|| Refusal::because(Slug::ArgumentsInvalid, "wait is not a number of seconds"))?;
+    Ok(Millis::seconds(seconds).min(LONGEST_WAIT))
+}
+
+/// The captured access of an elevation of this caller, with what the caller adds.
+async fn captured(
+    gateway: &Shared,
+    known: &Known,
+    id: ElevationId,
+    claims: Claims,
+) -> Result<Wanted, Refusal> {
+    let ask = gateway.authority.captured(&known.caller, id, &known.source).await;
+    let ask = ask.map_err(|failed| unavailable(&failed))?.map_err(|slug| {
+        only_repeats(slug).map_or_else(|| slug.into(), |says| Refusal::because(slug, says))
+    })?;
+    claims.add(gateway, known, id).await?;
+    let (upstream, name) = ask.access.resource().id.split_once('/').unwrap_or_default();
+    let tool = gateway.authority.active().tool(upstream, name);
+    let structured = tool.map_or(Structured::BySchema, |tool| room(&tool));
+    Ok(Wanted { ask, back: Some(id), structured, seen: true })
+}
+
+async fn status(gateway: Shared, known: Known, client: Client, id: ElevationId, wait: Millis) {
+    let _taken = match elevations::status(&gateway, &known, id, wait).await {
+        Ok(status) => {
+            let told = told::status(&gateway.settings, &status);
+            client.result(&refusal::ours(&Json::Object(told.clone()).text(), told)).await
+        }
+        Err(refusal) => refuse(client, &refusal).await,
+    };
+}
+
+/// What is refused for what the caller named is an error; what is refused for where things stand is told to
+/// the model.
+async fn refuse(client: Client, refusal: &Refusal) -> bool {
+    if refusal.detail.is_some() {
+        return client.error(&refusal.error().text()).await;
+    }
+    client.result(&refusal::refused(refusal.slug, Structured::Free)).await
+}

@@ -1,0 +1,260 @@
+//! Sessions of MCP 2025-11-25 (transports, "Session Management"), in memory: after a restart clients are told
+//! 404 and initialize again (B26). A session authenticates nobody: it is bound to the caller and the upstream
+//! that opened it, and to anyone else it is as unknown as one that never was (R13, T22).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use terms::hash::b64url;
+use terms::{Ambient, Boottime, CallerId, Slug};
+use tokio::sync::watch;
+use upstream::SessionKey;
+
+use crate::mcp::envelope::Id;
+use crate::settings::Budgets;
+
+/// Every session. Bounded by the budgets of sessions.
+pub(crate) struct Sessions {
+    ambient: Arc<dyn Ambient>,
+    limits: Budgets,
+    all: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+/// One session of one caller with one upstream.
+pub(crate) struct Session {
+    pub(crate) id: String,
+    caller: CallerId,
+    upstream: String,
+    used: Mutex<Boottime>,
+    running: Mutex<HashMap<Id, watch::Sender<bool>>>,
+}
+
+/// A request of a session that is being answered; over when dropped.
+pub(crate) struct Running {
+    session: Arc<Session>,
+    id: Id,
+    cancelled: watch::Receiver<bool>,
+}
+
+impl Sessions {
+    pub(crate) fn new(ambient: Arc<dyn Ambient>, limits: Budgets) -> Self {
+        Self { ambient, limits, all: Mutex::new(HashMap::new()) }
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a session. A caller that has too many loses the one that it has not used for the longest; the
+    /// sessions of others are never touched. Answers that one too, for its link to be closed.
+    pub(crate) fn open(
+        &self,
+        caller: CallerId,
+        upstream: &str,
+    ) -> Result<(Arc<Session>, Option<Arc<Session>>), Slug> {
+        let mut bytes = [0; 32];
+        self.ambient.fill(&mut bytes);
+        let session = Arc::new(Session {
+            id: b64url(&bytes),
+            caller,
+            upstream: upstream.to_owned(),
+            used: Mutex::new(self.ambient.boottime()),
+            running: Mutex::default(),
+        });
+        let mut all = self.all();
+        let theirs = || all.values().filter(|s| s.caller == caller);
+        let full = all.len() >= self.limits.all_sessions || theirs().count() >= self.limits.sessions;
+        let oldest =
+            theirs().filter(|s| s.running().is_empty()).min_by_key(|s| s.used()).map(|s| s.id.clone());
+        let lost = match (full, oldest) {
+            (false, _) => None,
+            (true, Some(oldest)) => all.remove(&oldest),
+            (true, None) => return Err(Slug::OverBudget),
+        };
+        all.insert(session.id.clone(), Arc::clone(&session));
+        Ok((session, lost))
+    }
+
+    /// The session of that id, if it is this caller's with this upstream.
+    pub(crate) fn find(&self, id: &str, caller: CallerId, upstream: &str) -> Result<Arc<Session>, Slug> {
+        let all = self.all();
+        let session = all.get(id).filter(|s| s.caller == caller && s.upstream == upstream);
+        let session = session.cloned().ok_or(Slug::SessionUnknown)?;
+        drop(all);
+        session.touch(self.ambient.boottime());
+        Ok(session)
+    }
+
+    /// Ends a session.
+    pub(crate) fn close(&self, id: &str, caller: CallerId, upstream: &str) -> Result<Arc<Session>, Slug> {
+        let session = self.find(id, caller, upstream)?;
+        self.all().remove(id);
+        Ok(session)
+    }
+
+    /// Ends those that nobody has used for long.
+    pub(crate) fn sweep(&self) -> Vec<Arc<Session>> {
+        let now = self.ambient.boottime();
+        let idle = |s: &Session| s.running().is_empty() && now.since(s.used()) >= self.limits.session_idle;
+        let mut all = self.all();
+        let over: Vec<String> = all.values().filter(|s| idle(s)).map(|s| s.id.clone()).collect();
+        over.iter().filter_map(|id| all.remove(id)).collect()
+    }
+}
+
+impl Session {
+    /// What the exit knows it by: the id itself stays here.
+    pub(crate) fn key(&self) -> SessionKey {
+        SessionKey::new(*terms::Digest::of("stepup/session/v1\0", &[self.id.as_bytes()]).bytes())
+    }
+
+    fn used(&self) -> Boottime {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self, now: Boottime) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<Id, watch::Sender<bool>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to answer a request. `None` when one of the same id is being answered: ids are used once.
+    pub(crate) fn run(self: &Arc<Self>, id: &Id) -> Option<Running> {
+        let mut running = self.running();
+        if running.contains_key(id) {
+            return None;
+        }
+        let cancel = watch::Sender::new(false);
+        let cancelled = cancel.subscribe();
+        running.insert(id.clone(), cancel);
+        drop(running);
+        Some(Running { session: Arc::clone(self), id: id.clone(), cancelled })
+    }
+
+    /// The caller takes back a request of this session; one of another session cannot be named (T37).
+    pub(crate) fn cancel(&self, id: &Id) {
+        if let Some(cancel) = self.running().get(id) {
+            cancel.send_replace(true);
+        }
+    }
+}
+
+impl Running {
+    /// Whether the caller has taken the request back.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        *self.cancelled.borrow()
+    }
+
+    /// Returns when the caller takes the request back.
+    pub(crate) async fn cancelled(&mut self) {
+        if self.cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.session.running().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use terms::{Millis, Time};
+
+    use super::*;
+
+    /// A clock that is turned by hand, and a counter as randomness.
+    #[derive(Default)]
+    struct Hand(AtomicU64, AtomicU64);
+
+    impl Ambient for Hand {
+        fn now(&self) -> Time {
+            Time::from_millis(0)
+        }
+
+        fn boottime(&self) -> Boottime {
+            Boottime::from_nanos(self.0.load(Ordering::Relaxed) * 1_000_000)
+        }
+
+        fn fill(&self, bytes: &mut [u8]) {
+            let n = self.1.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+            bytes.iter_mut().zip(n.iter().cycle()).for_each(|(to, from)| *to = *from);
+        }
+    }
+
+    fn sessions(limits: Budgets) -> (Arc<Hand>, Sessions) {
+        let hand = Arc::new(Hand::default());
+        let ambient: Arc<dyn Ambient> = hand.clone();
+        (hand, Sessions::new(ambient, limits))
+    }
+
+    fn caller(n: u8) -> CallerId {
+        CallerId::from_slice(&[n; 16]).unwrap()
+    }
+
+    #[test]
+    fn t22_a_session_is_nobody_elses_and_not_of_another_upstream() {
+        let (_, all) = sessions(Budgets::default());
+        let (session, _) = all.open(caller(1), "ops").unwrap();
+        assert!(session.id.len() >= 22 && session.id.bytes().all(|b| b.is_ascii_graphic()));
+        assert!(all.find(&session.id, caller(1), "ops").is_ok());
+        for (id, who, upstream) in [
+            (session.id.as_str(), caller(2), "ops"),
+            (session.id.as_str(), caller(1), "other"),
+            ("", caller(1), "ops"),
+        ] {
+            assert_eq!(all.find(id, who, upstream).err(), Some(Slug::SessionUnknown));
+            assert_eq!(all.close(id, who, upstream).err(), Some(Slug::SessionUnknown));
+        }
+        assert!(all.close(&session.id, caller(1), "ops").is_ok());
+        assert_eq!(all.find(&session.id, caller(1), "ops").err(), Some(Slug::SessionUnknown));
+    }
+
+    #[test]
+    fn one_caller_cannot_take_the_sessions_of_another_by_opening_many() {
+        let (hand, all) = sessions(Budgets { sessions: 2, all_sessions: 3, ..Budgets::default() });
+        let (others, _) = all.open(caller(2), "ops").unwrap();
+        let mine: Vec<_> = (0..5)
+            .map(|n| {
+                hand.0.store(n, Ordering::Relaxed);
+                all.open(caller(1), "ops").unwrap().0
+            })
+            .collect();
+        assert!(all.find(&others.id, caller(2), "ops").is_ok());
+        let left = mine.iter().filter(|s| all.find(&s.id, caller(1), "ops").is_ok()).count();
+        assert_eq!(left, 2);
+        assert_eq!(all.open(caller(3), "ops").err(), Some(Slug::OverBudget));
+    }
+
+    #[test]
+    fn a_session_that_nobody_uses_ends_and_one_with_a_running_request_does_not() {
+        let (hand, all) = sessions(Budgets { session_idle: Millis::new(10), ..Budgets::default() });
+        let (idle, _) = all.open(caller(1), "ops").unwrap();
+        let (busy, _) = all.open(caller(1), "ops").unwrap();
+        let running = busy.run(&Id::Number(1)).unwrap();
+        hand.0.store(10, Ordering::Relaxed);
+        assert_eq!(all.sweep().iter().map(|s| s.id.clone()).collect::<Vec<_>>(), [idle.id.clone()]);
+        drop(running);
+        assert_eq!(all.sweep().len(), 1);
+    }
+
+    #[test]
+    fn t37_a_cancellation_reaches_only_a_request_of_its_own_session() {
+        let (_, all) = sessions(Budgets::default());
+        let (one, _) = all.open(caller(1), "ops").unwrap();
+        let (other, _) = all.open(caller(1), "ops").unwrap();
+        let running = one.run(&Id::Number(1)).unwrap();
+        assert!(one.run(&Id::Number(1)).is_none(), "an id is used once at a time");
+        other.cancel(&Id::Number(1));
+        one.cancel(&Id::Text("1".into()));
+        assert!(!running.is_cancelled());
+        one.cancel(&Id::Number(1));
+        assert!(running.is_cancelled());
+    }
+}

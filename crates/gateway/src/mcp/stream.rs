@@ -1,0 +1,239 @@
+//! The way back to one client: one JSON answer, or a stream of events that ends with the answer (MCP
+//! 2025-11-25, transports). The work runs in a task of its own, so that a client that goes away stops
+//! nothing that was sent; this is how that task knows whether anyone still listens.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use terms::{Json, Slug};
+use tokio::sync::mpsc;
+
+use crate::answer::{self, Refusal};
+use crate::mcp::envelope::Id;
+
+/// Messages that may wait for a slow reader; beyond that, notices of progress are left out.
+const ROOM: usize = 16;
+
+/// What is said to the client.
+enum Said {
+    /// A notice that more is to come.
+    Notice(String),
+    /// The answer, which is the last.
+    Answer(String),
+}
+
+/// The task's end.
+pub(crate) struct Client {
+    id: Id,
+    progress: Option<Token>,
+    said: mpsc::Sender<Said>,
+}
+
+/// The name under which a caller listens for progress, and how far it was told so far: it only ever rises
+/// (MCP, progress).
+struct Token {
+    token: Id,
+    told: f64,
+}
+
+/// The connection's end.
+pub(crate) struct Ear {
+    id: Id,
+    streams: bool,
+    heard: mpsc::Receiver<Said>,
+}
+
+/// Both ends of the way back for one request. With a token for progress it is a stream of events.
+pub(crate) fn between(id: Id, progress: Option<Id>) -> (Client, Ear) {
+    let (said, heard) = mpsc::channel(ROOM);
+    let streams = progress.is_some();
+    let progress = progress.map(|token| Token { token, told: 0.0 });
+    (Client { id: id.clone(), progress, said }, Ear { id, streams, heard })
+}
+
+impl Client {
+    /// Whether the connection is gone.
+    pub(crate) fn gone(&self) -> bool {
+        self.said.is_closed()
+    }
+
+    /// Returns when the connection is gone.
+    pub(crate) async fn left(&self) {
+        self.said.closed().await;
+    }
+
+    /// Whether progress can be told.
+    pub(crate) const fn listens(&self) -> bool {
+        self.progress.is_some()
+    }
+
+    /// Tells that it goes on, in our own words.
+    pub(crate) fn waiting(&mut self, message: &str) {
+        let next = self.progress.as_ref().map_or(0.0, |token| token.told + 1.0);
+        self.progress(next, None, Some(message));
+    }
+
+    /// Tells how far it is. What does not rise, or finds no room, is left out.
+    pub(crate) fn progress(&mut self, progress: f64, total: Option<f64>, message: Option<&str>) {
+        let Some(token) = self.progress.as_mut().filter(|token| progress > token.told) else { return };
+        token.told = progress;
+        let mut params = terms::json::Object::new();
+        params.insert("progressToken", token.token.json());
+        let number = |n: f64| terms::json::parse(n.to_string().as_bytes()).ok();
+        let Some(progress) = number(progress) else { return };
+        params.insert("progress", progress);
+        if let Some(total) = total.and_then(number) {
+            params.insert("total", total);
+        }
+        if let Some(message) = message {
+            params.insert("message", message);
+        }
+        let notice = Json::object([
+            ("jsonrpc", Json::from("2.0")),
+            ("method", Json::from("notifications/progress")),
+            ("params", Json::Object(params)),
+        ]);
+        let _ = self.said.try_send(Said::Notice(notice.text()));
+    }
+
+    /// How far the client was told that it is.
+    pub(crate) fn told(&self) -> f64 {
+        self.progress.as_ref().map_or(0.0, |token| token.told)
+    }
+
+    /// Gives the answer, a result written as JSON. Says whether somebody took it.
+    pub(crate) async fn result(self, result: &str) -> bool {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, self.id.json());
+        self.said.send(Said::Answer(text)).await.is_ok()
+    }
+
+    /// Gives the answer, an error written as JSON.
+    pub(crate) async fn error(self, error: &str) -> bool {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.id.json());
+        self.said.send(Said::Answer(text)).await.is_ok()
+    }
+}
+
+impl Ear {
+    /// The response: at once for a stream, with the answer otherwise.
+    pub(crate) async fn response(mut self, keep_alive: Duration) -> Response {
+        if self.streams {
+            return stream(self, keep_alive);
+        }
+        loop {
+            match self.heard.recv().await {
+                Some(Said::Answer(text)) => return answer::json(StatusCode::OK, &text),
+                Some(Said::Notice(_)) => {}
+                None => return broken(&self.id).answer(Some(&self.id)),
+            }
+        }
+    }
+}
+
+/// The task ended without an answer, which only a bug does: whatever it held was settled when it was dropped.
+fn broken(_id: &Id) -> Refusal {
+    Refusal::from(Slug::Busy)
+}
+
+/// Where a stream is.
+enum At {
+    Start(Ear),
+    Open(Ear),
+    End,
+}
+
+fn stream(ear: Ear, keep_alive: Duration) -> Response {
+    let events = futures_util::stream::unfold(At::Start(ear), move |at| async move {
+        let (text, next) = match at {
+            // So that the client has the headers at once.
+            At::Start(ear) => (": open\n\n".to_owned(), At::Open(ear)),
+            At::Open(ear) => event(ear, keep_alive).await,
+            At::End => return None,
+        };
+        Some((Ok::<_, Infallible>(Bytes::from(text)), next))
+    });
+    let mut response = Response::new(Body::from_stream(events));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// The next event. Every text is JSON on one line, so it is one `data` field.
+async fn event(mut ear: Ear, keep_alive: Duration) -> (String, At) {
+    match tokio::time::timeout(keep_alive, ear.heard.recv()).await {
+        Err(_) => (": still here\n\n".to_owned(), At::Open(ear)),
+        Ok(Some(Said::Notice(text))) => (format!("event: message\ndata: {text}\n\n"), At::Open(ear)),
+        Ok(Some(Said::Answer(text))) => (format!("event: message\ndata: {text}\n\n"), At::End),
+        Ok(None) => {
+            let error = broken(&ear.id).error();
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, ear.id.json());
+            (format!("event: message\ndata: {text}\n\n"), At::End)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn body(response: Response) -> String {
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn without_a_token_there_is_one_json_answer() {
+        let (mut client, ear) = between(Id::Number(7), None);
+        client.waiting("nobody hears this");
+        assert!(client.result(r#"{"a":1.0}"#).await);
+        let response = ear.response(Duration::from_secs(15)).await;
+        assert_eq!(body(response).await, r#"{"jsonrpc":"2.0","id":7,"result":{"a":1.0}}"#);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_never_silent_and_its_progress_only_rises() {
+        let (mut client, ear) = between(Id::Number(7), Some(Id::Text("t".into())));
+        let task = tokio::spawn(async move {
+            client.waiting("waiting");
+            client.progress(1.0, None, Some("not more than before"));
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            client.progress(2.5, Some(4.0), None);
+            assert!(client.result("{}").await);
+        });
+        let text = body(ear.response(Duration::from_secs(15)).await).await;
+        task.await.unwrap();
+        let expected = concat!(
+            ": open\n\n",
+            "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":",
+            "{\"message\":\"waiting\",\"progress\":1,\"progressToken\":\"t\"}}\n\n",
+            ": still here\n\n",
+            "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":",
+            "{\"progress\":2.5,\"progressToken\":\"t\",\"total\":4}}\n\n",
+            "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n\n",
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn the_task_knows_when_nobody_listens_any_more() {
+        let (client, ear) = between(Id::Number(7), None);
+        assert!(!client.gone());
+        drop(ear);
+        client.left().await;
+        assert!(client.gone());
+        assert!(!client.result("{}").await);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_dies_is_told_as_an_error_and_not_as_silence() {
+        for token in [None, Some(Id::Number(1))] {
+            let (client, ear) = between(Id::Number(7), token);
+            drop(client);
+            assert!(body(ear.response(Duration::from_secs(15)).await).await.contains("\"busy\""));
+        }
+    }
+}

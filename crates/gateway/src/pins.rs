@@ -1,0 +1,82 @@
+//! What upstreams are and say of themselves, looked at when stepup starts, when they say that it has changed,
+//! and when their files have. What it means is for `authority` to say: what is new or changed is stopped.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use authority::Failed;
+use upstream::Unreachable;
+
+use crate::gateway::Inner;
+
+/// Why an upstream's pins are as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPinned {
+    /// It cannot be asked.
+    #[error("the upstream cannot be asked: {0}")]
+    Unreachable(#[from] Unreachable),
+    /// What it says cannot be kept.
+    #[error("the pins cannot be kept: {0}")]
+    Failed(#[from] Failed),
+}
+
+/// The first and the longest wait after an upstream could not be asked; it doubles between.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Looks at an upstream now.
+pub(crate) async fn repin(inner: &Inner, upstream: &str) -> Result<(), NotPinned> {
+    attach(inner, upstream).await?;
+    let tools = inner.upstreams.list_tools(upstream).await?;
+    let definitions = tools.into_iter().map(|tool| tool.definition).collect();
+    let observed = inner.authority.observe(upstream, definitions).await?;
+    if observed.pinned > 0 {
+        tracing::info!(upstream, tools = observed.pinned, "pinned at first contact");
+    }
+    if !observed.quarantined.is_empty() {
+        let tools = observed.quarantined.len();
+        tracing::warn!(
+            upstream,
+            tools,
+            "definitions are new or have changed; they are stopped until accepted"
+        );
+    }
+    Ok(())
+}
+
+/// Makes sure that decisions know the upstream as it is now: another program is another upstream (T19).
+pub(crate) async fn attach(inner: &Inner, upstream: &str) -> Result<(), Unreachable> {
+    let identity = inner.upstreams.identity(upstream).await?;
+    if inner.authority.upstream(upstream).is_none_or(|known| known.identity != identity) {
+        inner.authority.attach(authority::Upstream { name: upstream.to_owned(), identity });
+    }
+    Ok(())
+}
+
+/// Looks at an upstream at start and whenever its list may have changed. While it cannot be asked, its pins
+/// stay, and calls to it are told so.
+pub(crate) async fn follow(inner: Weak<Inner>, upstream: String) {
+    let Some(mut changes) = inner.upgrade().and_then(|inner| inner.upstreams.changes(&upstream)) else {
+        return;
+    };
+    let mut wait = FIRST_WAIT;
+    loop {
+        changes.mark_unchanged();
+        let Some(here) = inner.upgrade() else { return };
+        let looked = repin(&here, &upstream).await;
+        drop(here);
+        match looked {
+            Ok(()) => {
+                wait = FIRST_WAIT;
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+            Err(why) => {
+                tracing::warn!(upstream, %why, "an upstream could not be looked at; trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! One permitted call: forwarded once, settled, answered to whoever still listens. It runs in a task of its own,
+//! so that a caller that goes away stops nothing that was sent (F37).
+
+use std::sync::Arc;
+
+use authority::{Permit, Settlement};
+use elevation::Outcome;
+use terms::{AttemptId, Json, Seam, Slug};
+use tokio::sync::mpsc;
+use upstream::{Answer, Errand, Forwarded, Link, Progress};
+
+use crate::gateway::Inner;
+use crate::mcp::refusal::{self, Broken};
+use crate::mcp::session::Running;
+use crate::mcp::stream::Client;
+use crate::mcp::Structured;
+
+/// Notices of progress of an upstream that may wait for the client.
+const ROOM: usize = 16;
+
+/// Sees one permitted call to its end.
+pub(crate) async fn run(
+    inner: &Inner,
+    permit: Permit,
+    link: &Arc<Link>,
+    mut client: Client,
+    mut running: Running,
+    structured: Structured,
+) {
+    let attempt = permit.attempt();
+    let elevated = permit.grant().is_some();
+    let forwarded = watched(inner, permit, link, &mut client, &mut running).await;
+    let Forwarded { answer, outcome, mut settlement } = forwarded;
+    // The outcome of an elevated call is recorded before anyone is told of it, so that a repeat is told the
+    // truth. Whether its answer will arrive is not known then; that nobody is left to take it is.
+    if elevated {
+        let delivered = client.gone().then_some(false);
+        settle(inner, settlement.take(), outcome, delivered).await;
+    }
+    inner.authority.ambient().seam(Seam::AnswerSend);
+    let delivered = match answer {
+        Ok(answer) => give(client, answer).await,
+        Err(fault) => {
+            let broken = Broken { slug: fault.slug(), attempt, outcome, elevated };
+            client.result(&refusal::broken(&broken, structured)).await
+        }
+    };
+    settle(inner, settlement, outcome, Some(delivered)).await;
+}
+
+async fn settle(inner: &Inner, settlement: Option<Settlement>, outcome: Outcome, delivered: Option<bool>) {
+    let Some(settlement) = settlement else { return };
+    if let Err(failed) = inner.authority.settle(settlement, outcome, delivered).await {
+        tracing::error!(%failed, "an outcome is not recorded; it counts as unknown");
+    }
+}
+
+/// Forwards, and meanwhile passes on progress and the caller's wish to stop.
+async fn watched(
+    inner: &Inner,
+    permit: Permit,
+    link: &Arc<Link>,
+    client: &mut Client,
+    running: &mut Running,
+) -> Forwarded {
+    let attempt = permit.attempt();
+    let (sink, mut notices) = mpsc::channel::<Progress>(ROOM);
+    let sink = client.listens().then_some(sink);
+    let forwarding = upstream::forward(permit, link, sink, inner.settings.answer_within);
+    tokio::pin!(forwarding);
+    // What was told of a wait counts on: progress only rises.
+    let told = client.told();
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            forwarded = &mut forwarding => return forwarded,
+            Some(notice) = notices.recv() => {
+                let total = notice.total.map(|total| told + total);
+                client.progress(told + notice.progress, total, notice.message.as_deref());
+            }
+            () = running.cancelled(), if !stopping => {
+                stopping = true;
+                cancel(link, attempt);
+            }
+        }
+    }
+}
+
+/// A wish: the upstream may go on, and then its answer is the answer.
+fn cancel(link: &Arc<Link>, attempt: Option<AttemptId>) {
+    let Some(attempt) = attempt else { return };
+    let link = Arc::clone(link);
+    tokio::spawn(async move { link.errand(Errand::Cancel(attempt)).await.map(|_| ()) });
+}
+
+/// The upstream's answer, by its own text. Says whether somebody took it.
+async fn give(client: Client, answer: Answer) -> bool {
+    match answer {
+        Answer::Result { result, .. } => client.result(result.text()).await,
+        Answer::Error { code, message, data } => {
+            let data = data.map(|data| format!(r#","data":{}"#, data.text())).unwrap_or_default();
+            client.error(&format!(r#"{{"code":{code},"message":{}{data}}}"#, Json::from(message))).await
+        }
+    }
+}
+
+/// A call whose upstream cannot be reached, before anything was decided.
+pub(crate) const UNREACHABLE: Broken =
+    Broken { slug: Slug::UpstreamUnreachable, attempt: None, outcome: Outcome::NotSent, elevated: false };

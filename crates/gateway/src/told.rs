@@ -1,0 +1,73 @@
+//! What a caller is told of an elevation, the same by every carrier (standards 1.6): what it takes and how
+//! far it is, never who (T124).
+
+use authority::{Challenge, Line, Status};
+use elevation::State;
+use terms::json::Object;
+use terms::{ElevationId, Json, Time};
+
+use crate::settings::Settings;
+
+/// After this long it is worth asking again.
+const RETRY_AFTER_MS: u32 = 5000;
+
+/// A moment as people and machines read it (RFC 3339, UTC).
+pub(crate) fn moment(time: Time) -> String {
+    jiff::Timestamp::from_millisecond(time.millis()).map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// Where a person opens an elevation.
+pub(crate) fn link(settings: &Settings, id: ElevationId) -> String {
+    format!("{}/r/{id}", settings.people_url)
+}
+
+fn lines(lines: &[Line]) -> Json {
+    let line = |line: &Line| {
+        Json::object([
+            ("says", Json::from(line.says.as_str())),
+            ("have", Json::from(line.have)),
+            ("need", Json::from(line.need)),
+        ])
+    };
+    Json::Array(lines.iter().map(line).collect())
+}
+
+/// The data block of a challenge.
+pub(crate) fn challenge(settings: &Settings, challenge: &Challenge) -> Object {
+    let id = challenge.elevation;
+    let members = [
+        ("elevation", Json::from(id)),
+        ("access_hash", Json::from(challenge.access)),
+        ("requires", Json::from(challenge.label.as_str())),
+        ("requirement", lines(&challenge.lines)),
+        ("words", Json::from(challenge.words.join(" "))),
+        ("link", Json::from(link(settings, id))),
+        ("expires_at", Json::from(moment(challenge.expires_at))),
+        ("status_url", Json::from(format!("{}/v1/elevations/{id}", settings.agents_url))),
+        ("retry_after_ms", Json::from(RETRY_AFTER_MS)),
+    ];
+    members.into_iter().collect()
+}
+
+/// One elevation of the caller that asks.
+pub(crate) fn status(settings: &Settings, status: &Status) -> Object {
+    let mut told = challenge(settings, &status.challenge);
+    told.insert("state", status.state.name());
+    told.insert("spendable", status.spendable);
+    if status.state != State::Pending {
+        told.remove("retry_after_ms");
+    }
+    if let Some(why) = &status.why {
+        told.insert("why", terms::text::visible(why));
+    }
+    if let Some(attempt) = &status.attempt {
+        let outcome = attempt.outcome.map_or("running", elevation::Outcome::name);
+        let ran = [
+            ("id", Json::from(attempt.id)),
+            ("at", Json::from(moment(attempt.at))),
+            ("outcome", Json::from(outcome)),
+        ];
+        told.insert("attempt", Json::object(ran));
+    }
+    told
+}

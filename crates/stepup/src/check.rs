@@ -1,0 +1,73 @@
+//! `stepup check`: configuration, policy and keys, and what to change. Needs no running server.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::{Exit, Said, Spoken};
+use crate::config::Config;
+use crate::keys::Keys;
+
+/// Checks everything that can be checked without the store.
+///
+/// # Errors
+/// What is wrong, all of it.
+pub fn run(path: &Path) -> Spoken {
+    let config = Config::read(path).map_err(|e| Said::failed(e.to_string(), ""))?;
+    let mut wrong = Vec::new();
+    let mut warnings = warnings(&config);
+    if let Err(error) = Keys::read(&config.keys) {
+        wrong.push(error.to_string());
+    }
+    if let Err(error) = crate::node::upstreams(&config) {
+        wrong.push(error.to_string());
+    }
+    match config.with_policy() {
+        Err(error) => wrong.push(error.to_string()),
+        Ok(bundle) => match bundle.compile() {
+            Ok(set) => warnings.extend(set.warnings().iter().map(with_help)),
+            Err(findings) => wrong.extend(findings.iter().map(with_help)),
+        },
+    }
+    let json = json!({ "ok": wrong.is_empty(), "errors": wrong, "warnings": warnings });
+    let said = warnings.iter().map(|w| format!("warning: {w}"));
+    if wrong.is_empty() {
+        let all: Vec<String> = said.chain(["Everything checks out.".to_owned()]).collect();
+        return Ok(Said::done(all.join("\n"), json));
+    }
+    let all: Vec<String> = said.chain(wrong.iter().map(|w| format!("error: {w}"))).collect();
+    Err(Said { text: all.join("\n"), json, exit: Exit::Failed })
+}
+
+fn with_help(finding: &policy::Finding) -> String {
+    let help = finding.suggestion.as_ref().map(|s| format!("\n  help: {s}")).unwrap_or_default();
+    format!("{finding}{help}")
+}
+
+/// What works and is probably not meant.
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let names: Vec<&String> = config.upstreams.keys().collect();
+    if names.is_empty() {
+        warnings.push("no upstream is configured: add [upstreams.NAME]".to_owned());
+    }
+    for (name, upstream) in &config.upstreams {
+        let runner = upstream.command.first().map(String::as_str).unwrap_or_default();
+        let unpinned = ["npx", "uvx"].contains(&runner) && !upstream.command.iter().any(|word| version(word));
+        if unpinned {
+            warnings.push(format!(
+                "[upstreams.{name}] {runner} runs whatever version is newest: name one, as in package@1.2.3"
+            ));
+        }
+        if upstream.environment.is_empty() {
+            warnings.push(format!("[upstreams.{name}] has no environment: approvers are shown none"));
+        }
+    }
+    warnings
+}
+
+/// Whether a word names a package at a version.
+fn version(word: &str) -> bool {
+    word.rsplit_once('@')
+        .is_some_and(|(name, version)| !name.is_empty() && version.starts_with(|c: char| c.is_ascii_digit()))
+}

@@ -1,0 +1,87 @@
+//! The desk: where verbs are done, and as whom.
+
+use std::sync::Arc;
+
+use audit::CheckpointKey;
+use authority::{Authority, Failed};
+
+use crate::config::Config;
+
+/// What verbs work with.
+pub struct Desk {
+    /// The policy administrator.
+    pub authority: Arc<Authority>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Signs checkpoints of the log.
+    pub signer: Arc<CheckpointKey>,
+    /// The public key of the log.
+    pub log_key: String,
+    /// In whose name: `os:` and the user id of whoever runs the command.
+    pub by: String,
+}
+
+impl Desk {
+    /// The same desk in another's name.
+    #[must_use]
+    pub fn as_user(&self, uid: u32) -> Self {
+        Self {
+            authority: Arc::clone(&self.authority),
+            config: Arc::clone(&self.config),
+            signer: Arc::clone(&self.signer),
+            log_key: self.log_key.clone(),
+            by: format!("os:{uid}"),
+        }
+    }
+
+    /// Signs the log as it is now, unless it is signed already.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn checkpoint(&self) -> Result<(), Failed> {
+        let store = self.authority.store();
+        let head = store.head().await?;
+        let last = store.last_checkpoint().await?;
+        if head.size == 0 || last.is_some_and(|(signed, _)| signed.size == head.size) {
+            return Ok(());
+        }
+        let note = self.signer.checkpoint(audit::tree::Head { size: head.size, root: head.root });
+        store.checkpoint(head, note).await
+    }
+
+    /// A page for people.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        format!("{}/{path}", self.config.people.listener.public_url)
+    }
+}
+
+/// The one of many whose id or name begins with what was typed.
+pub fn pick<'a, T>(
+    what: &str,
+    typed: &str,
+    all: impl IntoIterator<Item = &'a T>,
+    names: impl Fn(&T) -> Vec<String>,
+) -> Result<&'a T, super::Said> {
+    let mut fitting: Vec<&T> = Vec::new();
+    for one in all {
+        let names = names(one);
+        if names.iter().any(|name| name == typed) {
+            return Ok(one);
+        }
+        if names.iter().any(|name| name.starts_with(typed)) {
+            fitting.push(one);
+        }
+    }
+    match fitting.as_slice() {
+        [one] => Ok(one),
+        [] => Err(super::Said::failed(
+            format!("there is no {what} {typed:?}"),
+            format!("see `stepup {what}s list`"),
+        )),
+        many => Err(super::Said::failed(
+            format!("{typed:?} is the beginning of {} {what}s", many.len()),
+            "type more of it",
+        )),
+    }
+}

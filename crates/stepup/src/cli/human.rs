@@ -1,0 +1,136 @@
+//! `stepup human …`
+
+use authority::Added;
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Desk;
+use super::caller::done;
+use super::say::{Said, Spoken, table, when};
+
+/// People.
+#[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
+pub enum Verb {
+    /// Invite a person to enrol a passkey; prints the link, once. A new name is added first.
+    Invite {
+        /// The person's name.
+        name: String,
+        /// A group the person is in; may be repeated.
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// List all people.
+    List,
+    /// Disable a person: signed out, and no vote of theirs counts any more.
+    Disable {
+        /// The person's name.
+        name: String,
+    },
+    /// Put a person, or a caller, into groups, or take it out.
+    Groups {
+        /// The person's or the caller's name.
+        name: String,
+        /// Into this group; may be repeated.
+        #[arg(long = "add", value_name = "GROUP")]
+        add: Vec<String>,
+        /// Out of this group; may be repeated.
+        #[arg(long = "remove", value_name = "GROUP")]
+        remove: Vec<String>,
+    },
+}
+
+impl Verb {
+    pub(super) async fn run(self, desk: &Desk) -> Spoken {
+        match self {
+            Self::Invite { name, groups } => invite(desk, &name, &groups).await,
+            Self::List => Ok(list(desk)),
+            Self::Disable { name } => {
+                done(desk.authority.disable_human(&name, &desk.by).await?)?;
+                let text = format!("{name} is disabled and signed out; no vote of theirs counts any more.");
+                Ok(Said::done(text, json!({ "human": name, "disabled": true })))
+            }
+            Self::Groups { name, add, remove } => {
+                for group in &add {
+                    done(desk.authority.set_member(group, &name, true, &desk.by).await?)?;
+                }
+                for group in &remove {
+                    done(desk.authority.set_member(group, &name, false, &desk.by).await?)?;
+                }
+                let groups = groups_of(desk, &name);
+                Ok(Said::done(
+                    format!("{name}: {}", groups.join(", ")),
+                    json!({ "name": name, "groups": groups }),
+                ))
+            }
+        }
+    }
+}
+
+async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
+    check_name(name)?;
+    let token = match desk.authority.add_human(name, groups, &desk.by).await? {
+        Added::NameTaken => {
+            for group in groups {
+                done(desk.authority.set_member(group, name, true, &desk.by).await?)?;
+            }
+            done(desk.authority.invite(name, &desk.by).await?)?
+        }
+        other @ (Added::Done(_) | Added::Missing(_) | Added::Refused(_)) => done(other)?.1,
+    };
+    let link = desk.page(&format!("enrol/{}", token.expose()));
+    let until = when(desk.authority.invited_until());
+    let text = format!(
+        "{name} can enrol a passkey here, once, until {until}:\n\n  {link}\n\nWhoever opens the link first becomes {name}: hand it over in person or over a channel you trust."
+    );
+    Ok(Said::done(text, json!({ "human": name, "link": link })))
+}
+
+fn list(desk: &Desk) -> Said {
+    let active = desk.authority.active();
+    let mut people: Vec<_> = active.humans().collect();
+    people.sort_by(|a, b| a.name.cmp(&b.name));
+    let passkeys = |id| active.passkeys_of(id).count();
+    let rows: Vec<Vec<String>> = people
+        .iter()
+        .map(|h| {
+            let state = if h.disabled_at.is_some() { "disabled" } else { "active" };
+            vec![
+                h.name.clone(),
+                groups_of(desk, &h.name).join(", "),
+                passkeys(h.id).to_string(),
+                state.to_owned(),
+            ]
+        })
+        .collect();
+    let json = people
+        .iter()
+        .map(|h| {
+            json!({ "human": h.name, "id": h.id.to_string(), "groups": groups_of(desk, &h.name),
+                    "passkeys": passkeys(h.id), "disabled": h.disabled_at.is_some() })
+        })
+        .collect::<Vec<_>>();
+    let text = if rows.is_empty() {
+        "There is nobody yet. Invite somebody: stepup human invite NAME --group GROUP".to_owned()
+    } else {
+        table(&["PERSON", "GROUPS", "PASSKEYS", "STATE"], &rows)
+    };
+    Said::done(text, json!({ "humans": json }))
+}
+
+fn groups_of(desk: &Desk, name: &str) -> Vec<String> {
+    let active = desk.authority.active();
+    let human = active.human_named(name).map(|h| active.groups_of(h.root));
+    let caller =
+        || active.caller_named(name).map(|c| active.groups_of_member(authority::Member::Caller(c.id)));
+    human.or_else(caller).unwrap_or_default().into_iter().collect()
+}
+
+/// Names of people and callers: what can be typed, said aloud and told apart.
+pub(super) fn check_name(name: &str) -> Result<(), Said> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-@".contains(c);
+    if (1..=64).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(Said::failed(format!("{name:?} cannot be a name"), "use 1 to 64 of a-z, 0-9 and . _ - @"))
+}

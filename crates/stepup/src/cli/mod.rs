@@ -1,0 +1,164 @@
+//! The command line: one table of verbs, from which help, completion and the control socket's requests are
+//! made. A verb that needs the store runs at the desk: in the server when one is running, here otherwise.
+
+mod caller;
+pub mod desk;
+mod grants;
+mod human;
+mod lock;
+pub mod log;
+mod policy;
+mod requests;
+mod say;
+mod upstream;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde::{Deserialize, Serialize};
+
+pub use desk::Desk;
+pub use policy::refused;
+pub use say::{Exit, Said, Spoken};
+
+/// Step-up authorization for AI agents and other non-human identities.
+#[derive(Parser, Debug)]
+#[command(
+    name = "stepup",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// The configuration.
+    #[arg(long, global = true, value_name = "FILE", default_value = crate::config::DEFAULT)]
+    pub config: PathBuf,
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Everything that can be done.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the server: agents, people and operations each on their own listener.
+    Serve,
+    /// See it work: a sample upstream, a scripted agent, and you as the approver. Nothing is kept.
+    Demo(Demo),
+    /// Write a commented stepup.toml, a starter policy and fresh keys.
+    Init(Init),
+    /// Check configuration, policy and keys, and say what to change.
+    Check,
+    /// Callers, people, requests, locks, the log.
+    #[command(flatten)]
+    At(Verb),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// The sample upstream of the demo, on standard input and output.
+    #[command(hide = true)]
+    SampleOps(SampleOps),
+    /// Runs an upstream's child after shutting it out of our own files.
+    #[command(hide = true, name = "__child")]
+    Child {
+        /// What the launcher was told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
+}
+
+/// How to play the demo.
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// Play the person too, check every step, and end with one line of JSON.
+    #[arg(long)]
+    pub unattended: bool,
+    /// Keep everything in this folder instead of one that is removed at the end.
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+    /// The people's page listens on this port.
+    #[arg(long, default_value_t = 7301)]
+    pub port: u16,
+}
+
+/// What to write.
+#[derive(Args, Debug)]
+pub struct Init {
+    /// Where.
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// You are the only person: you confirm what your own agents do.
+    #[arg(long, conflicts_with = "team")]
+    pub alone: bool,
+    /// Several people: somebody else approves.
+    #[arg(long)]
+    pub team: bool,
+}
+
+/// The sample upstream.
+#[derive(Args, Debug)]
+pub struct SampleOps {
+    /// Its database.
+    #[arg(long)]
+    pub database: PathBuf,
+    /// A file to which it writes a line for each call that arrives.
+    #[arg(long)]
+    pub arrivals: Option<PathBuf>,
+}
+
+/// What is done at the desk. The same words go over the control socket.
+#[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
+pub enum Verb {
+    /// Callers: agents and services, their owners and keys.
+    #[command(subcommand)]
+    Caller(caller::Verb),
+    /// People: who can approve, and in which groups.
+    #[command(subcommand)]
+    Human(human::Verb),
+    /// Upstreams and the definitions of their tools.
+    #[command(subcommand)]
+    Upstream(upstream::Verb),
+    /// Requests for approval.
+    #[command(subcommand)]
+    Requests(requests::Verb),
+    /// Grants: what approved requests yielded.
+    #[command(subcommand)]
+    Grants(grants::Verb),
+    /// Stop something now: a caller, a person's callers, an upstream, or everything.
+    #[command(subcommand)]
+    Lock(lock::Verb),
+    /// Lift a lock, in the browser, with a passkey.
+    Unlock {
+        /// The lock, or the beginning of its id.
+        id: String,
+    },
+    /// The rules in force.
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// The log: what happened, provably.
+    #[command(subcommand)]
+    Log(log::Verb),
+}
+
+impl Verb {
+    /// Does it.
+    pub async fn run(self, desk: &Desk) -> Spoken {
+        match self {
+            Self::Caller(verb) => verb.run(desk).await,
+            Self::Human(verb) => verb.run(desk).await,
+            Self::Upstream(verb) => verb.run(desk).await,
+            Self::Requests(verb) => verb.run(desk).await,
+            Self::Grants(verb) => verb.run(desk).await,
+            Self::Lock(verb) => verb.run(desk).await,
+            Self::Unlock { id } => lock::unlock(desk, &id),
+            Self::Policy(verb) => verb.run(desk).await,
+            Self::Log(verb) => verb.run(desk).await,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `stepup policy …`
+
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Desk;
+use super::say::{Said, Spoken, when};
+
+/// The rules.
+#[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
+pub enum Verb {
+    /// Show which rules are in force.
+    Show,
+    /// Put the policy folder and the configuration's requirements in force.
+    Activate,
+}
+
+impl Verb {
+    pub(super) async fn run(self, desk: &Desk) -> Spoken {
+        match self {
+            Self::Show => Ok(show(desk)),
+            Self::Activate => activate(desk).await,
+        }
+    }
+}
+
+fn show(desk: &Desk) -> Said {
+    let active = desk.authority.active();
+    let rules = active.rules();
+    let text = format!(
+        "In force: {}\n{} rules\n{}",
+        active.policy(),
+        rules.len(),
+        rules.iter().map(|(rule, place)| format!("  {rule}  {place}")).collect::<Vec<_>>().join("\n"),
+    );
+    Said::done(
+        text,
+        json!({ "policy": active.policy().to_string(), "rules": rules.iter().map(|(r, _)| r).collect::<Vec<_>>() }),
+    )
+}
+
+async fn activate(desk: &Desk) -> Spoken {
+    let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
+    match desk.authority.activate(&bundle, &desk.by).await? {
+        Ok(true) => {
+            let text = format!("In force since {}: {}", when(desk.authority.now()), bundle.hash());
+            Ok(Said::done(text, json!({ "policy": bundle.hash().to_string(), "changed": true })))
+        }
+        Ok(false) => Ok(Said::done(
+            "The rules are in force already; nothing changed.",
+            json!({ "policy": bundle.hash().to_string(), "changed": false }),
+        )),
+        Err(findings) => Err(refused(&findings)),
+    }
+}
+
+/// Findings as the command line shows them.
+pub fn refused(findings: &[policy::Finding]) -> Said {
+    let one = |f: &policy::Finding| {
+        let help = f.suggestion.as_ref().map(|s| format!("\n  help: {s}")).unwrap_or_default();
+        format!("{f}{help}")
+    };
+    let text = findings.iter().map(one).collect::<Vec<_>>().join("\n");
+    let json = findings.iter().map(|f| {
+        json!({ "code": f.code.to_string(), "at": f.at.to_string(), "message": f.message, "help": f.suggestion })
+    });
+    let json = json!({ "findings": json.collect::<Vec<_>>() });
+    Said {
+        text: format!("{text}\nerror: the policy was not taken; the one before stays in force"),
+        json,
+        exit: super::Exit::Failed,
+    }
+}

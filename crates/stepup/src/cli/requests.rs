@@ -1,0 +1,176 @@
+//! `stepup requests …`
+
+use authority::{Listing, Whole};
+use clap::Subcommand;
+use elevation::{Conclusion, State};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::say::{Exit, Said, Spoken, table, when};
+use super::{Desk, desk::pick};
+
+/// Requests for approval.
+#[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
+pub enum Verb {
+    /// List requests, newest first.
+    List {
+        /// Those that are over, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one request. The exit code says where it stands.
+    Show {
+        /// Its id, or the beginning of it.
+        id: String,
+    },
+    /// Approve a request, in the browser, with a passkey.
+    Approve {
+        /// Its id, or the beginning of it.
+        id: String,
+    },
+    /// Take a request back in its caller's name.
+    Withdraw {
+        /// Its id, or the beginning of it.
+        id: String,
+        /// Why.
+        #[arg(long, default_value = "withdrawn on the command line")]
+        why: String,
+    },
+    /// Wait until a request is over, and say how it ended.
+    Watch {
+        /// Its id, or the beginning of it.
+        id: String,
+    },
+}
+
+impl Verb {
+    pub(super) async fn run(self, desk: &Desk) -> Spoken {
+        let (Self::Show { id } | Self::Approve { id } | Self::Withdraw { id, .. } | Self::Watch { id }) =
+            &self
+        else {
+            let Self::List { all } = self else { return Err(Said::failed("there is no such verb", "")) };
+            return list(desk, all).await;
+        };
+        let everything = read(desk, None).await?;
+        let found = pick("request", id, &everything, |w| vec![w.request.id.to_string()])?;
+        match self {
+            Self::List { .. } | Self::Show { .. } => Ok(show(desk, found)),
+            Self::Approve { .. } => {
+                let link = desk.page(&format!("r/{}", found.request.id));
+                let text = format!("Requests are approved with a passkey. Open\n\n  {link}");
+                Ok(Said::done(text, json!({ "link": link })))
+            }
+            Self::Withdraw { why, .. } => withdraw(desk, found, why).await,
+            Self::Watch { .. } => watch(desk, found.request.id).await,
+        }
+    }
+}
+
+async fn read(desk: &Desk, state: Option<State>) -> Result<Vec<Whole>, Said> {
+    let listing = Listing { state, limit: 500, ..Listing::default() };
+    Ok(desk.authority.store().elevations(listing).await?)
+}
+
+async fn list(desk: &Desk, all: bool) -> Spoken {
+    let found = read(desk, if all { None } else { Some(State::Pending) }).await?;
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|w| {
+            vec![
+                w.request.id.to_string(),
+                w.request.access.subject().id.clone(),
+                desk.authority.headline(w),
+                w.state.name().to_owned(),
+                when(w.concluded_at.unwrap_or(w.request.expires_at)),
+            ]
+        })
+        .collect();
+    let text = if rows.is_empty() {
+        "Nothing waits.".to_owned()
+    } else {
+        table(&["REQUEST", "CALLER", "WHAT", "STATE", "ENDS / ENDED"], &rows)
+    };
+    Ok(Said::done(text, json!({ "requests": found.iter().map(|w| as_json(desk, w)).collect::<Vec<_>>() })))
+}
+
+fn show(desk: &Desk, whole: &Whole) -> Said {
+    let request = &whole.request;
+    let words = terms::words::words(request.id, request.access.hash()).join(" ");
+    let arguments = terms::card::fields(&request.access, |p| p.to_string());
+    let arguments: Vec<String> =
+        arguments.iter().map(|f| format!("  {:<14} {}", f.label, terms::text::visible(&f.value))).collect();
+    let why = whole
+        .why
+        .as_ref()
+        .map(|why| format!("\n  because  {}", terms::text::visible(why)))
+        .unwrap_or_default();
+    let text = format!(
+        "{} — {}\n  request  {}\n  caller   {} (owner {})\n  tool     {}\n  words    {words}\n  takes    {}\n  expires  {}{why}\n\n{}\n\n  {}",
+        desk.authority.headline(whole),
+        whole.state.name(),
+        request.id,
+        request.access.subject().id,
+        request.access.subject().owner,
+        request.access.resource().id,
+        request.requirement.label(),
+        when(request.expires_at),
+        arguments.join("\n"),
+        desk.page(&format!("r/{}", request.id)),
+    );
+    Said::done(text, as_json(desk, whole)).exit(exit(whole))
+}
+
+async fn withdraw(desk: &Desk, whole: &Whole, why: String) -> Spoken {
+    let active = desk.authority.active();
+    let Some(caller) = active.authenticated(whole.request.caller) else {
+        return Err(Said::failed("its caller is disabled", "it expires by itself"));
+    };
+    match desk.authority.withdraw(&caller, whole.request.id, Some(why)).await? {
+        Ok(()) => Ok(Said::done(
+            "Withdrawn.",
+            json!({ "request": whole.request.id.to_string(), "state": "withdrawn" }),
+        )),
+        Err(_) => Err(Said::failed(format!("it is over: {}", whole.state.name()), "")),
+    }
+}
+
+async fn watch(desk: &Desk, id: terms::ElevationId) -> Spoken {
+    loop {
+        let mut waiting = desk.authority.waiting(id);
+        let Some(whole) = desk.authority.store().elevation(id).await? else {
+            return Err(Said::failed("it is gone", ""));
+        };
+        if whole.state != State::Pending {
+            return Ok(show(desk, &whole));
+        }
+        let left = whole.request.left(desk.authority.now());
+        let _ = tokio::time::timeout(left.duration() + std::time::Duration::from_secs(2), waiting.changed())
+            .await;
+    }
+}
+
+fn exit(whole: &Whole) -> Exit {
+    let unknown = whole.attempts.last().is_some_and(|a| a.outcome == Some(elevation::Outcome::Unknown));
+    match whole.state {
+        State::Concluded(Conclusion::Approved) if unknown => Exit::Unknown,
+        State::Concluded(Conclusion::Approved) => Exit::Ok,
+        State::Pending => Exit::Pending,
+        State::Concluded(Conclusion::Rejected) => Exit::Rejected,
+        State::Concluded(Conclusion::Expired | Conclusion::Withdrawn | Conclusion::Superseded) => {
+            Exit::Expired
+        }
+    }
+}
+
+fn as_json(desk: &Desk, whole: &Whole) -> serde_json::Value {
+    let request = &whole.request;
+    json!({
+        "request": request.id.to_string(), "state": whole.state.name(), "why": whole.why,
+        "caller": request.access.subject().id, "owner": request.access.subject().owner,
+        "resource": request.access.resource().id, "title": desk.authority.headline(whole),
+        "access_hash": request.access.hash().to_string(),
+        "words": terms::words::words(request.id, request.access.hash()),
+        "requirement": request.requirement.label(), "expires_at": request.expires_at.millis(),
+        "link": desk.page(&format!("r/{}", request.id)),
+    })
+}

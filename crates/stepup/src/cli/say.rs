@@ -1,0 +1,122 @@
+//! What a verb says: a text for people, the same as JSON for programs, and an exit code.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of a verb, or what went wrong.
+pub type Spoken = Result<Said, Said>;
+
+/// One answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Said {
+    /// For people.
+    pub text: String,
+    /// For programs.
+    pub json: serde_json::Value,
+    /// The exit code.
+    pub exit: Exit,
+}
+
+/// Exit codes (decisions §8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// It was done.
+    Ok,
+    /// It was not.
+    Failed,
+    /// The words of the command are wrong.
+    Usage,
+    /// It waits for people.
+    Pending,
+    /// Policy denies it.
+    Denied,
+    /// A person rejected it.
+    Rejected,
+    /// Nobody answered in time.
+    Expired,
+    /// Nobody knows whether it took effect.
+    Unknown,
+    /// The log does not verify.
+    NotVerified,
+}
+
+impl Exit {
+    /// Every code with its number.
+    pub const TABLE: [(Self, u8); 9] = [
+        (Self::Ok, 0),
+        (Self::Failed, 1),
+        (Self::Usage, 2),
+        (Self::Pending, 10),
+        (Self::Denied, 11),
+        (Self::Rejected, 12),
+        (Self::Expired, 13),
+        (Self::Unknown, 14),
+        (Self::NotVerified, 15),
+    ];
+
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        Self::TABLE.iter().find(|(exit, _)| *exit == self).map_or(1, |(_, code)| *code)
+    }
+}
+
+impl Said {
+    /// It was done.
+    pub fn done(text: impl Into<String>, json: serde_json::Value) -> Self {
+        Self { text: text.into(), json, exit: Exit::Ok }
+    }
+
+    /// It was not done, and this is what to do.
+    pub fn failed(happened: impl Into<String>, todo: impl Into<String>) -> Self {
+        let (happened, todo) = (happened.into(), todo.into());
+        let json = serde_json::json!({ "error": { "happened": happened, "todo": todo } });
+        let text = if todo.is_empty() {
+            format!("error: {happened}")
+        } else {
+            format!("error: {happened}\n  help: {todo}")
+        };
+        Self { text, json, exit: Exit::Failed }
+    }
+
+    /// The same with another exit code.
+    #[must_use]
+    pub const fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// The store failed: nothing was done.
+    pub fn store(failed: &authority::Failed) -> Self {
+        Self::failed(failed.to_string(), "see the server's log and /readyz; nothing was changed")
+    }
+}
+
+impl From<authority::Failed> for Said {
+    fn from(failed: authority::Failed) -> Self {
+        Self::store(&failed)
+    }
+}
+
+/// Rows under headings, aligned; for people.
+pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let widths: Vec<usize> = (0..headings.len())
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            let heading = headings.get(column).map_or(0, |h| h.chars().count());
+            cells.chain([heading]).max().unwrap_or(0)
+        })
+        .collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let head = line(&mut headings.iter().copied());
+    let body = rows.iter().map(|row| line(&mut row.iter().map(String::as_str)));
+    std::iter::once(head).chain(body).collect::<Vec<_>>().join("\n")
+}
+
+/// A time as people read it, in their zone.
+pub fn when(time: terms::Time) -> String {
+    let Ok(at) = jiff::Timestamp::from_millisecond(time.millis()) else { return time.millis().to_string() };
+    at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

@@ -1,0 +1,394 @@
+//! The file as it is written: one struct a table, every default in one place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use authority::{ToolSettings, UpstreamSettings};
+use serde::{Deserialize, Deserializer};
+use terms::{Millis, Pointer, Secret};
+
+use super::requirement::Written;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub agents: Agents,
+    pub people: People,
+    pub operations: Operations,
+    pub store: Store,
+    pub policy: Policy,
+    pub log: Log,
+    pub challenge: Challenge,
+    pub budgets: Budgets,
+    pub notify: Option<Notify>,
+    pub requirements: BTreeMap<String, Written>,
+    pub upstreams: BTreeMap<String, Upstream>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Agents {
+    pub listen: String,
+    pub public_url: Option<String>,
+    pub origins: Vec<String>,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:7300".to_owned(), public_url: None, origins: Vec::new() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct People {
+    pub listen: String,
+    pub public_url: Option<String>,
+    pub rp_id: Option<String>,
+    pub origins: Vec<String>,
+    #[serde(deserialize_with = "span")]
+    pub session: Millis,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self {
+            listen: "localhost:7301".to_owned(),
+            public_url: None,
+            rp_id: None,
+            origins: Vec::new(),
+            session: Millis::seconds(8 * 3600),
+        }
+    }
+}
+
+/// The operations listener: health, readiness, metrics.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Operations {
+    /// Where it listens.
+    pub listen: String,
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:7302".to_owned() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub url: String,
+    pub keys: PathBuf,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: "sqlite:stepup.db".to_owned(), keys: PathBuf::from("keys") }
+    }
+}
+
+/// Where policy comes from, and when a changed file counts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// The folder of `*.cedar` files.
+    pub dir: PathBuf,
+    /// When a changed file comes into force.
+    pub activate: Activate,
+}
+
+/// When a changed policy file comes into force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activate {
+    /// As soon as it is saved and checks out.
+    OnSave,
+    /// By `stepup policy activate`.
+    ByCommand,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("policies"), activate: Activate::ByCommand }
+    }
+}
+
+/// The log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// The name of the log in its checkpoints.
+    pub origin: String,
+    /// How often a new head is signed.
+    #[serde(deserialize_with = "span")]
+    pub checkpoint_every: Millis,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { origin: "stepup.local/log".to_owned(), checkpoint_every: Millis::seconds(1) }
+    }
+}
+
+/// Times of challenges.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Challenge {
+    /// How long a repeated call waits for its approval.
+    #[serde(deserialize_with = "span")]
+    pub hold: Millis,
+    /// How long a call waits that can be told of progress.
+    #[serde(deserialize_with = "span")]
+    pub hold_with_progress: Millis,
+    /// How long a permit is good before its first byte leaves.
+    #[serde(deserialize_with = "span")]
+    pub permit_for: Millis,
+    /// How long the same access is refused after a rejection.
+    #[serde(deserialize_with = "span")]
+    pub cool_down: Millis,
+    /// How long a run whose answer was lost is told of.
+    #[serde(deserialize_with = "span")]
+    pub answer_for: Millis,
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self {
+            hold: Millis::seconds(50),
+            hold_with_progress: Millis::seconds(180),
+            permit_for: Millis::seconds(5),
+            cool_down: Millis::seconds(600),
+            answer_for: Millis::seconds(600),
+        }
+    }
+}
+
+/// Limits of one caller (decisions B23).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budgets {
+    /// Calls in flight at once.
+    pub in_flight: u32,
+    /// Calls held for an approval at once.
+    pub held: u32,
+    /// Requests that wait for people at once.
+    pub pending: u32,
+    /// Denied records a minute, before they are counted together.
+    pub denied_per_minute: u32,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self { in_flight: 64, held: 16, pending: 20, denied_per_minute: 10 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Notify {
+    pub webhook: String,
+    pub secret: From,
+}
+
+/// Where a secret comes from: never from the configuration itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct From {
+    env: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl From {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// A sentence that names the variable or the file, never its content.
+    pub fn read(&self, home: &Path) -> Result<Secret<String>, String> {
+        let text = match (&self.env, &self.file) {
+            (Some(name), None) => std::env::var(name).map_err(|_| format!("the environment has no {name}")),
+            (None, Some(file)) => {
+                let path = home.join(file);
+                std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
+            }
+            _ => Err("a secret comes from either { env = … } or { file = … }".to_owned()),
+        }?;
+        Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+}
+
+/// One upstream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Streamable HTTP.
+    pub url: Option<String>,
+    /// A program that speaks MCP on its standard input and output.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The environment that it stands in, as people say it: `production`.
+    #[serde(default)]
+    pub environment: String,
+    /// What authenticates us there.
+    pub credential: Option<From>,
+    /// Environment variables that the program is given.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// Environment variables that only the program has.
+    #[serde(default)]
+    pub secret_env: BTreeMap<String, From>,
+    /// The account that the program runs under.
+    pub user: Option<String>,
+    /// The folder that the program starts in.
+    pub cwd: Option<PathBuf>,
+    /// One child a downstream session, or one for all.
+    #[serde(default)]
+    pub share: Share,
+    /// How the program is kept from our own files.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// Files that are part of what the upstream is.
+    #[serde(default)]
+    pub pin_files: Vec<PathBuf>,
+    /// Whether a changed description stops a tool.
+    #[serde(default)]
+    pub pins: Pins,
+    /// What is said of its tools.
+    #[serde(default)]
+    pub tools: BTreeMap<String, Tool>,
+}
+
+/// How an upstream's child is shared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Share {
+    /// One for each session of a caller.
+    #[default]
+    Session,
+    /// One for all.
+    All,
+}
+
+/// How an upstream's child is kept from our own files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// By Landlock; refused where the kernel has none.
+    #[default]
+    Landlock,
+    /// Not at all; every start says so.
+    None,
+}
+
+/// What a changed description does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pins {
+    /// It stops the tool.
+    #[default]
+    Strict,
+    /// It is taken over; a changed schema still stops the tool.
+    Warn,
+}
+
+/// What an operator says of a tool.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tool {
+    reviewed: Option<Reviewed>,
+    secrets: Vec<String>,
+    references: Vec<String>,
+    title: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Reviewed {
+    ReadOnly,
+    Acts,
+}
+
+impl Upstream {
+    /// As the exit needs it.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be read.
+    pub fn exit(&self, name: &str, home: &Path) -> Result<upstream::Config, String> {
+        let transport = match &self.url {
+            Some(url) => {
+                let credential = self.credential.as_ref().map(|from| from.read(home)).transpose()?;
+                let header = |secret: Secret<String>| upstream::Credential {
+                    header: "authorization".to_owned(),
+                    value: Secret::new(format!("Bearer {}", secret.expose())),
+                };
+                upstream::Transport::Http(upstream::Http {
+                    url: url.clone(),
+                    credential: credential.map(header),
+                })
+            }
+            None => upstream::Transport::Stdio(self.child(home)?),
+        };
+        let share = match self.share {
+            Share::Session => upstream::Share::Session,
+            Share::All => upstream::Share::All,
+        };
+        Ok(upstream::Config {
+            name: name.to_owned(),
+            transport,
+            share,
+            timeouts: upstream::Timeouts::default(),
+        })
+    }
+
+    fn child(&self, home: &Path) -> Result<upstream::Stdio, String> {
+        let set = |(name, from): (&String, &From)| Ok((name.clone(), from.read(home)?));
+        let isolation = match self.isolation {
+            Isolation::Landlock => upstream::Isolation::Landlock,
+            Isolation::None => upstream::Isolation::None,
+        };
+        Ok(upstream::Stdio {
+            command: self.command.clone(),
+            inherit: self.env.iter().cloned().collect(),
+            set: self.secret_env.iter().map(set).collect::<Result<_, String>>()?,
+            isolation,
+            user: self.user.clone(),
+            pin_files: self.pin_files.iter().map(|file| home.join(file)).collect(),
+            cwd: self.cwd.as_ref().map(|folder| home.join(folder)),
+        })
+    }
+
+    pub(super) fn settings(&self) -> Result<UpstreamSettings, String> {
+        let tools = self.tools.iter().map(|(name, tool)| Ok((name.clone(), tool.settings(name)?)));
+        Ok(UpstreamSettings {
+            environment: self.environment.clone(),
+            pins_warn: self.pins == Pins::Warn,
+            tools: tools.collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+impl Tool {
+    fn settings(&self, name: &str) -> Result<ToolSettings, String> {
+        let pointers = |texts: &[String]| {
+            let one = |text: &String| text.parse().map_err(|e| format!("tools.{name}: {text:?} is {e}"));
+            texts.iter().map(one).collect::<Result<Vec<Pointer>, String>>()
+        };
+        let reviewed = self.reviewed.map(|r| match r {
+            Reviewed::ReadOnly => "read-only".to_owned(),
+            Reviewed::Acts => "acts".to_owned(),
+        });
+        Ok(ToolSettings {
+            reviewed,
+            secrets: pointers(&self.secrets)?,
+            references: pointers(&self.references)?,
+            title: self.title.clone(),
+        })
+    }
+}
+
+/// A span of time as people write it.
+pub(super) fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|e| serde::de::Error::custom(format!("{text:?} is {e}")))
+}

@@ -1,0 +1,229 @@
+//! `stepup.toml`: what an operator writes. Unknown keys are errors with a suggestion; every error names file
+//! and line, and nothing starts with a configuration that was not read to its end.
+
+mod file;
+mod requirement;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use authority::{Bundle, UpstreamSettings};
+use terms::{Millis, Secret};
+
+pub use file::{Activate, Budgets, Challenge, Log, Operations, Policy, Upstream as UpstreamFile};
+
+/// The configuration, read and checked.
+#[derive(Debug)]
+pub struct Config {
+    /// The folder that relative paths are relative to: that of the file.
+    pub home: PathBuf,
+    /// The agents' listener.
+    pub agents: Listener,
+    /// The people's listener.
+    pub people: People,
+    /// The operations listener.
+    pub operations: Operations,
+    /// The SQLite file.
+    pub store: PathBuf,
+    /// The folder of keys.
+    pub keys: PathBuf,
+    /// Where policy comes from.
+    pub policy: Policy,
+    /// The log.
+    pub log: Log,
+    /// Times of challenges.
+    pub challenge: Challenge,
+    /// Limits.
+    pub budgets: Budgets,
+    /// Where a new card is told of.
+    pub webhook: Option<Webhook>,
+    /// Upstreams, as the exit needs them.
+    pub upstreams: BTreeMap<String, UpstreamFile>,
+    /// What decisions rest on, without the Cedar texts, which are in a folder of their own.
+    pub bundle: Bundle,
+}
+
+/// A listener for programs.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Where it listens.
+    pub listen: String,
+    /// How it is reached from outside.
+    pub public_url: String,
+    /// Web origins that may call it.
+    pub origins: Vec<String>,
+}
+
+/// The people's listener.
+#[derive(Debug, Clone)]
+pub struct People {
+    /// Where it listens, and how it is reached.
+    pub listener: Listener,
+    /// The name that passkeys are made for. Changing it voids every passkey (decisions A29).
+    pub rp_id: String,
+    /// How long a person stays signed in.
+    pub session: Millis,
+}
+
+/// A webhook.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Where to.
+    pub url: String,
+    /// What it is signed with.
+    pub secret: Secret<String>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}{}: {message}{}", line.map(|l| format!(":{l}")).unwrap_or_default(), help.as_ref().map(|h| format!("\n  help: {h}")).unwrap_or_default())]
+pub struct ConfigError {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl ConfigError {
+    fn new(file: &Path, message: impl Into<String>) -> Self {
+        Self { file: file.display().to_string(), line: None, message: message.into(), help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// The file that is read where none is named.
+pub const DEFAULT: &str = "stepup.toml";
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line and what to do.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let error = ConfigError::new(path, format!("cannot be read: {e}"));
+            error.help("run `stepup init` to write a new one, or name it with --config")
+        })?;
+        let home = path.canonicalize().ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
+        Self::parse(&text, path, home)
+    }
+
+    /// Checks a text that was read from `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line and what to do.
+    pub fn parse(text: &str, path: &Path, home: PathBuf) -> Result<Self, ConfigError> {
+        let file: file::File = toml::from_str(text).map_err(|e| unreadable(path, text, &e))?;
+        let store = file.store.url.strip_prefix("sqlite:").ok_or_else(|| {
+            ConfigError::new(path, format!("[store] url = {:?} is not a SQLite file", file.store.url))
+                .help("write url = \"sqlite:stepup.db\"; PostgreSQL comes with a later version")
+        })?;
+        let requirements =
+            requirement::read_all(&file.requirements).map_err(|e| ConfigError::new(path, e))?;
+        let upstreams = upstream_settings(&file).map_err(|e| ConfigError::new(path, e))?;
+        let people = people(&file.people);
+        Ok(Self {
+            store: home.join(store),
+            keys: home.join(&file.store.keys),
+            policy: Policy { dir: home.join(&file.policy.dir), ..file.policy },
+            agents: listener(&file.agents.listen, file.agents.public_url.as_ref(), &file.agents.origins),
+            people,
+            operations: file.operations,
+            log: file.log,
+            challenge: file.challenge,
+            budgets: file.budgets,
+            webhook: webhook(file.notify.as_ref(), &home).map_err(|e| ConfigError::new(path, e))?,
+            upstreams: file.upstreams,
+            bundle: Bundle { texts: BTreeMap::new(), requirements, upstreams },
+            home,
+        })
+    }
+
+    /// The bundle with the Cedar texts of the policy folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the folder or a file in it cannot be read.
+    pub fn with_policy(&self) -> Result<Bundle, ConfigError> {
+        let dir = &self.policy.dir;
+        let unreadable = |e: &std::io::Error| ConfigError::new(dir, format!("cannot be read: {e}"));
+        let mut texts = BTreeMap::new();
+        for entry in std::fs::read_dir(dir).map_err(|e| unreadable(&e))? {
+            let path = entry.map_err(|e| unreadable(&e))?.path();
+            if path.extension().is_some_and(|x| x == "cedar") {
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|e| ConfigError::new(&path, format!("cannot be read: {e}")))?;
+                let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                texts.insert(name, text);
+            }
+        }
+        Ok(Bundle { texts, ..self.bundle.clone() })
+    }
+}
+
+fn listener(listen: &str, public_url: Option<&String>, origins: &[String]) -> Listener {
+    let public_url = public_url.cloned().unwrap_or_else(|| format!("http://{listen}"));
+    Listener {
+        listen: listen.to_owned(),
+        public_url: public_url.trim_end_matches('/').to_owned(),
+        origins: origins.to_vec(),
+    }
+}
+
+fn people(file: &file::People) -> People {
+    let listener = listener(&file.listen, file.public_url.as_ref(), &file.origins);
+    let host = listener.public_url.split("://").nth(1).unwrap_or_default();
+    let host = host.split(['/', ':']).next().unwrap_or_default();
+    People { rp_id: file.rp_id.clone().unwrap_or_else(|| host.to_owned()), session: file.session, listener }
+}
+
+fn webhook(notify: Option<&file::Notify>, home: &Path) -> Result<Option<Webhook>, String> {
+    let Some(notify) = notify else { return Ok(None) };
+    let secret = notify.secret.read(home)?;
+    Ok(Some(Webhook { url: notify.webhook.clone(), secret }))
+}
+
+fn upstream_settings(file: &file::File) -> Result<BTreeMap<String, UpstreamSettings>, String> {
+    let good = |name: &str| {
+        (1..=32).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    file.upstreams
+        .iter()
+        .map(|(name, upstream)| {
+            if !good(name) {
+                return Err(format!("[upstreams.{name}]: a name is 1 to 32 of a-z, 0-9 and \"-\""));
+            }
+            match (&upstream.url, upstream.command.as_slice()) {
+                (Some(_), []) | (None, [_, ..]) => {}
+                _ => return Err(format!("[upstreams.{name}] needs either url or command")),
+            }
+            Ok((name.clone(), upstream.settings()?))
+        })
+        .collect()
+}
+
+/// What the TOML reader says, with the line it means and the nearest known key.
+fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+    let message = error.message().to_owned();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let help = match quoted.split_first() {
+        Some((unknown, known)) if message.starts_with("unknown field") => {
+            let near = known
+                .iter()
+                .max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
+            near.filter(|near| strsim::jaro_winkler(unknown, near) > 0.75)
+                .map(|near| format!("did you mean `{near}`?"))
+        }
+        _ => None,
+    };
+    ConfigError { file: path.display().to_string(), line, message, help }
+}

@@ -1,0 +1,124 @@
+//! The control socket: the command line speaks to a running server through it (decisions A33). One request a
+//! connection, one line of JSON each way. Whoever may write to the socket is told apart by the kernel.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use crate::cli::{Desk, Said, Spoken, Verb};
+
+/// The socket's name, in the folder of the configuration.
+pub const NAME: &str = "stepup.sock";
+
+/// The longest request and the longest answer.
+const MOST: u64 = 16 << 20;
+
+/// Commands that run at once.
+const AT_ONCE: usize = 32;
+
+/// How long a request may take to arrive.
+const ARRIVES_IN: Duration = Duration::from_secs(5);
+
+#[derive(Serialize, Deserialize)]
+enum Reply {
+    Done(Said),
+    Failed(Said),
+}
+
+/// Where the socket of a configuration is.
+#[must_use]
+pub fn path(home: &Path) -> PathBuf {
+    home.join(NAME)
+}
+
+/// Listens. A socket that a dead server left is replaced; the store's lock makes sure that it is dead.
+///
+/// # Errors
+/// What binding fails with.
+pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    if path.exists() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers commands for as long as the server runs.
+pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = Arc::clone(&desk);
+                tokio::spawn(async move {
+                    if let Err(error) = answer(stream, &desk).await {
+                        tracing::warn!(%error, "a command was not answered");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket takes nothing");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn answer(mut stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    let reply = if uid == own || uid == 0 {
+        let (read, _) = stream.split();
+        let mut line = String::new();
+        let mut limited = BufReader::new(read).take(MOST);
+        tokio::time::timeout(ARRIVES_IN, limited.read_line(&mut line)).await??;
+        match serde_json::from_str::<Verb>(&line) {
+            Ok(verb) => verb.run(&desk.as_user(uid)).await.map_or_else(Reply::Failed, Reply::Done),
+            Err(_) => Reply::Failed(Said::failed(
+                "the server does not know this command",
+                "it is of another version than the command line: restart it",
+            )),
+        }
+    } else {
+        Reply::Failed(Said::failed(
+            "this socket is for the account that runs the server",
+            "run the command as that account",
+        ))
+    };
+    let mut text = serde_json::to_vec(&reply)?;
+    text.push(b'\n');
+    stream.write_all(&text).await
+}
+
+/// Has a running server do it; `None` when none is running.
+///
+/// # Errors
+/// What went wrong, as the command line says it.
+pub async fn ask(path: &Path, verb: &Verb) -> Option<Spoken> {
+    let mut stream = UnixStream::connect(path).await.ok()?;
+    let failed =
+        |what: &str| Said::failed(format!("the server {what}"), "see its log; nothing may have been done");
+    let asking = async {
+        let mut text = serde_json::to_vec(verb).map_err(|_| failed("was not asked"))?;
+        text.push(b'\n');
+        stream.write_all(&text).await.map_err(|_| failed("went away"))?;
+        let mut line = String::new();
+        let mut limited = BufReader::new(&mut stream).take(MOST);
+        limited.read_line(&mut line).await.map_err(|_| failed("went away"))?;
+        match serde_json::from_str(&line) {
+            Ok(Reply::Done(said)) => Ok(said),
+            Ok(Reply::Failed(said)) => Err(said),
+            Err(_) => Err(failed("gave no answer")),
+        }
+    };
+    Some(asking.await)
+}

@@ -1,0 +1,118 @@
+//! One node, put together: keys, store, authority, desk. What `serve`, `demo` and the command line share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use audit::CheckpointKey;
+use authority::{Authority, Settings};
+use store::sqlite::{OpenError, Options, Sqlite};
+use terms::Ambient;
+
+use crate::cli::Desk;
+use crate::config::{Config, ConfigError};
+use crate::keys::{Keys, KeysError};
+
+/// Why a node does not start. Nothing runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The keys.
+    #[error(
+        "the keys cannot be used: {0}\n  help: `stepup init` makes them; on a new machine bring the folder along"
+    )]
+    Keys(#[from] KeysError),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] OpenError),
+    /// A read or write of the store.
+    #[error(transparent)]
+    Failed(#[from] authority::Failed),
+    /// The name of the log.
+    #[error("[log] origin cannot be a name: {0}")]
+    Origin(#[from] audit::NotANote),
+    /// A demo's store in earnest, or the other way round.
+    #[error("{0}")]
+    Demo(&'static str),
+    /// Upstreams.
+    #[error(transparent)]
+    Upstreams(#[from] upstream::ConfigError),
+    /// A listener or another resource of the system.
+    #[error("{what}: {because}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        because: std::io::Error,
+    },
+    /// The policy.
+    #[error("{0}")]
+    Policy(String),
+}
+
+/// Opens store and authority.
+///
+/// # Errors
+/// [`StartError`] says why not.
+pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) -> Result<Desk, StartError> {
+    let keys = Keys::read(&config.keys)?;
+    let options = Options { create: true, demo, ..Options::default() };
+    let store = Sqlite::open(&config.store, Arc::clone(&ambient), &options)?;
+    let authority = Authority::open(Arc::new(store), ambient, settings(&config, demo), keys.seal).await?;
+    match (authority.active().demo(), demo) {
+        (true, false) => {
+            return Err(StartError::Demo(
+                "this is a demo's store: its software authenticator could approve anything",
+            ));
+        }
+        (false, true) => {
+            return Err(StartError::Demo("this is a real store: the demo only plays with its own"));
+        }
+        (true, true) | (false, false) => {}
+    }
+    let signer = CheckpointKey::from_seed(&config.log.origin, keys.log_seed.expose())?;
+    let log_key = signer.verifier().to_string();
+    let by = format!("os:{}", rustix::process::geteuid().as_raw());
+    Ok(Desk { authority, config, signer: Arc::new(signer), log_key, by })
+}
+
+fn settings(config: &Config, demo: bool) -> Settings {
+    let people = &config.people;
+    let origins = std::iter::once(people.listener.public_url.clone()).chain(people.listener.origins.clone());
+    Settings {
+        node: "node-1".to_owned(),
+        permit_for: config.challenge.permit_for,
+        cool_down: config.challenge.cool_down,
+        answer_for: config.challenge.answer_for,
+        pending_per_caller: config.budgets.pending,
+        denied_per_minute: config.budgets.denied_per_minute,
+        ceremony_for: terms::Millis::seconds(300),
+        session: people.session,
+        relying_party: passkey::RelyingParty { rp_id: people.rp_id.clone(), origins: origins.collect() },
+        demo,
+    }
+}
+
+/// The folders that no upstream's child may read or write.
+#[must_use]
+pub fn private(config: &Config) -> Vec<PathBuf> {
+    let store = config.store.parent().map(std::path::Path::to_owned);
+    let mut all = vec![config.keys.clone(), config.policy.dir.clone(), config.home.clone()];
+    all.extend(store);
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// What the exit needs to know of each upstream.
+///
+/// # Errors
+/// [`StartError`] when a credential cannot be read.
+pub fn upstreams(config: &Config) -> Result<Vec<upstream::Config>, StartError> {
+    let one = |(name, file): (&String, &crate::config::UpstreamFile)| {
+        file.exit(name, &config.home)
+            .map_err(|why| StartError::Upstreams(upstream::ConfigError { upstream: name.clone(), why }))
+    };
+    config.upstreams.iter().map(one).collect()
+}

@@ -1,0 +1,92 @@
+//! The policy folder: where proposals come from. What is in force is in the store; a broken file keeps the
+//! rules that are in force, loudly (F46, decisions A21).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher as _};
+
+use crate::cli::Desk;
+use crate::config::Activate;
+use crate::node::StartError;
+
+/// Editors write a file in several steps; the folder is read once it has been quiet for this long.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// At start: the folder comes into force when nothing is, or when it counts as soon as it is saved.
+///
+/// # Errors
+/// [`StartError`] when nothing is in force and the folder cannot be.
+pub async fn activate_at_start(desk: &Desk) -> Result<(), StartError> {
+    let in_force = !desk.authority.active().rules().is_empty();
+    let bundle = match desk.config.with_policy() {
+        Ok(bundle) => bundle,
+        Err(error) if in_force => {
+            tracing::error!(%error, "the policy folder cannot be read; the rules in force stay");
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if in_force && desk.config.policy.activate == Activate::ByCommand {
+        if bundle.hash() != desk.authority.active().policy() {
+            tracing::warn!("the policy folder is not what is in force: run stepup policy activate");
+        }
+        return Ok(());
+    }
+    match desk.authority.activate(&bundle, &desk.by).await? {
+        Ok(_) => Ok(()),
+        Err(findings) if in_force => {
+            tracing::error!(
+                findings = findings.len(),
+                "the policy folder does not check out; the rules in force stay"
+            );
+            Ok(())
+        }
+        Err(findings) => Err(StartError::Policy(crate::cli::refused(&findings).text)),
+    }
+}
+
+/// Activates the folder each time it is saved.
+pub async fn follow(desk: Arc<Desk>) {
+    let (saved, mut heard) = tokio::sync::mpsc::channel(1);
+    let tell = move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            let _ = saved.try_send(());
+        }
+    };
+    let watching = notify::recommended_watcher(tell).and_then(|mut watcher| {
+        watcher.watch(&desk.config.policy.dir, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    let _watcher = match watching {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            tracing::error!(%error, "the policy folder is not watched: use stepup policy activate");
+            return;
+        }
+    };
+    while heard.recv().await.is_some() {
+        while tokio::time::timeout(QUIET, heard.recv()).await.is_ok_and(|more| more.is_some()) {}
+        activate(&desk).await;
+    }
+}
+
+async fn activate(desk: &Desk) {
+    let bundle = match desk.config.with_policy() {
+        Ok(bundle) => bundle,
+        Err(error) => {
+            tracing::error!(%error, "the policy folder cannot be read; the rules in force stay");
+            return;
+        }
+    };
+    match desk.authority.activate(&bundle, &desk.by).await {
+        Ok(Ok(true)) => tracing::info!(policy = %bundle.hash(), "the saved rules are in force"),
+        Ok(Ok(false)) => {}
+        Ok(Err(findings)) => {
+            for finding in &findings {
+                tracing::error!(%finding, "the saved rules do not check out; the rules in force stay");
+            }
+        }
+        Err(failed) => tracing::error!(%failed, "the saved rules are not in force"),
+    }
+}

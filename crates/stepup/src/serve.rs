@@ -1,0 +1,247 @@
+//! The server: three listeners, the control socket, and what runs beside them; until it is told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
+use terms::{Ambient, Millis};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cli::Desk;
+use crate::config::{Activate, Config, Listener};
+use crate::node::{self, StartError};
+use crate::operations::Operations;
+use crate::{control, policy_folder};
+
+/// How long requests in flight may take to finish once the server is told to stop.
+const DRAIN: Millis = Millis::seconds(10);
+
+/// How often time is looked at: requests that expire, denials that were counted.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A running server.
+pub struct Server {
+    /// The desk.
+    pub desk: Arc<Desk>,
+    upstreams: Arc<upstream::Upstreams>,
+    draining: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Starts everything, or nothing.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is in the way and what to do.
+    pub async fn start(
+        config: Arc<Config>,
+        ambient: Arc<dyn Ambient>,
+        demo: bool,
+    ) -> Result<Self, StartError> {
+        let desk = Arc::new(node::open(Arc::clone(&config), Arc::clone(&ambient), demo).await?);
+        policy_folder::activate_at_start(&desk).await?;
+        let launcher =
+            std::env::current_exe().map_err(|because| system("finding our own program", because))?;
+        let upstreams =
+            upstream::Upstreams::new(node::upstreams(&config)?, ambient, &node::private(&config), launcher)?;
+        upstreams.sweep();
+        let mut server = Self {
+            desk,
+            upstreams,
+            draining: Arc::default(),
+            stop: watch::Sender::new(false),
+            tasks: JoinSet::new(),
+        };
+        server.listen(&config).await?;
+        server.beside(&config);
+        Ok(server)
+    }
+
+    async fn listen(&mut self, config: &Config) -> Result<(), StartError> {
+        let authority = Arc::clone(&self.desk.authority);
+        let gateway =
+            gateway::Gateway::new(Arc::clone(&authority), Arc::clone(&self.upstreams), agents(config));
+        gateway.watch();
+        self.open(&config.agents, gateway.router()).await?;
+        self.watch_drain(gateway);
+        let console = console::router(authority, people(config));
+        self.open(&config.people.listener, console).await?;
+        let operations = Operations {
+            desk: Arc::clone(&self.desk),
+            upstreams: Arc::clone(&self.upstreams),
+            draining: Arc::clone(&self.draining),
+        };
+        let listener = Listener {
+            listen: config.operations.listen.clone(),
+            public_url: String::new(),
+            origins: Vec::new(),
+        };
+        self.open(&listener, crate::operations::router(operations)).await?;
+        let path = control::path(&config.home);
+        let socket = control::bind(&path).map_err(|e| system(path.display().to_string(), e))?;
+        let desk = Arc::clone(&self.desk);
+        self.until_stop(async move { control::serve(socket, desk).await });
+        Ok(())
+    }
+
+    /// Listens on every address that the name stands for; "localhost" is both families (B19).
+    async fn open(&mut self, listener: &Listener, router: Router) -> Result<(), StartError> {
+        let failed = |because| system(format!("listening on {}", listener.listen), because);
+        let addresses = tokio::net::lookup_host(&listener.listen).await.map_err(failed)?;
+        let mut opened = 0;
+        let mut last = None;
+        for address in addresses {
+            match TcpListener::bind(address).await {
+                Ok(socket) => {
+                    opened += 1;
+                    self.accept(socket, router.clone());
+                }
+                Err(because) => last = Some(because),
+            }
+        }
+        match last {
+            Some(because) if opened == 0 => Err(failed(because)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn accept(&mut self, socket: TcpListener, router: Router) {
+        let service: IntoMakeServiceWithConnectInfo<Router, SocketAddr> =
+            router.into_make_service_with_connect_info();
+        let mut stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            let stopped = async move {
+                let _ = stop.wait_for(|stop| *stop).await;
+            };
+            if let Err(error) = axum::serve(socket, service).with_graceful_shutdown(stopped).await {
+                tracing::error!(%error, "a listener ended");
+            }
+        });
+    }
+
+    /// Runs until the server is told to stop, and no longer.
+    fn until_stop(&mut self, what: impl Future<Output = ()> + Send + 'static) {
+        let mut stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = what => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+
+    fn watch_drain(&mut self, gateway: gateway::Gateway) {
+        let mut stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+            gateway.drain();
+        });
+    }
+
+    /// What runs beside the listeners.
+    fn beside(&mut self, config: &Arc<Config>) {
+        let desk = Arc::clone(&self.desk);
+        let every = config.log.checkpoint_every.duration().max(Duration::from_millis(100));
+        self.until_stop(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                if let Err(failed) = desk.checkpoint().await {
+                    tracing::error!(%failed, "the log's head is not signed");
+                }
+            }
+        });
+        let desk = Arc::clone(&self.desk);
+        self.until_stop(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                if let Err(failed) = desk.authority.expire().await {
+                    tracing::error!(%failed, "requests are not expired");
+                }
+            }
+        });
+        if let Some(webhook) = config.webhook.clone() {
+            let authority = Arc::clone(&self.desk.authority);
+            let webhook = console::notify::Webhook { url: webhook.url, secret: webhook.secret };
+            self.until_stop(console::notify::run(authority, webhook));
+        }
+        if config.policy.activate == Activate::OnSave {
+            self.until_stop(policy_folder::follow(Arc::clone(&self.desk)));
+        }
+    }
+
+    /// Stops: nothing new, what is in flight finishes or counts as unknown, the log is signed to its end.
+    pub async fn stop(mut self) {
+        self.draining.store(true, Ordering::Release);
+        let _ = self.stop.send(true);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN.duration(), all).await.is_err() {
+            tracing::warn!("some requests did not finish in time; their outcomes count as unknown");
+            self.tasks.shutdown().await;
+        }
+        self.upstreams.close_all().await;
+        self.desk.authority.drain(DRAIN).await;
+        if let Err(failed) = self.desk.checkpoint().await {
+            tracing::error!(%failed, "the log's last head is not signed");
+        }
+        let _ = std::fs::remove_file(control::path(&self.desk.config.home));
+    }
+}
+
+/// `stepup serve`.
+///
+/// # Errors
+/// [`StartError`] when it does not start.
+pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> Result<(), StartError> {
+    let server = Server::start(Arc::clone(&config), ambient, false).await?;
+    tracing::info!(
+        agents = config.agents.public_url,
+        people = config.people.listener.public_url,
+        operations = config.operations.listen,
+        "ready"
+    );
+    told_to_stop().await;
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+/// SIGTERM or SIGINT.
+pub async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+fn agents(config: &Config) -> gateway::Settings {
+    let mut settings = gateway::Settings::at(&config.agents.public_url, &config.people.listener.public_url);
+    settings.hosts.insert(config.agents.listen.to_ascii_lowercase());
+    settings.origins = config.agents.origins.iter().cloned().collect();
+    settings.hold = config.challenge.hold;
+    settings.hold_with_progress = config.challenge.hold_with_progress;
+    settings.budgets.in_flight = config.budgets.in_flight;
+    settings.budgets.held = config.budgets.held;
+    settings
+}
+
+fn people(config: &Config) -> console::Settings {
+    let mut settings = console::Settings::at(&config.people.listener.public_url);
+    settings.origins.extend(config.people.listener.origins.iter().cloned());
+    settings
+}
+
+fn system(what: impl Into<String>, because: std::io::Error) -> StartError {
+    StartError::System { what: what.into(), because }
+}

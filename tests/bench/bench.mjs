@@ -1,0 +1,214 @@
+// ./dev bench [--quick]: the figures of docs/performance.md, measured in one run on this machine, loopback only.
+// Prints a table and writes target/bench/latest.json, one flat object.
+import { execFileSync, spawn } from "node:child_process";
+import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const quick = process.argv.includes("--quick");
+const seconds = quick ? 2 : 8;
+const target = process.env.CARGO_TARGET_DIR ?? "target";
+const release = join(target, "release");
+const stepup = join(release, "stepup");
+const example = (name) => join(release, "examples", name);
+const home = mkdtempSync(join(tmpdir(), "stepup-bench-"));
+const children = [];
+const figures = {};
+
+const freePort = () => new Promise((done) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const { port } = server.address();
+    server.close(() => done(port));
+  });
+});
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const run = (args) => JSON.parse(execFileSync(stepup, ["--json", ...args], { cwd: home, encoding: "utf8" }));
+
+/** Starts a program that prints its address on its first line. */
+const listening = (program, args) => new Promise((done, fail) => {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+  children.push(child);
+  child.once("error", fail);
+  child.stdout.once("data", (line) => done(String(line).trim()));
+});
+
+/** One wrk run of tools/call; every request has an id of its own. */
+const load = (url, headers, call, connections) => {
+  const lua = join(home, "load.lua");
+  const quoted = (text) => JSON.stringify(text);
+  const [before, after] = JSON.stringify({ jsonrpc: "2.0", id: 4711, method: "tools/call", params: call }).split("4711");
+  writeFileSync(lua, `
+local n = 0
+wrk.method = "POST"
+${Object.entries(headers).map(([name, value]) => `wrk.headers[${quoted(name)}] = ${quoted(value)}`).join("\n")}
+request = function() n = n + 1; return wrk.format(nil, nil, nil, ${quoted(before)} .. n .. ${quoted(after)}) end
+done = function(summary, latency)
+  io.write(string.format("JSON{\\"p50\\":%d,\\"p99\\":%d,\\"rps\\":%.0f,\\"bad\\":%d}\\n", latency:percentile(50), latency:percentile(99),
+    summary.requests / summary.duration * 1e6, summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
+end`);
+  const out = execFileSync("wrk", ["-t1", `-c${connections}`, `-d${seconds}s`, "-s", lua, url], { encoding: "utf8" });
+  const result = JSON.parse(out.match(/JSON(\{.*\})/)[1]);
+  if (result.bad > 0) throw new Error(`${url}: ${result.bad} requests failed\n${out}`);
+  return result;
+};
+
+const post = async (url, headers, body) => {
+  const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${url}: ${answer.status} ${text}`);
+  return { answer, json: text && !text.startsWith(":") && !text.startsWith("event") ? JSON.parse(text) : text };
+};
+
+/** What of an authenticator and a browser the console needs. */
+class Approver {
+  #key = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  #id = randomBytes(32);
+  #cookie;
+  #count = 0;
+  constructor(origin) { this.origin = origin; }
+  async #post(path, body) {
+    const headers = { origin: this.origin, accept: "application/json", ...(this.#cookie ? { cookie: this.#cookie } : {}) };
+    const { answer, json } = await post(`${this.origin}${path}`, headers, body);
+    const cookie = answer.headers.get("set-cookie");
+    if (cookie) this.#cookie = cookie.split(";")[0];
+    return json;
+  }
+  #clientData(type, challenge) {
+    return Buffer.from(JSON.stringify({ type, challenge, origin: this.origin, crossOrigin: false }));
+  }
+  #authData(rpId, flags, rest = Buffer.alloc(0)) {
+    const count = Buffer.alloc(4);
+    count.writeUInt32BE(this.#count);
+    return Buffer.concat([createHash("sha256").update(rpId).digest(), Buffer.from([flags]), count, rest]);
+  }
+  async enrol(path) {
+    const { nonce, publicKey } = await this.#post(`${path}/ceremony`, {});
+    const { x, y } = this.#key.publicKey.export({ format: "jwk" });
+    const cose = Buffer.concat([Buffer.from("a5010203262001215820", "hex"), Buffer.from(x, "base64url"), Buffer.from("225820", "hex"), Buffer.from(y, "base64url")]);
+    const authData = this.#authData(publicKey.rp.id, 0x45, Buffer.concat([Buffer.alloc(16), Buffer.from([0, 32]), this.#id, cose]));
+    const object = Buffer.concat([Buffer.from("a363666d74646e6f6e656761747453746d74a068617574684461746158", "hex"), Buffer.from([authData.length]), authData]);
+    await this.#post(path, { nonce, clientDataJSON: this.#clientData("webauthn.create", publicKey.challenge).toString("base64url"), attestationObject: object.toString("base64url") });
+  }
+  async approve(elevation) {
+    const { nonce, publicKey } = await this.#post(`/r/${elevation}/ceremony`, {});
+    this.#count += 1;
+    const clientData = this.#clientData("webauthn.get", publicKey.challenge);
+    const authData = this.#authData(publicKey.rpId, 0x05);
+    const signed = Buffer.concat([authData, createHash("sha256").update(clientData).digest()]);
+    await this.#post(`/r/${elevation}/vote`, {
+      nonce, credential: this.#id.toString("base64url"), clientDataJSON: clientData.toString("base64url"),
+      authenticatorData: authData.toString("base64url"), signature: sign("sha256", signed, this.#key.privateKey).toString("base64url"), userHandle: null,
+    });
+  }
+}
+
+const configure = async (upstream) => {
+  const [agents, people, operations] = [await freePort(), await freePort(), await freePort()];
+  execFileSync(stepup, ["init", home, "--team"]);
+  writeFileSync(join(home, "policies", "starter.cedar"), `
+@id("baseline") permit (principal in Group::"bots", action in [Action::"discover", Action::"tools/call"], resource);
+@id("act") @stepup("many") forbid (principal, action == Action::"tools/call:bench/act", resource);
+`);
+  writeFileSync(join(home, "stepup.toml"), `
+[agents]
+listen = "127.0.0.1:${agents}"
+[people]
+listen = "localhost:${people}"
+[operations]
+listen = "127.0.0.1:${operations}"
+[requirements.many]
+approvals = 1
+from = "approvers"
+grant = { valid_for = "60m", uses = 4000000 }
+[upstreams.bench]
+url = "http://${upstream}/mcp"
+environment = "bench"
+share = "all"
+`);
+  return { agents, people, operations };
+};
+
+const serve = async (ports) => {
+  const begin = process.hrtime.bigint();
+  const child = spawn(stepup, ["serve"], { cwd: home, stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, STEPUP_LOG: "warn" } });
+  children.push(child);
+  for (;;) {
+    const ready = await fetch(`http://127.0.0.1:${ports.operations}/readyz`).then((answer) => answer.ok, () => false);
+    if (ready) break;
+    if (child.exitCode !== null) throw new Error("the server did not start");
+    await sleep(2);
+  }
+  return { child, start: Number(process.hrtime.bigint() - begin) / 1e6 };
+};
+
+const main = async () => {
+  const upstream = await listening(example("bench_upstream"), ["127.0.0.1:0"]);
+  const proxy = await listening(example("bench_proxy"), ["127.0.0.1:0", upstream]);
+  const ports = await configure(upstream);
+  const { child, start } = await serve(ports);
+  figures.start_ms = Math.round(start);
+  await sleep(2000);
+  const rss = readFileSync(`/proc/${child.pid}/status`, "utf8").match(/VmRSS:\s+(\d+)/)[1];
+  figures.idle_rss_mib = Math.round(Number(rss) / 1024);
+  figures.binary_mib = Math.round(statSync(stepup).size / (1 << 20));
+
+  run(["human", "invite", "robin"]);
+  const { link } = run(["human", "invite", "ada", "--group", "approvers"]);
+  const { key } = run(["caller", "add", "bot", "--owner", "robin", "--group", "bots"]);
+  const approver = new Approver(`http://localhost:${ports.people}`);
+  await approver.enrol(new URL(link).pathname);
+
+  const url = `http://127.0.0.1:${ports.agents}/mcp/bench`;
+  const headers = { accept: "application/json, text/event-stream", authorization: `Bearer ${key}` };
+  const hello = { jsonrpc: "2.0", id: 0, method: "initialize", params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "bench", version: "1" } } };
+  const { answer } = await post(url, headers, hello);
+  headers["mcp-session-id"] = answer.headers.get("mcp-session-id");
+  headers["mcp-protocol-version"] = "2025-11-25";
+  const all = { ...headers, "content-type": "application/json" };
+  const call = (name) => ({ name, arguments: { id: "OPS-17", text: "t".repeat(1800) } });
+
+  const stopped = (await post(url, headers, { jsonrpc: "2.0", id: 1, method: "tools/call", params: call("act") })).json;
+  const elevation = stopped.result._meta["dev.stepup/challenge"].elevation;
+  // The same call, held: it is answered once the approval has let it through.
+  const held = post(url, headers, { jsonrpc: "2.0", id: 2, method: "tools/call", params: call("act") }).then(() => process.hrtime.bigint());
+  await sleep(300);
+  await approver.approve(elevation);
+  const voted = process.hrtime.bigint();
+  figures.approve_to_call_ms = Math.max(0, Math.round(Number((await held) - voted) / 1e5) / 10);
+
+  for (const connections of [1, 32]) {
+    const plain = load(`http://${proxy}/mcp`, all, call("read"), connections);
+    const permitted = load(url, all, call("read"), connections);
+    if (connections === 1) {
+      Object.assign(figures, { proxy_p50_us_c1: plain.p50, permitted_p50_us_c1: permitted.p50, permitted_p99_us_c1: permitted.p99 });
+      figures.granted_p50_us_c1 = load(url, all, call("act"), 1).p50;
+    } else {
+      Object.assign(figures, { proxy_rps_c32: plain.rps, permitted_rps_c32: permitted.rps });
+    }
+  }
+  child.kill("SIGTERM");
+  await new Promise((done) => child.once("exit", done));
+
+  const store = JSON.parse(execFileSync(example("commit_rate"), [home], { encoding: "utf8" }));
+  Object.assign(figures, { commits_rps_1: store.commits_rps_1, commits_rps_32: store.commits_rps_32, fsync_us: store.fsync_us });
+  const file = join(home, "log.jsonl");
+  const { key: logKey, records } = run(["log", "export", file]);
+  const begin = process.hrtime.bigint();
+  execFileSync(stepup, ["log", "verify", file, "--key", logKey]);
+  figures.verify_records_s = Math.round(records / (Number(process.hrtime.bigint() - begin) / 1e9));
+};
+
+const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
+try {
+  await main();
+  mkdirSync("target/bench", { recursive: true });
+  writeFileSync("target/bench/latest.json", `${JSON.stringify(Object.fromEntries(order.map((name) => [name, figures[name]])))}\n`);
+  for (const name of order) console.log(`${name.padEnd(22)}${String(figures[name]).padStart(10)}`);
+  const over = figures.permitted_p50_us_c1 - figures.proxy_p50_us_c1 - figures.fsync_us;
+  console.log(`\npermitted over proxy and fsync: ${Math.round(over)} us (to reach: 220)`);
+} finally {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(home, { recursive: true, force: true });
+}
