@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, UnaryOp, Var};
 use terms::Pointer;
 
+use crate::context::Member;
 use crate::shape::BESIDE;
 
 /// What the conditions of a rule speak of.
@@ -16,7 +17,9 @@ use crate::shape::BESIDE;
 pub(crate) struct Reads {
     /// The arguments.
     pub arguments: BTreeSet<Pointer>,
-    /// Whether of anything in the context.
+    /// The members of the context.
+    pub members: BTreeSet<Member>,
+    /// Whether of anything in the context, known here or not.
     pub context: bool,
 }
 
@@ -53,9 +56,20 @@ impl Reads {
     fn note(&mut self, path: &[&str]) {
         self.context = true;
         match path {
-            [] => self.argument(&[]),
-            ["arguments", steps @ ..] => self.argument(steps),
-            _ => {}
+            [] => {
+                self.members.extend(Member::TABLE.map(|(member, _)| member));
+                self.argument(&[]);
+            }
+            [name, steps @ ..] => {
+                let member = Member::TABLE.into_iter().find(|(_, known)| known == name);
+                self.members.extend(member.map(|(member, _)| member));
+                match member {
+                    Some((Member::Arguments, _)) => self.argument(steps),
+                    // What has no typed form is known once the arguments are typed.
+                    Some((Member::Unjudged, _)) => drop(self.members.insert(Member::Arguments)),
+                    _ => {}
+                }
+            }
         }
     }
 

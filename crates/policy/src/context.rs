@@ -12,13 +12,14 @@
 //! votes      Long, for `approve` only
 //! ```
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use cedar_policy::{Context, RestrictedExpression};
-use terms::{Access, Caller, Json, Pointer, Time};
+use terms::{Caller, Json, Pointer, Time};
 
+use crate::Question;
 use crate::entities::Unaskable;
-use crate::tool::Tool;
 
 /// What a question knows beside caller, access and tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,33 @@ pub struct Moment {
     pub first_time: bool,
     /// How often it did within the hour. Advisory under concurrency (B22).
     pub calls_1h: u32,
+}
+
+/// A member of the context. Only those that a rule of the slice speaks of are made: the others cannot
+/// change its answer, and some are dear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Member {
+    Arguments,
+    Text,
+    Unjudged,
+    Caller,
+    Time,
+    Network,
+    History,
+    Votes,
+}
+
+impl Member {
+    pub const TABLE: [(Self, &'static str); 8] = [
+        (Self::Arguments, "arguments"),
+        (Self::Text, "text"),
+        (Self::Unjudged, "unjudged"),
+        (Self::Caller, "caller"),
+        (Self::Time, "time"),
+        (Self::Network, "network"),
+        (Self::History, "history"),
+        (Self::Votes, "votes"),
+    ];
 }
 
 /// A context, and what of the arguments has no typed form.
@@ -60,34 +88,38 @@ fn context(members: Members) -> Result<Context, Unaskable> {
     Context::from_pairs(members).map_err(|_| Unaskable)
 }
 
-/// What `discover` and `may_need` know: who asks.
+/// What `discover` knows: who asks.
 pub(crate) fn of_caller(by: &Caller) -> Result<Context, Unaskable> {
     context(vec![("caller", caller(by)?)])
 }
 
-/// The context of a call, and with `votes` that of approving it.
+/// The context of a call, and with `votes` that of approving it, as far as `members` are spoken of.
 pub(crate) fn of_call(
-    by: &Caller,
-    access: &Access,
-    tool: &Tool,
-    moment: &Moment,
+    question: &Question<'_>,
     votes: Option<u32>,
+    members: &BTreeSet<Member>,
 ) -> Result<Asked, Unaskable> {
+    let Question { caller: by, access, tool, moment } = question;
     let mut unjudged = Vec::new();
-    let arguments = tool.arguments.typed(access.arguments(), &Pointer::root(), &mut unjudged)?;
-    let mut members = vec![
-        ("arguments", arguments),
-        ("text", text(Json::Object(access.arguments().clone()).text())),
-        ("unjudged", texts(unjudged.iter().map(Pointer::to_string))),
-        ("caller", caller(by)?),
-        ("time", time(moment.at)?),
-        ("network", network(moment.source)?),
-        ("history", history(moment)?),
-    ];
-    if let Some(votes) = votes {
-        members.push(("votes", RestrictedExpression::new_long(i64::from(votes))));
+    let mut made = Vec::with_capacity(members.len());
+    let spoken = |(member, _): &(Member, &str)| members.contains(member);
+    for (member, name) in Member::TABLE.into_iter().filter(spoken) {
+        let value = match member {
+            Member::Arguments => tool.arguments.typed(access.arguments(), &Pointer::root(), &mut unjudged)?,
+            Member::Text => text(Json::Object(access.arguments().clone()).text()),
+            Member::Unjudged => texts(unjudged.iter().map(Pointer::to_string)),
+            Member::Caller => caller(by)?,
+            Member::Time => time(moment.at)?,
+            Member::Network => network(moment.source)?,
+            Member::History => history(moment)?,
+            Member::Votes => match votes {
+                Some(votes) => RestrictedExpression::new_long(i64::from(votes)),
+                None => continue,
+            },
+        };
+        made.push((name, value));
     }
-    Ok(Asked { context: context(members)?, unjudged })
+    Ok(Asked { context: context(made)?, unjudged })
 }
 
 fn caller(caller: &Caller) -> Result<RestrictedExpression, Unaskable> {

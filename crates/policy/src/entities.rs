@@ -1,10 +1,11 @@
 //! The entities of a question, built typed. Parents are given with all of theirs, so three entities are
 //! the whole of what Cedar has to know.
 
-use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+
+use crate::Attribute;
 
 /// A type of entity that rules can speak of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,14 +40,32 @@ impl Kind {
 /// The one installation: what `administer` acts on.
 pub(crate) const INSTALLATION: &str = "stepup";
 
-/// Attributes by name.
-pub(crate) type Attributes = HashMap<String, RestrictedExpression>;
-
-/// One entity with every ancestor that it has.
-pub(crate) struct Entity<'a> {
+/// One entity with every ancestor and attribute that it has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Entity {
     pub kind: Kind,
-    pub id: &'a str,
-    pub parents: Vec<(Kind, &'a str)>,
+    pub id: String,
+    pub parents: Vec<(Kind, String)>,
+    pub attributes: Vec<(String, Attribute)>,
+}
+
+impl Entity {
+    pub fn new(kind: Kind, id: impl Into<String>) -> Self {
+        Self { kind, id: id.into(), parents: Vec::new(), attributes: Vec::new() }
+    }
+
+    /// The same entity within those.
+    pub fn within<'i>(mut self, kind: Kind, ids: impl IntoIterator<Item = &'i str>) -> Self {
+        self.parents.extend(ids.into_iter().map(|id| (kind, id.to_owned())));
+        self
+    }
+
+    /// The same entity with an attribute; of two with one name the later one stays.
+    pub fn with(mut self, name: &str, value: Attribute) -> Self {
+        self.attributes.retain(|(had, _)| had != name);
+        self.attributes.push((name.to_owned(), value));
+        self
+    }
 }
 
 /// Something that cannot happen did: the question has no form in Cedar. Always a Deny.
@@ -98,16 +117,17 @@ impl Types {
     }
 
     /// The entity for Cedar.
-    pub fn entity(
-        &self,
-        entity: &Entity<'_>,
-        attributes: Attributes,
-    ) -> Result<cedar_policy::Entity, Unaskable> {
-        let parents: HashSet<_> = entity.parents.iter().map(|(kind, id)| self.uid(*kind, id)).collect();
-        let uid = self.uid(entity.kind, entity.id);
-        if attributes.is_empty() {
-            return Ok(cedar_policy::Entity::new_no_attrs(uid, parents));
-        }
-        cedar_policy::Entity::new(uid, attributes, parents).map_err(|_| Unaskable)
+    pub fn entity(&self, entity: &Entity) -> Result<cedar_policy::Entity, Unaskable> {
+        let parents = entity.parents.iter().map(|(kind, id)| self.uid(*kind, id));
+        let attributes = entity.attributes.iter().map(|(name, value)| {
+            let value = match value {
+                Attribute::Bool(truth) => RestrictedExpression::new_bool(*truth),
+                Attribute::Number(number) => RestrictedExpression::new_long(*number),
+                Attribute::Text(text) => RestrictedExpression::new_string(text.clone()),
+            };
+            (name.clone(), value)
+        });
+        let uid = self.uid(entity.kind, &entity.id);
+        cedar_policy::Entity::new(uid, attributes.collect(), parents.collect()).map_err(|_| Unaskable)
     }
 }

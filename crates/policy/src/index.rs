@@ -71,7 +71,7 @@ impl Index {
     }
 
     /// The rules whose scope matches.
-    pub fn matching(&self, principal: &Entity<'_>, action: &Entity<'_>, resource: &Entity<'_>) -> Bits {
+    pub fn matching(&self, principal: &Entity, action: &Entity, resource: &Entity) -> Bits {
         let mut found = self.resources.matching(resource);
         found.keep(&self.actions.matching(action));
         found.keep(&self.principals.matching(principal));
@@ -80,13 +80,13 @@ impl Index {
 }
 
 impl Axis {
-    fn matching(&self, entity: &Entity<'_>) -> Bits {
+    fn matching(&self, entity: &Entity) -> Bits {
         let kind = entity.kind.name();
         let mut found = self.any.clone();
         let of_type_within = self.of_type_within.get(kind);
-        let self_and_parents =
-            std::iter::once((entity.kind, entity.id)).chain(entity.parents.iter().copied());
-        let sets = get(&self.same, kind, entity.id).into_iter().chain(self.of_type.get(kind));
+        let self_and_parents = std::iter::once((entity.kind, &entity.id))
+            .chain(entity.parents.iter().map(|(kind, id)| (*kind, id)));
+        let sets = get(&self.same, kind, &entity.id).into_iter().chain(self.of_type.get(kind));
         let within = self_and_parents.flat_map(|(kind, id)| {
             let kind = kind.name();
             [get(&self.within, kind, id), of_type_within.and_then(|named| get(named, kind, id))]

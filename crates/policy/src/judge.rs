@@ -98,15 +98,15 @@ pub(crate) fn is_call(question: &Question<'_>) -> bool {
 }
 
 fn call(set: &PolicySet, question: &Question<'_>) -> Result<Judgement, Unaskable> {
-    let Question { caller, access, tool, moment } = question;
+    let Question { caller, tool, .. } = question;
     let parties = Parties::caller(set, caller, tool.call(), tool);
     let slice = set.slice(&parties)?;
-    let asked = context::of_call(caller, access, tool, moment, None)?;
+    let asked = context::of_call(question, None, &slice.members)?;
     let unjudgeable = slice.unjudgeable(&asked.unjudged);
     if !unjudgeable.is_empty() {
         return Ok(Judgement::Deny { by: Vec::new(), why: DenyReason::Unjudgeable(unjudgeable) });
     }
-    let prepared = set.prepare(parties, asked.context)?;
+    let prepared = set.prepare(&parties, asked.context)?;
     let base = set.ask(&slice.base, &prepared);
     if let Some(deny) = deny(&base) {
         return Ok(deny);

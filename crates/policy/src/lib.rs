@@ -9,7 +9,9 @@
 //! - [`Tool`] is one pinned tool with the types of its arguments, made once and asked about often.
 //!
 //! Nothing fails open: an evaluation error, an unknown action, an argument that a rule speaks of and that
-//! has no typed form are each a Deny.
+//! has no typed form are each a Deny. Adding a `forbid` or a `@stepup` never weakens anything, with one
+//! exception that a set has to ask for: a rule that reads `resource.ruled` yields to a `@stepup` that names
+//! the tool's action for every caller.
 
 mod bits;
 mod compile;
@@ -21,6 +23,7 @@ mod index;
 mod judge;
 mod known;
 mod may;
+mod memory;
 mod set;
 mod shape;
 mod source;

@@ -2,6 +2,7 @@
 //! policy. `@stepup` never applies to these; compile refuses it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cedar_policy::Context;
 use terms::{Caller, HumanId};
@@ -52,10 +53,10 @@ impl PolicySet {
     /// `Action::"discover"`. The context is `caller` alone, so that a list does not change by the hour.
     pub fn may_discover(&self, caller: &Caller, tool: &Tool) -> May {
         let ask = || -> Result<May, Unaskable> {
-            let discover = Entity { kind: Kind::Action, id: DISCOVER, parents: Vec::new() };
-            let parties = Parties::caller(self, caller, discover, tool);
+            let discover = Arc::new(Entity::new(Kind::Action, DISCOVER));
+            let parties = Parties::caller(self, caller, &discover, tool);
             let slice = self.slice(&parties)?;
-            let prepared = self.prepare(parties, context::of_caller(caller)?)?;
+            let prepared = self.prepare(&parties, context::of_caller(caller)?)?;
             Ok(permitted(self.ask(&slice.base, &prepared)))
         };
         ask().unwrap_or(UNASKABLE)
@@ -68,7 +69,7 @@ impl PolicySet {
         let ask = || -> Result<BTreeSet<&str>, Unaskable> {
             let parties = Parties::caller(self, caller, tool.call(), tool);
             let slice = self.slice(&parties)?;
-            let prepared = self.prepare(parties, Context::empty())?;
+            let prepared = self.prepare(&parties, Context::empty())?;
             let answer = self.ask(&slice.steps, &prepared);
             let rules = slice.step_rules.iter().filter_map(|rule| self.rules.get(*rule));
             let may = rules.filter(|rule| {
@@ -85,14 +86,13 @@ impl PolicySet {
     /// (decisions §9, "Eligibility to approve").
     pub fn may_approve(&self, human: &Human, question: &Question<'_>, votes: u32) -> May {
         let ask = || -> Result<May, Unaskable> {
-            let Question { caller, access, tool, moment } = question;
-            let parties = Parties::approver(self, human, tool);
+            let parties = Parties::approver(self, human, question.tool);
             let slice = self.slice(&parties)?;
-            let asked = context::of_call(caller, access, tool, moment, Some(votes))?;
+            let asked = context::of_call(question, Some(votes), &slice.members)?;
             if !slice.unjudgeable(&asked.unjudged).is_empty() {
                 return Err(Unaskable);
             }
-            let prepared = self.prepare(parties, asked.context)?;
+            let prepared = self.prepare(&parties, asked.context)?;
             Ok(not_forbidden(self.ask(&slice.base, &prepared)))
         };
         if is_call(question) { ask().unwrap_or(UNASKABLE) } else { UNASKABLE }
@@ -104,7 +104,7 @@ impl PolicySet {
         let ask = || -> Result<May, Unaskable> {
             let parties = Parties::administrator(name, groups);
             let slice = self.slice(&parties)?;
-            let prepared = self.prepare(parties, Context::empty())?;
+            let prepared = self.prepare(&parties, Context::empty())?;
             Ok(permitted(self.ask(&slice.base, &prepared)))
         };
         ask().unwrap_or(UNASKABLE)

@@ -1,19 +1,19 @@
 //! A compiled set of rules: two sets in one, `A` and `S`, and the index over their scopes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityUid, Policy, Request, RestrictedExpression,
-};
+use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, Policy, Request};
 use terms::{Caller, CallerKind, Pointer, Requirement};
 
 use crate::bits::Bits;
 use crate::condition::Reads;
-use crate::entities::{Attributes, Entity, INSTALLATION, Kind, Types, Unaskable};
+use crate::context::Member;
+use crate::entities::{Entity, INSTALLATION, Kind, Types, Unaskable};
 use crate::index::Index;
+use crate::memory::Memory;
 use crate::tool::ADMINISTER;
-use crate::{Finding, Human, Place, Tool};
+use crate::{Attribute, Finding, Human, Place, Tool};
 
 /// The name of a rule: its `@id`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +59,8 @@ pub(crate) struct Slice {
     pub step_rules: Vec<usize>,
     /// The arguments that any of the rules speaks of.
     arguments: BTreeSet<Pointer>,
+    /// The members of the context that any of the rules speaks of: no other is made.
+    pub members: BTreeSet<Member>,
 }
 
 impl Slice {
@@ -69,10 +71,6 @@ impl Slice {
         unjudged.iter().filter(spoken).cloned().collect()
     }
 }
-
-/// The most slices that are kept. There are as many as there are combinations of groups, tools and
-/// upstreams that differ to the rules, so more than this are not kept apart usefully.
-const SLICES: usize = 4096;
 
 /// A compiled set of rules with the requirements that they name. Made by
 /// [`PolicySet::compile`]; what is wrong with a set that is in force all the same is in
@@ -87,8 +85,8 @@ pub struct PolicySet {
     ruled: HashSet<String>,
     index: Index,
     authorizer: Authorizer,
-    /// Slices made so far. A memory of a pure function: it changes no answer.
-    slices: RwLock<HashMap<Bits, Arc<Slice>>>,
+    slices: Memory<Bits, Slice>,
+    entities: Memory<Parties, Entities>,
 }
 
 impl std::fmt::Debug for PolicySet {
@@ -125,7 +123,8 @@ impl PolicySet {
             ruled,
             index,
             authorizer: Authorizer::new(),
-            slices: RwLock::default(),
+            slices: Memory::default(),
+            entities: Memory::default(),
         }
     }
 
@@ -157,18 +156,9 @@ impl PolicySet {
     }
 
     /// The rules whose scope matches.
-    pub(crate) fn slice(&self, parties: &Parties<'_>) -> Result<Arc<Slice>, Unaskable> {
+    pub(crate) fn slice(&self, parties: &Parties) -> Result<Arc<Slice>, Unaskable> {
         let matching = self.index.matching(&parties.principal, &parties.action, &parties.resource);
-        if let Some(slice) = self.slices.read().unwrap_or_else(PoisonError::into_inner).get(&matching) {
-            return Ok(Arc::clone(slice));
-        }
-        let slice = Arc::new(self.cut(&matching)?);
-        let mut slices = self.slices.write().unwrap_or_else(PoisonError::into_inner);
-        if slices.len() >= SLICES {
-            slices.clear();
-        }
-        slices.insert(matching, Arc::clone(&slice));
-        Ok(slice)
+        self.slices.of(&matching, || self.cut(&matching))
     }
 
     fn cut(&self, matching: &Bits) -> Result<Slice, Unaskable> {
@@ -184,22 +174,29 @@ impl PolicySet {
             steps: part(true)?,
             step_rules: rules.iter().filter(|(_, r)| r.requirement.is_some()).map(|(n, _)| *n).collect(),
             arguments: rules.iter().flat_map(|(_, rule)| &rule.reads.arguments).cloned().collect(),
+            members: rules.iter().flat_map(|(_, rule)| &rule.reads.members).copied().collect(),
         })
     }
 
+    fn resource(&self, tool: &Tool) -> Arc<Entity> {
+        tool.resource(self.ruled.contains(&tool.call().id))
+    }
+
     /// A question to Cedar, made once and put to one or both sets.
-    pub(crate) fn prepare(&self, parties: Parties<'_>, context: Context) -> Result<Prepared, Unaskable> {
-        let Parties { principal, who, action, resource, what } = parties;
-        let uid = |entity: &Entity<'_>| self.types.uid(entity.kind, entity.id);
-        let request = Request::new(uid(&principal), uid(&action), uid(&resource), context, None);
-        let entities = [
-            self.types.entity(&principal, who)?,
-            self.types.entity(&action, Attributes::new())?,
-            self.types.entity(&resource, what)?,
-        ];
-        Ok(Prepared {
-            request: request.map_err(|_| Unaskable)?,
-            entities: Entities::from_entities(entities, None).map_err(|_| Unaskable)?,
+    pub(crate) fn prepare(&self, parties: &Parties, context: Context) -> Result<Prepared, Unaskable> {
+        let Parties { principal, action, resource } = parties;
+        let uid = |entity: &Entity| self.types.uid(entity.kind, &entity.id);
+        let request = Request::new(uid(principal), uid(action), uid(resource), context, None);
+        Ok(Prepared { request: request.map_err(|_| Unaskable)?, entities: self.entities(parties)? })
+    }
+
+    /// The entities for Cedar: dearer to make than to ask about, and the same from call to call.
+    fn entities(&self, parties: &Parties) -> Result<Arc<Entities>, Unaskable> {
+        self.entities.of(parties, || {
+            let Parties { principal, action, resource } = parties;
+            let entity = |entity| self.types.entity(entity);
+            let entities = [entity(principal)?, entity(action)?, entity(resource)?];
+            Entities::from_entities(entities, None).map_err(|_| Unaskable)
         })
     }
 
@@ -219,73 +216,70 @@ impl PolicySet {
 }
 
 /// Principal, action and resource of one question to Cedar.
-pub(crate) struct Parties<'a> {
-    principal: Entity<'a>,
-    who: Attributes,
-    action: Entity<'a>,
-    resource: Entity<'a>,
-    what: Attributes,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Parties {
+    principal: Entity,
+    action: Arc<Entity>,
+    resource: Arc<Entity>,
 }
 
 /// A request with its entities.
 pub(crate) struct Prepared {
     request: Request,
-    entities: Entities,
+    entities: Arc<Entities>,
 }
 
-impl<'a> Parties<'a> {
+impl Parties {
     /// A caller does something to a tool.
-    pub fn caller(set: &PolicySet, caller: &'a Caller, action: Entity<'a>, tool: &'a Tool) -> Self {
+    pub fn caller(set: &PolicySet, caller: &Caller, action: &Arc<Entity>, tool: &Tool) -> Self {
         let kind = match caller.kind {
             CallerKind::Agent => Kind::Agent,
             CallerKind::Service => Kind::Service,
         };
-        let owner = RestrictedExpression::new_string(caller.owner.clone());
+        let principal =
+            Entity::new(kind, caller.name.as_str()).with("owner", Attribute::Text(caller.owner.clone()));
         Self {
-            principal: Entity { kind, id: &caller.name, parents: in_groups(&caller.groups) },
-            who: Attributes::from([("owner".to_owned(), owner)]),
-            action,
-            resource: tool.resource(),
-            what: tool.attributes(set.ruled.contains(tool.call().id)),
+            principal: in_groups(principal, &caller.groups),
+            action: Arc::clone(action),
+            resource: set.resource(tool),
         }
     }
 
     /// A person approves a call of a tool.
-    pub fn approver(set: &PolicySet, human: &'a Human, tool: &'a Tool) -> Self {
-        let id = RestrictedExpression::new_string(human.id.to_string());
+    pub fn approver(set: &PolicySet, human: &Human, tool: &Tool) -> Self {
+        let id = Attribute::Text(human.id.to_string());
+        let principal = Entity::new(Kind::Human, human.name.as_str()).with("id", id);
         Self {
-            principal: Entity { kind: Kind::Human, id: &human.name, parents: in_groups(&human.groups) },
-            who: Attributes::from([("id".to_owned(), id)]),
-            action: tool.approve(),
-            resource: tool.resource(),
-            what: tool.attributes(set.ruled.contains(tool.call().id)),
+            principal: in_groups(principal, &human.groups),
+            action: Arc::clone(tool.approve()),
+            resource: set.resource(tool),
         }
     }
 
     /// A person changes policy.
-    pub fn administrator(name: &'a str, groups: &'a BTreeSet<String>) -> Self {
+    pub fn administrator(name: &str, groups: &BTreeSet<String>) -> Self {
         Self {
-            principal: Entity { kind: Kind::Human, id: name, parents: in_groups(groups) },
-            who: Attributes::new(),
-            action: Entity { kind: Kind::Action, id: ADMINISTER, parents: Vec::new() },
-            resource: Entity { kind: Kind::Installation, id: INSTALLATION, parents: Vec::new() },
-            what: Attributes::new(),
+            principal: in_groups(Entity::new(Kind::Human, name), groups),
+            action: Arc::new(Entity::new(Kind::Action, ADMINISTER)),
+            resource: Arc::new(Entity::new(Kind::Installation, INSTALLATION)),
         }
     }
 }
 
-fn in_groups(groups: &BTreeSet<String>) -> Vec<(Kind, &str)> {
-    groups.iter().map(|group| (Kind::Group, group.as_str())).collect()
+fn in_groups(entity: Entity, groups: &BTreeSet<String>) -> Entity {
+    entity.within(Kind::Group, groups.iter().map(String::as_str))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
-    use terms::{CallerId, HumanId, KeyId};
+    use terms::access::{Resource, SealKey};
+    use terms::json::parse;
+    use terms::{Access, CallerId, DefinitionHash, Digest, HumanId, KeyId, UpstreamHash};
 
     use super::*;
-    use crate::ToolFacts;
+    use crate::{Moment, Question, ToolFacts};
 
     const PRINCIPALS: [&str; 7] = [
         "principal",
@@ -315,8 +309,20 @@ mod tests {
         "resource is Server in Server::\"u\"",
     ];
     const GROUPS: [&[&str]; 3] = [&[], &["g"], &["g", "h"]];
-    const CLAUSES: [&str; 4] =
-        ["", "when { false }", "when { context.nothing }", "unless { principal.owner == \"o\" }"];
+    const CLAUSES: [&str; 12] = [
+        "",
+        "when { false }",
+        "when { context.nothing }",
+        "unless { principal.owner == \"o\" }",
+        "when { context.arguments.n > 1 }",
+        "when { context.arguments has m || context.text like \"*x*\" }",
+        "when { context.unjudged.contains(\"/m\") }",
+        "unless { context.caller.key_bound || context.time.hour > 12 }",
+        "when { context has network.source && context.network.source.isLoopback() }",
+        "when { context has votes || context.history.first_time }",
+        "when { context == {} }",
+        "when { if context has text then [context].isEmpty() else true }",
+    ];
 
     fn rule() -> impl Strategy<Value = String> {
         let scope = (select(&PRINCIPALS[..]), select(&ACTIONS[..]), select(&RESOURCES[..]));
@@ -349,17 +355,33 @@ mod tests {
             upstream: "u".into(),
             name: "t".into(),
             environment: environment.into(),
-            input_schema: terms::Json::Null,
+            input_schema: parse(br#"{"properties":{"n":{"type":"integer"}}}"#).unwrap(),
             reviewed_read_only: false,
             attributes: BTreeMap::new(),
         })
     }
 
+    const MOMENT: Moment =
+        Moment { at: terms::Time::from_millis(0), source: None, first_time: true, calls_1h: 0 };
+
+    fn access(caller: &Caller, tool: &Tool) -> Access {
+        let resource = Resource {
+            kind: "tool".into(),
+            id: tool.id().into(),
+            definition: DefinitionHash::from_digest(Digest::plain(b"")),
+            upstream: UpstreamHash::from_digest(Digest::plain(b"")),
+        };
+        let arguments = parse(br#"{"n":2,"m":"x"}"#).unwrap();
+        let key = SealKey::new([0; 32]);
+        Access::new(caller.subject(), "tools/call", resource, arguments, &[], &key).unwrap().0
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
-        /// Of 1, 64, 65 and more rules, so that the words of the bit sets are crossed; each set is asked
-        /// about every combination of caller, groups and environment.
+        /// By scope, and to the members of the context that are spoken of. Of 1, 64, 65 and more rules, so
+        /// that the words of the bit sets are crossed; each set is asked about every combination of caller,
+        /// groups and environment.
         #[test]
         fn the_narrowed_answer_reasons_and_errors_are_those_of_the_whole_set(
             rules in proptest::collection::vec(rule(), 0..90),
@@ -373,9 +395,15 @@ mod tests {
             for (caller, environment) in callers.flat_map(|c| ["", "e", "f"].map(|e| (c.clone(), e))) {
                 let tool = tool(environment);
                 let parties = || Parties::caller(&set, &caller, tool.call(), &tool);
+                let access = access(&caller, &tool);
+                let question = Question { caller: &caller, access: &access, tool: &tool, moment: &MOMENT };
+                let ask = |slice: &Slice, members: &BTreeSet<Member>| {
+                    let context = crate::context::of_call(&question, None, members).unwrap().context;
+                    set.ask(&slice.base, &set.prepare(&parties(), context).unwrap())
+                };
                 let narrow = set.slice(&parties()).unwrap();
-                let prepared = set.prepare(parties(), Context::empty()).unwrap();
-                let (narrow, whole) = (set.ask(&narrow.base, &prepared), set.ask(&whole.base, &prepared));
+                let everything = Member::TABLE.map(|(member, _)| member).into();
+                let (narrow, whole) = (ask(&narrow, &narrow.members), ask(&whole, &everything));
                 prop_assert_eq!(narrow.allowed, whole.allowed);
                 prop_assert_eq!(narrow.by, whole.by);
                 prop_assert_eq!(narrow.failed, whole.failed);

@@ -1,15 +1,15 @@
 //! One pinned tool, as policy sees it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use cedar_policy::RestrictedExpression;
 use terms::Json;
 
-use crate::entities::{Attributes, Entity, Kind};
+use crate::entities::{Entity, Kind};
 use crate::shape::Record;
 
 /// A value that the operator says of a tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Attribute {
     /// Cedar's Bool.
     Bool(bool),
@@ -40,13 +40,11 @@ pub struct ToolFacts {
 /// A tool with its names in Cedar and the types of its arguments: made once a pin, asked about often.
 #[derive(Clone, Debug)]
 pub struct Tool {
-    upstream: String,
-    environment: String,
-    reviewed_read_only: bool,
-    attributes: BTreeMap<String, Attribute>,
-    id: String,
-    call: String,
-    approve: String,
+    call: Arc<Entity>,
+    approve: Arc<Entity>,
+    resource: Arc<Entity>,
+    /// The resource in a set in which a `@stepup` names the tool's action.
+    ruled: Arc<Entity>,
     pub(crate) arguments: Record,
 }
 
@@ -68,53 +66,42 @@ impl Tool {
     #[must_use]
     pub fn new(facts: ToolFacts) -> Self {
         let id = format!("{}/{}", facts.upstream, facts.name);
+        // The one mapping from an access to Cedar's action: each tool has its own, in the group of all.
+        let call = Entity::new(Kind::Action, format!("{CALL}:{id}")).within(Kind::Action, [CALL]);
+        let approve = Entity::new(Kind::Action, format!("{APPROVE_CALL}:{id}"));
+        let environment = Some(facts.environment.as_str()).filter(|e| !e.is_empty());
+        let said = Entity::new(Kind::Tool, id)
+            .within(Kind::Server, [facts.upstream.as_str()])
+            .within(Kind::Environment, environment);
+        let said = facts.attributes.into_iter().fold(said, |it, (name, value)| it.with(&name, value));
+        let said = said.with("reviewedReadOnly", Attribute::Bool(facts.reviewed_read_only));
         Self {
             arguments: Record::of(&facts.input_schema),
-            call: format!("{CALL}:{id}"),
-            approve: format!("{APPROVE_CALL}:{id}"),
-            id,
-            upstream: facts.upstream,
-            environment: facts.environment,
-            reviewed_read_only: facts.reviewed_read_only,
-            attributes: facts.attributes,
+            call: Arc::new(call),
+            approve: Arc::new(approve.within(Kind::Action, [APPROVE_CALL, APPROVE])),
+            resource: Arc::new(said.clone().with("ruled", Attribute::Bool(false))),
+            ruled: Arc::new(said.with("ruled", Attribute::Bool(true))),
         }
     }
 
     /// `upstream/name`, as in an access and in `Tool::"…"`.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        &self.resource.id
     }
 
-    pub(crate) fn resource(&self) -> Entity<'_> {
-        let mut parents = vec![(Kind::Server, self.upstream.as_str())];
-        if !self.environment.is_empty() {
-            parents.push((Kind::Environment, &self.environment));
-        }
-        Entity { kind: Kind::Tool, id: &self.id, parents }
+    /// The tool as resource of a question to a set in which it is ruled or not.
+    pub(crate) fn resource(&self, ruled: bool) -> Arc<Entity> {
+        Arc::clone(if ruled { &self.ruled } else { &self.resource })
     }
 
-    pub(crate) fn attributes(&self, ruled: bool) -> Attributes {
-        let said = self.attributes.iter().map(|(name, value)| {
-            let value = match value {
-                Attribute::Bool(truth) => RestrictedExpression::new_bool(*truth),
-                Attribute::Number(number) => RestrictedExpression::new_long(*number),
-                Attribute::Text(text) => RestrictedExpression::new_string(text.clone()),
-            };
-            (name.clone(), value)
-        });
-        let ours = [("reviewedReadOnly", self.reviewed_read_only), ("ruled", ruled)];
-        let ours = ours.map(|(name, truth)| (name.to_owned(), RestrictedExpression::new_bool(truth)));
-        said.chain(ours).collect()
+    /// The action of calling it.
+    pub(crate) fn call(&self) -> &Arc<Entity> {
+        &self.call
     }
 
-    /// The one function from an access to Cedar's action: each tool has its own, in the group of all.
-    pub(crate) fn call(&self) -> Entity<'_> {
-        Entity { kind: Kind::Action, id: &self.call, parents: vec![(Kind::Action, CALL)] }
-    }
-
-    pub(crate) fn approve(&self) -> Entity<'_> {
-        let parents = vec![(Kind::Action, APPROVE_CALL), (Kind::Action, APPROVE)];
-        Entity { kind: Kind::Action, id: &self.approve, parents }
+    /// The action of approving a call of it.
+    pub(crate) fn approve(&self) -> &Arc<Entity> {
+        &self.approve
     }
 }
