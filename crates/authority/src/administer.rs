@@ -10,11 +10,13 @@ use store::{
 };
 use terms::hash::b64url;
 use terms::statement::Statement;
-use terms::{CallerId, CallerKind, Digest, HumanId, Json, KeyId, Millis, Secret, Time};
+use terms::{CallerId, CallerKind, Digest, HumanId, Json, KeyId, Millis, PolicyHash, Secret, Time};
 
+use crate::active::Active;
 use crate::authority::Authority;
 use crate::bundle::Bundle;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
+use crate::decide::TRIES;
 use crate::vote::NotCounted;
 
 /// A key, the only time that it is in clear.
@@ -71,6 +73,9 @@ impl Authority {
         groups: &[String],
         by: &str,
     ) -> Result<Added<(HumanId, Secret<String>)>, Failed> {
+        if self.active().caller_named(name).is_some() {
+            return Ok(Added::NameTaken);
+        }
         let id = HumanId::fresh(self.ambient.as_ref());
         let row = Human { id, root: id, name: name.to_owned(), disabled_at: None, added_by: by.to_owned() };
         let said = Json::object([
@@ -128,9 +133,13 @@ impl Authority {
     /// [`Failed`] when the store does.
     pub async fn add_caller(&self, new: &NewCaller, by: &str) -> Result<Added<(CallerId, NewKey)>, Failed> {
         let active = self.active();
+        if active.human_named(&new.name).is_some() {
+            return Ok(Added::NameTaken); // an owner's name must say who it is
+        }
         let human = active.human_named(&new.owner).filter(|h| h.disabled_at.is_none());
         let human = human.map(|h| OwnedBy::Human(h.id));
-        let owner = human.or_else(|| active.caller_named(&new.owner).map(|c| OwnedBy::Caller(c.id)));
+        let caller = active.caller_named(&new.owner).filter(|c| c.disabled_at.is_none());
+        let owner = human.or_else(|| caller.map(|c| OwnedBy::Caller(c.id)));
         let Some(owner) = owner else {
             return Ok(Added::Missing(format!("an owner named {}", new.owner)));
         };
@@ -204,7 +213,7 @@ impl Authority {
         Ok(added(self.commit(commit).await?, key))
     }
 
-    /// Disables a caller: its key opens nothing any more, and its grants are revoked.
+    /// Disables a caller: its key opens nothing any more, its grants are revoked, and no permit of it is left.
     ///
     /// # Errors
     /// [`Failed`] when the store does.
@@ -217,7 +226,15 @@ impl Authority {
         let said = Json::object([("name", name), ("by", by)]);
         let mut commit = self.plain(Kind::CallerDisabled, refs, said);
         commit.changes.push(Change::Retire(PrincipalRef::Caller(caller.id)));
-        Ok(added(self.commit(commit).await?, ()))
+        let grants = self.live_grants(caller.id).await?;
+        if !grants.is_empty() {
+            let why = "its caller was disabled".to_owned();
+            let record = body::Revoked { grants, by: by.to_owned(), why };
+            commit.records.push(self.record(Refs { caller: Some(caller.id), ..Refs::default() }, &record));
+        }
+        let answer = self.commit(commit).await?;
+        self.quiet().await;
+        Ok(added(answer, ()))
     }
 
     /// Disables a person: signed out, and no vote of theirs counts any more.
@@ -312,6 +329,9 @@ impl Authority {
             };
         if credential.aaguid == DEMO_AAGUID && !self.settings.demo {
             return Ok(Err(NotCounted::Signature("this authenticator is for the demo only".to_owned())));
+        }
+        if self.active().people.passkey(&b64url(&credential.id)).is_some() {
+            return Ok(Err(NotCounted::Signature("this passkey is enrolled already".to_owned())));
         }
         let passkey = Passkey {
             credential: b64url(&credential.id),
@@ -450,11 +470,32 @@ impl Authority {
             let _ = self.commit(commit).await?;
             return Ok(Err(findings));
         }
-        let active = self.active();
-        if active.set.is_some() && active.hash == bundle.hash() {
-            return Ok(Ok(false));
-        }
         let hash = bundle.hash();
+        let judged_under = self.active().hash;
+        for _ in 0..TRIES {
+            let active = self.active();
+            if active.set.is_some() && active.hash == hash {
+                return Ok(Ok(false));
+            }
+            // People and pins may change meanwhile; the rules that let this one in may not.
+            if active.hash != judged_under {
+                break;
+            }
+            match self.commit(self.activation(&active, bundle, hash, by)).await? {
+                Ok(_) => {
+                    self.quiet().await;
+                    return Ok(Ok(true));
+                }
+                Err(Refused::Stale(_)) => {}
+                Err(refused) => {
+                    return Err(Failed { doing: "activating policy", because: refused.to_string() });
+                }
+            }
+        }
+        Err(Failed { doing: "activating policy", because: Refused::Conflict.to_string() })
+    }
+
+    fn activation(&self, active: &Active, bundle: &Bundle, hash: PolicyHash, by: &str) -> Commit {
         let record = body::PolicyActivated {
             policy: hash,
             epoch: u32::try_from(active.epoch.0.saturating_add(1)).unwrap_or(u32::MAX),
@@ -463,11 +504,7 @@ impl Authority {
         let refs = Refs { policy: Some(hash), ..Refs::default() };
         let change =
             Change::Activate { hash, bundle: bundle.to_json(), by: by.to_owned(), expects: active.epoch };
-        let commit = Commit { changes: vec![change], records: vec![self.record(refs, &record)] };
-        match self.commit(commit).await? {
-            Ok(_) => Ok(Ok(true)),
-            Err(refused) => Err(Failed { doing: "activating policy", because: refused.to_string() }),
-        }
+        Commit { changes: vec![change], records: vec![self.record(refs, &record)] }
     }
 
     /// A commit with one record of a kind whose body nobody but people reads.

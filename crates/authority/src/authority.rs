@@ -1,18 +1,19 @@
 //! What the verbs share: the store, the clock, the rules in force, and the queue of outcomes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use audit::body::Body;
 use audit::record::{Draft, Kind, Record, Refs};
-use store::{Commit, Failed, Receipt, Refused, Shared};
+use store::{Change, Commit, Epoch, Failed, Receipt, Refused, Shared};
 use terms::access::SealKey;
 use terms::{Ambient, BootId, Caller, Digest, ElevationId, Json, Millis, RecordId, Slug, Time, UpstreamHash};
 use tokio::sync::watch;
 
 use crate::active::Active;
 use crate::denials::Denials;
+use crate::live::Live;
 use crate::settle::Settler;
 use crate::sources::Sources;
 use crate::watch::{Waiting, Watch};
@@ -64,6 +65,15 @@ pub struct Authority {
     pub(crate) settler: Arc<Settler>,
     pub(crate) denials: Denials,
     pub(crate) sources: Sources,
+    pub(crate) live: Arc<Live>,
+    /// The store knows only the terms that a grant was issued under. Spends under stricter ones go one at a
+    /// time, so that two of them never count the same use (decisions B3).
+    pub(crate) narrowed: tokio::sync::Mutex<()>,
+    /// Looking at upstreams goes one at a time: first contact is once.
+    pub(crate) observing: tokio::sync::Mutex<()>,
+    /// How far each passkey has counted in this run; what is in force is read once an epoch. Bounded by the
+    /// number of passkeys.
+    counters: Mutex<HashMap<String, u32>>,
     reloading: tokio::sync::Mutex<()>,
 }
 
@@ -79,7 +89,7 @@ impl Authority {
         seal: SealKey,
     ) -> Result<Arc<Self>, Failed> {
         let boot = BootId::fresh(ambient.as_ref());
-        let active = Arc::new(ArcSwap::from_pointee(Active::of(store.directory().await?)));
+        let active = Arc::new(ArcSwap::from_pointee(Active::of(store.directory().await?, None)));
         let settler = Settler::start(
             Arc::clone(&store),
             Arc::clone(&ambient),
@@ -99,6 +109,10 @@ impl Authority {
             settler,
             denials,
             sources: Sources::default(),
+            live: Arc::default(),
+            narrowed: tokio::sync::Mutex::new(()),
+            observing: tokio::sync::Mutex::new(()),
+            counters: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
         });
         authority.begin().await?;
@@ -146,7 +160,9 @@ impl Authority {
     /// # Errors
     /// [`Slug::CredentialInvalid`] whatever is wrong with it.
     pub fn authenticate(&self, hash: Digest) -> Result<Caller, Slug> {
-        self.active.load().authenticate(hash, self.now())
+        let active = self.active.load();
+        let caller = active.people.authenticated(hash, self.now()).ok_or(Slug::CredentialInvalid)?;
+        Ok(Caller::clone(caller))
     }
 
     /// The upstreams as they are now.
@@ -185,25 +201,86 @@ impl Authority {
         Draft { id, at: self.now(), node: self.settings.node.clone(), kind, refs, body }.seal(salt)
     }
 
-    /// Commits, and afterwards follows the store into a new epoch and wakes who looks at lists.
+    /// Commits, and afterwards follows the store into a new epoch.
     pub(crate) async fn commit(&self, commit: Commit) -> Result<Result<Receipt, Refused>, Failed> {
+        let counted = counted(&commit);
         let answer = self.store.commit(commit).await?;
         match &answer {
-            Ok(receipt) if receipt.epoch != self.active.load().epoch => self.reload().await?,
-            Err(Refused::Stale(_)) => self.reload().await?,
-            Ok(_) | Err(_) => {}
+            Ok(receipt) => {
+                self.counters().extend(counted);
+                self.catch_up(receipt.epoch).await?;
+            }
+            Err(Refused::Stale(epoch)) => self.catch_up(*epoch).await?,
+            Err(_) => {}
         }
         Ok(answer)
     }
 
-    /// Reads what is in force. One at a time, so that an older reading never replaces a newer one.
+    fn counters(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far a passkey has counted, at least.
+    pub(crate) fn counter(&self, credential: &str, known: u32) -> u32 {
+        self.counters().get(credential).map_or(known, |seen| known.max(*seen))
+    }
+
+    /// Reads what is in force, if that is not known yet.
+    pub(crate) async fn catch_up(&self, epoch: Epoch) -> Result<(), Failed> {
+        if self.active.load().epoch >= epoch {
+            return Ok(());
+        }
+        let one = self.reloading.lock().await;
+        if self.active.load().epoch >= epoch {
+            return Ok(()); // whoever came before has read it
+        }
+        self.read_under(&one).await
+    }
+
+    /// Reads what is in force: locks change without a new epoch.
     pub(crate) async fn reload(&self) -> Result<(), Failed> {
-        let _one = self.reloading.lock().await;
-        let read = Active::of(self.store.directory().await?);
+        self.read_under(&self.reloading.lock().await).await
+    }
+
+    /// One at a time, so that an older reading never replaces a newer one.
+    async fn read_under(&self, _one: &tokio::sync::MutexGuard<'_, ()>) -> Result<(), Failed> {
+        let read = Active::of(self.store.directory().await?, Some(&self.active.load()));
         self.active.store(Arc::new(read));
         self.watch.changed();
         Ok(())
     }
+
+    /// Returns once no permit is left that was made before: what took power away can be acknowledged (B28).
+    pub(crate) async fn quiet(&self) {
+        self.live.gone(self.settings.permit_for).await;
+    }
+}
+
+/// The passkey whose counter a commit moves on.
+fn counted(commit: &Commit) -> Option<(String, u32)> {
+    commit.changes.iter().find_map(|change| match change {
+        Change::Signed { credential, count, .. } => Some((credential.clone(), *count)),
+        Change::Open { .. }
+        | Change::Claims { .. }
+        | Change::Vote { .. }
+        | Change::Conclude { .. }
+        | Change::Issue(_)
+        | Change::Attempt(_)
+        | Change::Spend { .. }
+        | Change::Settle { .. }
+        | Change::Revoke(_)
+        | Change::Lock(_)
+        | Change::Unlock(_)
+        | Change::Pin(_)
+        | Change::Judge { .. }
+        | Change::Activate { .. }
+        | Change::Register(_)
+        | Change::Retire(_)
+        | Change::Enrol { .. }
+        | Change::OpenSession(_)
+        | Change::CloseSessions { .. }
+        | Change::Notify { .. } => None,
+    })
 }
 
 /// One record, sealed under a fresh salt.

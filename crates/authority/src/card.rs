@@ -2,7 +2,7 @@
 //! says of itself (R11, invariants 9 and 10).
 
 use elevation::{Eligible, Pending, Weighed, weigh};
-use store::{Change, Failed, Situation, Standing};
+use store::{Change, Failed, Situation};
 use terms::card::{
     CallerLine, Card, Claims, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
 };
@@ -28,21 +28,9 @@ const IN_TITLE: usize = 60;
 impl Authority {
     /// The card as it is now, for someone who looks at a pending request.
     pub(crate) async fn shown(&self, active: &Active, today: &Today) -> Result<Card, Failed> {
-        let access = &today.pending.access;
-        let now = self.now();
-        let situation = self
-            .store
-            .standing(Standing {
-                caller: today.pending.caller,
-                access: access.hash(),
-                action: access.action().to_owned(),
-                resource: access.resource().id.clone(),
-                rejected_since: now.before(self.settings.cool_down),
-                ran_since: now.before(self.settings.answer_for),
-            })
-            .await?;
-        let (used_before, _) = self.store.usage(today.pending.caller, access.resource().id.clone()).await?;
-        Ok(self.card_of(active, &today.pending, &today.tool, &today.eligible, &situation, used_before))
+        let Today { pending, tool, moment, eligible, .. } = today;
+        let situation = self.store.standing(self.standing(pending.caller, &pending.access)).await?;
+        Ok(self.card_of(active, pending, tool, eligible, &situation, !moment.first_time))
     }
 
     pub(crate) fn card_of(
@@ -83,7 +71,7 @@ impl Authority {
 
     fn caller_line(&self, active: &Active, pending: &Pending) -> CallerLine {
         let subject = pending.access.subject();
-        let key = active.keys.values().find(|key| key.id == pending.key);
+        let key = active.people.key(pending.key);
         CallerLine {
             name: subject.id.clone(),
             owner: subject.owner.clone(),
@@ -126,7 +114,8 @@ impl Authority {
     pub(crate) fn needed(&self, active: &Active, pending: &Pending, eligible: &Eligible) -> Vec<Needed> {
         let weighed = weigh(&pending.requirement, &evidence(pending), eligible, self.now());
         let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
-        let name = |root: &HumanId| active.humans.get(root).map(|h| h.name.clone()).unwrap_or_default();
+        let name =
+            |root: &HumanId| active.people.any_human(*root).map(|h| h.name.clone()).unwrap_or_default();
         let leaves = parts.into_iter().flat_map(|(_, leaves)| leaves);
         leaves
             .map(|leaf| Needed {
@@ -162,7 +151,7 @@ impl Authority {
 /// The headline: the operator's template, or the tool's name. What the caller wrote is made visible in it.
 pub(crate) fn title(tool: &Tool, access: &Access) -> String {
     let Some(template) = &tool.settings.title else {
-        return format!("Call {} on {}", tool.name, tool.upstream);
+        return format!("Call {} on {}", text::visible(&tool.name), tool.upstream);
     };
     let arguments = Json::Object(access.arguments().clone());
     let mut out = String::new();

@@ -206,14 +206,17 @@ impl Authority {
     ) -> Result<Witnessed, NotCounted> {
         let active = self.active();
         let statement = Statement::from_json(&ceremony.statement).ok_or(NotCounted::CeremonyOver)?;
-        let passkey = active.passkeys.get(&signed.credential).filter(|p| p.revoked_at.is_none());
-        let passkey = passkey.ok_or(NotCounted::PasskeyUnknown)?;
+        let passkey = active.people.passkey(&signed.credential).filter(|p| p.revoked_at.is_none());
+        let mut passkey = passkey.cloned().ok_or(NotCounted::PasskeyUnknown)?;
+        passkey.count = self.counter(&passkey.credential, passkey.count);
         let human = active.human(passkey.human).ok_or(NotCounted::PasskeyUnknown)?;
         let theirs = ceremony.human.is_none_or(|h| h == human.id) && by.is_none_or(|h| h == human.id);
-        if !theirs {
+        // The statement may name the one credential that was asked to sign it.
+        let named = statement.credential.is_empty() || statement.credential == passkey.credential;
+        if !theirs || !named {
             return Err(NotCounted::PasskeyUnknown);
         }
-        let stored = stored(passkey).ok_or(NotCounted::PasskeyUnknown)?;
+        let stored = stored(&passkey).ok_or(NotCounted::PasskeyUnknown)?;
         let response = Assertion {
             credential_id: from_b64url(&signed.credential).unwrap_or_default(),
             client_data_json: signed.client_data.clone(),
@@ -233,7 +236,7 @@ impl Authority {
         })?;
         Ok(Witnessed {
             statement,
-            passkey: passkey.clone(),
+            passkey,
             count: asserted.sign_count,
             backed_up: asserted.backup.is_backed_up(),
             assertion: signed.to_json(),

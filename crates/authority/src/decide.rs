@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use audit::body::{self, Arguments, Who, logged};
 use audit::record::{Record, Refs};
-use elevation::{Conclusion, Eligible, Evidence, Pending, Version, Weighed, attainable, weigh};
+use elevation::{Eligible, Evidence, Pending, Weighed, weigh};
 use policy::{Judgement, Moment, Question};
 use store::{
-    Attempt, Change, Claim, Claimed, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation,
-    Standing,
+    Attempt, Change, Claim, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation, Standing,
 };
-use terms::{Access, AttemptId, Caller, ElevationId, Requirement, Secrets, Slug, Time, Tree};
+use terms::{Access, AttemptId, Caller, ElevationId, Requirement, Secrets, Slug, Time};
 
 use crate::active::{Active, Tool};
 use crate::authority::Authority;
-use crate::denials::Noted;
-use crate::permit::Permit;
-use crate::ruling::{Challenge, Denial, Line, Ruling};
+use crate::claims::Claims;
+use crate::leaves::groups;
+use crate::permit::Claiming;
+use crate::ruling::{Denial, Ruling};
 
 /// One access, asked for by an authenticated caller.
 #[derive(Clone, Debug)]
@@ -36,21 +36,34 @@ pub struct Ask {
     pub ticket: Option<String>,
 }
 
-/// How often a decision that collides with others starts again.
-const TRIES: usize = 3;
+/// How often something that collides with others starts again.
+pub(crate) const TRIES: usize = 3;
 
-/// One try: a ruling, or the need to start again.
-enum Tried {
+/// One try.
+pub(crate) enum Tried {
+    /// A ruling.
     Ruled(Ruling),
-    Again,
+    /// Something changed meanwhile; what to come back to, where a grant of it was lost to somebody quicker.
+    Again(Option<ElevationId>),
 }
 
-/// What the rules in force say, with what they said it of.
-struct Judged<'a> {
-    active: &'a Active,
-    tool: &'a Tool,
-    requirement: Requirement,
-    by: Vec<String>,
+/// One access under decision.
+pub(crate) struct Case<'a> {
+    pub(crate) active: &'a Active,
+    pub(crate) ask: &'a Ask,
+    /// The caller as it is today.
+    pub(crate) caller: Arc<Caller>,
+    /// The elevation that the caller comes back to.
+    pub(crate) back: Option<ElevationId>,
+}
+
+/// What the rules in force say of it, with what they said it of.
+pub(crate) struct Judged<'a> {
+    pub(crate) case: &'a Case<'a>,
+    pub(crate) tool: &'a Tool,
+    pub(crate) moment: Moment,
+    pub(crate) requirement: Requirement,
+    pub(crate) by: Vec<String>,
 }
 
 impl Authority {
@@ -59,37 +72,58 @@ impl Authority {
     /// # Errors
     /// [`Failed`] when the store cannot say or record anything; whoever asked denies.
     pub async fn decide(&self, ask: &Ask) -> Result<Ruling, Failed> {
+        self.rule(ask, None).await
+    }
+
+    /// The same decision for a caller that comes back to one of its elevations, after a wait or by its id:
+    /// where that one is over, it is told how it ended, and no other is opened (decisions §9).
+    ///
+    /// # Errors
+    /// [`Failed`] when the store cannot say or record anything; whoever asked denies.
+    pub async fn decide_again(&self, ask: &Ask, elevation: ElevationId) -> Result<Ruling, Failed> {
+        self.rule(ask, Some(elevation)).await
+    }
+
+    async fn rule(&self, ask: &Ask, mut back: Option<ElevationId>) -> Result<Ruling, Failed> {
         self.sources.note(ask.caller.key, &ask.source, self.now());
         for _ in 0..TRIES {
-            let active = self.active();
-            if let Tried::Ruled(ruling) = self.attempt(&active, ask).await? {
-                return Ok(ruling);
+            match self.attempt(&self.active(), ask, back).await? {
+                Tried::Ruled(ruling) => return Ok(ruling),
+                Tried::Again(lost) => back = back.or(lost),
             }
         }
         let active = self.active();
-        self.deny(&active, ask, Denial::of(Slug::Busy), &[]).await
+        let case = Case { active: &active, ask, caller: Arc::new(ask.caller.clone()), back };
+        self.deny(&case, Denial::of(Slug::Busy), &[]).await
     }
 
-    async fn attempt(&self, active: &Active, ask: &Ask) -> Result<Tried, Failed> {
+    async fn attempt(&self, active: &Active, ask: &Ask, back: Option<ElevationId>) -> Result<Tried, Failed> {
+        let now = self.now();
+        let Some(caller) = active.people.still(&ask.caller, now) else {
+            let case = Case { active, ask, caller: Arc::new(ask.caller.clone()), back };
+            return self.denied(&case, Denial::of(Slug::CredentialInvalid), &[]).await;
+        };
+        let case = Case { active, ask, caller, back };
+        // Who is locked opens no request either; that nothing locked runs is what the claim is fenced for.
+        if active.lock(case.caller.id, &case.caller.roots, upstream_of(&ask.access), now).is_some() {
+            return self.denied(&case, Denial::of(Slug::CallerLocked), &[]).await;
+        }
         let tool = match self.standing_tool(active, &ask.access) {
             Ok(tool) => tool,
-            Err(slug) => return self.denied(active, ask, Denial::of(slug), &[]).await,
+            Err(slug) => return self.denied(&case, Denial::of(slug), &[]).await,
         };
         let Some(set) = active.set.as_ref() else {
-            return self.denied(active, ask, Denial::of(Slug::PolicyFailed), &[]).await;
+            return self.denied(&case, Denial::of(Slug::PolicyFailed), &[]).await;
         };
-        let usage = self.store.usage(ask.caller.id, ask.access.resource().id.clone()).await?;
-        let moment = self.moment(usage, &ask.source);
+        let moment = self.moment(case.caller.id, &ask.access, &ask.source).await?;
         let question =
-            Question { caller: &ask.caller, access: &ask.access, tool: &tool.judged, moment: &moment };
+            Question { caller: &case.caller, access: &ask.access, tool: &tool.judged, moment: &moment };
         match policy::judge(set, &question) {
-            Judgement::Permit { by } => self.permit(active, ask, None, &names(&by)).await,
-            Judgement::Deny { by, why } => {
-                self.denied(active, ask, Denial::of(why.slug()), &names(&by)).await
-            }
+            Judgement::Permit { by } => self.permit(&case, None, &names(&by)).await,
+            Judgement::Deny { by, why } => self.denied(&case, Denial::of(why.slug()), &names(&by)).await,
             Judgement::StepUp { requirement, by } => {
-                let judged = Judged { active, tool: &tool, requirement, by: names(&by) };
-                self.step_up(ask, &judged, usage.0).await
+                let judged = Judged { case: &case, tool: &tool, moment, requirement, by: names(&by) };
+                self.step_up(&judged).await
             }
         }
     }
@@ -101,7 +135,7 @@ impl Authority {
         let (upstream, name) = resource.id.split_once('/').ok_or(Slug::ToolUnknown)?;
         let tool = active.tool(upstream, name).ok_or(Slug::ToolUnknown)?;
         let same = tool.pin.digest == resource.definition
-            && self.upstream(upstream).is_some_and(|u| u.identity == resource.upstream);
+            && self.upstreams.load().get(upstream).is_some_and(|u| u.identity == resource.upstream);
         match tool.pin.state {
             PinState::Accepted if same => Ok(tool),
             PinState::Accepted | PinState::Quarantined | PinState::Refused => Err(Slug::ToolQuarantined),
@@ -109,74 +143,103 @@ impl Authority {
         }
     }
 
-    pub(crate) fn moment(&self, (used_before, calls_1h): (bool, u32), source: &str) -> Moment {
-        Moment { at: self.now(), source: source.parse().ok(), first_time: !used_before, calls_1h }
+    /// What policy is told beside caller, access and tool: the same at the attempt, at each vote and at use.
+    pub(crate) async fn moment(
+        &self,
+        caller: terms::CallerId,
+        access: &Access,
+        source: &str,
+    ) -> Result<Moment, Failed> {
+        let (used_before, calls_1h) = self.store.usage(caller, access.resource().id.clone()).await?;
+        Ok(Moment { at: self.now(), source: source.parse().ok(), first_time: !used_before, calls_1h })
     }
 
-    /// Everyone who may approve or confirm an access today, as policy sees it (R9).
+    /// Everyone who may approve or confirm an access today, of those whom a requirement asks, as policy sees it
+    /// (R9).
     pub(crate) fn eligible(
         &self,
         active: &Active,
-        caller: &Caller,
-        access: &Access,
-        tool: &Tool,
+        question: &Question<'_>,
+        requirement: &Requirement,
         votes: usize,
     ) -> Eligible {
         let Some(set) = active.set.as_ref() else { return Eligible::default() };
-        let moment = self.moment((true, 0), "");
-        let question = Question { caller, access, tool: &tool.judged, moment: &moment };
         let votes = u32::try_from(votes).unwrap_or(u32::MAX);
-        active.eligible(caller, |human, groups| {
-            let human = policy::Human { id: human.id, name: human.name.clone(), groups: groups.clone() };
-            set.may_approve(&human, &question, votes).yes()
+        active.people.eligible(question.caller, &groups(requirement), |human, groups| {
+            let human = policy::Human { id: human.root, name: human.name.clone(), groups: groups.clone() };
+            set.may_approve(&human, question, votes).yes()
         })
     }
 
     /// A step-up is asked for: is there a grant, or something to wait for, or does it begin?
-    async fn step_up(&self, ask: &Ask, judged: &Judged<'_>, used_before: bool) -> Result<Tried, Failed> {
+    async fn step_up(&self, judged: &Judged<'_>) -> Result<Tried, Failed> {
+        let mut situation = self.situation(judged).await?;
+        let today = judged.requirement.hash();
+        let mut one = None;
+        if situation.grants.iter().any(|granted| granted.elevation.requirement.hash() != today) {
+            one = Some(self.narrowed.lock().await);
+            situation = self.situation(judged).await?;
+        }
+        // What runs now, or ended nobody knows how, is not run again, however many uses are left.
+        if let Some(denial) = still_open(&situation) {
+            return self.denied(judged.case, denial, &judged.by).await;
+        }
+        let eligible = self.eligible_for(judged, &situation);
         let now = self.now();
-        let situation = self
-            .store
-            .standing(Standing {
-                caller: ask.caller.id,
-                access: ask.access.hash(),
-                action: ask.access.action().to_owned(),
-                resource: ask.access.resource().id.clone(),
-                rejected_since: now.before(self.settings.cool_down),
-                ran_since: now.before(self.settings.answer_for),
-            })
-            .await?;
-        let votes = situation.pending.as_ref().map_or(0, |pending| pending.votes.len());
-        let eligible = self.eligible(judged.active, &ask.caller, &ask.access, judged.tool, votes);
-        let fitting = situation.grants.iter().find(|granted| {
-            granted.grant.fits(ask.caller.id, ask.caller.key, &ask.access)
-                && supports(granted, &judged.requirement, &eligible, &ask.access, now)
-        });
+        let fitting = situation.grants.iter().find(|granted| supports(granted, judged, &eligible, now));
         if let Some(granted) = fitting {
-            return self.permit(judged.active, ask, Some((granted, &judged.requirement)), &judged.by).await;
+            let tried = self.permit(judged.case, Some((granted, &judged.requirement)), &judged.by).await;
+            drop(one);
+            return tried;
         }
-        if let Some(denial) = refusal(&situation) {
-            return self.denied(judged.active, ask, denial, &judged.by).await;
+        drop(one);
+        if let Some(rejected) = &situation.rejected {
+            let denial = Denial { why: Some(rejected.why.clone()), ..Denial::of(Slug::Rejected) };
+            return self.denied(judged.case, denial, &judged.by).await;
         }
-        self.challenge(ask, judged, situation, &eligible, used_before).await
+        self.challenge(judged, situation, &eligible).await
+    }
+
+    async fn situation(&self, judged: &Judged<'_>) -> Result<Situation, Failed> {
+        self.store.standing(self.standing(judged.case.caller.id, &judged.case.ask.access)).await
+    }
+
+    /// The question of what the store holds for one access of one caller.
+    pub(crate) fn standing(&self, caller: terms::CallerId, access: &Access) -> Standing {
+        let now = self.now();
+        Standing {
+            caller,
+            access: access.hash(),
+            action: access.action().to_owned(),
+            resource: access.resource().id.clone(),
+            rejected_since: now.before(self.settings.cool_down),
+            ran_since: now.before(self.settings.answer_for),
+        }
+    }
+
+    fn eligible_for(&self, judged: &Judged<'_>, situation: &Situation) -> Eligible {
+        let votes = situation.pending.as_ref().map_or(0, |pending| pending.votes.len());
+        let (access, tool) = (&judged.case.ask.access, &judged.tool.judged);
+        let question = Question { caller: &judged.case.caller, access, tool, moment: &judged.moment };
+        self.eligible(judged.case.active, &question, &judged.requirement, votes)
     }
 
     /// Claims an attempt, spending a grant where there is one, and makes the permit of it.
     async fn permit(
         &self,
-        active: &Active,
-        ask: &Ask,
+        case: &Case<'_>,
         spend: Option<(&Granted, &Requirement)>,
         by: &[String],
     ) -> Result<Tried, Failed> {
+        let Case { active, ask, caller, .. } = case;
         let attempt = AttemptId::ordered(self.ambient.as_ref());
         let claim = Claim {
             attempt,
             access: ask.access.hash(),
             resource: ask.access.resource().id.clone(),
             subjects: LockSubjects {
-                caller: ask.caller.id,
-                roots: ask.caller.roots.iter().copied().collect(),
+                caller: caller.id,
+                roots: caller.roots.iter().copied().collect(),
                 upstream: upstream_of(&ask.access).to_owned(),
             },
             epoch: active.epoch,
@@ -185,174 +248,66 @@ impl Authority {
         let (change, record) = match spend {
             Some((granted, today)) => (
                 Change::Spend { grant: granted.grant.id, bind: granted.grant.bind_hash, claim },
-                self.spent(active, ask, attempt, (granted, today), by),
+                self.spent(case, attempt, (granted, today), by),
             ),
-            None => (Change::Attempt(claim), self.permitted_record(active, ask, attempt, by)),
+            None => (Change::Attempt(claim), self.permitted(case, attempt, by)),
         };
         let until = self.ambient.boottime().after(self.settings.permit_for);
-        match self.commit(Commit { changes: vec![change], records: vec![record] }).await? {
-            Ok(receipt) => Ok(self.permitted(ask, receipt.claimed, until)),
-            Err(Refused::Locked(_)) => self.denied(active, ask, Denial::of(Slug::CallerLocked), &[]).await,
-            Err(Refused::Full) => {
+        let claiming = Claiming::new(attempt, until, self.live.ticket(), Arc::clone(&self.settler));
+        match self.store.commit(Commit { changes: vec![change], records: vec![record] }).await? {
+            Ok(receipt) => {
+                let (access, secrets) = (ask.access.clone(), ask.secrets.clone());
+                let permit = receipt.claimed.and_then(|c| claiming.permit(c, caller.id, access, secrets));
+                Ok(permit.map_or(Tried::Again(None), |permit| Tried::Ruled(Ruling::Permitted(permit))))
+            }
+            Err(refused) => {
+                claiming.refused();
+                self.unclaimed(case, refused, spend.map(|(granted, _)| granted.elevation.id)).await
+            }
+        }
+    }
+
+    /// The store refused a claim: what it knew better is learnt before the next try.
+    async fn unclaimed(
+        &self,
+        case: &Case<'_>,
+        refused: Refused,
+        grant_of: Option<ElevationId>,
+    ) -> Result<Tried, Failed> {
+        match refused {
+            Refused::Locked(lock) => {
+                if !case.active.locks.iter().any(|known| known.id == lock) {
+                    self.reload().await?;
+                }
+                self.denied(case, Denial::of(Slug::CallerLocked), &[]).await
+            }
+            Refused::Stale(epoch) => {
+                self.catch_up(epoch).await?;
+                Ok(Tried::Again(None))
+            }
+            Refused::Spent | Refused::Revoked | Refused::Lapsed => Ok(Tried::Again(grant_of)),
+            Refused::Full => {
                 Err(Failed { doing: "recording a permit", because: "the disk is full".to_owned() })
             }
-            Err(
-                Refused::Stale(_)
-                | Refused::Conflict
-                | Refused::Spent
-                | Refused::Revoked
-                | Refused::Lapsed
-                | Refused::Missing
-                | Refused::NameTaken
-                | Refused::Exists(_),
-            ) => Ok(Tried::Again),
-        }
-    }
-
-    fn permitted(&self, ask: &Ask, claimed: Option<Claimed>, until: terms::Boottime) -> Tried {
-        let permit = claimed.and_then(|claimed| {
-            Permit::of(claimed, ask.access.clone(), ask.secrets.clone(), until, Arc::clone(&self.settler))
-        });
-        permit.map_or(Tried::Again, |permit| Tried::Ruled(Ruling::Permitted(permit)))
-    }
-
-    /// Finds the request that waits already, or opens one.
-    async fn challenge(
-        &self,
-        ask: &Ask,
-        judged: &Judged<'_>,
-        situation: Situation,
-        eligible: &Eligible,
-        used_before: bool,
-    ) -> Result<Tried, Failed> {
-        let now = self.now();
-        let waiting = situation.pending.as_ref().filter(|pending| pending.expires_at > now);
-        if let Some(pending) = waiting.filter(|p| p.requirement.hash() == judged.requirement.hash()) {
-            return self.join(ask, pending.clone(), eligible, &situation).await;
-        }
-        if !attainable(&judged.requirement, eligible, ask.caller.key_bound) {
-            return self.denied(judged.active, ask, Denial::of(Slug::NobodyMayApprove), &judged.by).await;
-        }
-        if situation.pending_count >= self.settings.pending_per_caller && waiting.is_none() {
-            return self.denied(judged.active, ask, Denial::of(Slug::OverBudget), &judged.by).await;
-        }
-        let pending = self.pending(ask, judged, now);
-        let mut commit = Commit::default();
-        if let Some(old) = &situation.pending {
-            let to = if old.expires_at > now { Conclusion::Superseded } else { Conclusion::Expired };
-            self.conclude(&mut commit, old, to, None, None);
-        }
-        let card = self.card_of(judged.active, &pending, judged.tool, eligible, &situation, used_before);
-        let record = self.challenged(ask, judged, &pending);
-        let record_id = record.id;
-        commit.changes.push(Change::Open { pending: Box::new(pending.clone()) });
-        commit.changes.push(self.notice(&pending, &card));
-        commit.records.push(record);
-        match self.commit(commit).await? {
-            Ok(_) => {
-                self.watch.changed();
-                let mut challenge = challenge(&pending, eligible, &situation, now);
-                challenge.opened = true;
-                challenge.record = Some(record_id);
-                Ok(Tried::Ruled(Ruling::Challenged(Box::new(challenge))))
-            }
-            Err(_) => Ok(Tried::Again),
-        }
-    }
-
-    /// The same request waits already: the same elevation is returned, with what the caller adds to it.
-    async fn join(
-        &self,
-        ask: &Ask,
-        mut pending: Pending,
-        eligible: &Eligible,
-        situation: &Situation,
-    ) -> Result<Tried, Failed> {
-        let purpose = ask.purpose.clone().filter(|_| pending.purpose.is_none());
-        let ticket = ask.ticket.clone().filter(|_| pending.ticket.is_none());
-        if purpose.is_some() || ticket.is_some() {
-            match self.add_claims(pending, purpose, ticket).await? {
-                Some(with) => pending = with,
-                None => return Ok(Tried::Again),
+            Refused::Conflict | Refused::Missing | Refused::NameTaken | Refused::Exists(_) => {
+                Ok(Tried::Again(None))
             }
         }
-        let challenge = challenge(&pending, eligible, situation, self.now());
-        Ok(Tried::Ruled(Ruling::Challenged(Box::new(challenge))))
     }
 
-    fn pending(&self, ask: &Ask, judged: &Judged<'_>, now: Time) -> Pending {
-        Pending {
-            id: ElevationId::fresh(self.ambient.as_ref()),
-            caller: ask.caller.id,
-            key: ask.caller.key,
-            key_bound: ask.caller.key_bound,
-            source: ask.source.clone(),
-            access: ask.access.clone(),
-            expires_at: Pending::expiry(now, &judged.requirement),
-            requirement: judged.requirement.clone(),
-            policy: judged.active.hash,
-            purpose: ask.purpose.clone(),
-            ticket: ask.ticket.clone(),
-            opened_at: now,
-            version: Version::FIRST,
-            votes: Vec::new(),
-        }
-    }
-
-    /// A denial is recorded within the caller's budget; a store that cannot record denies all the same.
-    async fn denied(
-        &self,
-        active: &Active,
-        ask: &Ask,
-        denial: Denial,
-        by: &[String],
-    ) -> Result<Tried, Failed> {
-        self.deny(active, ask, denial, by).await.map(Tried::Ruled)
-    }
-
-    async fn deny(
-        &self,
-        active: &Active,
-        ask: &Ask,
-        denial: Denial,
-        by: &[String],
-    ) -> Result<Ruling, Failed> {
-        let Noted::Record { besides } = self.denials.note(ask.caller.id, self.now()) else {
-            return Ok(Ruling::Denied(denial));
-        };
-        let refs = Refs { attempt: denial.attempt, ..self.refs(active, ask) };
-        let record = self.record(
-            refs,
-            &body::Denied {
-                caller: Who::of(&ask.caller, &ask.source),
-                access: Some(logged(&ask.access, Arguments::Full)),
-                access_hash: Some(ask.access.hash()),
-                by: by.to_vec(),
-                slug: denial.slug.to_string(),
-                why: denial.why.clone(),
-                count: besides.saturating_add(1),
-            },
-        );
-        let id = record.id;
-        let commit = Commit { changes: Vec::new(), records: vec![record] };
-        let recorded = self.commit(commit).await?.is_ok();
-        Ok(Ruling::Denied(Denial { record: recorded.then_some(id), ..denial }))
-    }
-
-    fn permitted_record(&self, active: &Active, ask: &Ask, attempt: AttemptId, by: &[String]) -> Record {
+    fn permitted(&self, case: &Case<'_>, attempt: AttemptId, by: &[String]) -> Record {
         let body = body::Permitted {
-            caller: Who::of(&ask.caller, &ask.source),
-            access: logged(&ask.access, Arguments::Full),
-            access_hash: ask.access.hash(),
+            caller: Who::of(&case.caller, &case.ask.source),
+            access: logged(&case.ask.access, Arguments::Full),
+            access_hash: case.ask.access.hash(),
             by: by.to_vec(),
         };
-        self.record(Refs { attempt: Some(attempt), ..self.refs(active, ask) }, &body)
+        self.record(Refs { attempt: Some(attempt), ..case.refs() }, &body)
     }
 
     fn spent(
         &self,
-        active: &Active,
-        ask: &Ask,
+        case: &Case<'_>,
         attempt: AttemptId,
         (granted, today): (&Granted, &Requirement),
         by: &[String],
@@ -361,57 +316,54 @@ impl Authority {
             attempt: Some(attempt),
             grant: Some(granted.grant.id),
             elevation: Some(granted.elevation.id),
-            ..self.refs(active, ask)
+            ..case.refs()
         };
         let body = body::Spent {
-            caller: Who::of(&ask.caller, &ask.source),
-            access: logged(&ask.access, Arguments::Full),
-            access_hash: ask.access.hash(),
+            caller: Who::of(&case.caller, &case.ask.source),
+            access: logged(&case.ask.access, Arguments::Full),
+            access_hash: case.ask.access.hash(),
             by: by.to_vec(),
             bind_hash: granted.grant.bind_hash,
             requirement_hash: today.hash(),
         };
         self.record(refs, &body)
     }
+}
 
-    fn challenged(&self, ask: &Ask, judged: &Judged<'_>, pending: &Pending) -> Record {
-        let body = body::Challenged {
-            caller: Who::of(&ask.caller, &ask.source),
-            access: ask.access.to_json(),
-            access_hash: ask.access.hash(),
-            by: judged.by.clone(),
-            requirement: pending.requirement.clone(),
-            requirement_hash: pending.requirement.hash(),
-            expires_at: pending.expires_at,
-            purpose: pending.purpose.clone(),
-            ticket: pending.ticket.clone(),
-            why: None,
-        };
-        self.record(Refs { elevation: Some(pending.id), ..self.refs(judged.active, ask) }, &body)
-    }
-
-    fn refs(&self, active: &Active, ask: &Ask) -> Refs {
+impl Case<'_> {
+    pub(crate) fn refs(&self) -> Refs {
         Refs {
-            caller: Some(ask.caller.id),
-            access_hash: Some(ask.access.hash()),
-            policy: Some(active.hash),
+            caller: Some(self.caller.id),
+            access_hash: Some(self.ask.access.hash()),
+            policy: Some(self.active.hash),
             ..Refs::default()
         }
     }
+
+    /// What the caller says beside the access.
+    pub(crate) fn claims(&self) -> Result<Claims, Slug> {
+        Claims::of(self.ask.purpose.as_deref(), self.ask.ticket.as_deref())
+    }
 }
 
-/// Whether a grant's evidence meets what is asked for today (B3): the same requirement is weighed again with
-/// today's eligibility; another one must be met by those votes, under the stricter of both terms.
-fn supports(granted: &Granted, today: &Requirement, eligible: &Eligible, access: &Access, now: Time) -> bool {
-    let then = &granted.elevation.requirement;
-    let met = matches!(weigh(today, &evidence(&granted.elevation), eligible, granted.at), Weighed::Met(_));
-    if then.hash() == today.hash() {
+/// Whether a grant is for this access, and its evidence meets what is asked for today (B3): the same
+/// requirement is weighed again with today's eligibility; another one must be met by those votes, under the
+/// stricter of both terms.
+fn supports(granted: &Granted, judged: &Judged<'_>, eligible: &Eligible, now: Time) -> bool {
+    let (Judged { requirement: today, .. }, Case { ask, caller, .. }) = (judged, judged.case);
+    let Granted { grant, elevation, at } = granted;
+    let proved = caller.key_bound || !elevation.key_bound;
+    if !proved || !grant.fits(caller.id, caller.key, &ask.access) {
+        return false;
+    }
+    let met = matches!(weigh(today, &evidence(elevation), eligible, *at), Weighed::Met(_));
+    if elevation.requirement.hash() == today.hash() {
         return met;
     }
-    let terms = then.terms.join(&today.terms);
-    met && now < granted.at.after(terms.valid_for)
-        && granted.grant.spent < terms.uses.get()
-        && granted.elevation.access.bind_hash(&terms.binds) == access.bind_hash(&terms.binds)
+    let terms = elevation.requirement.terms.join(&today.terms);
+    met && now < at.after(terms.valid_for)
+        && grant.spent < terms.uses.get()
+        && elevation.access.bind_hash(&terms.binds) == ask.access.bind_hash(&terms.binds)
 }
 
 /// What a request has gathered.
@@ -424,53 +376,17 @@ pub(crate) fn evidence(pending: &Pending) -> Evidence {
     }
 }
 
-/// Rows of the decision table that end without a request (A18, A19): running, unknown, rejected lately.
-fn refusal(situation: &Situation) -> Option<Denial> {
-    let open = situation.last.as_ref().and_then(|last| {
-        let slug = match last.outcome {
-            None => Slug::AlreadyRunning,
-            Some(elevation::Outcome::Unknown) => Slug::OutcomeUnknown,
-            Some(elevation::Outcome::Done | elevation::Outcome::Failed | elevation::Outcome::NotSent) => {
-                return None;
-            }
-        };
-        Some(Denial { attempt: Some(last.id), ..Denial::of(slug) })
-    });
-    let rejected = situation.rejected.as_ref();
-    open.or_else(|| rejected.map(|r| Denial { why: Some(r.why.clone()), ..Denial::of(Slug::Rejected) }))
-}
-
-/// What the caller is told.
-pub(crate) fn challenge(
-    pending: &Pending,
-    eligible: &Eligible,
-    situation: &Situation,
-    now: Time,
-) -> Challenge {
-    let weighed = weigh(&pending.requirement, &evidence(pending), eligible, now);
-    let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
-    let leaves: Vec<_> = parts.into_iter().flat_map(|(_, leaves)| leaves).collect();
-    let lines = leaves.iter().map(|l| Line { says: l.told(), have: l.count.0, need: l.count.1 }).collect();
-    let slug = match situation.over.as_ref().map(|grant| grant.state(now)) {
-        Some(elevation::GrantState::Spent) => Slug::GrantSpent,
-        Some(elevation::GrantState::Lapsed) => Slug::GrantExpired,
-        Some(elevation::GrantState::Live | elevation::GrantState::Revoked) | None => Slug::ApprovalRequired,
+/// An elevated attempt of this very access that runs, or whose outcome nobody knows (A18).
+fn still_open(situation: &Situation) -> Option<Denial> {
+    let last = situation.last.as_ref()?;
+    let slug = match last.outcome {
+        None => Slug::AlreadyRunning,
+        Some(elevation::Outcome::Unknown) => Slug::OutcomeUnknown,
+        Some(elevation::Outcome::Done | elevation::Outcome::Failed | elevation::Outcome::NotSent) => {
+            return None;
+        }
     };
-    Challenge {
-        elevation: pending.id,
-        access: pending.access.hash(),
-        slug,
-        words: terms::words::words(pending.id, pending.access.hash()),
-        label: pending.requirement.label(),
-        lines,
-        wants_purpose: leaves.iter().any(|l| matches!(l.leaf, Tree::Purpose) && !l.met()),
-        wants_ticket: leaves.iter().any(|l| matches!(l.leaf, Tree::Ticket { .. }) && !l.met()),
-        expires_at: pending.expires_at,
-        opened: false,
-        runnable: !sealed(&pending.access),
-        ran: situation.last.as_ref().and_then(lost),
-        record: None,
-    }
+    Some(Denial { attempt: Some(last.id), ..Denial::of(slug) })
 }
 
 /// A run whose answer did not reach its caller (A18).

@@ -1,11 +1,9 @@
 //! Time passes: requests whose time is over end, and denials that were only counted are recorded.
 
-use audit::body;
-use audit::record::Refs;
-use elevation::Conclusion;
 use store::{Commit, Failed};
 
 use crate::authority::Authority;
+use crate::withdraw::End;
 
 /// Requests that end in one sweep at most; the next sweep goes on.
 const SWEEP: u32 = 256;
@@ -24,7 +22,7 @@ impl Authority {
                 continue;
             }
             let mut commit = Commit::default();
-            self.conclude(&mut commit, &whole.request, Conclusion::Expired, None, None);
+            self.conclude(&mut commit, &whole.request, End::Expired);
             ended += usize::from(self.commit(commit).await?.is_ok());
             self.watch.wake(id);
         }
@@ -36,19 +34,9 @@ impl Authority {
     async fn record_counted(&self) -> Result<(), Failed> {
         let active = self.active();
         for (caller, count) in self.denials.overdue(self.now()) {
-            let Some(who) = active.caller(caller) else { continue };
-            let refs = Refs { caller: Some(caller), policy: Some(active.hash), ..Refs::default() };
-            let record = body::Denied {
-                caller: body::Who::of(&who, ""),
-                access: None,
-                access_hash: None,
-                by: Vec::new(),
-                slug: "over_budget".to_owned(),
-                why: None,
-                count,
-            };
-            let commit = Commit { changes: Vec::new(), records: vec![self.record(refs, &record)] };
-            let _ = self.commit(commit).await?;
+            let Some(caller) = active.people.any_caller(caller) else { continue };
+            let records = vec![self.many_denied(caller, active.hash, count)];
+            let _ = self.commit(Commit { changes: Vec::new(), records }).await?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Locks stop a caller, a human, an upstream or everything, now, baseline included. Locking takes a session or
 //! the operator's own account; lifting takes a passkey, because it gives something back.
 
+use std::collections::BTreeSet;
+
 use audit::body::{self, SubjectKind};
 use audit::record::Refs;
 use store::{Change, Commit, Failed, Lock, LockSubject};
@@ -8,6 +10,7 @@ use terms::{HumanId, Json, LockId, Time};
 
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion};
+use crate::reject::REASON;
 use crate::vote::NotCounted;
 
 impl Authority {
@@ -28,6 +31,7 @@ impl Authority {
             return Err(Failed { doing: "locking", because: refused.to_string() });
         }
         self.reload().await?;
+        self.quiet().await;
         Ok(id)
     }
 
@@ -41,6 +45,13 @@ impl Authority {
         until: Option<Time>,
     ) -> LockId {
         let id = LockId::fresh(self.ambient.as_ref());
+        // A lock on one identity is one on the person: what it stops is told by roots.
+        let subject = match subject {
+            LockSubject::Human(human) => {
+                LockSubject::Human(self.active().people.any_human(human).map_or(human, |h| h.root))
+            }
+            LockSubject::All | LockSubject::Caller(_) | LockSubject::Upstream(_) => subject,
+        };
         let caller = if let LockSubject::Caller(caller) = subject { Some(caller) } else { None };
         let record =
             body::Locked { lock: id, subject: named(&subject), until, by: by.clone(), why: why.clone() };
@@ -80,6 +91,9 @@ impl Authority {
         why: &str,
         signed: &SignedAssertion,
     ) -> Result<Result<(), NotCounted>, Failed> {
+        if why.chars().count() > REASON {
+            return Ok(Err(NotCounted::ReasonMissing));
+        }
         let witnessed = match self.witness(&Ceremonial::Unlock(id), Some(human), signed).await? {
             Ok(witnessed) => witnessed,
             Err(refused) => return Ok(Err(refused)),
@@ -111,14 +125,13 @@ impl Authority {
         let active = self.active();
         let root = active.human(human).map(|h| h.root).ok_or(NotCounted::NotEligible)?;
         let behind = match &lock.subject {
-            LockSubject::Caller(id) => active.caller(*id).is_some_and(|c| c.roots.contains(&root)),
-            LockSubject::Human(id) => *id == root,
-            LockSubject::All | LockSubject::Upstream(_) => false,
+            LockSubject::Caller(id) => active.people.any_caller(*id).map(|c| c.roots.clone()),
+            LockSubject::Human(id) => Some(BTreeSet::from([*id])),
+            LockSubject::All | LockSubject::Upstream(_) => None,
         };
-        let others = active
-            .humans()
-            .any(|h| h.disabled_at.is_none() && h.root != root && active.passkeys_of(h.id).next().is_some());
-        if behind && others { Err(NotCounted::NotEligible) } else { Ok(()) }
+        let behind = behind.unwrap_or_default();
+        let refused = behind.contains(&root) && active.people.others_sign(&behind);
+        if refused { Err(NotCounted::NotEligible) } else { Ok(()) }
     }
 }
 

@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use elevation::Outcome;
 use store::Claimed;
-use terms::{Access, AttemptId, Boottime, GrantId, Json, Secrets, Slug};
+use terms::{Access, AttemptId, Boottime, CallerId, GrantId, Json, Secrets, Slug};
 
+use crate::live::Ticket;
 use crate::settle::Settler;
 
 /// Proof that one access may run now, once.
@@ -30,7 +31,18 @@ struct Load {
     claimed: Claimed,
     access: Access,
     secrets: Secrets,
+    caller: CallerId,
     until: Boottime,
+    ticket: Ticket,
+    settler: Arc<Settler>,
+}
+
+/// A claim on its way to the store. Whoever gives up waiting for it, or is not told what became of it, settles
+/// it as not sent: if it was applied after all, nobody has its permit.
+pub(crate) struct Claiming {
+    pub(crate) attempt: AttemptId,
+    pub(crate) until: Boottime,
+    ticket: Option<Ticket>,
     settler: Arc<Settler>,
 }
 
@@ -39,20 +51,49 @@ struct Load {
 #[error("the permit cannot be used any more: {0}")]
 pub struct Stale(pub Slug);
 
-impl Permit {
-    /// `Claimed` names the access that the store claimed; a permit for another does not come to be.
-    pub(crate) fn of(
-        claimed: Claimed,
-        access: Access,
-        secrets: Secrets,
+impl Claiming {
+    pub(crate) const fn new(
+        attempt: AttemptId,
         until: Boottime,
+        ticket: Ticket,
         settler: Arc<Settler>,
-    ) -> Option<Self> {
-        let same = claimed.access() == access.hash();
-        let permit = Self { load: Some(Box::new(Load { claimed, access, secrets, until, settler })) };
-        same.then_some(permit)
+    ) -> Self {
+        Self { attempt, until, ticket: Some(ticket), settler }
     }
 
+    /// The store said no: there is nothing to settle.
+    pub(crate) fn refused(mut self) {
+        self.ticket = None;
+    }
+
+    /// `Claimed` names the access that the store claimed; a permit for another does not come to be.
+    pub(crate) fn permit(
+        mut self,
+        claimed: Claimed,
+        caller: CallerId,
+        access: Access,
+        secrets: Secrets,
+    ) -> Option<Permit> {
+        if claimed.access() != access.hash() || claimed.attempt() != self.attempt {
+            return None;
+        }
+        let ticket = self.ticket.take()?;
+        let (until, settler) = (self.until, Arc::clone(&self.settler));
+        Some(Permit {
+            load: Some(Box::new(Load { claimed, access, secrets, caller, until, ticket, settler })),
+        })
+    }
+}
+
+impl Drop for Claiming {
+    fn drop(&mut self) {
+        if self.ticket.take().is_some() {
+            self.settler.settle(self.attempt, Outcome::NotSent, None);
+        }
+    }
+}
+
+impl Permit {
     /// The attempt that this permits.
     #[must_use]
     pub fn attempt(&self) -> Option<AttemptId> {
@@ -82,9 +123,11 @@ impl Permit {
             attempt: load.claimed.attempt(),
             grant: load.claimed.grant(),
             sent: false,
+            ended: None,
+            ticket: Some(load.ticket),
             settler: Some(Arc::clone(&load.settler)),
         };
-        load.settler.still(&load.access, load.until).map_err(Stale)?;
+        load.settler.still(load.caller, &load.access, load.until).map_err(Stale)?;
         // A secret that has no place in the access: nothing may go out that was not judged.
         let arguments = load.secrets.open(&load.access).map_err(|_| Stale(Slug::StateInvalid))?;
         let cargo = Cargo { attempt: load.claimed.attempt(), access: load.access, arguments };
@@ -123,6 +166,8 @@ pub struct Settlement {
     attempt: AttemptId,
     grant: Option<GrantId>,
     sent: bool,
+    ended: Option<(Outcome, Option<bool>)>,
+    ticket: Option<Ticket>,
     settler: Option<Arc<Settler>>,
 }
 
@@ -140,8 +185,9 @@ impl Settlement {
     }
 
     /// The first byte is about to leave: from here on silence means unknown.
-    pub const fn sending(&mut self) {
+    pub fn sending(&mut self) {
         self.sent = true;
+        self.ticket = None;
     }
 
     /// Whether a byte may have left.
@@ -150,16 +196,24 @@ impl Settlement {
         self.sent
     }
 
-    pub(crate) fn conclude(mut self) -> (AttemptId, bool) {
+    /// It is known how it ended: what is dropped from here on says that.
+    pub(crate) fn ended(&mut self, outcome: Outcome, delivered: Option<bool>) {
+        self.ended = Some((outcome, delivered));
+        self.ticket = None;
+    }
+
+    /// How it ended is recorded.
+    pub(crate) fn recorded(mut self) {
         self.settler = None;
-        (self.attempt, self.grant.is_some())
     }
 }
 
 impl Drop for Settlement {
     fn drop(&mut self) {
         if let Some(settler) = self.settler.take() {
-            settler.settle(self.attempt, if self.sent { Outcome::Unknown } else { Outcome::NotSent }, None);
+            let silence = if self.sent { Outcome::Unknown } else { Outcome::NotSent };
+            let (outcome, delivered) = self.ended.unwrap_or((silence, None));
+            settler.settle(self.attempt, outcome, delivered);
         }
     }
 }

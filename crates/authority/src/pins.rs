@@ -50,35 +50,46 @@ impl Authority {
     /// # Errors
     /// [`Failed`] when the store does.
     pub async fn observe(&self, upstream: &str, definitions: Vec<Json>) -> Result<Observed, Failed> {
+        let _one = self.observing.lock().await;
         let active = self.active();
         let known: BTreeMap<String, Pin> =
             active.pins().filter(|p| p.upstream == upstream).map(|p| (p.name.clone(), p.clone())).collect();
         let first = known.is_empty();
         let warn = active.bundle.upstreams.get(upstream).is_some_and(|u| u.pins_warn);
+        let named = |definition: Json| {
+            let name = definition.get("name").and_then(Json::as_str)?.to_owned();
+            Some((name, definition))
+        };
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        let definitions: Vec<(String, Json)> = definitions.into_iter().filter_map(named).collect();
+        definitions.iter().for_each(|(name, _)| *names.entry(name.clone()).or_default() += 1);
         let mut observed = Observed::default();
         let mut fresh = Vec::new();
-        let mut names = Vec::new();
-        for definition in definitions {
-            let Some(name) = definition.get("name").and_then(Json::as_str).map(str::to_owned) else {
-                continue;
-            };
-            names.push(name.clone());
+        for (name, definition) in definitions {
             let digest = definition_hash(&definition);
-            let same =
-                known.get(&name).is_some_and(|pin| pin.digest == digest && pin.state != PinState::Gone);
-            if same {
+            let before = known.get(&name);
+            // One name with two definitions: which of them would be called is the upstream's to say (R3).
+            let twice = names.get(&name).is_some_and(|times| *times > 1);
+            if before.is_some_and(|pin| {
+                (pin.digest == digest && pin.state != PinState::Gone)
+                    || (twice && pin.state == PinState::Quarantined)
+            }) {
                 continue;
             }
-            let only_text =
-                warn && known.get(&name).is_some_and(|pin| same_but_text(&pin.definition, &definition));
-            let state = if first || only_text { PinState::Accepted } else { PinState::Quarantined };
+            let only_text = warn && before.is_some_and(|pin| same_but_text(&pin.definition, &definition));
+            let state = match before {
+                _ if twice => PinState::Quarantined,
+                None if first => PinState::Accepted,
+                Some(pin) if only_text && pin.state == PinState::Accepted => PinState::Accepted,
+                Some(_) | None => PinState::Quarantined,
+            };
             if state == PinState::Quarantined {
                 observed.quarantined.push(name.clone());
             }
             fresh.push(self.pin(upstream, name, digest, definition, state));
         }
         observed.pinned = if first { fresh.len() } else { 0 };
-        let gone = known.values().filter(|p| p.state != PinState::Gone && !names.contains(&p.name));
+        let gone = known.values().filter(|p| p.state != PinState::Gone && !names.contains_key(&p.name));
         let gone: Vec<&Pin> = gone.collect();
         observed.gone = gone.iter().map(|p| p.name.clone()).collect();
         self.keep_pins(upstream, first, fresh, &gone).await?;

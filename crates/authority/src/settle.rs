@@ -8,16 +8,21 @@ use arc_swap::ArcSwap;
 use audit::body;
 use audit::record::{Record, Refs};
 use elevation::Outcome;
-use store::{Change, Commit, Failed, Refused, Shared};
-use terms::{Access, Ambient, AttemptId, Boottime, Slug};
+use store::{Change, Commit, Failed, Receipt, Refused, Shared};
+use terms::{Access, Ambient, AttemptId, Boottime, CallerId, Millis, Slug};
 use tokio::sync::{Notify, mpsc};
 
 use crate::active::Active;
 use crate::authority::{Authority, seal};
+use crate::decide::upstream_of;
 use crate::permit::Settlement;
 
 /// Outcomes taken into one commit at most.
 const BATCH: usize = 128;
+
+/// How often an outcome is tried to be recorded while the store fails, and the pause between.
+const TRIES: usize = 3;
+const PAUSE: Millis = Millis::new(200);
 
 /// The queue of outcomes. Its length is bounded by the permits that are out, one entry each.
 pub(crate) struct Settler {
@@ -68,35 +73,41 @@ impl Settler {
 
     /// Writes a batch as one commit; where that is refused, one by one, so that one odd entry costs itself only.
     async fn write(&self, batch: Vec<Ended>) {
-        let count = batch.len();
-        let commit = batch.iter().fold(Commit::default(), |mut commit, ended| {
-            commit.changes.push(change(ended));
-            commit.records.push(self.record(ended));
-            commit
-        });
-        match self.store.commit(commit).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(_)) => {
-                for ended in &batch {
-                    self.write_one(ended).await;
+        if matches!(self.try_hard(&batch).await, Some(Err(_))) {
+            for ended in &batch {
+                match self.try_hard(std::slice::from_ref(ended)).await {
+                    // A claim that was given up before the store had seen it.
+                    None | Some(Ok(_) | Err(Refused::Missing)) => {}
+                    Some(Err(refused)) => {
+                        tracing::warn!(attempt = %ended.attempt, %refused, "an outcome was refused");
+                    }
                 }
             }
-            Err(failed) => {
-                tracing::error!(%failed, count, "outcomes are not recorded; they count as unknown")
-            }
         }
+        let count = batch.len();
         if self.open.fetch_sub(count, Ordering::AcqRel) == count {
             self.idle.notify_waiters();
         }
     }
 
-    async fn write_one(&self, ended: &Ended) {
-        let commit = Commit { changes: vec![change(ended)], records: vec![self.record(ended)] };
-        match self.store.commit(commit).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(refused)) => tracing::warn!(attempt = %ended.attempt, %refused, "an outcome was refused"),
-            Err(failed) => tracing::error!(attempt = %ended.attempt, %failed, "an outcome is not recorded"),
+    /// `None` when the store kept failing.
+    async fn try_hard(&self, batch: &[Ended]) -> Option<Result<Receipt, Refused>> {
+        for _ in 0..TRIES {
+            let commit = Commit {
+                changes: batch.iter().map(change).collect(),
+                records: batch.iter().map(|ended| self.record(ended)).collect(),
+            };
+            match self.store.commit(commit).await {
+                Ok(answer) => return Some(answer),
+                Err(failed) => tracing::warn!(%failed, "outcomes are not recorded yet"),
+            }
+            tokio::time::sleep(PAUSE.duration()).await;
         }
+        tracing::error!(
+            count = batch.len(),
+            "outcomes are not recorded; they count as unknown after a restart"
+        );
+        None
     }
 
     fn record(&self, ended: &Ended) -> Record {
@@ -105,17 +116,13 @@ impl Settler {
     }
 
     /// Whether an access may still run: in time, and not locked since it was permitted.
-    pub(crate) fn still(&self, access: &Access, until: Boottime) -> Result<(), Slug> {
-        if self.ambient.boottime() > until {
+    pub(crate) fn still(&self, caller: CallerId, access: &Access, until: Boottime) -> Result<(), Slug> {
+        if self.ambient.boottime() >= until {
             return Err(Slug::Busy);
         }
         let active = self.active.load();
-        let Some(caller) = active.caller_named(&access.subject().id).and_then(|row| active.caller(row.id))
-        else {
-            return Err(Slug::CallerLocked);
-        };
-        let upstream = access.resource().id.split('/').next().unwrap_or_default();
-        let lock = active.lock(caller.id, &caller.roots, upstream, self.ambient.now());
+        let caller = active.people.caller(caller).ok_or(Slug::CallerLocked)?;
+        let lock = active.lock(caller.id, &caller.roots, upstream_of(access), self.ambient.now());
         lock.map_or(Ok(()), |_| Err(Slug::CallerLocked))
     }
 
@@ -162,23 +169,23 @@ impl Authority {
     /// [`Failed`] when an elevated attempt's outcome could not be recorded; it counts as unknown.
     pub async fn settle(
         &self,
-        settlement: Settlement,
+        mut settlement: Settlement,
         outcome: Outcome,
         delivered: Option<bool>,
     ) -> Result<(), Failed> {
-        let (attempt, elevated) = settlement.conclude();
-        if !elevated {
-            self.settler.settle(attempt, outcome, delivered);
-            return Ok(());
+        settlement.ended(outcome, delivered);
+        if !settlement.elevated() {
+            return Ok(()); // dropped, it is queued
         }
+        let attempt = settlement.attempt();
         let change = Change::Settle { attempt, outcome, delivered, resolves: false };
         let refs = Refs { attempt: Some(attempt), ..Refs::default() };
         let record = self.record(refs, &settled(outcome, delivered));
+        // Where this fails or is given up, the outcome is queued and tried again.
         let answer = self.commit(Commit { changes: vec![change], records: vec![record] }).await?;
+        settlement.recorded();
         self.watch.changed();
-        if let Err(refused) = answer
-            && refused != Refused::Conflict
-        {
+        if let Err(refused) = answer {
             tracing::warn!(%attempt, %refused, "an outcome was refused");
         }
         Ok(())

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use elevation::{Eligible, State};
 use store::{Attempt, Failed, Listing, Lock, Situation, Whole};
 use terms::statement::Role;
-use terms::{Caller, CallerId, ElevationId, GrantId, HumanId, Secrets, Slug};
+use terms::{Caller, ElevationId, GrantId, HumanId, Secrets, Slug};
 
 use crate::active::{Active, Tool};
 use crate::authority::Authority;
 use crate::card::{Shown, title};
-use crate::decide::{Ask, challenge, sealed};
+use crate::challenge::challenge;
+use crate::decide::{Ask, sealed};
 use crate::ruling::Challenge;
-use crate::vote::Today;
+use crate::vote::NotCounted;
+use crate::withdraw::over_now;
 
 /// What a caller is told of one of its elevations.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +58,7 @@ impl Authority {
             return Ok(None);
         };
         let active = self.active();
-        let eligible = self.eligible_for(&active, &whole);
+        let eligible = self.eligible_now(&active, &whole).await?;
         let challenge = challenge(&whole.request, &eligible, &Situation::default(), self.now());
         let live = |grant: &elevation::Grant| grant.state(self.now()) == elevation::GrantState::Live;
         Ok(Some(Status {
@@ -69,14 +71,11 @@ impl Authority {
         }))
     }
 
-    fn eligible_for(&self, active: &Active, whole: &Whole) -> Eligible {
-        let caller = active.caller(whole.request.caller);
+    async fn eligible_now(&self, active: &Active, whole: &Whole) -> Result<Eligible, Failed> {
+        let caller = active.people.caller(whole.request.caller).cloned();
         let tool = self.standing_tool(active, &whole.request.access).ok();
-        let both = caller.zip(tool);
-        both.map(|(caller, tool)| {
-            self.eligible(active, &caller, &whole.request.access, &tool, whole.request.votes.len())
-        })
-        .unwrap_or_default()
+        let Some((caller, tool)) = caller.zip(tool) else { return Ok(Eligible::default()) };
+        Ok(self.today_of(active, whole.request.clone(), caller, tool).await?.eligible)
     }
 
     /// The captured access of an elevation, to be decided on again (`stepup_run`).
@@ -143,32 +142,30 @@ impl Authority {
         if !self.may_see(&active, whole, human) {
             return Ok(None);
         }
-        let Some(caller) = self.any_caller(&active, whole.request.caller) else { return Ok(None) };
+        let Some(caller) = active.people.any_caller(whole.request.caller).cloned() else { return Ok(None) };
         let (upstream, name) = whole.request.access.resource().id.split_once('/').unwrap_or_default();
         let Some(tool) = active.tool(upstream, name) else { return Ok(None) };
-        let eligible =
-            self.eligible(&active, &caller, &whole.request.access, &tool, whole.request.votes.len());
-        let today = Today { pending: whole.request.clone(), caller, tool, eligible, same: true };
+        let stands = self.standing_tool(&active, &whole.request.access).is_ok();
+        let enabled = active.people.caller(whole.request.caller).is_some();
+        let today = self.today_of(&active, whole.request.clone(), caller, tool).await?;
         let card = self.shown(&active, &today).await?;
-        let can = match whole.state {
-            State::Pending => self.role(&active, &today, human).map_err(|refused| refused.to_string()),
-            State::Concluded(_) => Err(format!("This request is over: it was {}.", whole.state.name())),
+        let can = match over_now(whole.state, &whole.request, self.now()) {
+            Some(over) => Err(over),
+            None if !enabled => Err(NotCounted::Over("its caller is disabled")),
+            None if !stands => Err(NotCounted::Over("its tool has changed")),
+            None => self.role(&active, &today, human),
         };
-        Ok(Some(Shown { card, can }))
+        Ok(Some(Shown { card, can: can.map_err(|refused| refused.to_string()) }))
     }
 
     /// Those behind the caller, those who could sign, and auditors. A role is needed to see arguments (T112).
     fn may_see(&self, active: &Active, whole: &Whole, human: HumanId) -> bool {
         let Some(row) = active.human(human) else { return false };
         let groups = active.groups_of(row.root);
-        let behind =
-            self.any_caller(active, whole.request.caller).is_some_and(|c| c.roots.contains(&row.root));
+        let caller = active.people.any_caller(whole.request.caller);
+        let behind = caller.is_some_and(|c| c.roots.contains(&row.root));
         let reads_all = ["admins", "auditors"].iter().any(|group| groups.contains(*group));
         behind || reads_all || crate::reject::names_group(&whole.request.requirement, &groups)
-    }
-
-    fn any_caller(&self, active: &Active, id: CallerId) -> Option<Caller> {
-        active.caller(id)
     }
 
     /// The headline of a request, for lists.
@@ -188,14 +185,14 @@ impl Authority {
         let mut all: Vec<CallerView> = active
             .callers()
             .map(|row| {
-                let caller = active.caller(row.id);
-                let roots = caller.as_ref().map(|c| c.roots.clone()).unwrap_or_default();
+                let caller = active.people.any_caller(row.id);
+                let roots = caller.map(|c| c.roots.clone()).unwrap_or_default();
                 let keys = active.keys_of(row.id).filter(|k| k.revoked_at.is_none());
                 let lock = active.lock(row.id, &roots, "", self.now()).cloned();
                 let groups = active.groups_of_member(store::Member::Caller(row.id));
                 CallerView {
                     row: row.clone(),
-                    owner: caller.map(|c| c.owner).unwrap_or_default(),
+                    owner: caller.map(|c| c.owner.clone()).unwrap_or_default(),
                     groups: groups.into_iter().collect(),
                     keys: keys.map(|k| k.prefix.clone()).collect(),
                     lock,

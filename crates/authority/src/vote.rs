@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use audit::body::{self, Matched, Voter};
 use audit::record::Refs;
-use elevation::{Conclusion, Eligible, Grant, Matching, Pending, State, Version, Vote, Weighed, weigh};
-use policy::Judgement;
+use elevation::{Conclusion, Eligible, Grant, Matching, Pending, Version, Vote, Weighed, weigh};
+use policy::{Judgement, Moment, Question};
 use store::{Change, Commit, Failed, Refused, Whole};
 use terms::statement::{Consent, Matter, Role};
-use terms::{Caller, ElevationId, GrantId, HumanId, Requirement};
+use terms::{Caller, ElevationId, GrantId, HumanId, Json, Requirement, Tree};
 
 use crate::active::{Active, Tool};
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, Witnessed};
-use crate::decide::evidence;
+use crate::decide::{TRIES, evidence};
+use crate::leaves;
+use crate::withdraw::over_now;
 
 /// What became of a vote that counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,15 +75,14 @@ pub enum NotCounted {
     NotRecorded(Refused),
 }
 
-const TRIES: usize = 3;
-
-/// A pending request with what today's rules say of it.
+/// A request with what today's rules say of it.
 pub(crate) struct Today {
     pub(crate) pending: Pending,
-    pub(crate) caller: Caller,
+    pub(crate) caller: Arc<Caller>,
     pub(crate) tool: Arc<Tool>,
+    pub(crate) moment: Moment,
     pub(crate) eligible: Eligible,
-    /// `None` when the rules do not ask for a step-up any more, or ask for another.
+    /// Whether today's rules ask for what this request waits for: not for nothing, and not for something else.
     pub(crate) same: bool,
 }
 
@@ -100,6 +101,10 @@ impl Authority {
             Ok(today) => today,
             Err(refused) => return Ok(Err(refused)),
         };
+        if !today.same {
+            self.supersede(&today.pending).await?;
+            return Ok(Err(NotCounted::CardChanged));
+        }
         let role = match self.role(&active, &today, human) {
             Ok(role) => role,
             Err(refused) => return Ok(Err(refused)),
@@ -166,6 +171,10 @@ impl Authority {
             Ok(role) if role == consent.role => {}
             Ok(_) => return Ok(Some(Err(NotCounted::NotEligible))),
             Err(refused) => return Ok(Some(Err(refused))),
+        }
+        let card = self.shown(&active, &today).await?;
+        if steady(&card.to_json()) != steady(&witnessed.ceremony.card) {
+            return Ok(Some(Err(NotCounted::CeremonyOver)));
         }
         let Some(vote) = self.ballot(&active, human, witnessed, consent) else {
             return Ok(Some(Err(NotCounted::NotEligible)));
@@ -257,40 +266,32 @@ impl Authority {
         let Some(Whole { request: pending, state, .. }) = self.store.elevation(id).await? else {
             return Ok(Err(NotCounted::NotFound));
         };
-        if let State::Concluded(_) = state {
-            return Ok(Err(NotCounted::Over(state.name())));
+        if let Some(over) = over_now(state, &pending, self.now()) {
+            return Ok(Err(over));
         }
-        if pending.expires_at <= self.now() {
-            return Ok(Err(NotCounted::Over("it has expired")));
-        }
-        let Some(caller) = active.caller(pending.caller) else {
+        let Some(caller) = active.people.caller(pending.caller).cloned() else {
             return Ok(Err(NotCounted::Over("its caller is disabled")));
         };
         let Ok(tool) = self.standing_tool(active, &pending.access) else {
             return Ok(Err(NotCounted::Over("its tool has changed")));
         };
-        let eligible = self.eligible(active, &caller, &pending.access, &tool, pending.votes.len());
-        let same = self
-            .required(active, &caller, &pending, &tool)
-            .is_some_and(|r| r.hash() == pending.requirement.hash());
-        Ok(Ok(Today { pending, caller, tool, eligible, same }))
+        self.today_of(active, pending, caller, tool).await.map(Ok)
     }
 
-    /// What today's rules ask for; `None` when they permit or deny outright.
-    fn required(
+    /// What today's rules say of a request.
+    pub(crate) async fn today_of(
         &self,
         active: &Active,
-        caller: &Caller,
-        pending: &Pending,
-        tool: &Tool,
-    ) -> Option<Requirement> {
-        let moment = self.moment((true, 0), &pending.source);
+        pending: Pending,
+        caller: Arc<Caller>,
+        tool: Arc<Tool>,
+    ) -> Result<Today, Failed> {
+        let moment = self.moment(pending.caller, &pending.access, &pending.source).await?;
         let question =
-            policy::Question { caller, access: &pending.access, tool: &tool.judged, moment: &moment };
-        match policy::judge(active.set.as_ref()?, &question) {
-            Judgement::StepUp { requirement, .. } => Some(requirement),
-            Judgement::Permit { .. } | Judgement::Deny { .. } => None,
-        }
+            Question { caller: &caller, access: &pending.access, tool: &tool.judged, moment: &moment };
+        let eligible = self.eligible(active, &question, &pending.requirement, pending.votes.len());
+        let same = required(active, &question).is_some_and(|r| r.hash() == pending.requirement.hash());
+        Ok(Today { pending, caller, tool, moment, eligible, same })
     }
 
     /// What the caller has yet to say: nobody signs before that, since people sign what they saw.
@@ -300,13 +301,11 @@ impl Authority {
         let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
         let mut missing = parts.iter().flat_map(|(_, leaves)| leaves).filter(|leaf| !leaf.met());
         missing.find_map(|leaf| match leaf.leaf {
-            terms::Tree::Purpose => Some("why"),
-            terms::Tree::Ticket { .. } => Some("a ticket"),
-            terms::Tree::All(_)
-            | terms::Tree::Any(_)
-            | terms::Tree::Approvals { .. }
-            | terms::Tree::Owner { .. }
-            | terms::Tree::KeyBound => None,
+            Tree::Purpose => Some("why"),
+            Tree::Ticket { .. } => Some("a ticket"),
+            Tree::All(_) | Tree::Any(_) | Tree::Approvals { .. } | Tree::Owner { .. } | Tree::KeyBound => {
+                None
+            }
         })
     }
 
@@ -324,25 +323,32 @@ impl Authority {
     }
 }
 
+/// What today's rules ask for; `None` when they permit or deny outright.
+fn required(active: &Active, question: &Question<'_>) -> Option<Requirement> {
+    match policy::judge(active.set.as_ref()?, question) {
+        Judgement::StepUp { requirement, .. } => Some(requirement),
+        Judgement::Permit { .. } | Judgement::Deny { .. } => None,
+    }
+}
+
+/// A card without what other people do meanwhile and what merely warns: the rest is what was consented to, and
+/// a person whose card says something else by now is shown it again.
+fn steady(card: &Json) -> Json {
+    let mut card = card.clone();
+    if let Json::Object(members) = &mut card {
+        ["needed", "unusual", "last_same"].iter().for_each(|name| drop(members.remove(name)));
+    }
+    card
+}
+
 /// Whether a requirement asks for a signature of this person in this role.
 fn asks(requirement: &Requirement, eligible: &Eligible, root: HumanId, role: Role) -> bool {
-    fn any(tree: &terms::Tree, test: &impl Fn(&terms::Tree) -> bool) -> bool {
-        match tree {
-            terms::Tree::All(parts) | terms::Tree::Any(parts) => parts.iter().any(|part| any(part, test)),
-            leaf @ (terms::Tree::Approvals { .. }
-            | terms::Tree::Owner { .. }
-            | terms::Tree::Purpose
-            | terms::Tree::Ticket { .. }
-            | terms::Tree::KeyBound) => test(leaf),
-        }
-    }
     let groups = eligible.approvers.get(&root);
-    let test = |leaf: &terms::Tree| match (role, leaf) {
-        (Role::Approver, terms::Tree::Approvals { from, .. }) => groups.is_some_and(|g| g.contains(from)),
-        (Role::Owner, terms::Tree::Owner { .. }) => eligible.owners.contains(&root),
-        (Role::Approver | Role::Owner, _) => false,
-    };
-    requirement.parts.values().any(|tree| any(tree, &test))
+    let from = |leaf| leaves::group(leaf).is_some_and(|from| groups.is_some_and(|g| g.contains(from)));
+    leaves::leaves(requirement).into_iter().any(|leaf| match role {
+        Role::Approver => from(leaf),
+        Role::Owner => matches!(leaf, Tree::Owner { .. }) && eligible.owners.contains(&root),
+    })
 }
 
 fn voted(vote: &Vote, witnessed: &Witnessed) -> body::Voted {

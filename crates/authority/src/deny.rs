@@ -1,0 +1,70 @@
+//! A refusal and its record. Above a caller's budget its denials are only counted: one record a minute tells how
+//! many (R19).
+
+use audit::body::{self, Arguments, Who, logged};
+use audit::record::{Record, Refs};
+use store::{Commit, Failed};
+use terms::{Caller, PolicyHash};
+
+use crate::authority::Authority;
+use crate::decide::{Case, Tried};
+use crate::denials::Noted;
+use crate::ruling::{Denial, Ruling};
+
+impl Authority {
+    /// A denial is recorded within the caller's budget; a store that cannot record denies all the same.
+    pub(crate) async fn denied(
+        &self,
+        case: &Case<'_>,
+        denial: Denial,
+        by: &[String],
+    ) -> Result<Tried, Failed> {
+        self.deny(case, denial, by).await.map(Tried::Ruled)
+    }
+
+    pub(crate) async fn deny(
+        &self,
+        case: &Case<'_>,
+        denial: Denial,
+        by: &[String],
+    ) -> Result<Ruling, Failed> {
+        let Noted::Record { besides } = self.denials.note(case.caller.id, self.now()) else {
+            return Ok(Ruling::Denied(denial));
+        };
+        let refs = Refs { attempt: denial.attempt, ..case.refs() };
+        let record = self.record(
+            refs,
+            &body::Denied {
+                caller: Who::of(&case.caller, &case.ask.source),
+                access: Some(logged(&case.ask.access, Arguments::Full)),
+                access_hash: Some(case.ask.access.hash()),
+                by: by.to_vec(),
+                slug: denial.slug.to_string(),
+                why: denial.why.clone(),
+                count: 1,
+            },
+        );
+        let id = record.id;
+        let mut commit = Commit { changes: Vec::new(), records: vec![record] };
+        if besides > 0 {
+            commit.records.push(self.many_denied(&case.caller, case.active.hash, besides));
+        }
+        let recorded = self.commit(commit).await?.is_ok();
+        Ok(Ruling::Denied(Denial { record: recorded.then_some(id), ..denial }))
+    }
+
+    /// The record of denials that got none of their own.
+    pub(crate) fn many_denied(&self, caller: &Caller, policy: PolicyHash, count: u32) -> Record {
+        let refs = Refs { caller: Some(caller.id), policy: Some(policy), ..Refs::default() };
+        let body = body::Denied {
+            caller: Who::of(caller, ""),
+            access: None,
+            access_hash: None,
+            by: Vec::new(),
+            slug: "over_budget".to_owned(),
+            why: None,
+            count,
+        };
+        self.record(refs, &body)
+    }
+}
