@@ -6,6 +6,7 @@ mod ops;
 mod person;
 mod story;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub fn ops(sample: &SampleOps) -> ExitCode {
     match ops::run(sample) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the sample upstream ended");
+            let _ = writeln!(std::io::stderr(), "the sample upstream ends: {error}");
             ExitCode::FAILURE
         }
     }
