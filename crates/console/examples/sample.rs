@@ -144,6 +144,7 @@ pub fn request(model: &card::Card) -> RequestPage {
             until: until(751),
         },
         story: Vec::new(),
+        withdrawable: false,
         live: false,
         unknown: None,
         moving: true,

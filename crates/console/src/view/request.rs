@@ -22,6 +22,8 @@ pub struct RequestPage {
     pub can: Can,
     /// What has happened to it, in order; nothing while nobody has answered.
     pub story: Vec<Step>,
+    /// Whether the person is behind the caller, and can take the request back for it.
+    pub withdrawable: bool,
     /// The grant can still be spent, so it can be taken back.
     pub live: bool,
     /// The attempt whose outcome nobody knows.

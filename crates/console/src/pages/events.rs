@@ -1,0 +1,55 @@
+//! Says that something changed; never what. The page reads itself again, so there is one way to be shown anything.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use crate::answer::refusal;
+use crate::person::Person;
+use crate::router::Shared;
+
+/// How often a page that follows is told that it still does, and its session is looked at.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// Changes that come closer than this are told as one.
+const GATHER: Duration = Duration::from_millis(150);
+
+struct Following {
+    console: Shared,
+    person: Person,
+    changes: watch::Receiver<u64>,
+    _place: OwnedSemaphorePermit,
+}
+
+pub(crate) async fn follow(State(console): State<Shared>, person: Person) -> Response {
+    let Ok(place) = std::sync::Arc::clone(&console.followers).try_acquire_owned() else {
+        let why = "Too many pages follow changes. This one shows what was when it was loaded.";
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, why);
+    };
+    let changes = console.authority.changes();
+    let following = Following { console, person, changes, _place: place };
+    Sse::new(stream::unfold(following, next)).into_response()
+}
+
+/// The next event; the stream ends with the session.
+async fn next(mut following: Following) -> Option<(Result<Event, Infallible>, Following)> {
+    let event = match tokio::time::timeout(BEAT, following.changes.changed()).await {
+        Ok(Ok(())) => {
+            tokio::time::sleep(GATHER).await;
+            following.changes.mark_unchanged();
+            Event::default().event("changed").data("")
+        }
+        Ok(Err(_)) => return None,
+        Err(_) => Event::default().comment("still here"),
+    };
+    let session = following.console.authority.store().session(following.person.session.hash).await;
+    let active = following.console.authority.active();
+    let still = matches!(session, Ok(Some(_))) && active.human(following.person.human.id).is_some();
+    still.then_some((Ok(event), following))
+}

@@ -1,0 +1,86 @@
+//! The log for those who may read all of it: auditors and administrators (T112).
+
+use authority::LogLine;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use terms::{Json, RecordId, json};
+
+use super::says::says;
+use super::{frame, id, leaves};
+use crate::answer::{NoPage, page};
+use crate::foreign::Foreign;
+use crate::moment::When;
+use crate::person::Person;
+use crate::router::{Console, Shared};
+use crate::view::{LogPage, LogRow, Place, RecordPage};
+
+/// Records on one page.
+const PAGE: u64 = 50;
+
+/// Which page is asked for: the records before this one.
+#[derive(Debug, Default, serde::Deserialize)]
+pub(crate) struct Before {
+    before: Option<u64>,
+}
+
+fn reader(console: &Console, person: &Person) -> Result<(), NoPage> {
+    let reads = person.reads_all(&console.authority.active());
+    reads.then_some(()).ok_or(NoPage::Nothing)
+}
+
+pub(crate) async fn log(
+    State(console): State<Shared>,
+    person: Person,
+    before: Result<Query<Before>, QueryRejection>,
+) -> Result<Response, NoPage> {
+    reader(&console, &person)?;
+    let head = console.authority.store().head().await?;
+    let end = before.ok().and_then(|Query(asked)| asked.before).unwrap_or(head.size).min(head.size);
+    let from = end.saturating_sub(PAGE);
+    let count = u32::try_from(end - from).unwrap_or(0);
+    let mut lines = console.authority.store().records(from, count).await?;
+    lines.reverse();
+    let newer = (end < head.size).then(|| format!("/log?before={}", end.saturating_add(PAGE).min(head.size)));
+    Ok(page(&LogPage {
+        frame: frame(&console, &person, Place::Log).await?,
+        size: head.size,
+        root: Foreign::exact(head.root.to_string()),
+        rows: lines.iter().map(row).collect(),
+        older: (from > 0).then(|| format!("/log?before={from}")),
+        newer,
+    }))
+}
+
+fn body(line: &LogLine) -> Option<Json> {
+    line.body.as_ref().and_then(|(body, _)| json::parse_within(body, json::Limits::ANSWER).ok())
+}
+
+fn row(line: &LogLine) -> LogRow {
+    LogRow {
+        leaf: line.leaf,
+        id: line.id.to_string(),
+        kind: Foreign::line(&line.kind),
+        at: When(line.at),
+        says: Foreign::line(says(&line.kind, body(line).as_ref())),
+    }
+}
+
+pub(crate) async fn record(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+) -> Result<Response, NoPage> {
+    reader(&console, &person)?;
+    let record: RecordId = id(&text).ok_or(NoPage::Nothing)?;
+    let line = console.authority.store().record(record).await?.ok_or(NoPage::Nothing)?;
+    let envelope = json::parse_within(&line.envelope, json::Limits::ANSWER).unwrap_or(Json::Null);
+    let request = envelope.get("refs").and_then(|refs| refs.get("elevation")).and_then(Json::as_str);
+    Ok(page(&RecordPage {
+        frame: frame(&console, &person, Place::Log).await?,
+        row: row(&line),
+        envelope: leaves::drawn(&envelope),
+        body: body(&line).as_ref().map(leaves::drawn),
+        request: request.map(str::to_owned),
+    }))
+}

@@ -1,0 +1,58 @@
+//! What answers each address: reads what `authority` says, and shows it or passes a person's act on. Nothing here
+//! decides anything.
+
+pub(crate) mod callers;
+pub(crate) mod door;
+pub(crate) mod events;
+pub(crate) mod inbox;
+pub(crate) mod leaves;
+pub(crate) mod locks;
+pub(crate) mod log;
+pub(crate) mod me;
+pub(crate) mod policies;
+pub(crate) mod request;
+pub(crate) mod says;
+pub(crate) mod tools;
+
+use authority::{Active, Failed, LockSubject};
+use terms::HumanId;
+
+use crate::foreign::Foreign;
+use crate::person::Person;
+use crate::router::Console;
+use crate::view::{Frame, Place};
+
+/// What is around a page.
+pub(crate) async fn frame(console: &Console, person: &Person, here: Place) -> Result<Frame, Failed> {
+    let inbox = console.authority.inbox(person.human.id).await?;
+    Ok(frame_of(console, person, here, inbox.iter().filter(|(_, shown)| shown.can.is_ok()).count()))
+}
+
+/// The same, where it is known already how many requests wait for the person.
+pub(crate) fn frame_of(console: &Console, person: &Person, here: Place, waiting: usize) -> Frame {
+    let active = console.authority.active();
+    let now = console.authority.now();
+    let all = |lock: &&authority::Lock| {
+        lock.subject == LockSubject::All && lock.until.is_none_or(|until| now < until)
+    };
+    Frame {
+        person: Foreign::line(&person.human.name),
+        here,
+        waiting,
+        reads_log: person.reads_all(&active),
+        all_locked: active.locks().iter().find(all).is_some(),
+        now,
+    }
+}
+
+/// The name of who did something, where it is the id of a person; else as it was recorded.
+pub(crate) fn who(active: &Active, by: &str) -> Foreign {
+    let human = by.parse::<HumanId>().ok();
+    let row = human.and_then(|id| active.humans().find(|human| human.id == id));
+    Foreign::line(row.map_or_else(|| by.to_owned(), |row| row.name.clone()))
+}
+
+/// Reads the id in an address; a text that is none is an address of nothing.
+pub(crate) fn id<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}

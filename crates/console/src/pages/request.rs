@@ -1,0 +1,280 @@
+//! One request: its card, a person's answer to it, and what became of it.
+
+use authority::{Attempt, Authority, NotCounted, Selector, Voted, Whole};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use elevation::{Conclusion, GrantState, Outcome, State as Stands};
+use http::StatusCode;
+use terms::statement::Role;
+use terms::{AttemptId, ElevationId, Time};
+
+use super::{frame, id};
+use crate::answer::{self, NoPage, NotDone, done, json, look_again};
+use crate::asked::Asked;
+use crate::foreign::Foreign;
+use crate::moment::{Until, When};
+use crate::pages::inbox::ended_by;
+use crate::person::Person;
+use crate::router::{Console, Shared};
+use crate::view::{Can, Card, Place, RequestPage, Step, Tone};
+use crate::webauthn;
+
+pub(crate) async fn page(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+) -> Result<Response, NoPage> {
+    let elevation: ElevationId = id(&text).ok_or(NoPage::Nothing)?;
+    let authority = &console.authority;
+    let whole = authority.store().elevation(elevation).await?.ok_or(NoPage::Nothing)?;
+    let shown = authority.show(&whole, person.human.id).await?.ok_or(NoPage::Nothing)?;
+    let now = authority.now();
+    let until = Until { at: whole.request.expires_at, now };
+    let waits = whole.state == Stands::Pending && now < whole.request.expires_at;
+    let can = match shown.can {
+        _ if !waits => Can::Nothing,
+        Ok(role) => Can::Sign { verb: Authority::verb(role), says: capacity(role), until },
+        Err(why) => Can::Look { why: Foreign::line(why), until },
+    };
+    let live = whole.grant.as_ref().is_some_and(|grant| grant.state(now) == GrantState::Live);
+    let running = whole.attempts.iter().any(|attempt| attempt.outcome.is_none());
+    Ok(answer::page(&RequestPage {
+        frame: frame(&console, &person, Place::Inbox).await?,
+        id: elevation.to_string(),
+        card: Card::of(&shown.card),
+        opened: When(whole.request.opened_at),
+        can,
+        story: story(&whole, now),
+        withdrawable: waits && behind(&console, &whole, &person),
+        live,
+        unknown: unknown(&whole).map(|attempt| attempt.id.to_string()),
+        moving: waits || live || running,
+    }))
+}
+
+const fn capacity(role: Role) -> &'static str {
+    match role {
+        Role::Approver => "You sign as an approver: somebody else than those behind the caller.",
+        Role::Owner => {
+            "You sign as the owner of this caller: your own confirmation, not an approval by others."
+        }
+    }
+}
+
+fn behind(console: &Console, whole: &Whole, person: &Person) -> bool {
+    let caller = console.authority.active().authenticated(whole.request.caller);
+    caller.is_some_and(|caller| caller.roots.contains(&person.human.root))
+}
+
+fn unknown(whole: &Whole) -> Option<&Attempt> {
+    whole.attempts.iter().find(|attempt| attempt.outcome == Some(Outcome::Unknown))
+}
+
+/// What came of a request, in a word or two.
+pub(crate) fn outcome(whole: &Whole, now: Time) -> &'static str {
+    match (whole.state, whole.attempts.last()) {
+        (Stands::Pending, _) => "waits",
+        (Stands::Concluded(_), Some(last)) => match last.outcome {
+            None => "running",
+            Some(Outcome::Done) => "ran: done",
+            Some(Outcome::Failed) => "ran: failed",
+            Some(Outcome::NotSent) => "not sent",
+            Some(Outcome::Unknown) => "outcome unknown",
+        },
+        (Stands::Concluded(Conclusion::Approved), None) => match whole.grant.as_ref().map(|g| g.state(now)) {
+            Some(GrantState::Live) => "not run yet",
+            Some(GrantState::Lapsed) => "lapsed, nothing ran",
+            Some(GrantState::Revoked) => "taken back, nothing ran",
+            Some(GrantState::Spent) | None => "nothing ran",
+        },
+        (
+            Stands::Concluded(
+                Conclusion::Rejected | Conclusion::Expired | Conclusion::Withdrawn | Conclusion::Superseded,
+            ),
+            None,
+        ) => "nothing ran",
+    }
+}
+
+/// What has happened to a request, in order.
+fn story(whole: &Whole, now: Time) -> Vec<Step> {
+    let ended = |tone, says, by| vec![Step { tone, says, by, at: whole.concluded_at.map(When), until: None }];
+    let Stands::Concluded(conclusion) = whole.state else {
+        let over = whole.request.expires_at <= now;
+        let says = "Nobody answered in time. Nothing ran.";
+        return if over { ended(Tone::Plain, says, None) } else { Vec::new() };
+    };
+    match conclusion {
+        Conclusion::Approved => {
+            let names: Vec<&str> = whole.request.votes.iter().map(|vote| vote.name.as_str()).collect();
+            let mut steps = ended(Tone::Good, "Approved by", Some(Foreign::line(names.join(", "))));
+            steps.extend(whole.attempts.iter().map(attempted));
+            steps.extend(still_open(whole, now));
+            steps
+        }
+        Conclusion::Rejected => ended(Tone::Bad, "Rejected. Nothing ran.", ended_by(whole)),
+        Conclusion::Expired => ended(Tone::Plain, "Nobody answered in time. Nothing ran.", None),
+        Conclusion::Withdrawn => {
+            let why = whole.why.as_deref().map(Foreign::line);
+            ended(Tone::Plain, "Withdrawn on the caller's side. Nothing ran.", why)
+        }
+        Conclusion::Superseded => {
+            let says = "Closed, because what it takes has changed. A new request takes its place.";
+            ended(Tone::Plain, says, None)
+        }
+    }
+}
+
+fn attempted(attempt: &Attempt) -> Step {
+    let (tone, says) = match attempt.outcome {
+        None => (Tone::Open, "It is running now."),
+        Some(Outcome::Done) if attempt.delivered == Some(false) => {
+            (Tone::Good, "It ran: done. The answer did not reach the caller.")
+        }
+        Some(Outcome::Done) => (Tone::Good, "It ran: done."),
+        Some(Outcome::Failed) => (Tone::Bad, "It ran, and the upstream answered that it failed."),
+        Some(Outcome::NotSent) => (Tone::Plain, "It was started, but nothing was sent to the upstream."),
+        Some(Outcome::Unknown) => (Tone::Open, "It was started, and nobody knows whether it took effect."),
+    };
+    Step { tone, says, by: None, at: Some(When(attempt.settled_at.unwrap_or(attempt.at))), until: None }
+}
+
+/// What the grant still allows, or that it allows nothing any more.
+fn still_open(whole: &Whole, now: Time) -> Option<Step> {
+    let grant = whole.grant.as_ref()?;
+    let step = |tone, says, until| Some(Step { tone, says, by: None, at: None, until });
+    match grant.state(now) {
+        GrantState::Live => {
+            let says = "The caller may run it; left:";
+            step(Tone::Open, says, Some(Until { at: grant.not_after, now }))
+        }
+        GrantState::Lapsed => step(Tone::Plain, "The time to run it is over.", None),
+        GrantState::Revoked => step(Tone::Bad, "The grant was taken back.", None),
+        GrantState::Spent => None,
+    }
+}
+
+pub(crate) async fn begin(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    asked: Asked,
+) -> Result<Response, NotDone> {
+    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
+    seen(&console, elevation, &person).await?;
+    let (begun, card, _) = console.authority.begin_consent(elevation, person.human.id).await??;
+    // What is signed is what was seen: a card that has changed since is shown again first (invariant 6).
+    if card.hash().to_string() != asked.text("card")? {
+        return Ok(look_again(
+            StatusCode::CONFLICT,
+            "What is shown has changed. Look again before you answer.",
+        ));
+    }
+    Ok(json(StatusCode::OK, &webauthn::to_get(&begun, console.authority.now())))
+}
+
+/// Of a request that is not for this person nothing is told, not even that it is over (T112).
+async fn seen(console: &Console, elevation: ElevationId, person: &Person) -> Result<Whole, NotDone> {
+    let whole = console.authority.store().elevation(elevation).await?.ok_or(NotCounted::NotFound)?;
+    console.authority.show(&whole, person.human.id).await?.ok_or(NotCounted::NotFound)?;
+    Ok(whole)
+}
+
+pub(crate) async fn vote(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    asked: Asked,
+) -> Result<Response, NotDone> {
+    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
+    seen(&console, elevation, &person).await?;
+    let signed = webauthn::assertion(&asked)?;
+    let voted = console.authority.vote(elevation, person.human.id, &signed).await??;
+    Ok(done(match voted {
+        Voted::Approved(_) => "Approved. The caller may run it now.",
+        Voted::Waiting => "Your signature counts. More is needed.",
+    }))
+}
+
+pub(crate) async fn reject(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    asked: Asked,
+) -> Result<Response, NotDone> {
+    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
+    seen(&console, elevation, &person).await?;
+    let lock = asked.yes("lock");
+    console.authority.reject(elevation, person.human.id, asked.text("reason")?, lock).await??;
+    Ok(done(if lock { "Rejected, and the caller is locked." } else { "Rejected. The caller is told why." }))
+}
+
+pub(crate) async fn withdraw(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    asked: Asked,
+) -> Result<Response, NotDone> {
+    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
+    let whole = seen(&console, elevation, &person).await?;
+    let caller = console.authority.active().authenticated(whole.request.caller);
+    let caller = caller.filter(|caller| caller.roots.contains(&person.human.root));
+    let caller = caller.ok_or(NotCounted::NotEligible)?;
+    let why = format!("{}: {}", person.human.name, reason(&asked)?);
+    let withdrawn = console.authority.withdraw(&caller, elevation, Some(why)).await?;
+    withdrawn.map_err(|_| NotCounted::Over("it does not wait any more"))?;
+    Ok(done("Withdrawn."))
+}
+
+pub(crate) async fn revoke(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    asked: Asked,
+) -> Result<Response, NotDone> {
+    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
+    let whole = seen(&console, elevation, &person).await?;
+    let grant = whole.grant.ok_or(NotCounted::NotFound)?;
+    let (by, why) = (person.human.id.to_string(), reason(&asked)?);
+    let count = console.authority.revoke(Selector::Grant(grant.id), by, why).await?;
+    Ok(done(if count == 0 { "There was nothing left to take back." } else { "Taken back." }))
+}
+
+/// Why a person does something; whoever takes power away says why.
+pub(crate) fn reason(asked: &Asked) -> Result<String, NotDone> {
+    const LONGEST: usize = 500;
+    let reason = asked.text("reason")?.trim();
+    let says = !reason.is_empty() && reason.chars().count() <= LONGEST;
+    if says { Ok(reason.to_owned()) } else { Err(NotCounted::ReasonMissing.into()) }
+}
+
+pub(crate) async fn begin_resolve(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    asked: Asked,
+) -> Result<Response, NotDone> {
+    let attempt: AttemptId = id(&text).ok_or(NotCounted::NotFound)?;
+    let outcome = named_outcome(&asked)?;
+    let begun = console.authority.begin_resolve(attempt, outcome, person.human.id).await??;
+    Ok(json(StatusCode::OK, &webauthn::to_get(&begun, console.authority.now())))
+}
+
+pub(crate) async fn resolve(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    asked: Asked,
+) -> Result<Response, NotDone> {
+    let attempt: AttemptId = id(&text).ok_or(NotCounted::NotFound)?;
+    let (outcome, why) = (named_outcome(&asked)?, reason(&asked)?);
+    let signed = webauthn::assertion(&asked)?;
+    console.authority.resolve(attempt, outcome, person.human.id, &why, &signed).await??;
+    Ok(done("Recorded. Nothing was sent again."))
+}
+
+fn named_outcome(asked: &Asked) -> Result<Outcome, NotDone> {
+    let name = asked.text("outcome")?;
+    let found = Outcome::TABLE.iter().find(|(.., one)| *one == name).map(|(outcome, ..)| *outcome);
+    found.filter(|outcome| *outcome != Outcome::Unknown).ok_or(NotDone::Malformed)
+}

@@ -1,0 +1,96 @@
+//! Records as sentences: a table of templates over the bodies of records, one loop.
+
+use terms::{Json, Pointer};
+
+/// Every kind of record with the line that a person reads; `{/pointer}` is filled in from the body.
+const TABLE: &[(&str, &str)] = &[
+    ("started", "A node started, stepup {/version}"),
+    ("restored", "The store was restored from a backup: {/why}"),
+    ("migrated", "The store was changed to a newer schema"),
+    ("permitted", "{/caller/name} was permitted {/access/resource/id} by policy alone"),
+    ("challenged", "{/caller/name} was stopped at {/access/resource/id} until it is approved"),
+    ("spent", "{/caller/name} was permitted {/access/resource/id} by its grant"),
+    ("denied", "{/caller/name} was denied {/access/resource/id}: {/slug} ({/count})"),
+    ("settled", "An attempt ended: {/outcome}"),
+    ("resolved", "A person said how an attempt had ended: {/outcome}. {/why}"),
+    ("listed", "A caller listed {/count} {/what} of {/upstream}"),
+    ("voted", "{/name} signed: {/statement/verdict}"),
+    ("granted", "A grant was issued for {/uses} use(s)"),
+    ("rejected", "{/name} rejected: {/reason}"),
+    ("expired", "A request expired; nobody answered"),
+    ("withdrawn", "A request was withdrawn: {/why}"),
+    ("superseded", "A request was closed: {/why}"),
+    ("revoked", "Grants were taken back: {/why}"),
+    ("locked", "Locked: {/subject/kind} {/subject/id}. {/why}"),
+    ("unlocked", "A lock was lifted: {/why}"),
+    ("policy_proposed", "A policy was proposed by {/by}"),
+    ("policy_activated", "A policy came into force, by {/by}"),
+    ("policy_refused", "A policy was refused: {/why}"),
+    ("upstream_added", "Upstream {/upstream} was added"),
+    ("upstream_changed", "Upstream {/upstream} changed"),
+    ("pinned", "Tools of {/upstream} were pinned at first contact"),
+    ("pin_accepted", "{/definition/name} of {/upstream} was accepted"),
+    ("pin_refused", "{/definition/name} of {/upstream} was refused"),
+    ("quarantined", "Definitions of {/upstream} were stopped: {/why}"),
+    ("caller_added", "Caller {/name} was added for {/owner}"),
+    ("caller_changed", "Caller {/name} was changed"),
+    ("caller_disabled", "Caller {/name} was disabled by {/by}"),
+    ("caller_key_added", "A caller got a new key, {/key_prefix}…"),
+    ("caller_key_revoked", "A caller's key was revoked"),
+    ("human_added", "{/name} was added by {/by}"),
+    ("human_changed", "{/name} was changed or invited again"),
+    ("human_disabled", "{/name} was disabled by {/by}"),
+    ("group_changed", "The membership of {/member} in {/group} was set to {/in}"),
+    ("passkey_enrolled", "A passkey was enrolled, by leave of {/by}"),
+    ("passkey_revoked", "A passkey was revoked: {/why}"),
+    ("signed_in", "Somebody signed in"),
+    ("key_rotated", "A key of the installation was replaced"),
+    ("exported", "The log was exported by {/by}"),
+    ("erased", "The body of record {/leaf} was erased: {/why}"),
+    ("leased", "A credential was lent"),
+    ("recalled", "A lent credential was recalled"),
+];
+
+/// What a record says, as one line. A body that was erased, or that lacks a member, leaves a dash.
+pub(crate) fn says(kind: &str, body: Option<&Json>) -> String {
+    let template = TABLE.iter().find(|(name, _)| *name == kind).map_or(kind, |(_, says)| says);
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (pointer, after) = after.split_once('}').unwrap_or((after, ""));
+        out.push_str(before);
+        out.push_str(&member(body, pointer));
+        rest = after;
+    }
+    out + rest
+}
+
+fn member(body: Option<&Json>, pointer: &str) -> String {
+    let found = pointer.parse::<Pointer>().ok().and_then(|at| at.of(body?).cloned());
+    match found {
+        Some(Json::String(text)) => text,
+        None | Some(Json::Null) => "–".to_owned(),
+        Some(other @ (Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_))) => other.text(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_record_has_a_sentence_and_no_sentence_is_of_no_kind() {
+        let mut ours: Vec<&str> = TABLE.iter().map(|(kind, _)| *kind).collect();
+        let mut theirs: Vec<&str> = audit::record::Kind::TABLE.iter().map(|(_, name)| *name).collect();
+        ours.sort_unstable();
+        theirs.sort_unstable();
+        assert_eq!(ours, theirs);
+    }
+
+    #[test]
+    fn a_sentence_is_filled_from_the_body_and_a_missing_member_is_a_dash() {
+        let body = Json::object([("name", "erin"), ("reason", "too {/late}")]);
+        assert_eq!(says("rejected", Some(&body)), "erin rejected: too {/late}");
+        assert_eq!(says("rejected", None), "– rejected: –");
+    }
+}

@@ -1,0 +1,91 @@
+//! Tools: what upstreams say of themselves. Accepting a definition takes a passkey, refusing one a session.
+
+use authority::{Active, NotCounted, PinState, Tool};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use terms::PinId;
+
+use super::{frame, id, leaves};
+use crate::answer::{NoPage, NotDone, done, json, page};
+use crate::asked::Asked;
+use crate::foreign::Foreign;
+use crate::moment::When;
+use crate::person::Person;
+use crate::router::Shared;
+use crate::view::{Environment, Place, ToolPage, ToolRow, ToolsPage};
+use crate::webauthn;
+
+pub(crate) async fn tools(State(console): State<Shared>, person: Person) -> Result<Response, NoPage> {
+    let active = console.authority.active();
+    let (stopped, rest): (Vec<&Tool>, Vec<&Tool>) =
+        active.all_tools().map(AsRef::as_ref).partition(|tool| tool.pin.state == PinState::Quarantined);
+    let rows = |tools: Vec<&Tool>| tools.into_iter().map(|tool| row(&active, tool)).collect();
+    let frame = frame(&console, &person, Place::Tools).await?;
+    Ok(page(&ToolsPage { frame, stopped: rows(stopped), rows: rows(rest) }))
+}
+
+fn row(active: &Active, tool: &Tool) -> ToolRow {
+    ToolRow {
+        pin: tool.pin.id.to_string(),
+        upstream: Foreign::line(&tool.upstream),
+        name: Foreign::line(&tool.name),
+        environment: Environment::of(&tool.environment),
+        state: tool.state(),
+        reviewed: tool.settings.reviewed.as_ref().map(Foreign::line),
+        digest: Foreign::exact(tool.pin.digest.to_string()),
+        seen: When(tool.pin.seen_at),
+        decided_by: tool.pin.decided_by.as_ref().map(|by| super::who(active, by)),
+    }
+}
+
+pub(crate) async fn tool(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+) -> Result<Response, NoPage> {
+    let pin: PinId = id(&text).ok_or(NoPage::Nothing)?;
+    let active = console.authority.active();
+    let tool = active.all_tools().find(|tool| tool.pin.id == pin).ok_or(NoPage::Nothing)?;
+    Ok(page(&ToolPage {
+        frame: frame(&console, &person, Place::Tools).await?,
+        row: row(&active, tool),
+        waits: tool.pin.state == PinState::Quarantined,
+        diff: None,
+        leaves: leaves::drawn(&tool.pin.definition),
+    }))
+}
+
+pub(crate) async fn begin_accept(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    _: Asked,
+) -> Result<Response, NotDone> {
+    let pin: PinId = id(&text).ok_or(NotCounted::NotFound)?;
+    let begun = console.authority.begin_accept(pin, person.human.id).await??;
+    Ok(json(StatusCode::OK, &webauthn::to_get(&begun, console.authority.now())))
+}
+
+pub(crate) async fn accept(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    asked: Asked,
+) -> Result<Response, NotDone> {
+    let pin: PinId = id(&text).ok_or(NotCounted::NotFound)?;
+    let signed = webauthn::assertion(&asked)?;
+    console.authority.accept(pin, person.human.id, &signed).await??;
+    Ok(done("Accepted. Policy decides about its calls again."))
+}
+
+pub(crate) async fn refuse(
+    State(console): State<Shared>,
+    person: Person,
+    Path(text): Path<String>,
+    _: Asked,
+) -> Result<Response, NotDone> {
+    let pin: PinId = id(&text).ok_or(NotCounted::NotFound)?;
+    console.authority.refuse(pin, person.human.id.to_string()).await??;
+    Ok(done("Refused. The tool stays stopped."))
+}
