@@ -51,6 +51,7 @@ pub async fn forward(
         let fault = entered.err().unwrap_or(Fault::Stale(Slug::ToolQuarantined));
         return Forwarded::unsent(Some(settlement), fault);
     };
+    link.passes(&cargo.access, &cargo.arguments);
     let request = Request::call(id.clone(), tool, cargo.arguments, progress.is_some());
     link.ambient.seam(Seam::UpstreamSend);
     settlement.sending();

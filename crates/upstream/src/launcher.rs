@@ -118,10 +118,12 @@ fn prepare(orders: &Orders) -> Result<(), String> {
 
 /// Closes every file descriptor from 3 on. What somebody left open in stepup's parent is not for a child.
 fn close_others() -> std::io::Result<()> {
-    let listed = std::fs::read_dir("/proc/self/fd")?.collect::<Result<Vec<_>, _>>()?;
-    let open = listed.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    for fd in open.filter(|fd| *fd > 2) {
-        // The listing's own is in the list and closed already.
+    // All of the listing is dropped before anything is closed, its own descriptor among them.
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    let entries = std::fs::read_dir("/proc/self/fd")?.map(|entry| entry.map(number));
+    let open: Vec<Option<i32>> = entries.collect::<Result<_, _>>()?;
+    for fd in open.into_iter().flatten().filter(|fd| *fd > 2) {
+        // That of the listing is closed already.
         let _ = nix::unistd::close(fd);
     }
     Ok(())

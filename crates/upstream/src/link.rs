@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use terms::{Ambient, AttemptId, Boottime, Json, Millis, UpstreamHash};
+use terms::{Access, Ambient, AttemptId, Boottime, Json, Millis, Secret, UpstreamHash};
 
 use crate::answer::{Answer, Fault, RawJson};
 use crate::config::Timeouts;
@@ -60,13 +60,22 @@ impl Link {
             used: Mutex::new(now),
             calls: Mutex::default(),
         };
-        let result = link.errand(Errand::Hello).await.map_err(|fault| fault.to_string())?;
+        let result = link.errand(Errand::Hello).await.map_err(|fault| link.why(fault))?;
         let said = result.as_ref().and_then(hello).ok_or("its answer to `initialize` is not valid")?;
         link.settle(&said)?;
         let ready = notification("notifications/initialized", None);
         link.tell(ready).await.map_err(|fault| fault.to_string())?;
         link.tools = said.tools;
         Ok(link)
+    }
+
+    /// Why it did not greet us, with its last words where it left any.
+    fn why(&self, fault: Fault) -> String {
+        let words = match &self.wire {
+            Wire::Child(child) => child.said().last(),
+            Wire::Http(_) => None,
+        };
+        words.map_or_else(|| fault.to_string(), |words| format!("{fault}; the last that it said: {words}"))
     }
 
     fn settle(&self, said: &Hello) -> Result<(), String> {
@@ -166,6 +175,21 @@ impl Link {
         let _ = self.tell(cancelled(&id)).await;
     }
 
+    /// What is secret among arguments that are about to be sent: it is struck out of what the upstream may say
+    /// into our log.
+    pub(crate) fn passes(&self, access: &Access, clear: &Json) {
+        match &self.wire {
+            Wire::Child(child) => {
+                let mut secrets = Vec::new();
+                for (name, sealed) in access.arguments().iter() {
+                    differing(sealed, clear.get(name), &mut secrets);
+                }
+                child.said().passes(secrets);
+            }
+            Wire::Http(_) => {}
+        }
+    }
+
     /// Enters a call, so that it can be cancelled and the link counts as used.
     pub(crate) fn enter(&self, attempt: AttemptId, id: &RequestId) -> Result<Call<'_>, Fault> {
         let mut calls = self.calls();
@@ -202,6 +226,34 @@ impl Drop for Call<'_> {
     fn drop(&mut self) {
         self.link.calls().remove(&self.attempt);
         self.link.touch();
+    }
+}
+
+/// The texts of the clear value wherever it is not what was judged in the open.
+fn differing(sealed: &Json, clear: Option<&Json>, secrets: &mut Vec<Secret<String>>) {
+    match (sealed, clear) {
+        (_, None) => {}
+        (Json::Object(sealed), Some(Json::Object(clear)))
+            if sealed.iter().all(|(name, _)| clear.get(name).is_some()) =>
+        {
+            sealed.iter().for_each(|(name, value)| differing(value, clear.get(name), secrets));
+        }
+        (Json::Array(sealed), Some(Json::Array(clear))) => {
+            sealed.iter().zip(clear).for_each(|(value, clear)| differing(value, Some(clear), secrets));
+        }
+        (sealed, Some(clear)) if sealed != clear => texts(clear, secrets),
+        (_, Some(_)) => {}
+    }
+}
+
+/// Every text within a value, and every number as text.
+fn texts(value: &Json, into: &mut Vec<Secret<String>>) {
+    match value {
+        Json::String(text) => into.push(Secret::new(text.clone())),
+        Json::Array(items) => items.iter().for_each(|item| texts(item, into)),
+        Json::Object(members) => members.iter().for_each(|(_, value)| texts(value, into)),
+        Json::Number(number) => into.push(Secret::new(number.text())),
+        Json::Bool(_) | Json::Null => {}
     }
 }
 

@@ -20,8 +20,8 @@ use crate::transport::{Notices, Wire, child, http, stdio};
 const MOST_CHILDREN: usize = 32;
 const MOST_SESSIONS: usize = 256;
 
-/// How often idle links are looked for.
-const SWEEP: Duration = Duration::from_secs(30);
+/// How often idle links are looked for, or as often as one may become idle.
+const SWEEP: Millis = Millis::seconds(30);
 
 /// A link that lived less than this counts as a failure to start.
 const SHORT_LIFE: Millis = Millis::seconds(10);
@@ -146,17 +146,19 @@ impl Upstreams {
 
     /// Closes links that nobody uses any more, for as long as this lives. Call once, within the runtime.
     pub fn sweep(self: &Arc<Self>) {
+        let idle = self.entries.values().map(|entry| entry.config.timeouts.idle);
+        let every = idle.fold(SWEEP, Ord::min).duration();
         let weak = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(SWEEP).await;
+                tokio::time::sleep(every).await;
                 let Some(upstreams) = weak.upgrade() else { return };
                 upstreams.sweep_once();
             }
         });
     }
 
-    pub(crate) fn sweep_once(&self) {
+    fn sweep_once(&self) {
         let now = self.surroundings.ambient.boottime();
         for entry in self.entries.values() {
             entry.places().retain(|owner, place| {

@@ -1,8 +1,9 @@
 //! Starting, watching and ending one child process (T30).
 
+use std::collections::VecDeque;
 use std::process::Stdio as Standard;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -21,6 +22,12 @@ const LONGEST_LINE: u64 = 2048;
 
 /// Lines of standard error logged a second.
 const LINES_A_SECOND: u32 = 20;
+
+/// A secret argument is struck out of what a child says until this many others came after it.
+const MOST_PASSED: usize = 256;
+
+/// A shorter text is found everywhere, and hides nothing when it is struck out.
+const SHORTEST_SECRET: usize = 4;
 
 /// Starts the launcher that becomes the child.
 pub(crate) async fn start(stdio: &Stdio, surroundings: &Surroundings) -> Result<Child, String> {
@@ -114,7 +121,7 @@ pub(crate) async fn end(child: &mut Child, group: Option<u32>, patience: Duratio
 pub(crate) async fn log_errors(
     upstream: String,
     stderr: ChildStderr,
-    secrets: Vec<Secret<String>>,
+    said: Arc<Said>,
     ambient: Arc<dyn Ambient>,
 ) {
     let mut reader = BufReader::new(stderr);
@@ -130,8 +137,8 @@ pub(crate) async fn log_errors(
         match line {
             Line::Whole(text) if left > 0 => {
                 left -= 1;
-                let said = struck(&text, &secrets);
-                tracing::info!(upstream, said, "the upstream's standard error");
+                let line = said.line(&text);
+                tracing::info!(upstream, line, "the upstream's standard error");
             }
             Line::Whole(_) | Line::TooLong => unlogged += 1,
         }
@@ -162,12 +169,52 @@ async fn read_line(reader: &mut BufReader<ChildStderr>) -> std::io::Result<Optio
     }
 }
 
-/// The text with the child's secrets struck out, and everything in it made visible.
-fn struck(text: &str, secrets: &[Secret<String>]) -> String {
-    let long_enough = secrets.iter().filter(|secret| secret.expose().len() >= 4);
-    let without = long_enough
-        .fold(text.trim_end().to_owned(), |text, secret| text.replace(secret.expose().as_str(), "[secret]"));
-    terms::text::visible(&without)
+/// What a child says on its standard error: what is struck out of it, and the end of it.
+#[derive(Debug, Default)]
+pub(crate) struct Said(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Secrets that the child was started with.
+    given: Vec<Secret<String>>,
+    /// Secret arguments of its latest calls.
+    passed: VecDeque<Secret<String>>,
+    last: String,
+}
+
+impl Said {
+    pub(crate) fn new(given: Vec<Secret<String>>) -> Self {
+        Self(Mutex::new(State { given, ..State::default() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These are about to be passed to the child.
+    pub(crate) fn passes(&self, secrets: Vec<Secret<String>>) {
+        let mut state = self.state();
+        state.passed.extend(secrets);
+        let over = state.passed.len().saturating_sub(MOST_PASSED);
+        state.passed.drain(..over);
+    }
+
+    /// The line as it may be shown: without secrets, and everything in it visible.
+    fn line(&self, text: &str) -> String {
+        let mut state = self.state();
+        let long_enough = |secret: &&Secret<String>| secret.expose().len() >= SHORTEST_SECRET;
+        let secrets = state.given.iter().chain(&state.passed).filter(long_enough);
+        let without = secrets.fold(text.trim_end().to_owned(), |text, secret| {
+            text.replace(secret.expose().as_str(), "[secret]")
+        });
+        state.last = terms::text::visible(&without);
+        state.last.clone()
+    }
+
+    /// The last line, for whoever wonders why the child ended.
+    pub(crate) fn last(&self) -> Option<String> {
+        Some(self.state().last.clone()).filter(|last| !last.is_empty())
+    }
 }
 
 #[cfg(test)]
@@ -176,9 +223,15 @@ mod tests {
 
     #[test]
     fn invariant_8_a_childs_secret_is_struck_out_of_what_it_says() {
-        let secrets = [Secret::new("s3cr3t-value".to_owned())];
-        let said = struck("token=s3cr3t-value\u{1b}[31m\u{202e}\n", &secrets);
-        assert!(!said.contains("s3cr3t") && !said.contains(['\u{1b}', '\u{202e}', '\n']), "{said}");
+        let said = Said::new(vec![Secret::new("s3cr3t-value".to_owned())]);
+        said.passes(vec![Secret::new("hunter2".to_owned())]);
+        let line = said.line("token=s3cr3t-value pass hunter2\u{1b}[31m\u{202e}\n");
+        assert!(!line.contains("s3cr3t") && !line.contains("hunter2"), "{line}");
+        assert!(!line.contains(['\u{1b}', '\u{202e}', '\n']), "{line}");
+        assert_eq!(said.last(), Some(line));
+        // A bounded number of them is remembered.
+        said.passes((0..MOST_PASSED).map(|n| Secret::new(n.to_string())).collect());
+        assert_eq!(said.state().passed.len(), MOST_PASSED);
     }
 
     #[test]

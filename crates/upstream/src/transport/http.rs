@@ -354,9 +354,11 @@ impl Shared {
         });
     }
 
-    /// A session that the upstream does not know any more is lost; the next link begins another.
+    /// A session that the upstream does not know any more is lost; the next link begins another. Servers
+    /// should say so with 404, and some say 400, for which a request of ours gives no other reason.
     fn look_for_loss(&self, status: StatusCode) {
-        if status == StatusCode::NOT_FOUND && self.id.get().is_some() {
+        let unknown = matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST);
+        if unknown && self.id.get().is_some() {
             self.lost.store(true, Ordering::Release);
         }
     }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use terms::{Ambient, Secret};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::answer::{Answer, Fault};
 use crate::config::{Stdio, Timeouts};
@@ -20,6 +20,9 @@ const REPLIES: usize = 16;
 
 /// After a message this long, its buffer is given back.
 const KEEP: usize = 1 << 20;
+
+/// How long the last words of a child that ended are waited for.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A running child. Dropping it ends the child.
 pub(crate) struct Child {
@@ -36,6 +39,7 @@ struct Shared {
     notices: Arc<Notices>,
     timeouts: Timeouts,
     ending: watch::Sender<bool>,
+    said: Arc<child::Said>,
 }
 
 impl Child {
@@ -51,6 +55,7 @@ impl Child {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err("the child has no standard streams".to_owned());
         };
+        let secrets = stdio.set.values().cloned().collect();
         let shared = Arc::new(Shared {
             stdin: Arc::new(Mutex::new(Some(stdin))),
             pending: Pending::default(),
@@ -58,19 +63,24 @@ impl Child {
             notices,
             timeouts,
             ending: watch::Sender::new(false),
+            said: Arc::new(child::Said::new(secrets)),
         });
         let (gone, ended) = watch::channel(false);
-        let ambient: Arc<dyn Ambient> = Arc::clone(&surroundings.ambient);
-        let secrets: Vec<Secret<String>> = stdio.set.values().cloned().collect();
+        let ambient = Arc::clone(&surroundings.ambient);
         let name = shared.notices.upstream().to_owned();
-        tokio::spawn(child::log_errors(name, stderr, secrets, ambient));
+        let logging = tokio::spawn(child::log_errors(name, stderr, Arc::clone(&shared.said), ambient));
         let reading = tokio::spawn(Arc::clone(&shared).read(stdout));
-        tokio::spawn(Arc::clone(&shared).watch(process, reading, gone));
+        tokio::spawn(Arc::clone(&shared).watch(process, reading, logging, gone));
         Ok(Self { shared, ended })
     }
 
     pub(crate) fn alive(&self) -> bool {
         self.shared.alive.load(Ordering::Acquire)
+    }
+
+    /// What it says on its standard error.
+    pub(crate) fn said(&self) -> &child::Said {
+        &self.shared.said
     }
 
     /// Waits until the child's input is ours alone.
@@ -213,7 +223,8 @@ impl Shared {
     async fn watch(
         self: Arc<Self>,
         mut process: tokio::process::Child,
-        mut reading: tokio::task::JoinHandle<()>,
+        mut reading: JoinHandle<()>,
+        logging: JoinHandle<()>,
         gone: watch::Sender<bool>,
     ) {
         let group = process.id();
@@ -227,6 +238,7 @@ impl Shared {
         if group.is_some() && process.id().is_none() {
             // What it said before it ended still counts.
             let _ = tokio::time::timeout(patience, &mut reading).await;
+            let _ = tokio::time::timeout(LAST_WORDS, logging).await;
         }
         self.alive.store(false, Ordering::Release);
         // A write that is stuck holds the lock until the child's input breaks; then ending is by signal.

@@ -1,0 +1,17 @@
+//! The exit against real servers and hostile ones, with Permits from a real authority over a real store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
+
+mod child;
+mod http;
+mod isolation;
+mod log;
+mod peers;
+mod world;
