@@ -23,6 +23,8 @@ use std::sync::Arc;
 use terms::Ambient;
 
 pub use world::World;
+#[cfg(test)]
+pub(crate) use world::{blank, claim_of, human};
 
 /// Where one store is kept.
 pub trait Place: Send + Sync {

@@ -106,24 +106,7 @@ impl World {
 
     /// A request of the caller that waits for a minute, and whose grant is good for five.
     pub fn request(&self, access: &Access, uses: u32) -> Pending {
-        let ambient = self.ambient.as_ref();
-        let requirement = requirement(uses);
-        Pending {
-            id: ElevationId::fresh(ambient),
-            caller: self.caller,
-            key: KeyId::fresh(ambient),
-            key_bound: false,
-            source: "192.0.2.1".to_owned(),
-            access: access.clone(),
-            policy: PolicyHash::of(&Json::Null),
-            purpose: Some("because".to_owned()),
-            ticket: None,
-            opened_at: ambient.now(),
-            expires_at: Pending::expiry(ambient.now(), &requirement),
-            requirement,
-            version: Version::FIRST,
-            votes: Vec::new(),
-        }
+        request(self.ambient.as_ref(), self.caller, access, uses)
     }
 
     /// Opens such a request.
@@ -134,36 +117,7 @@ impl World {
     }
 
     pub fn vote(&self, pending: &Pending, human: HumanId, role: Role) -> Vote {
-        let ambient = self.ambient.as_ref();
-        let card = CardHash::of(&Json::from("card"));
-        let consent = Consent {
-            elevation: pending.id,
-            access_hash: pending.access.hash(),
-            card_hash: card,
-            requirement_hash: pending.requirement.hash(),
-            terms: pending.requirement.terms.clone(),
-            role,
-        };
-        let statement = Statement {
-            install: InstallId::fresh(ambient),
-            matter: Matter::Consent(consent),
-            approver: human,
-            credential: "Y3JlZA".to_owned(),
-            expires: pending.expires_at,
-            nonce: terms::statement::nonce(ambient).0,
-        };
-        Vote {
-            root: human,
-            human,
-            name: "ann".to_owned(),
-            role,
-            credential: "Y3JlZA".to_owned(),
-            statement,
-            requirement: pending.requirement.hash(),
-            card,
-            assertion: Json::object([("signature", "c2ln")]),
-            at: ambient.now(),
-        }
+        vote(self.ambient.as_ref(), pending, human, role)
     }
 
     pub fn voted(&self, pending: &Pending, human: HumanId, role: Role) -> Change {
@@ -230,6 +184,58 @@ impl World {
     }
 }
 
+fn request(ambient: &TestAmbient, caller: CallerId, access: &Access, uses: u32) -> Pending {
+    let requirement = requirement(uses);
+    Pending {
+        id: ElevationId::fresh(ambient),
+        caller,
+        key: KeyId::fresh(ambient),
+        key_bound: false,
+        source: "192.0.2.1".to_owned(),
+        access: access.clone(),
+        policy: PolicyHash::of(&Json::Null),
+        purpose: Some("because".to_owned()),
+        ticket: None,
+        opened_at: ambient.now(),
+        expires_at: Pending::expiry(ambient.now(), &requirement),
+        requirement,
+        version: Version::FIRST,
+        votes: Vec::new(),
+    }
+}
+
+fn vote(ambient: &TestAmbient, pending: &Pending, human: HumanId, role: Role) -> Vote {
+    let card = CardHash::of(&Json::from("card"));
+    let consent = Consent {
+        elevation: pending.id,
+        access_hash: pending.access.hash(),
+        card_hash: card,
+        requirement_hash: pending.requirement.hash(),
+        terms: pending.requirement.terms.clone(),
+        role,
+    };
+    let statement = Statement {
+        install: InstallId::fresh(ambient),
+        matter: Matter::Consent(consent),
+        approver: human,
+        credential: "Y3JlZA".to_owned(),
+        expires: pending.expires_at,
+        nonce: terms::statement::nonce(ambient).0,
+    };
+    Vote {
+        root: human,
+        human,
+        name: "ann".to_owned(),
+        role,
+        credential: "Y3JlZA".to_owned(),
+        statement,
+        requirement: pending.requirement.hash(),
+        card,
+        assertion: Json::object([("signature", "c2ln")]),
+        at: ambient.now(),
+    }
+}
+
 pub fn human(name: &str, id: HumanId) -> Human {
     Human { id, root: id, name: name.to_owned(), disabled_at: None, added_by: "init".to_owned() }
 }
@@ -277,4 +283,28 @@ pub fn access(version: &str) -> Access {
 
 pub fn digest(of: &str) -> Digest {
     Digest::plain(of.as_bytes())
+}
+
+/// A request and a vote on it, of nobody in any store.
+#[cfg(test)]
+pub(crate) fn blank() -> (Pending, Vote) {
+    let ambient = TestAmbient::seeded(2);
+    let pending = request(&ambient, CallerId::fresh(&ambient), &access("1"), 1);
+    let vote = vote(&ambient, &pending, HumanId::fresh(&ambient), Role::Approver);
+    (pending, vote)
+}
+
+/// A claim of a caller of that owner, and the change that registers the caller.
+#[cfg(test)]
+pub(crate) fn claim_of(world: &World, owner: HumanId) -> (Claim, Change) {
+    let caller = CallerId::fresh(world.ambient.as_ref());
+    let claim = Claim {
+        attempt: AttemptId::ordered(world.ambient.as_ref()),
+        access: access("1").hash(),
+        resource: "ops/deploy".to_owned(),
+        subjects: LockSubjects { caller, roots: vec![owner], upstream: "ops".to_owned() },
+        epoch: Epoch(0),
+        boot: world.boot,
+    };
+    (claim, Change::Register(Principal::Caller(registered("bot", caller, owner))))
 }

@@ -1,43 +1,57 @@
 //! The suite of every backend, and what only SQLite can get wrong.
 
+mod faults;
+mod opening;
+mod round_trip;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use terms::Ambient;
 
 use super::{OpenError, Options, Sqlite};
-use crate::conformance::Place;
+use crate::Shared;
+use crate::conformance::{Place, World};
 use crate::testing::TestAmbient;
 
-struct Folder(tempfile::TempDir);
+/// A store in a folder of its own.
+struct Folder {
+    folder: tempfile::TempDir,
+    options: Options,
+}
 
 impl Folder {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self { folder: tempfile::tempdir().unwrap(), options: Options::default() }
     }
 
     fn path(&self) -> PathBuf {
-        self.0.path().join("stepup.db")
+        self.folder.path().join("stepup.db")
     }
 }
 
 impl Place for Folder {
-    fn open(&self, ambient: Arc<dyn Ambient>) -> Result<crate::Shared, String> {
-        match Sqlite::open(&self.path(), ambient, &Options::default()) {
+    fn open(&self, ambient: Arc<dyn Ambient>) -> Result<Shared, String> {
+        match Sqlite::open(&self.path(), ambient, &self.options) {
             Ok(store) => Ok(Arc::new(store)),
             Err(error) => Err(error.to_string()),
         }
     }
 }
 
-mod suite {
-    conformance!(super::Folder::new);
+fn open(path: &std::path::Path, options: &Options) -> Result<Sqlite, OpenError> {
+    Sqlite::open(path, Arc::new(TestAmbient::default()), options)
 }
 
-#[test]
-fn who_holds_the_store_is_named() {
-    let folder = Folder::new();
-    let _held = Sqlite::open(&folder.path(), Arc::new(TestAmbient::default()), &Options::default()).unwrap();
-    let second = Sqlite::open(&folder.path(), Arc::new(TestAmbient::default()), &Options::default());
-    assert_eq!(second.err(), Some(OpenError::Taken { by: Some(std::process::id()) }));
+fn threads() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap()
+}
+
+/// Runs a test of the world in a folder.
+fn in_world(folder: Folder, test: impl AsyncFnOnce(World)) {
+    threads().block_on(async { test(World::new(Box::new(folder)).await).await });
+}
+
+mod suite {
+    conformance!(super::Folder::new);
 }

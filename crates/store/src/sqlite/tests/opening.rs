@@ -1,0 +1,181 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use audit::record::Kind;
+use rusqlite::Connection;
+
+use super::super::open::{MIGRATIONS, migrate};
+use super::{Folder, OpenError, Options, Sqlite, in_world, open};
+use crate::conformance::World;
+use crate::testing::TestAmbient;
+use crate::{Commit, Head, Store as _};
+
+#[test]
+fn who_holds_the_store_is_named() {
+    let folder = Folder::new();
+    let held = open(&folder.path(), &folder.options).unwrap();
+    let taken = OpenError::Taken { by: Some(std::process::id()) };
+    assert_eq!(open(&folder.path(), &folder.options).err(), Some(taken.clone()));
+    let link = folder.folder.path().join("another-name.db");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    assert_eq!(open(&link, &folder.options).err(), Some(taken));
+    drop(held);
+    open(&link, &folder.options).unwrap();
+}
+
+#[test]
+fn every_file_is_for_its_owner_alone() {
+    let folder = Folder::new();
+    let _held = open(&folder.path(), &folder.options).unwrap();
+    let files: Vec<_> = std::fs::read_dir(folder.folder.path()).unwrap().map(Result::unwrap).collect();
+    assert!(files.len() >= 4, "database, WAL, lock and reserve");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.path().display());
+    }
+}
+
+#[test]
+fn nothing_is_made_where_a_store_must_exist() {
+    let folder = Folder::new();
+    let existing = Options { create: false, ..Options::default() };
+    assert_eq!(open(&folder.path(), &existing).err(), Some(OpenError::Missing(folder.path())));
+    assert!(!folder.path().exists());
+    std::fs::write(folder.path(), b"").unwrap();
+    assert_eq!(open(&folder.path(), &existing).err(), Some(OpenError::NotAStore));
+    drop(open(&folder.path(), &Options { demo: true, ..Options::default() }).unwrap());
+    assert_eq!(open(&folder.path(), &existing).unwrap().opened(), 2);
+}
+
+#[test]
+fn a_file_of_something_else_is_left_alone() {
+    let folder = Folder::new();
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+    drop(other);
+    assert_eq!(open(&folder.path(), &folder.options).err(), Some(OpenError::NotAStore));
+    std::fs::write(folder.path(), b"not a database, but a letter to somebody else").unwrap();
+    assert!(matches!(open(&folder.path(), &folder.options).err(), Some(OpenError::Sqlite(_))));
+}
+
+fn tamper(path: &Path, sql: &str) {
+    let other = Connection::open(path).unwrap();
+    other.execute_batch(sql).unwrap();
+}
+
+#[test]
+fn a_schema_that_is_not_known_is_refused() {
+    let folder = Folder::new();
+    drop(open(&folder.path(), &folder.options).unwrap());
+    tamper(&folder.path(), "INSERT INTO schema_version VALUES (99, zeroblob(32), 0)");
+    assert_eq!(open(&folder.path(), &folder.options).err(), Some(OpenError::Newer { found: 99 }));
+    tamper(&folder.path(), "DELETE FROM schema_version WHERE n = 99");
+    drop(open(&folder.path(), &folder.options).unwrap());
+    tamper(&folder.path(), "UPDATE schema_version SET sha256 = zeroblob(32)");
+    assert_eq!(open(&folder.path(), &folder.options).err(), Some(OpenError::Changed { n: 1 }));
+}
+
+#[test]
+fn a_migration_happens_whole_and_once_or_not_at_all() {
+    let folder = Folder::new();
+    drop(open(&folder.path(), &folder.options).unwrap());
+    let sql = Connection::open(folder.path()).unwrap();
+    let ambient = TestAmbient::default();
+    let with = |second| [MIGRATIONS, &[(2, second)]].concat();
+    let broken = with("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1)");
+    migrate(&sql, &broken, &folder.options, &ambient).expect_err("the second statement fails");
+    let half = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'half')";
+    let exists = || sql.query_row(half, [], |row| row.get::<_, bool>(0)).unwrap();
+    assert!(!exists());
+    let whole = with("CREATE TABLE half (x)");
+    for _ in 0..2 {
+        migrate(&sql, &whole, &folder.options, &ambient).unwrap();
+        assert!(exists());
+    }
+    drop(sql);
+    assert_eq!(open(&folder.path(), &folder.options).err(), Some(OpenError::Newer { found: 2 }));
+}
+
+/// Records alone, in one commit.
+async fn append(store: &Sqlite, world: &World, count: usize) -> Head {
+    let records = (0..count).map(|_| world.record(Kind::Denied)).collect();
+    store.commit(Commit { changes: Vec::new(), records }).await.unwrap().unwrap();
+    store.head().await.unwrap()
+}
+
+/// A store of 12,000 records with checkpoints at 5,000 and 11,000: the one at 10,000 makes room for the newest.
+async fn signed(world: &World, path: &Path) -> [Head; 4] {
+    let store = open(path, &Options::default()).unwrap();
+    let mut heads = Vec::new();
+    for count in [5000, 5000, 1000, 1000] {
+        heads.push(append(&store, world, count).await);
+        if heads.len() < 4 {
+            store.checkpoint(*heads.last().unwrap(), "note".to_owned()).await.unwrap();
+        }
+    }
+    heads.try_into().unwrap()
+}
+
+#[test]
+fn records_that_are_gone_or_altered_below_a_checkpoint_stop_the_opening() {
+    in_world(Folder::new(), async |world| {
+        let tamperings = [
+            ("DELETE FROM records WHERE leaf >= 10500", OpenError::Behind { have: 10500, signed: 11000 }),
+            ("DELETE FROM records", OpenError::Behind { have: 0, signed: 11000 }),
+            ("DELETE FROM records WHERE leaf = 11500", OpenError::Damaged),
+            ("DELETE FROM records WHERE leaf = 10500", OpenError::Damaged),
+            ("UPDATE records SET hash = zeroblob(32) WHERE leaf = 10999", OpenError::Damaged),
+            ("UPDATE checkpoints SET root = zeroblob(32) WHERE size = 11000", OpenError::Damaged),
+            ("UPDATE checkpoints SET roots = zeroblob(160) WHERE size = 5000", OpenError::Damaged),
+        ];
+        let folder = Folder::new();
+        signed(&world, &folder.path()).await;
+        for (sql, expected) in tamperings {
+            let other = Folder::new();
+            std::fs::copy(folder.path(), other.path()).unwrap();
+            tamper(&other.path(), sql);
+            assert_eq!(open(&other.path(), &other.options).err(), Some(expected), "{sql}");
+        }
+    });
+}
+
+#[test]
+fn a_store_that_does_not_extend_the_anchor_is_refused() {
+    in_world(Folder::new(), async |world| {
+        let (folder, copy) = (Folder::new(), Folder::new());
+        let heads = signed(&world, &folder.path()).await;
+        std::fs::copy(folder.path(), copy.path()).unwrap();
+        let store = open(&folder.path(), &folder.options).unwrap();
+        let later = append(&store, &world, 3).await;
+        drop(store);
+
+        let anchored = |anchor| Options { anchor: Some(anchor), ..Options::default() };
+        for head in heads.into_iter().chain([later]) {
+            let opened = open(&folder.path(), &anchored(head)).unwrap();
+            assert_eq!(opened.head().await.unwrap(), later, "anchored at {}", head.size);
+        }
+        let behind = OpenError::Behind { have: 12000, signed: 12003 };
+        assert_eq!(open(&copy.path(), &anchored(later)).err(), Some(behind));
+        let fork = open(&copy.path(), &Options::default()).unwrap();
+        append(&fork, &world, 3).await;
+        drop(fork);
+        assert_eq!(open(&copy.path(), &anchored(later)).err(), Some(OpenError::Damaged));
+    });
+}
+
+#[test]
+fn one_checkpoint_is_kept_for_a_stride_of_leaves_and_the_newest() {
+    in_world(Folder::new(), async |world| {
+        let folder = Folder::new();
+        let store = open(&folder.path(), &folder.options).unwrap();
+        for _ in 0..100 {
+            let head = append(&store, &world, 100).await;
+            store.checkpoint(head, "note".to_owned()).await.unwrap();
+        }
+        drop(store);
+        let sql = Connection::open(folder.path()).unwrap();
+        let mut sizes = sql.prepare("SELECT size FROM checkpoints ORDER BY size").unwrap();
+        let sizes: Vec<i64> = sizes.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(sizes, [4000, 8100, 10000]);
+    });
+}
