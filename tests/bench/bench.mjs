@@ -92,7 +92,8 @@ class Approver {
     await this.#post(path, { nonce, clientDataJSON: this.#clientData("webauthn.create", publicKey.challenge).toString("base64url"), attestationObject: object.toString("base64url") });
   }
   async approve(elevation) {
-    const { nonce, publicKey } = await this.#post(`/r/${elevation}/ceremony`, {});
+    const page = await fetch(`${this.origin}/r/${elevation}`, { headers: { cookie: this.#cookie } }).then((answer) => answer.text());
+    const { nonce, publicKey } = await this.#post(`/r/${elevation}/ceremony`, { card: page.match(/data-card="([^"]+)"/)[1] });
     this.#count += 1;
     const clientData = this.#clientData("webauthn.get", publicKey.challenge);
     const authData = this.#authData(publicKey.rpId, 0x05);

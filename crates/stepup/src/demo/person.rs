@@ -100,7 +100,10 @@ impl Person {
     /// # Errors
     /// When the pages do not take it.
     pub async fn approve(&mut self, id: ElevationId) -> Result<(), Trouble> {
-        self.sign(&format!("/r/{id}"), "vote", json!({})).await
+        let Self::Software(software) = self else { return Ok(()) };
+        let page = format!("/r/{id}");
+        let card = software.browser.card(&page).await?;
+        self.sign(&page, "vote", json!({ "card": card })).await
     }
 
     /// Rejects; somebody at the screen does it there.
@@ -167,25 +170,34 @@ impl Browser {
         }
     }
 
+    /// Looks at a request's page, and says which card it shows: what is signed is what was seen.
+    async fn card(&mut self, page: &str) -> Result<String, Trouble> {
+        let text = self.send(Method::GET, page, Bytes::new()).await?;
+        let shown = text.split_once("data-card=\"").and_then(|(_, rest)| rest.split_once('"'));
+        shown.map(|(card, _)| card.to_owned()).ok_or_else(|| format!("{page} shows no card").into())
+    }
+
     async fn post(&mut self, path: &str, body: &Value) -> Result<Value, Trouble> {
+        let text = self.send(Method::POST, path, Bytes::from(body.to_string())).await?;
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<String, Trouble> {
         let mut request = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(format!("{}{path}", self.url))
             .header("origin", &self.url)
-            .header("accept", "application/json")
             .header("content-type", "application/json");
         if let Some(cookie) = &self.cookie {
             request = request.header("cookie", cookie);
         }
-        let answer = self.client.request(request.body(Full::new(Bytes::from(body.to_string())))?).await?;
+        let answer = self.client.request(request.body(Full::new(body))?).await?;
         if let Some(cookie) = answer.headers().get("set-cookie") {
             self.cookie = cookie.to_str()?.split(';').next().map(str::to_owned);
         }
         let status = answer.status();
         let bytes = answer.into_body().collect().await?.to_bytes();
-        if !status.is_success() {
-            return Err(format!("{path}: {status}: {}", String::from_utf8_lossy(&bytes)).into());
-        }
-        Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if status.is_success() { Ok(text) } else { Err(format!("{path}: {status}: {text}").into()) }
     }
 }
