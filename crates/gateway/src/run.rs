@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use upstream::{Answer, Errand, Forwarded, Link, Progress};
 
 use crate::gateway::Inner;
+use crate::mcp::Structured;
 use crate::mcp::refusal::{self, Broken};
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
-use crate::mcp::Structured;
 
 /// Notices of progress of an upstream that may wait for the client.
 const ROOM: usize = 16;

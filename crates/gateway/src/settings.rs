@@ -19,6 +19,8 @@ pub struct Settings {
     pub hold: Millis,
     /// How long a call waits whose caller listens to its progress.
     pub hold_with_progress: Millis,
+    /// How long an upstream may take for one call.
+    pub answer_within: Millis,
     /// A stream is never silent for longer than this.
     pub keep_alive: Millis,
     /// Limits.
@@ -75,6 +77,7 @@ impl Settings {
             origins: BTreeSet::new(),
             hold: Millis::seconds(50),
             hold_with_progress: Millis::seconds(180),
+            answer_within: Millis::seconds(600),
             keep_alive: Millis::seconds(15),
             budgets: Budgets::default(),
         }

@@ -10,11 +10,10 @@ use terms::json::Object;
 use terms::{Access, ElevationId, Json, Slug};
 use tracing::Instrument as _;
 
-use super::carrier::{self, Structured};
 use super::envelope::{Request, only};
 use super::session::{Running, Session};
 use super::stream::{Client, between};
-use super::{own, refusal};
+use super::{Structured, carrier, own, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::elevations::unavailable;

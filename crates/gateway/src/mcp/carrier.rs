@@ -2,8 +2,8 @@
 //! what it takes, and what to do next, in words that are read by models and people alike.
 
 use authority::Challenge;
-use terms::json::Object;
 use terms::Json;
+use terms::json::Object;
 
 use super::Structured;
 use crate::settings::Settings;
@@ -45,7 +45,7 @@ fn text(settings: &Settings, challenge: &Challenge) -> String {
     }
     text.push_str(&format!("\nIt takes ({}):\n", challenge.label));
     for line in &challenge.lines {
-        text.push_str(&format!("- {}: {} of {}\n", line.says, line.have, line.need));
+        text.push_str(&format!("- {} ({} of {})\n", line.says, line.have, line.need));
     }
     text.push_str("\nWhat to do:\n");
     for (n, step) in steps(settings, challenge).iter().enumerate() {

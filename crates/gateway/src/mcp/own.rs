@@ -9,10 +9,9 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::call::{Wanted, perform, room};
-use super::carrier::{Structured, only_repeats};
-use super::refusal;
 use super::session::{Running, Session};
 use super::stream::Client;
+use super::{Structured, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::elevations::{self, Claims, LONGEST_WAIT, unavailable};
@@ -91,16 +90,12 @@ pub(super) async fn call(
     };
     if name == STATUS {
         let wait = wait(&arguments)?;
-        return Ok(tokio::spawn(status(gateway, known, client, id, wait).in_current_span()));
+        return Ok(tokio::spawn(status(gateway, known, running, client, id, wait).in_current_span()));
     }
     let claims = Claims::of(&arguments)?;
     let wanted = match captured(&gateway, &known, id, claims).await {
         Ok(wanted) => wanted,
-        Err(refusal) => {
-            return Ok(tokio::spawn(async move {
-                let _taken = refuse(client, &refusal).await;
-            }));
-        }
+        Err(refusal) => return Ok(tokio::spawn(refuse(client, refusal))),
     };
     Ok(tokio::spawn(perform(gateway, known, session, running, client, wanted).in_current_span()))
 }
@@ -113,39 +108,52 @@ fn wait(arguments: &Object) -> Result<Millis, Refusal> {
     Ok(Millis::seconds(seconds).min(LONGEST_WAIT))
 }
 
-/// The captured access of an elevation of this caller, with what the caller adds.
+/// The captured access of an elevation of this caller, with what the caller adds to its request.
 async fn captured(
     gateway: &Shared,
     known: &Known,
     id: ElevationId,
     claims: Claims,
 ) -> Result<Wanted, Refusal> {
+    match claims.add(gateway, known, id).await {
+        // It does not wait any more; whether it can be run is said below.
+        Err(refusal) if refusal.slug == Slug::StateInvalid => {}
+        said => said?,
+    }
     let ask = gateway.authority.captured(&known.caller, id, &known.source).await;
     let ask = ask.map_err(|failed| unavailable(&failed))?.map_err(|slug| {
-        only_repeats(slug).map_or_else(|| slug.into(), |says| Refusal::because(slug, says))
+        let detail = (slug == Slug::StateInvalid).then(|| ONLY_REPEATS.to_owned());
+        Refusal { detail, ..slug.into() }
     })?;
-    claims.add(gateway, known, id).await?;
     let (upstream, name) = ask.access.resource().id.split_once('/').unwrap_or_default();
     let tool = gateway.authority.active().tool(upstream, name);
     let structured = tool.map_or(Structured::BySchema, |tool| room(&tool));
     Ok(Wanted { ask, back: Some(id), structured, seen: true })
 }
 
-async fn status(gateway: Shared, known: Known, client: Client, id: ElevationId, wait: Millis) {
-    let _taken = match elevations::status(&gateway, &known, id, wait).await {
+/// What a caller hears whose call cannot be run by its id.
+const ONLY_REPEATS: &str =
+    "This request holds secret arguments, which were not kept. Repeat exactly the original call instead.";
+
+async fn status(
+    gateway: Shared,
+    known: Known,
+    _running: Running,
+    client: Client,
+    id: ElevationId,
+    wait: Millis,
+) {
+    match elevations::status(&gateway, &known, id, wait).await {
         Ok(status) => {
             let told = told::status(&gateway.settings, &status);
-            client.result(&refusal::ours(&Json::Object(told.clone()).text(), told)).await
+            let text = Json::Object(told.clone()).text();
+            let _taken = client.result(&refusal::ours(&text, told)).await;
         }
-        Err(refusal) => refuse(client, &refusal).await,
-    };
+        Err(refusal) => refuse(client, refusal).await,
+    }
 }
 
-/// What is refused for what the caller named is an error; what is refused for where things stand is told to
-/// the model.
-async fn refuse(client: Client, refusal: &Refusal) -> bool {
-    if refusal.detail.is_some() {
-        return client.error(&refusal.error().text()).await;
-    }
-    client.result(&refusal::refused(refusal.slug, Structured::Free)).await
+/// Refusals of our own tools are tool errors: models are shown those.
+async fn refuse(client: Client, refusal: Refusal) {
+    let _taken = client.result(&refusal::refused(&refusal, Structured::Free)).await;
 }

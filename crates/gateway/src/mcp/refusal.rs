@@ -34,7 +34,8 @@ pub(crate) fn denied(denial: &Denial, structured: Structured) -> String {
 
 /// The result of one of our own tools that cannot do what it was asked.
 pub(crate) fn refused(refusal: &Refusal, structured: Structured) -> String {
-    let known = Particulars { detail: refusal.detail.as_deref(), record: refusal.record, ..Particulars::default() };
+    let known =
+        Particulars { detail: refusal.detail.as_deref(), record: refusal.record, ..Particulars::default() };
     told(refusal.slug, known, structured)
 }
 
@@ -130,8 +131,9 @@ mod tests {
         say("already_running, with its attempt", words(Slug::AlreadyRunning, known));
         for outcome in [Outcome::NotSent, Outcome::Failed, Outcome::Unknown] {
             for elevated in [false, true] {
-                let result =
-                    broken(Slug::UpstreamTimeout, Some(attempt), outcome, elevated, Structured::BySchema);
+                let slug = Slug::UpstreamTimeout;
+                let broken_ = Broken { slug, attempt: Some(attempt), outcome, elevated };
+                let result = broken(&broken_, Structured::BySchema);
                 let result = terms::json::parse(result.as_bytes()).unwrap();
                 let text = terms::Pointer::root().child("content").child("0").child("text");
                 let text = text.of(&result).and_then(Json::as_str).unwrap().to_owned();
