@@ -163,7 +163,8 @@
     all("[data-live]").forEach((old) => {
       const fresh = old.id && response.getElementById(old.id);
       if (!fresh) return;
-      if (old.dataset.card && old.dataset.card !== fresh.dataset.card) {
+      // After one's own answer there is nothing left to answer.
+      if (old.dataset.card && old.dataset.card !== fresh.dataset.card && one("#approve", fresh)) {
         held = Date.now() + 2000;
         say("What is shown has changed. Look again before you answer.");
       }

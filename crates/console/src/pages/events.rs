@@ -43,7 +43,8 @@ async fn next(mut following: Following) -> Option<(Result<Event, Infallible>, Fo
         Ok(Ok(())) => {
             tokio::time::sleep(GATHER).await;
             following.changes.mark_unchanged();
-            Event::default().event("changed").data("")
+            // An event without data is none (HTML, server-sent events, "dispatch").
+            Event::default().event("changed").data("look")
         }
         Ok(Err(_)) => return None,
         Err(_) => Event::default().comment("still here"),
