@@ -139,7 +139,7 @@ catalogue! {
         "Policy could not be evaluated for this call, so it was denied. It did not run."
         "Tell the operator the record id below.";
     CallerLocked "caller_locked" 403 1015 ToolError
-        "Everything that this call needs is locked by a person. It did not run."
+        "A person has locked this caller, its upstream, or everything. It did not run."
         "Stop. A person has to lift the lock.";
     ToolQuarantined "tool_quarantined" 403 1016 ToolError
         "The tool's definition is new or has changed, and nobody has accepted it yet. It did not run."
