@@ -65,11 +65,10 @@ pub(crate) async fn guard(State(console): State<Shared>, request: Request, next:
             return refusal(StatusCode::FORBIDDEN, Slug::HostRefused.row().happened);
         }
     }
-    if !reading {
-        if let Err(slug) = posted_by_us(&console.settings, request.headers()) {
-            let status = StatusCode::from_u16(slug.row().http).unwrap_or(StatusCode::FORBIDDEN);
-            return refusal(status, slug.row().happened);
-        }
+    let posted = if reading { Ok(()) } else { posted_by_us(&console.settings, request.headers()) };
+    if let Err(slug) = posted {
+        let status = StatusCode::from_u16(slug.row().http).unwrap_or(StatusCode::FORBIDDEN);
+        return refusal(status, slug.row().happened);
     }
     next.run(request).await
 }

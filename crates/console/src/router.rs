@@ -91,7 +91,6 @@ fn table() -> Vec<Route> {
 }
 
 /// The people's listener.
-#[must_use]
 pub fn router(authority: Arc<Authority>, settings: Settings) -> Router {
     let followers = Arc::new(Semaphore::new(settings.followers));
     let console = Arc::new(Console { authority, settings, followers, strangers: Throttle::default() });

@@ -73,9 +73,9 @@ pub async fn run(authority: Arc<Authority>, webhook: Webhook) {
         if let Err(failed) = look(&authority, &webhook, &key, &http).await {
             tracing::error!(%failed, "the outbox cannot be read");
         }
-        match tokio::time::timeout(LOOK, changes.changed()).await {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) | Err(_) => {}
+        // Time is over, or something changed; only when nothing can change any more is there nothing more to send.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK, changes.changed()).await {
+            return;
         }
     }
 }

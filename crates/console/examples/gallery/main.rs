@@ -1,6 +1,7 @@
 //! Every page with invented data, without a store, to look at: `cargo run -p console --example gallery -- 7399`.
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, clippy::cast_possible_truncation)]
+#![allow(clippy::type_complexity)]
 
 mod sample;
 

@@ -203,78 +203,23 @@ pub fn waiting() -> RequestPage {
     }
 }
 
+type Waiting = (&'static str, &'static str, &'static str, &'static str, u64, [&'static str; 4]);
+
+#[rustfmt::skip]
+const WAITING: [Waiting; 9] = [
+    ("production", "Deploy 2.4.1 to production", "release-bot", "ops/deploy", 751, ["ocean", "tidy", "lamp", "river"]),
+    ("production", "Deploy 2.4.2 to production", "release-bot", "ops/deploy", 83, ["stone", "abuse", "fox", "wheel"]),
+    ("finance-eu", "Transfer EUR 18,400.00 to GB29 NWBK 6016", "payments-agent", "bank/transfer", 640, ["art", "mule", "toss", "ivory"]),
+    ("staging", "Restore backup nightly-0412 into orders-copy", "backup-bot", "store/restore", 3920, ["zoo", "idle", "panel", "sock"]),
+    ("", "Call set_secret on vault", "planner", "vault/set_secret", 120, ["rare", "glow", "key", "bean"]),
+    ("production", "Export 312 customer records", "crm-sync", "crm/export", 500, ["use", "poem", "dawn", "grid"]),
+    ("production", "Delete 3 deployments in prod-eu", "cleanup-bot", "ops/delete", 44, ["hip", "salt", "worth", "echo"]),
+    ("staging", "Deploy 2.5.0-rc1 to staging-eu", "release-bot", "ops/deploy", 3000, ["tag", "unit", "clay", "vivid"]),
+    ("production", "Rotate key stripe-live", "crm-sync", "vault/rotate", 812, ["fog", "peace", "oak", "arm"]),
+];
+
 pub fn inbox() -> InboxPage {
-    let rows = [
-        (
-            "production",
-            "Deploy 2.4.1 to production",
-            "release-bot",
-            "ops/deploy",
-            751,
-            ["ocean", "tidy", "lamp", "river"],
-        ),
-        (
-            "production",
-            "Deploy 2.4.2 to production",
-            "release-bot",
-            "ops/deploy",
-            83,
-            ["stone", "abuse", "fox", "wheel"],
-        ),
-        (
-            "finance-eu",
-            "Transfer EUR 18,400.00 to GB29 NWBK 6016",
-            "payments-agent",
-            "bank/transfer",
-            640,
-            ["art", "mule", "toss", "ivory"],
-        ),
-        (
-            "staging",
-            "Restore backup nightly-0412 into orders-copy",
-            "backup-bot",
-            "store/restore",
-            3920,
-            ["zoo", "idle", "panel", "sock"],
-        ),
-        ("", "Call set_secret on vault", "planner", "vault/set_secret", 120, ["rare", "glow", "key", "bean"]),
-        (
-            "production",
-            "Export 312 customer records",
-            "crm-sync",
-            "crm/export",
-            500,
-            ["use", "poem", "dawn", "grid"],
-        ),
-        (
-            "production",
-            "Delete 3 deployments in prod-eu",
-            "cleanup-bot",
-            "ops/delete",
-            44,
-            ["hip", "salt", "worth", "echo"],
-        ),
-        (
-            "staging",
-            "Deploy 2.5.0-rc1 to staging-eu",
-            "release-bot",
-            "ops/deploy",
-            3000,
-            ["tag", "unit", "clay", "vivid"],
-        ),
-        (
-            "production",
-            "Rotate key stripe-live",
-            "crm-sync",
-            "vault/rotate",
-            812,
-            ["fog", "peace", "oak", "arm"],
-        ),
-    ];
-    let row = |(n, (environment, title, caller, tool, left, words)): (
-        usize,
-        (&str, &str, &str, &str, u64, [&str; 4]),
-    )| {
+    let row = |(n, (environment, title, caller, tool, left, words)): (usize, Waiting)| {
         let mut model = model();
         model.title = title.into();
         model.environment = environment.into();
@@ -286,7 +231,7 @@ pub fn inbox() -> InboxPage {
         let cannot = (n > 5).then(|| "You have signed this already.".to_owned());
         Row::of(id(n as u8 + 1), tool, &Card::of(&model), ago(60 * n as u64 + 20), until(left), cannot)
     };
-    let mut all: Vec<Row> = rows.into_iter().enumerate().map(row).collect();
+    let mut all: Vec<Row> = WAITING.into_iter().enumerate().map(row).collect();
     let others = all.split_off(6);
     InboxPage { frame: frame(Place::Inbox), yours: all, others, agents_url: "http://127.0.0.1:7300".into() }
 }
