@@ -1,13 +1,13 @@
 //! The log for those who may read all of it: auditors and administrators (T112).
 
-use authority::LogLine;
+use authority::{Active, LogLine};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use terms::{Json, RecordId, json};
 
 use super::says::says;
-use super::{frame, id, leaves};
+use super::{frame, id, leaves, name_of};
 use crate::answer::{NoPage, page};
 use crate::foreign::Foreign;
 use crate::moment::When;
@@ -41,12 +41,13 @@ pub(crate) async fn log(
     let count = u32::try_from(end - from).unwrap_or(0);
     let mut lines = console.authority.store().records(from, count).await?;
     lines.reverse();
+    let active = console.authority.active();
     let newer = (end < head.size).then(|| format!("/log?before={}", end.saturating_add(PAGE).min(head.size)));
     Ok(page(&LogPage {
         frame: frame(&console, &person, Place::Log).await?,
         size: head.size,
         root: Foreign::exact(head.root.to_string()),
-        rows: lines.iter().map(row).collect(),
+        rows: lines.iter().map(|line| row(&active, line)).collect(),
         older: (from > 0).then(|| format!("/log?before={from}")),
         newer,
     }))
@@ -56,13 +57,14 @@ fn body(line: &LogLine) -> Option<Json> {
     line.body.as_ref().and_then(|(body, _)| json::parse_within(body, json::Limits::ANSWER).ok())
 }
 
-fn row(line: &LogLine) -> LogRow {
+fn row(active: &Active, line: &LogLine) -> LogRow {
+    let name = |id: &str| name_of(active, id);
     LogRow {
         leaf: line.leaf,
         id: line.id.to_string(),
         kind: Foreign::line(&line.kind),
         at: When(line.at),
-        says: Foreign::line(says(&line.kind, body(line).as_ref())),
+        says: Foreign::line(says(&line.kind, body(line).as_ref(), &name)),
     }
 }
 
@@ -78,7 +80,7 @@ pub(crate) async fn record(
     let request = envelope.get("refs").and_then(|refs| refs.get("elevation")).and_then(Json::as_str);
     Ok(page(&RecordPage {
         frame: frame(&console, &person, Place::Log).await?,
-        row: row(&line),
+        row: row(&console.authority.active(), &line),
         envelope: leaves::drawn(&envelope),
         body: body(&line).as_ref().map(leaves::drawn),
         request: request.map(str::to_owned),

@@ -15,7 +15,7 @@ pub(crate) mod says;
 pub(crate) mod tools;
 
 use authority::{Active, Failed, LockSubject};
-use terms::HumanId;
+use terms::{CallerId, HumanId};
 
 use crate::foreign::Foreign;
 use crate::person::Person;
@@ -47,9 +47,17 @@ pub(crate) fn frame_of(console: &Console, person: &Person, here: Place, waiting:
 
 /// The name of who did something, where it is the id of a person; else as it was recorded.
 pub(crate) fn who(active: &Active, by: &str) -> Foreign {
-    let human = by.parse::<HumanId>().ok();
-    let row = human.and_then(|id| active.humans().find(|human| human.id == id));
-    Foreign::line(row.map_or_else(|| by.to_owned(), |row| row.name.clone()))
+    Foreign::line(name_of(active, by).unwrap_or_else(|| by.to_owned()))
+}
+
+/// The name of the person or the caller whose id this is.
+pub(crate) fn name_of(active: &Active, id: &str) -> Option<String> {
+    let human: Option<HumanId> = self::id(id);
+    let caller: Option<CallerId> = self::id(id);
+    let human = human.and_then(|id| active.humans().find(|row| row.id == id).map(|row| row.name.clone()));
+    human.or_else(|| {
+        caller.and_then(|id| active.callers().find(|row| row.id == id).map(|row| row.name.clone()))
+    })
 }
 
 /// Reads the id in an address; a text that is none is an address of nothing.

@@ -12,7 +12,7 @@ const TABLE: &[(&str, &str)] = &[
     ("spent", "{/caller/name} was permitted {/access/resource/id} by its grant"),
     ("denied", "{/caller/name} was denied {/access/resource/id}: {/slug} ({/count})"),
     ("settled", "An attempt ended: {/outcome}"),
-    ("resolved", "A person said how an attempt had ended: {/outcome}. {/why}"),
+    ("resolved", "{/signed/human} said how an attempt had ended: {/outcome}. {/why}"),
     ("listed", "A caller listed {/count} {/what} of {/upstream}"),
     ("voted", "{/name} signed: {/statement/verdict}"),
     ("granted", "A grant was issued for {/uses} use(s)"),
@@ -20,17 +20,17 @@ const TABLE: &[(&str, &str)] = &[
     ("expired", "A request expired; nobody answered"),
     ("withdrawn", "A request was withdrawn: {/why}"),
     ("superseded", "A request was closed: {/why}"),
-    ("revoked", "Grants were taken back: {/why}"),
-    ("locked", "Locked: {/subject/kind} {/subject/id}. {/why}"),
-    ("unlocked", "A lock was lifted: {/why}"),
+    ("revoked", "{/by} took grants back: {/why}"),
+    ("locked", "{/by} locked {/subject/kind} {/subject/id}: {/why}"),
+    ("unlocked", "{/signed/human} lifted a lock: {/why}"),
     ("policy_proposed", "A policy was proposed by {/by}"),
     ("policy_activated", "A policy came into force, by {/by}"),
     ("policy_refused", "A policy was refused: {/why}"),
     ("upstream_added", "Upstream {/upstream} was added"),
     ("upstream_changed", "Upstream {/upstream} changed"),
     ("pinned", "Tools of {/upstream} were pinned at first contact"),
-    ("pin_accepted", "{/definition/name} of {/upstream} was accepted"),
-    ("pin_refused", "{/definition/name} of {/upstream} was refused"),
+    ("pin_accepted", "{/by} accepted {/definition/name} of {/upstream}"),
+    ("pin_refused", "{/by} refused {/definition/name} of {/upstream}"),
     ("quarantined", "Definitions of {/upstream} were stopped: {/why}"),
     ("caller_added", "Caller {/name} was added for {/owner}"),
     ("caller_changed", "Caller {/name} was changed"),
@@ -41,9 +41,9 @@ const TABLE: &[(&str, &str)] = &[
     ("human_changed", "{/name} was changed or invited again"),
     ("human_disabled", "{/name} was disabled by {/by}"),
     ("group_changed", "The membership of {/member} in {/group} was set to {/in}"),
-    ("passkey_enrolled", "A passkey was enrolled, by leave of {/by}"),
+    ("passkey_enrolled", "{/human} enrolled a passkey, by leave of {/by}"),
     ("passkey_revoked", "A passkey was revoked: {/why}"),
-    ("signed_in", "Somebody signed in"),
+    ("signed_in", "{/human} signed in"),
     ("key_rotated", "A key of the installation was replaced"),
     ("exported", "The log was exported by {/by}"),
     ("erased", "The body of record {/leaf} was erased: {/why}"),
@@ -51,24 +51,25 @@ const TABLE: &[(&str, &str)] = &[
     ("recalled", "A lent credential was recalled"),
 ];
 
-/// What a record says, as one line. A body that was erased, or that lacks a member, leaves a dash.
-pub(crate) fn says(kind: &str, body: Option<&Json>) -> String {
+/// What a record says, as one line; `name` gives the name of whom an id is. A body that was erased, or that lacks a
+/// member, leaves a dash.
+pub(crate) fn says(kind: &str, body: Option<&Json>, name: &impl Fn(&str) -> Option<String>) -> String {
     let template = TABLE.iter().find(|(name, _)| *name == kind).map_or(kind, |(_, says)| says);
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (pointer, after) = after.split_once('}').unwrap_or((after, ""));
         out.push_str(before);
-        out.push_str(&member(body, pointer));
+        out.push_str(&member(body, pointer, name));
         rest = after;
     }
     out + rest
 }
 
-fn member(body: Option<&Json>, pointer: &str) -> String {
+fn member(body: Option<&Json>, pointer: &str, name: &impl Fn(&str) -> Option<String>) -> String {
     let found = pointer.parse::<Pointer>().ok().and_then(|at| at.of(body?).cloned());
     match found {
-        Some(Json::String(text)) => text,
+        Some(Json::String(text)) => name(&text).unwrap_or(text),
         None | Some(Json::Null) => "–".to_owned(),
         Some(other @ (Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_))) => other.text(),
     }
@@ -90,7 +91,15 @@ mod tests {
     #[test]
     fn a_sentence_is_filled_from_the_body_and_a_missing_member_is_a_dash() {
         let body = Json::object([("name", "erin"), ("reason", "too {/late}")]);
-        assert_eq!(says("rejected", Some(&body)), "erin rejected: too {/late}");
-        assert_eq!(says("rejected", None), "– rejected: –");
+        let nobody = |_: &str| None;
+        assert_eq!(says("rejected", Some(&body), &nobody), "erin rejected: too {/late}");
+        assert_eq!(says("rejected", None, &nobody), "– rejected: –");
+    }
+
+    #[test]
+    fn a_person_is_called_by_name_and_not_by_id() {
+        let body = Json::object([("human", "hum_1")]);
+        let name = |id: &str| (id == "hum_1").then(|| "erin".to_owned());
+        assert_eq!(says("signed_in", Some(&body), &name), "erin signed in");
     }
 }
