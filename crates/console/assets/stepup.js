@@ -246,6 +246,7 @@
   });
   one("#ask-no")?.addEventListener("click", () => ask.close(""));
 
+  one("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   localise(document);
   tick();
   setInterval(tick, 1000);
