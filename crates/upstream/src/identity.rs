@@ -28,7 +28,7 @@ impl NotThere {
     }
 }
 
-/// The identity as of now. Reads every file in full; [`Identities`] remembers them.
+/// The identity as of now. Reads every file in full; [`crate::Upstreams::identity`] remembers them.
 ///
 /// # Errors
 /// [`NotThere`] when the program or a pinned file cannot be read.

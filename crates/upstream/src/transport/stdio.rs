@@ -128,24 +128,9 @@ impl Slot {
     /// Writes one line. In a task of its own: a caller that gives up must not leave half a line behind.
     pub(crate) async fn tell(mut self, mut text: String) -> Result<(), Broken> {
         text.push('\n');
-        let written = tokio::spawn(async move {
-            let writing = write(&mut self.stdin, &text);
-            let within = self.shared.timeouts.connect.duration();
-            let written = tokio::time::timeout(within, writing).await.is_ok_and(|written| written.is_ok());
-            if !written {
-                // It does not read, and has half a line: nothing can be said to it any more.
-                self.shared.ending.send_replace(true);
-            }
-            written
-        });
+        let written = tokio::spawn(async move { self.shared.write(&mut self.stdin, &text).await });
         if written.await.unwrap_or(false) { Ok(()) } else { Err(Broken::sent(Fault::Closed)) }
     }
-}
-
-async fn write(stdin: &mut Option<ChildStdin>, line: &str) -> std::io::Result<()> {
-    let stdin = stdin.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
-    stdin.write_all(line.as_bytes()).await?;
-    stdin.flush().await
 }
 
 /// A written request. Dropping it gives the answer up.
@@ -175,7 +160,7 @@ impl Shared {
     /// Reads what the child says until it ends, or says more in one line than anyone may.
     async fn read(self: Arc<Self>, stdout: ChildStdout) {
         let (replies, queue) = mpsc::channel(REPLIES);
-        tokio::spawn(reply(Arc::clone(&self.stdin), queue));
+        tokio::spawn(Arc::clone(&self).reply(queue));
         let mut reader = BufReader::with_capacity(64 << 10, stdout);
         let mut line = Vec::new();
         loop {
@@ -189,6 +174,33 @@ impl Shared {
                     self.notices.dropped("a line that is too long or has no end");
                     return;
                 }
+            }
+        }
+    }
+
+    /// Writes one line, whole. A child that does not take it has half a line, and nothing can be said to it
+    /// any more: it is ended.
+    async fn write(&self, stdin: &mut Option<ChildStdin>, line: &str) -> bool {
+        let writing = async {
+            let stdin = stdin.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
+            stdin.write_all(line.as_bytes()).await?;
+            stdin.flush().await
+        };
+        let written: Result<std::io::Result<()>, _> =
+            tokio::time::timeout(self.timeouts.connect.duration(), writing).await;
+        let whole = written.is_ok_and(|written| written.is_ok());
+        if !whole {
+            self.ending.send_replace(true);
+        }
+        whole
+    }
+
+    /// Writes replies to what the child asked, one after another.
+    async fn reply(self: Arc<Self>, mut replies: mpsc::Receiver<String>) {
+        while let Some(mut text) = replies.recv().await {
+            text.push('\n');
+            if !self.write(&mut *self.stdin.lock().await, &text).await {
+                return;
             }
         }
     }
@@ -251,16 +263,6 @@ impl Shared {
         self.pending.clear();
         tracing::info!(upstream = self.notices.upstream(), why, "an upstream's child is gone");
         gone.send_replace(true);
-    }
-}
-
-/// Writes replies to what the child asked, one after another.
-async fn reply(stdin: Arc<Mutex<Option<ChildStdin>>>, mut replies: mpsc::Receiver<String>) {
-    while let Some(mut text) = replies.recv().await {
-        text.push('\n');
-        if write(&mut *stdin.lock().await, &text).await.is_err() {
-            return;
-        }
     }
 }
 

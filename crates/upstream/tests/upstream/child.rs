@@ -164,6 +164,14 @@ async fn answers_that_are_foreign_or_come_twice_reach_nobody() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_too_late_reaches_nobody() {
+    let world = world(&["late", "counts"]).await;
+    ended(&world.call_in(1, "late", none(), Millis::new(100)).await, Fault::Timeout, Outcome::Unknown);
+    assert_eq!(world.json("counts", none()).await["lines"], 5);
+    assert_eq!(world.upstreams.dropped("ops"), Some(1));
+}
+
+#[tokio::test]
 async fn answers_in_any_order_reach_whoever_asked() {
     let world = Arc::new(world(&["together"]).await);
     let mut calls = tokio::task::JoinSet::new();
@@ -189,6 +197,16 @@ async fn invariant_10_whatever_a_child_asks_of_us_it_is_told_no() {
     assert_eq!(replies["ping"], "result");
     assert_eq!(world.text("floods", none()).await, "done");
     assert!(world.upstreams.dropped("ops").unwrap() > 2000);
+}
+
+#[tokio::test]
+async fn a_child_that_asks_and_does_not_listen_is_ended() {
+    let mut config = hostile(&[]);
+    config.timeouts.connect = Millis::new(300);
+    let world = World::new(vec![config]).await;
+    world.pin(&["drowns", "counts"]).await;
+    ended(&world.call("drowns", none()).await, Fault::Closed, Outcome::Unknown);
+    assert_eq!(world.json("counts", none()).await["lines"], 3);
 }
 
 #[tokio::test]
@@ -238,7 +256,7 @@ async fn a_child_that_says_that_its_list_changed_is_heard() {
     assert_eq!(world.text("changes", none()).await, "changed");
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
-    assert_eq!(world.upstreams.list_tools("ops").await.unwrap().len(), 19);
+    assert_eq!(world.upstreams.list_tools("ops").await.unwrap().len(), 21);
 }
 
 #[tokio::test]

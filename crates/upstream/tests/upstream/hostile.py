@@ -79,6 +79,11 @@ def silent(id, arguments):
     pass
 
 
+def late(id, arguments):
+    time.sleep(0.4)
+    result(id, "late")
+
+
 def dies(id, arguments):
     os._exit(7)
 
@@ -121,6 +126,15 @@ def floods(id, arguments):
         send({"jsonrpc": "2.0", "id": n, "method": "ping"})
         send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x"}})
     result(id, "done")
+
+
+def drowns(id, arguments):
+    """Asks without end, and never reads anything again."""
+    for n in range(20000):
+        send({"jsonrpc": "2.0", "id": n, "method": "ping"})
+        if n % 10 == 0:
+            time.sleep(0.0005)
+    time.sleep(3600)
 
 
 def garbage(id, arguments):
@@ -182,7 +196,7 @@ def raw(id, arguments):
 
 
 tools = {f.__name__: f for f in [
-    environ, reach, endless, silent, dies, twice, foreign, together, asks, floods, garbage, counts, deaf,
+    environ, reach, endless, silent, late, dies, twice, foreign, together, asks, floods, drowns, garbage, counts, deaf,
     grandchild, stubborn, progresses, changes, speaks, raw,
 ]}
 

@@ -453,6 +453,51 @@ async fn a_server_that_does_not_speak_tls_gets_nothing_over_https() {
     assert_eq!(server.all().len(), 0);
 }
 
+/// Accepts TLS with a certificate that nobody vouches for, and says what it can read.
+const SELF_SIGNED: &str = r#"
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    connection, _ = listener.accept()
+    try:
+        print("read", context.wrap_socket(connection, server_side=True).recv(10), flush=True)
+    except OSError as error:
+        print("refused", error, flush=True)
+"#;
+
+#[tokio::test]
+async fn a_server_whose_certificate_nobody_vouches_for_gets_nothing() {
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let [key, certificate] = ["key", "certificate"].map(|name| folder.path().join(name));
+    let mut making = Command::new("openssl");
+    making.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]);
+    making
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate);
+    if !making.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        println!("there is no openssl to make a certificate with: nothing is tested");
+        return;
+    }
+    let mut serving = Command::new("python3");
+    serving.args(["-c", SELF_SIGNED]).arg(certificate).arg(key).stdout(Stdio::piped());
+    let mut serving = tokio::process::Command::from(serving).kill_on_drop(true).spawn().unwrap();
+    let mut lines =
+        tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(serving.stdout.take().unwrap()));
+    let port = lines.next_line().await.unwrap().unwrap();
+    let world = World::new(vec![http(&format!("https://localhost:{port}/mcp"))]).await;
+    let refused = world.upstreams.link("ops", session(1)).await.map(|_: Arc<Link>| ());
+    assert!(matches!(refused, Err(Unreachable::Start(_))), "{refused:?}");
+    let told = lines.next_line().await.unwrap().unwrap();
+    assert!(told.starts_with("refused") && told.contains("ALERT"), "{told}");
+}
+
 #[tokio::test]
 async fn an_address_that_could_leak_or_mislead_is_refused_at_once() {
     let machine = Arc::new(crate::world::Machine::default());
