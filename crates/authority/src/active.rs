@@ -253,7 +253,7 @@ fn tools(pins: Vec<Pin>, bundle: &Bundle, since: Option<Time>, before: Option<&A
 /// A review is of the definition that was pinned when it was written: one that a person accepted later, because
 /// it had changed, is not reviewed until the operator says so again (B25).
 fn review_holds(pin: &Pin, since: Option<Time>) -> bool {
-    pin.decided_by.is_none() || since.is_some_and(|since| pin.seen_at <= since)
+    pin.decided_by.is_none() || since.is_some_and(|since| pin.seen_at < since)
 }
 
 fn tool(pin: Pin, settings: ToolSettings, environment: &str) -> Tool {

@@ -4,4 +4,12 @@
 
 mod world;
 
+mod administering;
+mod concluding;
 mod deciding;
+mod granting;
+mod looking;
+mod pinning;
+mod settling;
+mod stopping;
+mod voting;

@@ -6,6 +6,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 
 use audit::export::{Contents, Entry, Header, Writer};
+use audit::record::{Draft, Kind, Refs};
 use audit::tree::{Head, leaf_hash};
 use audit::{Asserted, Broken, CheckpointKey, Report, Trust, verify};
 use authority::{
@@ -17,11 +18,12 @@ use elevation::Outcome;
 use passkey::{Aaguid, Backup, Credential, PublicKey, RelyingParty, SoftAuthenticator};
 use store::sqlite::{Options, Sqlite};
 use store::testing::TestAmbient;
+use store::{Change, Commit, Human, Invite, Member, Membership, OwnedBy, Principal, RegisteredCaller};
 use terms::access::{Resource, SealKey};
 use terms::hash::{b64url, from_b64url};
 use terms::{
-    Access, Ambient, Binds, Caller, CallerKind, Digest, ElevationId, HumanId, Json, Millis, Pointer,
-    Requirement, Secret, Slug, Terms, Tree, UpstreamHash,
+    Access, Ambient, Binds, Caller, CallerId, CallerKind, Digest, ElevationId, HumanId, Json, Millis,
+    Pointer, RecordId, Requirement, Secret, Slug, Terms, Tree, UpstreamHash,
 };
 
 pub const ORIGIN: &str = "https://stepup.example";
@@ -205,11 +207,18 @@ impl World {
         ] {
             world.human(name, groups).await;
         }
-        assert_eq!(world.authority().activate(bundle, "olga").await.unwrap(), Ok(true));
+        if *bundle != Bundle::default() {
+            assert!(world.authority().activate(bundle, "olga").await.unwrap().unwrap());
+        }
         let observed = world.authority().observe("ops", definitions()).await.unwrap();
         assert_eq!(observed.pinned, definitions().len());
         world.caller("bot", "olga", &[]).await;
         world
+    }
+
+    /// No rules are in force.
+    pub async fn without_rules() -> Self {
+        Self::with(settings(), &Bundle::default()).await
     }
 
     async fn open(&mut self) {
@@ -235,6 +244,32 @@ impl World {
         self.open().await;
     }
 
+    /// Somebody else moves the store on to its next epoch, and this node is not told.
+    pub async fn behind_its_back(&self) {
+        let invite = store::Invite {
+            hash: Digest::plain(b"nobody knows it"),
+            human: self.id("dave"),
+            until: self.ambient.now(),
+            by: "other".to_owned(),
+        };
+        self.write(vec![Change::Register(Principal::Invite(invite))]).await;
+    }
+
+    /// Writes to the store past the authority.
+    pub async fn write(&self, changes: Vec<Change>) {
+        let ambient = self.ambient.as_ref();
+        let draft = Draft {
+            id: RecordId::ordered(ambient),
+            at: ambient.now(),
+            node: "node-2".to_owned(),
+            kind: Kind::HumanChanged,
+            refs: Refs::default(),
+            body: Json::object([("by", "other")]),
+        };
+        let commit = Commit { changes, records: vec![draft.seal([3; 16])] };
+        self.authority().store().commit(commit).await.unwrap().unwrap();
+    }
+
     pub fn pass(&self, seconds: u64) {
         self.ambient.pass(Millis::seconds(seconds));
     }
@@ -244,10 +279,52 @@ impl World {
         let groups: Vec<String> = groups.iter().map(|g| (*g).to_owned()).collect();
         let added = self.authority().add_human(name, &groups, "init").await.unwrap();
         let Added::Done((id, token)) = added else { panic!("{added:?}") };
+        self.take_up(name, id, token.expose()).await;
+    }
+
+    /// Adds another identity of a person who is known, and enrols a passkey for it. Identities are merged by an
+    /// operator; that verb comes later, so the rows are written past the authority.
+    pub async fn identity(&mut self, name: &str, root: HumanId, group: &str) {
+        let id = HumanId::fresh(self.ambient.as_ref());
+        let human =
+            Human { id, root, name: name.to_owned(), disabled_at: None, added_by: "other".to_owned() };
+        let member = Membership { group: group.to_owned(), member: Member::Human(id) };
+        let until = self.ambient.now().after(Millis::seconds(60));
+        let invite = Invite { hash: token_hash(name), human: id, until, by: "other".to_owned() };
+        let principals = [Principal::Human(human), Principal::Member(member), Principal::Invite(invite)];
+        self.write(principals.map(Change::Register).into()).await;
+        drop(self.authority().decide(&self.ask("read_ticket", "{}")).await.unwrap()); // learns of the new epoch
+        self.take_up(name, id, name).await;
+    }
+
+    /// Enrols one more passkey for a person, known by another name here.
+    pub async fn second_passkey(&mut self, name: &str, as_name: &str) {
+        let Added::Done(token) = self.authority().invite(name, "init").await.unwrap() else { panic!() };
+        self.pass(1);
+        self.take_up(as_name, self.id(name), token.expose()).await;
+    }
+
+    async fn take_up(&mut self, name: &str, id: HumanId, token: &str) {
         let authenticator = SoftAuthenticator::new(&SystemRandom::new()).unwrap();
         let person = Person { id, authenticator: RefCell::new(authenticator), credential: String::new() };
-        let credential = self.enrol(token.expose(), &person).await.unwrap();
+        let credential = self.enrol(token, &person).await.unwrap();
         self.people.insert(name.to_owned(), Person { credential, ..person });
+    }
+
+    /// A caller that owns itself, as a broken import might leave one.
+    pub async fn owns_itself(&self, name: &str) -> CallerId {
+        let id = CallerId::fresh(self.ambient.as_ref());
+        let caller = RegisteredCaller {
+            id,
+            name: name.to_owned(),
+            kind: CallerKind::Agent,
+            owner: OwnedBy::Caller(id),
+            act: Vec::new(),
+            disabled_at: None,
+        };
+        self.write(vec![Change::Register(Principal::Caller(caller))]).await;
+        drop(self.authority().decide(&self.ask("read_ticket", "{}")).await.unwrap());
+        id
     }
 
     /// Answers the credential's id.
@@ -261,6 +338,11 @@ impl World {
         let passkeys = self.authority().active();
         let newest = passkeys.passkeys_of(human.id).max_by_key(|p| p.enrolled_at).unwrap();
         Ok(newest.credential.clone())
+    }
+
+    /// The files that the store is in.
+    pub fn files(&self) -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
     pub fn id(&self, name: &str) -> HumanId {
@@ -292,6 +374,11 @@ impl World {
 
     pub fn bot(&self) -> Caller {
         self.authenticated("bot").unwrap()
+    }
+
+    /// The agent's id, also when it is disabled.
+    pub fn ask_id(&self) -> CallerId {
+        self.authority().active().caller_named("bot").unwrap().id
     }
 
     pub fn ask_as(&self, caller: &Caller, tool: &str, arguments: &str) -> Ask {

@@ -1,0 +1,99 @@
+//! How a request ends other than by approval.
+
+use authority::NotCounted;
+use elevation::{Conclusion, State};
+use terms::Slug;
+
+use crate::world::{World, deploy};
+
+#[tokio::test]
+async fn who_could_sign_and_who_is_behind_the_caller_reject_and_nobody_else() {
+    let world = World::new().await;
+    for (name, may) in [("ann", true), ("olga", true), ("sam", false), ("dave", false)] {
+        let id = world.challenged("deploy", &deploy(name)).await.elevation;
+        let rejected = world.authority().reject(id, world.id(name), "no", false).await.unwrap();
+        assert_eq!(rejected, if may { Ok(()) } else { Err(NotCounted::NotEligible) }, "{name}");
+    }
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_rejection_says_why() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    for reason in ["", "  \n", &"x".repeat(501)] {
+        let rejected = world.authority().reject(id, world.id("ann"), reason, false).await.unwrap();
+        assert_eq!(rejected, Err(NotCounted::ReasonMissing));
+    }
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn one_rejection_concludes_and_no_vote_follows() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let begun = world.begin(id, "ben").await.unwrap();
+    world.authority().reject(id, world.id("ann"), "no", false).await.unwrap().unwrap();
+    assert_eq!(
+        world.vote(id, "ben", &world.sign(&begun, "ben")).await,
+        Err(NotCounted::Over("it was rejected"))
+    );
+    let again = world.authority().reject(id, world.id("ben"), "no", false).await.unwrap();
+    assert_eq!(again, Err(NotCounted::Over("it was rejected")));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn rejecting_and_locking_stops_the_caller_even_where_somebody_has_just_approved() {
+    for approved in [false, true] {
+        let world = World::new().await;
+        let id = world.challenged("deploy", &deploy("1")).await.elevation;
+        if approved {
+            world.approve(id, "ben").await.unwrap();
+        }
+        let rejected = world.authority().reject(id, world.id("ann"), "stop", true).await.unwrap();
+        assert_eq!(rejected.is_ok(), !approved);
+        assert_eq!(world.denied("deploy", &deploy("1")).await.slug, Slug::CallerLocked);
+        assert_eq!(world.denied("read_ticket", "{}").await.slug, Slug::CallerLocked);
+        world.verified().await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_rejects_what_has_expired() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    world.pass(901);
+    let rejected = world.authority().reject(id, world.id("ann"), "no", false).await.unwrap();
+    assert_eq!(rejected, Err(NotCounted::Over("it has expired")));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn only_its_own_caller_withdraws_a_request_and_only_while_it_waits() {
+    let mut world = World::new().await;
+    let other = world.caller("other", "olga", &[]).await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let withdraw = async |caller| world.authority().withdraw(caller, id, None).await.unwrap();
+    assert_eq!(withdraw(&other).await, Err(Slug::ElevationUnknown));
+    let bot = world.bot();
+    assert_eq!(withdraw(&bot).await, Ok(()));
+    assert_eq!(withdraw(&bot).await, Err(Slug::ElevationUnknown));
+    assert_eq!(world.approve(id, "ann").await, Err(NotCounted::Over("it was withdrawn")));
+    assert!(world.challenged("deploy", &deploy("1")).await.opened);
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn the_sweep_ends_what_is_due_and_wakes_who_waits() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    assert_eq!(world.authority().expire().await.unwrap(), 0);
+    world.pass(900);
+    let mut waiting = world.authority().waiting(id);
+    assert_eq!(world.authority().expire().await.unwrap(), 1);
+    waiting.changed().await;
+    let status = world.authority().status(&world.bot(), id).await.unwrap().unwrap();
+    assert_eq!(status.state, State::Concluded(Conclusion::Expired));
+    world.verified().await;
+}

@@ -1,0 +1,398 @@
+//! One person's signature over exactly one access, as shown: what does not count, and why.
+
+use std::sync::Arc;
+
+use authority::{NotCounted, Voted};
+use terms::{Caller, Millis, Slug, Tree};
+
+use crate::world::{RULES, World, approvals, bundle, bundle_of, challenged, deploy, requirement, settings};
+
+const SECRET: &str = r#"{"name":"db","token":"hunter2"}"#;
+
+#[tokio::test]
+async fn a_nonce_is_used_up_even_where_the_signature_fails() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let begun = world.begin(id, "ann").await.unwrap();
+    let good = world.sign(&begun, "ann");
+    let mut bad = good.clone();
+    *bad.signature.last_mut().unwrap() ^= 1;
+    assert!(matches!(world.vote(id, "ann", &bad).await, Err(NotCounted::Signature(_))));
+    assert_eq!(world.vote(id, "ann", &good).await, Err(NotCounted::CeremonyOver));
+    assert!(world.bodies("voted").await.is_empty());
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_passkey_of_somebody_else_signs_nothing() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let begun = world.begin(id, "ann").await.unwrap();
+    let signed = world.sign(&begun, "ben");
+    assert_eq!(world.vote(id, "ann", &signed).await, Err(NotCounted::PasskeyUnknown));
+    let begun = world.begin(id, "ann").await.unwrap();
+    let signed = world.sign(&begun, "ben");
+    assert_eq!(world.vote(id, "ben", &signed).await, Err(NotCounted::PasskeyUnknown));
+    let begun = world.begin(id, "ann").await.unwrap();
+    let mut signed = world.sign(&begun, "ben");
+    signed.credential = world.passkey("ann").to_owned();
+    assert!(matches!(world.vote(id, "ann", &signed).await, Err(NotCounted::Signature(_))));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_names_one_passkey_is_signed_by_no_other() {
+    let mut world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let begun = world.begin(id, "ann").await.unwrap();
+    assert_eq!(begun.allow.len(), 1);
+    world.second_passkey("ann", "ann-2").await;
+    let signed = world.sign(&begun, "ann-2");
+    assert_eq!(world.vote(id, "ann", &signed).await, Err(NotCounted::PasskeyUnknown));
+    let begun = world.begin(id, "ann").await.unwrap();
+    assert_eq!(begun.allow.len(), 2);
+    let signed = world.sign(&begun, "ann-2");
+    assert!(world.vote(id, "ann", &signed).await.is_ok());
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_signature_for_one_request_is_none_for_another() {
+    let world = World::new().await;
+    let one = world.challenged("deploy", &deploy("1")).await.elevation;
+    let two = world.challenged("deploy", &deploy("2")).await.elevation;
+    let begun = world.begin(one, "ann").await.unwrap();
+    let signed = world.sign(&begun, "ann");
+    assert_eq!(world.vote(two, "ann", &signed).await, Err(NotCounted::CeremonyOver));
+    assert!(world.bodies("voted").await.is_empty());
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_signature_for_another_act_is_no_consent() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let begun = world.authority().begin_sign_in().await.unwrap();
+    let signed = world.sign(&begun, "ann");
+    assert_eq!(world.vote(id, "ann", &signed).await, Err(NotCounted::CeremonyOver));
+    let begun = world.begin(id, "ann").await.unwrap();
+    let signed = world.sign(&begun, "ann");
+    assert_eq!(world.authority().sign_in(&signed).await.unwrap().err(), Some(NotCounted::CeremonyOver));
+    world.verified().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_replays_at_once_one_counts() {
+    let world = World::new().await;
+    let id = world.challenged("set_secret", SECRET).await.elevation;
+    let begun = world.begin(id, "ann").await.unwrap();
+    let signed = Arc::new(world.sign(&begun, "ann"));
+    let ann = world.id("ann");
+    let replays: Vec<_> = (0..50)
+        .map(|_| {
+            let (authority, signed) = (Arc::clone(world.authority()), Arc::clone(&signed));
+            tokio::spawn(async move { authority.vote(id, ann, &signed).await.unwrap() })
+        })
+        .collect();
+    let mut counted = 0;
+    for replay in replays {
+        match replay.await.unwrap() {
+            Ok(_) => counted += 1,
+            Err(why) => assert_eq!(why, NotCounted::CeremonyOver),
+        }
+    }
+    assert_eq!(counted, 1);
+    assert_eq!(world.bodies("voted").await.len(), 1);
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_old_signs_nothing() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let begun = world.begin(id, "ann").await.unwrap();
+    world.pass(300);
+    assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CeremonyOver));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_request_that_has_expired_is_not_approved() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    world.pass(700);
+    let begun = world.begin(id, "ann").await.unwrap();
+    world.pass(200);
+    let voted = world.vote(id, "ann", &world.sign(&begun, "ann")).await;
+    assert_eq!(voted, Err(NotCounted::Over("it has expired")));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn who_was_disabled_or_left_the_group_since_the_page_was_shown_does_not_count() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let (anns, bens) = (world.begin(id, "ann").await.unwrap(), world.begin(id, "ben").await.unwrap());
+    world.authority().set_member("managers", "ann", false, "init").await.unwrap();
+    assert_eq!(world.vote(id, "ann", &world.sign(&anns, "ann")).await, Err(NotCounted::NotEligible));
+    world.authority().disable_human("ben", "init").await.unwrap();
+    assert_eq!(world.vote(id, "ben", &world.sign(&bens, "ben")).await, Err(NotCounted::PasskeyUnknown));
+    assert!(world.bodies("voted").await.is_empty());
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_vote_on_a_requirement_that_has_changed_is_refused_and_the_request_closed() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let begun = world.begin(id, "ann").await.unwrap();
+    let mut changed = bundle();
+    changed.requirements.get_mut("release").unwrap().terms.valid_for = Millis::seconds(60);
+    world.authority().activate(&changed, "olga").await.unwrap().unwrap();
+    assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CardChanged));
+    let whole = world.authority().store().elevation(id).await.unwrap().unwrap();
+    assert_eq!(whole.state.name(), "superseded");
+    assert!(world.bodies("granted").await.is_empty());
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn what_the_rules_permit_or_deny_outright_by_now_is_not_voted_on() {
+    for rules in [
+        RULES.replace(r#"environment == "staging""#, r#"environment like "*""#),
+        format!(r#"{RULES}@id("freeze") forbid (principal, action in Action::"tools/call", resource);"#),
+    ] {
+        let world = World::new().await;
+        let id = world.challenged("deploy", &deploy("1")).await.elevation;
+        world.authority().activate(&bundle_of(&rules), "olga").await.unwrap().unwrap();
+        assert_eq!(world.approve(id, "ann").await, Err(NotCounted::CardChanged));
+        assert_eq!(world.kinds().await.last().unwrap(), "superseded");
+        world.verified().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_card_says_is_what_it_still_says_when_the_vote_counts() {
+    let world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let begun = world.begin(id, "ann").await.unwrap();
+    let mut moved = bundle();
+    moved.upstreams.get_mut("ops").unwrap().environment = "production-eu".to_owned();
+    world.authority().activate(&moved, "olga").await.unwrap().unwrap();
+    assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CeremonyOver));
+    let begun = world.begin(id, "ann").await.unwrap();
+    world.authority().say(&world.bot(), id, Some("because".to_owned()), None).await.unwrap().unwrap();
+    assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CeremonyOver));
+    assert!(world.approve(id, "ann").await.is_ok());
+    world.verified().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_people_who_sign_at_the_same_time_both_count() {
+    let world = World::new().await;
+    let id = world.challenged("set_secret", SECRET).await.elevation;
+    let (anns, sams) = (world.begin(id, "ann").await.unwrap(), world.begin(id, "sam").await.unwrap());
+    let (anns, sams) = (world.sign(&anns, "ann"), world.sign(&sams, "sam"));
+    let (one, two) = tokio::join!(world.vote(id, "ann", &anns), world.vote(id, "sam", &sams));
+    let voted = [one.unwrap(), two.unwrap()];
+    assert_eq!(voted.iter().filter(|v| matches!(v, Voted::Approved(_))).count(), 1);
+    world.run(world.permitted("set_secret", SECRET).await).await;
+    let report = world.verified().await;
+    assert_eq!(report.signatures, 2);
+}
+
+#[tokio::test]
+async fn nobody_signs_twice_and_one_person_in_two_groups_is_one() {
+    let world = World::new().await;
+    world.authority().set_member("security", "ann", true, "init").await.unwrap();
+    let id = world.challenged("set_secret", SECRET).await.elevation;
+    let late = world.begin(id, "ann").await.unwrap();
+    assert_eq!(world.approve(id, "ann").await, Ok(Voted::Waiting));
+    assert_eq!(world.approve(id, "ann").await, Err(NotCounted::AlreadyVoted));
+    assert_eq!(world.vote(id, "ann", &world.sign(&late, "ann")).await, Err(NotCounted::AlreadyVoted));
+    assert!(matches!(world.approve(id, "ben").await, Ok(Voted::Approved(_))));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn an_owner_never_approves_and_an_approver_never_confirms() {
+    let world = World::new().await;
+    world.authority().set_member("managers", "olga", true, "init").await.unwrap();
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    assert_eq!(world.begin(id, "olga").await, Err(NotCounted::NotEligible));
+    assert_eq!(world.begin(id, "dave").await, Err(NotCounted::NotEligible));
+    let solo = world.challenged("scale", r#"{"n":3}"#).await.elevation;
+    assert_eq!(world.begin(solo, "ann").await, Err(NotCounted::NotEligible));
+    assert!(matches!(world.approve(solo, "olga").await, Ok(Voted::Approved(_))));
+    world.run(world.permitted("scale", r#"{"n":3}"#).await).await;
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn an_owners_signature_fills_no_place_of_an_approval() {
+    let mut both = bundle();
+    let tree = Tree::All(vec![Tree::Owner { fresh: Millis::seconds(120) }, approvals(1, "managers")]);
+    let (name, both_needed) = requirement("release", tree, 1, terms::Binds::Everything);
+    both.requirements.insert(name, both_needed);
+    let world = World::with(settings(), &both).await;
+    world.authority().set_member("managers", "olga", true, "init").await.unwrap();
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    assert_eq!(world.approve(id, "olga").await, Ok(Voted::Waiting));
+    assert_eq!(world.approve(id, "olga").await, Err(NotCounted::AlreadyVoted));
+    assert!(matches!(world.approve(id, "ann").await, Ok(Voted::Approved(_))));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_second_identity_of_the_owner_does_not_approve() {
+    let mut world = World::new().await;
+    let olga = world.id("olga");
+    world.identity("olga-at-home", olga, "managers").await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    assert_eq!(world.begin(id, "olga-at-home").await, Err(NotCounted::NotEligible));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn two_identities_of_one_person_are_one_approval() {
+    let mut two = bundle();
+    let (name, needed) = requirement("release", approvals(2, "managers"), 1, terms::Binds::Everything);
+    two.requirements.insert(name, needed);
+    let mut world = World::with(settings(), &two).await;
+    let ann = world.id("ann");
+    world.identity("ann-at-home", ann, "managers").await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    assert_eq!(world.approve(id, "ann").await, Ok(Voted::Waiting));
+    assert_eq!(world.approve(id, "ann-at-home").await, Err(NotCounted::AlreadyVoted));
+    assert!(matches!(world.approve(id, "ben").await, Ok(Voted::Approved(_))));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_person_who_is_disabled_does_not_approve_under_another_identity() {
+    let mut world = World::new().await;
+    let ann = world.id("ann");
+    world.identity("ann-at-home", ann, "managers").await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    world.authority().disable_human("ann", "init").await.unwrap();
+    assert_eq!(world.begin(id, "ann-at-home").await, Err(NotCounted::NotEligible));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_rule_against_one_identity_is_not_evaded_by_another() {
+    let forbid =
+        r#"@id("not-ann") forbid (principal == Human::"ann", action in Action::"approve", resource);"#;
+    let mut world = World::with(settings(), &bundle_of(&format!("{RULES}{forbid}"))).await;
+    let ann = world.id("ann");
+    world.identity("ann-at-home", ann, "managers").await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    for name in ["ann", "ann-at-home"] {
+        assert_eq!(world.begin(id, name).await, Err(NotCounted::NotEligible));
+    }
+    assert!(world.approve(id, "ben").await.is_ok());
+    world.verified().await;
+}
+
+async fn who_may(world: &World, caller: &Caller) -> Vec<&'static str> {
+    let ask = world.ask_as(caller, "deploy", &deploy("1"));
+    let id = challenged(world.authority().decide(&ask).await.unwrap()).elevation;
+    let mut may = Vec::new();
+    for name in ["ann", "ben"] {
+        if world.begin(id, name).await.is_ok() {
+            may.push(name);
+        }
+    }
+    may
+}
+
+#[tokio::test]
+async fn nobody_along_the_chain_of_owners_or_behind_an_actor_approves() {
+    let mut world = World::new().await;
+    world.caller("anns", "ann", &[]).await;
+    let owned = world.caller("owned-by-anns", "anns", &[]).await;
+    assert_eq!(who_may(&world, &owned).await, ["ben"]);
+    let acting = world.caller("acting", "olga", &["owned-by-anns"]).await;
+    assert_eq!(who_may(&world, &acting).await, ["ben"]);
+    assert_eq!(acting.roots.len(), 2);
+    let plain = world.caller("plain", "olga", &[]).await;
+    assert_eq!(who_may(&world, &plain).await, ["ann", "ben"]);
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_chain_of_owners_that_is_too_long_or_a_ring_leaves_nobody_to_approve() {
+    let mut world = World::new().await;
+    let mut owner = "olga".to_owned();
+    for n in 0..9 {
+        let name = format!("link-{n}");
+        let caller = world.caller(&name, &owner, &[]).await;
+        assert_eq!(caller.roots.is_empty(), n >= 8, "{n}");
+        owner = name;
+    }
+    let last = world.authenticated("link-8").unwrap();
+    let ask = world.ask_as(&last, "deploy", &deploy("1"));
+    let denial = crate::world::denied(world.authority().decide(&ask).await.unwrap());
+    assert_eq!(denial.slug, Slug::NobodyMayApprove);
+    let ring = world.owns_itself("ring").await;
+    assert!(world.authority().active().authenticated(ring).unwrap().roots.is_empty());
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_passkey_whose_counter_goes_back_is_suspended() {
+    let world = World::new().await;
+    let one = world.challenged("set_secret", SECRET).await.elevation;
+    let two = world.challenged("deploy", &deploy("2")).await.elevation;
+    let (first, second) = (world.begin(one, "ann").await.unwrap(), world.begin(two, "ann").await.unwrap());
+    let (first, second) = (world.sign(&first, "ann"), world.sign(&second, "ann"));
+    assert!(world.vote(two, "ann", &second).await.is_ok());
+    assert!(matches!(world.vote(one, "ann", &first).await, Err(NotCounted::Copied(_))));
+    assert_eq!(world.kinds().await.last().unwrap(), "passkey_revoked");
+    let begun = world.begin(one, "ann").await.unwrap();
+    assert!(begun.allow.is_empty());
+    assert_eq!(world.vote(one, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::PasskeyUnknown));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn nobody_signs_before_the_caller_has_said_what_it_must() {
+    let world = World::new().await;
+    let challenge = world.challenged("export", r#"{"n":1}"#).await;
+    assert!(challenge.wants_purpose && challenge.wants_ticket);
+    let id = challenge.elevation;
+    assert_eq!(world.begin(id, "ann").await, Err(NotCounted::ClaimsMissing("why")));
+    let mut ask = world.ask("export", r#"{"n":1}"#);
+    ask.purpose = Some(" \u{200b}\t".to_owned()); // says nothing that a person would see
+    let again = challenged(world.authority().decide(&ask).await.unwrap());
+    assert!(again.wants_purpose);
+    ask.purpose = Some("the auditor asked".to_owned());
+    ask.ticket = Some("no ticket".to_owned());
+    let again = challenged(world.authority().decide(&ask).await.unwrap());
+    assert!(!again.wants_purpose && again.wants_ticket);
+    assert_eq!(world.begin(id, "ann").await, Err(NotCounted::ClaimsMissing("a ticket")));
+    ask.ticket = Some("OPS-12".to_owned());
+    ask.purpose = Some("another purpose".to_owned()); // what was said stays said
+    let again = challenged(world.authority().decide(&ask).await.unwrap());
+    assert!(!again.wants_ticket);
+    assert!(matches!(world.approve(id, "ann").await, Ok(Voted::Approved(_))));
+    let granted = &world.bodies("granted").await[0];
+    assert_eq!(granted.get("purpose").unwrap().as_str(), Some("the auditor asked"));
+    assert_eq!(granted.get("ticket").unwrap().as_str(), Some("OPS-12"));
+    world.run(world.permitted("export", r#"{"n":1}"#).await).await;
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_says_too_much_is_refused() {
+    let world = World::new().await;
+    let mut ask = world.ask("deploy", &deploy("1"));
+    ask.purpose = Some("x".repeat(1001));
+    let denial = crate::world::denied(world.authority().decide(&ask).await.unwrap());
+    assert_eq!(denial.slug, Slug::ArgumentsInvalid);
+    ask.purpose = Some("x".repeat(1000));
+    let id = challenged(world.authority().decide(&ask).await.unwrap()).elevation;
+    let said = world.authority().say(&world.bot(), id, None, Some("x".repeat(201))).await.unwrap();
+    assert_eq!(said, Err(Slug::ArgumentsInvalid));
+    world.verified().await;
+}
