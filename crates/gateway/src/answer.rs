@@ -55,8 +55,7 @@ impl Refusal {
     pub(crate) fn answer(&self, id: Option<&Id>) -> Response {
         match (self.slug.row().carried, id) {
             (Carried::JsonRpc | Carried::ToolError, Some(id)) => {
-                let error = [("jsonrpc", Json::from("2.0")), ("id", id.json()), ("error", self.error())];
-                json(StatusCode::OK, &Json::object(error).text())
+                json(StatusCode::OK, &told(id, "error", &self.error().text()))
             }
             (Carried::JsonRpc, None) => {
                 // "a JSON-RPC error response that has no id" (MCP 2025-11-25, transports)
@@ -97,6 +96,12 @@ impl Refusal {
         }
         response
     }
+}
+
+/// The answer to a request: a `result` or an `error` that is written as JSON already. The one place where
+/// answers are written, so that two of them differ in nothing but what they say.
+pub(crate) fn told(id: &Id, member: &'static str, written: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{},"{member}":{written}}}"#, id.json())
 }
 
 /// A JSON answer.

@@ -37,6 +37,8 @@ pub(crate) async fn run(
         let delivered = client.gone().then_some(false);
         settle(inner, settlement.take(), outcome, delivered).await;
     }
+    // Who has the answer may use the request's id again.
+    drop(running);
     inner.authority.ambient().seam(Seam::AnswerSend);
     let delivered = match answer {
         Ok(answer) => give(client, answer).await,

@@ -143,6 +143,7 @@ pub(super) async fn perform(
         }
         // Not allowed, and not to be known of: as unknown as any other.
         Ok(Passed::Denied(_) | Passed::Unreachable) if !seen => {
+            drop(running);
             client.error(&Refusal::from(Slug::ToolUnknown).error().text()).await;
             return;
         }
@@ -150,5 +151,7 @@ pub(super) async fn perform(
         Ok(Passed::Unreachable) => refusal::broken(&run::UNREACHABLE, structured),
         Err(failed) => refusal::denied(&Denial::of(unavailable(&failed).slug), structured),
     };
+    // Who has the answer may use the request's id again.
+    drop(running);
     client.result(&text).await;
 }

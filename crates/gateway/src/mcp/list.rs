@@ -52,7 +52,7 @@ fn shown(definition: &Json, needs: &[String]) -> Json {
     if let (false, Json::Object(members)) = (needs.is_empty(), &mut definition) {
         let said = members.get("description").and_then(Json::as_str).unwrap_or_default();
         let space = if said.is_empty() { "" } else { " " };
-        members.insert("description", format!("{said}{space}[stepup: may need {}]", needs.join(", ")));
+        members.insert("description", format!("{said}{space}May need: {}.", needs.join(", ")));
     }
     definition
 }

@@ -234,8 +234,7 @@ fn heard(session: &Session, method: &str, params: &Object) {
 
 /// An answer at once.
 fn result_of(id: &Id, result: &Json) -> Response {
-    let members = [("jsonrpc", Json::from("2.0")), ("id", id.json()), ("result", result.clone())];
-    answer::json(StatusCode::OK, &Json::object(members).text())
+    answer::json(StatusCode::OK, &answer::told(id, "result", &result.text()))
 }
 
 /// Compares with a golden file; `UPDATE_GOLDEN=1` writes it anew.

@@ -95,7 +95,10 @@ pub(super) async fn call(
     let claims = Claims::of(&arguments)?;
     let wanted = match captured(&gateway, &known, id, claims).await {
         Ok(wanted) => wanted,
-        Err(refusal) => return Ok(tokio::spawn(refuse(client, refusal))),
+        Err(refusal) => {
+            drop(running);
+            return Ok(tokio::spawn(refuse(client, refusal)));
+        }
     };
     Ok(tokio::spawn(perform(gateway, known, session, running, client, wanted).in_current_span()))
 }
@@ -138,12 +141,14 @@ const ONLY_REPEATS: &str =
 async fn status(
     gateway: Shared,
     known: Known,
-    _running: Running,
+    running: Running,
     client: Client,
     id: ElevationId,
     wait: Millis,
 ) {
-    match elevations::status(&gateway, &known, id, wait).await {
+    let status = elevations::status(&gateway, &known, id, wait).await;
+    drop(running);
+    match status {
         Ok(status) => {
             let told = told::status(&gateway.settings, &status);
             let text = Json::Object(told.clone()).text();

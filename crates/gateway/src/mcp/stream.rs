@@ -106,13 +106,13 @@ impl Client {
 
     /// Gives the answer, a result written as JSON. Says whether somebody took it.
     pub(crate) async fn result(self, result: &str) -> bool {
-        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, self.id.json());
+        let text = answer::told(&self.id, "result", result);
         self.said.send(Said::Answer(text)).await.is_ok()
     }
 
     /// Gives the answer, an error written as JSON.
     pub(crate) async fn error(self, error: &str) -> bool {
-        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.id.json());
+        let text = answer::told(&self.id, "error", error);
         self.said.send(Said::Answer(text)).await.is_ok()
     }
 }
@@ -127,14 +127,14 @@ impl Ear {
             match self.heard.recv().await {
                 Some(Said::Answer(text)) => return answer::json(StatusCode::OK, &text),
                 Some(Said::Notice(_)) => {}
-                None => return broken(&self.id).answer(Some(&self.id)),
+                None => return broken().answer(Some(&self.id)),
             }
         }
     }
 }
 
 /// The task ended without an answer, which only a bug does: whatever it held was settled when it was dropped.
-fn broken(_id: &Id) -> Refusal {
+fn broken() -> Refusal {
     Refusal::from(Slug::Busy)
 }
 
@@ -169,8 +169,7 @@ async fn event(mut ear: Ear, keep_alive: Duration) -> (String, At) {
         Ok(Some(Said::Notice(text))) => (format!("event: message\ndata: {text}\n\n"), At::Open(ear)),
         Ok(Some(Said::Answer(text))) => (format!("event: message\ndata: {text}\n\n"), At::End),
         Ok(None) => {
-            let error = broken(&ear.id).error();
-            let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, ear.id.json());
+            let text = answer::told(&ear.id, "error", &broken().error().text());
             (format!("event: message\ndata: {text}\n\n"), At::End)
         }
     }

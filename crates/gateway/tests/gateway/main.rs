@@ -1,0 +1,13 @@
+//! The agents' listener as callers meet it: real HTTP, a real authority over a real store, people with passkeys,
+//! and an upstream that counts what arrives.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod calls;
+mod doors;
+mod faults;
+mod ops;
+mod sessions;
+mod waiting;
+mod wire;
+mod world;
