@@ -63,16 +63,29 @@ fn entry(line: authority::LogLine) -> Result<Entry, String> {
     Ok(Entry { leaf: line.leaf, hash, envelope: text(line.envelope)?, contents })
 }
 
+/// Why a file was not verified.
+#[derive(Debug, thiserror::Error)]
+pub enum NotVerified {
+    /// Nothing is known of the file: it, or the key, could not be read.
+    #[error("{0}")]
+    NotRead(String),
+    /// The file is not the log that was signed.
+    #[error("{0}")]
+    Broken(String),
+}
+
 /// Verifies an exported file under a key from elsewhere; answers how many records it holds.
 ///
 /// # Errors
 /// The first thing that is wrong, in one sentence.
-pub fn verify(file: &Path, key: &str) -> Result<u64, String> {
-    let key: VerifierKey = key.trim().parse().map_err(|e| format!("the key: {e}"))?;
-    let log = File::open(file).map_err(|e| format!("{}: {e}", file.display()))?;
+pub fn verify(file: &Path, key: &str) -> Result<u64, NotVerified> {
+    let not_read = |what: String| NotVerified::NotRead(what);
+    let key: VerifierKey = key.trim().parse().map_err(|e| not_read(format!("the key: {e}")))?;
+    let log = File::open(file).map_err(|e| not_read(format!("{}: {e}", file.display())))?;
     let earlier: &[Checkpoint] = &[];
     let trust = Trust { key: &key, earlier, assertions: &signed_by_passkey };
-    let report = audit::verify(BufReader::new(log), &trust).map_err(|broken| broken.to_string())?;
+    let report = audit::verify(BufReader::new(log), &trust)
+        .map_err(|broken| NotVerified::Broken(broken.to_string()))?;
     Ok(report.checkpoint.head.size)
 }
 

@@ -76,6 +76,7 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
 /// In the running server, or here when none is running.
 async fn at_the_desk(verb: Verb, path: &std::path::Path, ambient: Arc<dyn Ambient>) -> Spoken {
     let config = Arc::new(read(path)?);
+    let verb = verb.typed_here().map_err(|e| Said::failed(format!("this folder: {e}"), ""))?;
     if let Some(spoken) = control::ask(&control::path(&config.home), &verb).await {
         return spoken;
     }

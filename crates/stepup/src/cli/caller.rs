@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use terms::{CallerKind, Millis};
 
+use super::desk::{self, Desk, pick};
 use super::say::{Said, Spoken, table};
-use super::{Desk, desk::pick};
 
 /// Callers.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +73,7 @@ impl Verb {
 
 async fn add(desk: &Desk, new: &NewCaller) -> Spoken {
     super::human::check_name(&new.name)?;
+    new.groups.iter().try_for_each(|group| super::human::check_name(group))?;
     let (id, key) = done(desk.authority.add_caller(new, &desk.by).await?)?;
     let url = format!("{}/mcp/", desk.config.agents.public_url);
     let upstreams: Vec<String> = desk.config.upstreams.keys().map(|name| format!("  {url}{name}")).collect();
@@ -128,7 +129,7 @@ fn list(desk: &Desk) -> Said {
 
 fn show(desk: &Desk, typed: &str) -> Spoken {
     let all = desk.authority.callers();
-    let caller = pick("caller", typed, &all, |c| vec![c.row.name.clone(), c.row.id.to_string()])?;
+    let caller = pick(&desk::CALLER, typed, &all, |c| vec![c.row.name.clone(), c.row.id.to_string()])?;
     let lock = caller.lock.as_ref().map_or_else(
         || "no".to_owned(),
         |lock| {

@@ -56,9 +56,26 @@ impl Desk {
     }
 }
 
+/// A kind of thing that is named on the command line.
+pub struct Kind {
+    one: &'static str,
+    listed: &'static str,
+}
+
+/// Callers.
+pub const CALLER: Kind = Kind { one: "caller", listed: "see `stepup caller list`" };
+/// People.
+pub const HUMAN: Kind = Kind { one: "person", listed: "see `stepup human list`" };
+/// Requests for approval.
+pub const REQUEST: Kind = Kind { one: "request", listed: "see `stepup requests list --all`" };
+/// Grants.
+pub const GRANT: Kind = Kind { one: "grant", listed: "see `stepup grants list`" };
+/// Locks in force.
+pub const LOCK: Kind = Kind { one: "lock", listed: "the page of locks shows those in force" };
+
 /// The one of many whose id or name begins with what was typed.
 pub fn pick<'a, T>(
-    what: &str,
+    kind: &Kind,
     typed: &str,
     all: impl IntoIterator<Item = &'a T>,
     names: impl Fn(&T) -> Vec<String>,
@@ -75,12 +92,9 @@ pub fn pick<'a, T>(
     }
     match fitting.as_slice() {
         [one] => Ok(one),
-        [] => Err(super::Said::failed(
-            format!("there is no {what} {typed:?}"),
-            format!("see `stepup {what}s list`"),
-        )),
+        [] => Err(super::Said::failed(format!("there is no {} {typed:?}", kind.one), kind.listed)),
         many => Err(super::Said::failed(
-            format!("{typed:?} is the beginning of {} {what}s", many.len()),
+            format!("{typed:?} is the beginning of more than one {}: {}", kind.one, many.len()),
             "type more of it",
         )),
     }

@@ -5,8 +5,8 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::desk::{self, Desk, pick};
 use super::say::{Said, Spoken, table, when};
-use super::{Desk, desk::pick};
 
 /// Grants.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -34,9 +34,9 @@ impl Verb {
         let names = |w: &Whole| w.grant.iter().map(|g| g.id.to_string()).collect();
         match self {
             Self::List => Ok(list(desk, &all)),
-            Self::Show { id } => Ok(show(desk, pick("grant", &id, &all, names)?)),
+            Self::Show { id } => Ok(show(desk, pick(&desk::GRANT, &id, &all, names)?)),
             Self::Revoke { id, why } => {
-                let whole = pick("grant", &id, &all, names)?;
+                let whole = pick(&desk::GRANT, &id, &all, names)?;
                 let Some(grant) = &whole.grant else {
                     return Err(Said::failed("there is no such grant", ""));
                 };

@@ -51,6 +51,7 @@ impl Verb {
                 Ok(Said::done(text, json!({ "human": name, "disabled": true })))
             }
             Self::Groups { name, add, remove } => {
+                add.iter().try_for_each(|group| check_name(group))?;
                 for group in &add {
                     done(desk.authority.set_member(group, &name, true, &desk.by).await?)?;
                 }
@@ -69,6 +70,7 @@ impl Verb {
 
 async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
     check_name(name)?;
+    groups.iter().try_for_each(|group| check_name(group))?;
     let token = match desk.authority.add_human(name, groups, &desk.by).await? {
         Added::NameTaken => {
             for group in groups {
@@ -126,7 +128,7 @@ fn groups_of(desk: &Desk, name: &str) -> Vec<String> {
     human.or_else(caller).unwrap_or_default().into_iter().collect()
 }
 
-/// Names of people and callers: what can be typed, said aloud and told apart.
+/// Names of people, callers and groups: what can be typed, said aloud and told apart.
 pub(super) fn check_name(name: &str) -> Result<(), Said> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-@".contains(c);
     if (1..=64).contains(&name.len()) && name.chars().all(plain) {

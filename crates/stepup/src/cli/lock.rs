@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use terms::Millis;
 
+use super::desk::{self, Desk, pick};
 use super::say::{Said, Spoken};
-use super::{Desk, desk::pick};
 
 /// What to stop.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -54,8 +54,10 @@ pub struct How {
 impl Verb {
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         let (subject, what, how) = self.subject(desk)?;
-        let lasting = how.lasting.as_ref().map(|text| text.parse::<Millis>()).transpose();
-        let lasting = lasting.map_err(|e| Said::failed(format!("--for is {e}"), ""))?;
+        let parse = |text: &String| {
+            text.parse::<Millis>().map_err(|e| Said::failed(format!("--for {text:?} is {e}"), ""))
+        };
+        let lasting = how.lasting.as_ref().map(parse).transpose()?;
         let until = lasting.map(|span| desk.authority.now().after(span));
         let id = desk.authority.lock(subject, desk.by.clone(), how.why, until).await?;
         let text = format!(
@@ -70,12 +72,13 @@ impl Verb {
             Self::All { how } => Ok((LockSubject::All, "Everything".to_owned(), how)),
             Self::Caller { name, how } => {
                 let all = desk.authority.callers();
-                let caller = pick("caller", &name, &all, |c| vec![c.row.name.clone(), c.row.id.to_string()])?;
+                let caller =
+                    pick(&desk::CALLER, &name, &all, |c| vec![c.row.name.clone(), c.row.id.to_string()])?;
                 Ok((LockSubject::Caller(caller.row.id), format!("The caller {}", caller.row.name), how))
             }
             Self::Human { name, how } => {
                 let all: Vec<_> = active.humans().cloned().collect();
-                let human = pick("human", &name, &all, |h| vec![h.name.clone(), h.id.to_string()])?;
+                let human = pick(&desk::HUMAN, &name, &all, |h| vec![h.name.clone(), h.id.to_string()])?;
                 Ok((
                     LockSubject::Human(human.root),
                     format!("Every caller behind which {} is", human.name),
@@ -97,7 +100,7 @@ impl Verb {
 pub(super) fn unlock(desk: &Desk, typed: &str) -> Spoken {
     let active = desk.authority.active();
     let locks = active.locks().to_vec();
-    let lock = pick("lock", typed, &locks, |l| vec![l.id.to_string()])?;
+    let lock = pick(&desk::LOCK, typed, &locks, |l| vec![l.id.to_string()])?;
     let link = desk.page(&format!("locks#{}", lock.id));
     let text = format!("A lock is lifted with a passkey. Open\n\n  {link}");
     Ok(Said::done(text, json!({ "lock": lock.id.to_string(), "link": link })))

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Desk;
 use super::say::{Exit, Said, Spoken, when};
+use crate::logfile::NotVerified;
 
 /// The log.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +40,15 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// The same whatever folder it is done in: the server's is not that of whoever types.
+    pub fn typed_here(self) -> std::io::Result<Self> {
+        match self {
+            Self::Export { file } => Ok(Self::Export { file: std::path::absolute(file)? }),
+            Self::Verify { file, key } => Ok(Self::Verify { file: std::path::absolute(file)?, key }),
+            Self::Tail { .. } | Self::Show { .. } => Ok(self),
+        }
+    }
+
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         match self {
             Self::Tail { number } => tail(desk, number).await,
@@ -101,7 +111,11 @@ pub fn verify(file: &std::path::Path, key: &str) -> Spoken {
             );
             Ok(Said::done(text, json!({ "verified": true, "records": records })))
         }
-        Err(broken) => {
+        Err(NotVerified::NotRead(what)) => Err(Said::failed(
+            format!("nothing was verified: {what}"),
+            "the log's key is printed by `stepup log export`",
+        )),
+        Err(NotVerified::Broken(broken)) => {
             let mut said = Said::failed(
                 format!("the log does not verify: {broken}"),
                 "do not trust it; ask for the original",

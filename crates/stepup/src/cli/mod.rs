@@ -147,6 +147,24 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// The same whatever folder it is done in.
+    ///
+    /// # Errors
+    /// When the folder of whoever types it is gone.
+    pub fn typed_here(self) -> std::io::Result<Self> {
+        match self {
+            Self::Log(verb) => verb.typed_here().map(Self::Log),
+            other @ (Self::Caller(_)
+            | Self::Human(_)
+            | Self::Upstream(_)
+            | Self::Requests(_)
+            | Self::Grants(_)
+            | Self::Lock(_)
+            | Self::Unlock { .. }
+            | Self::Policy(_)) => Ok(other),
+        }
+    }
+
     /// Does it.
     pub async fn run(self, desk: &Desk) -> Spoken {
         match self {

@@ -6,8 +6,8 @@ use elevation::{Conclusion, State};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::desk::{self, Desk, pick};
 use super::say::{Exit, Said, Spoken, table, when};
-use super::{Desk, desk::pick};
 
 /// Requests for approval.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl Verb {
             return list(desk, all).await;
         };
         let everything = read(desk, None).await?;
-        let found = pick("request", id, &everything, |w| vec![w.request.id.to_string()])?;
+        let found = pick(&desk::REQUEST, id, &everything, |w| vec![w.request.id.to_string()])?;
         match self {
             Self::List { .. } | Self::Show { .. } => Ok(show(desk, found)),
             Self::Approve { .. } => {

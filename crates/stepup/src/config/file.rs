@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use terms::{Millis, Pointer, Secret};
 
 use super::requirement::Written;
+use super::wrong::Wrong;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -194,10 +195,22 @@ pub(super) struct Notify {
 
 /// Where a secret comes from: never from the configuration itself.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct From {
-    env: Option<String>,
-    file: Option<PathBuf>,
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a secret is written as { env = \"NAME\" } or { file = \"path\" }, and never in this file"
+)]
+pub enum From {
+    /// A variable of the environment.
+    Env {
+        /// Its name.
+        env: String,
+    },
+    /// A file; a relative path is from the folder of the configuration.
+    File {
+        /// Its path.
+        file: PathBuf,
+    },
 }
 
 impl From {
@@ -206,13 +219,12 @@ impl From {
     /// # Errors
     /// A sentence that names the variable or the file, never its content.
     pub fn read(&self, home: &Path) -> Result<Secret<String>, String> {
-        let text = match (&self.env, &self.file) {
-            (Some(name), None) => std::env::var(name).map_err(|_| format!("the environment has no {name}")),
-            (None, Some(file)) => {
+        let text = match self {
+            Self::Env { env } => std::env::var(env).map_err(|_| format!("the environment has no {env}")),
+            Self::File { file } => {
                 let path = home.join(file);
                 std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
             }
-            _ => Err("a secret comes from either { env = … } or { file = … }".to_owned()),
         }?;
         Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
@@ -358,33 +370,65 @@ impl Upstream {
         })
     }
 
-    pub(super) fn settings(&self) -> Result<UpstreamSettings, String> {
-        let tools = self.tools.iter().map(|(name, tool)| Ok((name.clone(), tool.settings(name)?)));
+    pub(super) fn settings(&self) -> Result<UpstreamSettings, Wrong> {
+        match (&self.url, self.command.as_slice()) {
+            (Some(url), []) => web(url).map_err(|wrong| wrong.within(["url"]))?,
+            (None, [_, ..]) => {
+                if self.credential.is_some() {
+                    let help = "give a program its secrets with secret_env = { NAME = { env = \"NAME\" } }";
+                    return Err(Wrong::new("is for a url").help(help).within(["credential"]));
+                }
+            }
+            (Some(_), [_, ..]) | (None, []) => {
+                let help =
+                    "write url for a server that runs already, command for a program that stepup starts";
+                return Err(Wrong::new("needs either url or command").help(help));
+            }
+        }
+        let tools = self.tools.iter().map(|(name, tool)| {
+            let settings = tool.settings().map_err(|wrong| wrong.within(["tools", name]))?;
+            Ok((name.clone(), settings))
+        });
         Ok(UpstreamSettings {
             environment: self.environment.clone(),
             pins_warn: self.pins == Pins::Warn,
-            tools: tools.collect::<Result<_, String>>()?,
+            tools: tools.collect::<Result<_, Wrong>>()?,
         })
     }
 }
 
 impl Tool {
-    fn settings(&self, name: &str) -> Result<ToolSettings, String> {
-        let pointers = |texts: &[String]| {
-            let one = |text: &String| text.parse().map_err(|e| format!("tools.{name}: {text:?} is {e}"));
-            texts.iter().map(one).collect::<Result<Vec<Pointer>, String>>()
-        };
+    fn settings(&self) -> Result<ToolSettings, Wrong> {
         let reviewed = self.reviewed.map(|r| match r {
             Reviewed::ReadOnly => "read-only".to_owned(),
             Reviewed::Acts => "acts".to_owned(),
         });
         Ok(ToolSettings {
             reviewed,
-            secrets: pointers(&self.secrets)?,
-            references: pointers(&self.references)?,
+            secrets: pointers("secrets", &self.secrets)?,
+            references: pointers("references", &self.references)?,
             title: self.title.clone(),
         })
     }
+}
+
+fn pointers(key: &str, texts: &[String]) -> Result<Vec<Pointer>, Wrong> {
+    let one = |text: &String| {
+        let wrong = |e| Wrong::new(format!("has {text:?}, which is {e}"));
+        text.parse()
+            .map_err(|e| wrong(e).help("write the place of an argument, as in \"/token\"").within([key]))
+    };
+    texts.iter().map(one).collect()
+}
+
+/// An address of the web.
+pub(super) fn web(url: &str) -> Result<(), Wrong> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    if rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':'])) {
+        return Ok(());
+    }
+    Err(Wrong::new(format!("= {url:?} is not an address of the web"))
+        .help("write it whole, as in \"https://host/path\""))
 }
 
 /// A span of time as people write it.

@@ -3,12 +3,15 @@
 
 mod file;
 mod requirement;
+mod wrong;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use authority::{Bundle, UpstreamSettings};
 use terms::{Millis, Secret};
+
+use wrong::Wrong;
 
 pub use file::{Activate, Budgets, Challenge, Log, Operations, Policy, Upstream as UpstreamFile};
 
@@ -122,13 +125,12 @@ impl Config {
     /// [`ConfigError`] with file, line and what to do.
     pub fn parse(text: &str, path: &Path, home: PathBuf) -> Result<Self, ConfigError> {
         let file: file::File = toml::from_str(text).map_err(|e| unreadable(path, text, &e))?;
-        let store = file.store.url.strip_prefix("sqlite:").ok_or_else(|| {
-            ConfigError::new(path, format!("[store] url = {:?} is not a SQLite file", file.store.url))
-                .help("write url = \"sqlite:stepup.db\"; PostgreSQL comes with a later version")
-        })?;
-        let requirements =
-            requirement::read_all(&file.requirements).map_err(|e| ConfigError::new(path, e))?;
-        let upstreams = upstream_settings(&file).map_err(|e| ConfigError::new(path, e))?;
+        let wrong = |wrong: Wrong| wrong.in_file(path, text);
+        let store = sqlite(&file.store.url).map_err(wrong)?;
+        addresses(&file).map_err(wrong)?;
+        let requirements = requirement::read_all(&file.requirements).map_err(wrong)?;
+        let upstreams = upstream_settings(&file).map_err(wrong)?;
+        let webhook = webhook(file.notify.as_ref(), &home).map_err(wrong)?;
         let people = people(&file.people);
         Ok(Self {
             store: home.join(store),
@@ -140,7 +142,7 @@ impl Config {
             log: file.log,
             challenge: file.challenge,
             budgets: file.budgets,
-            webhook: webhook(file.notify.as_ref(), &home).map_err(|e| ConfigError::new(path, e))?,
+            webhook,
             upstreams: file.upstreams,
             bundle: Bundle { texts: BTreeMap::new(), requirements, upstreams },
             home,
@@ -184,36 +186,65 @@ fn people(file: &file::People) -> People {
     People { rp_id: file.rp_id.clone().unwrap_or_else(|| host.to_owned()), session: file.session, listener }
 }
 
-fn webhook(notify: Option<&file::Notify>, home: &Path) -> Result<Option<Webhook>, String> {
+fn sqlite(url: &str) -> Result<&str, Wrong> {
+    url.strip_prefix("sqlite:").filter(|file| !file.is_empty()).ok_or_else(|| {
+        Wrong::new(format!("= {url:?} is not a SQLite file"))
+            .help("write \"sqlite:stepup.db\"; PostgreSQL comes with a later version")
+            .within(["store", "url"])
+    })
+}
+
+/// Where the three listeners listen, and how two of them are reached.
+fn addresses(file: &file::File) -> Result<(), Wrong> {
+    let listeners = [
+        ("agents", &file.agents.listen, file.agents.public_url.as_ref()),
+        ("people", &file.people.listen, file.people.public_url.as_ref()),
+        ("operations", &file.operations.listen, None),
+    ];
+    for (table, listen, public_url) in listeners {
+        let port = listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if port.is_none_or(|port| port.parse::<u16>().is_err()) {
+            let what = format!("= {listen:?} is not a host and a port");
+            return Err(Wrong::new(what).help("write it as in \"127.0.0.1:7300\"").within([table, "listen"]));
+        }
+        if let Some(url) = public_url {
+            file::web(url).map_err(|wrong| wrong.within([table, "public_url"]))?;
+        }
+    }
+    Ok(())
+}
+
+fn webhook(notify: Option<&file::Notify>, home: &Path) -> Result<Option<Webhook>, Wrong> {
     let Some(notify) = notify else { return Ok(None) };
-    let secret = notify.secret.read(home)?;
+    file::web(&notify.webhook).map_err(|wrong| wrong.within(["notify", "webhook"]))?;
+    let secret = notify.secret.read(home).map_err(|why| {
+        let help = "whoever runs stepup sets it: every command reads the whole configuration";
+        Wrong::new(format!("cannot be read: {why}")).help(help).within(["notify", "secret"])
+    })?;
     Ok(Some(Webhook { url: notify.webhook.clone(), secret }))
 }
 
-fn upstream_settings(file: &file::File) -> Result<BTreeMap<String, UpstreamSettings>, String> {
+fn upstream_settings(file: &file::File) -> Result<BTreeMap<String, UpstreamSettings>, Wrong> {
     let good = |name: &str| {
         (1..=32).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    file.upstreams
-        .iter()
-        .map(|(name, upstream)| {
-            if !good(name) {
-                return Err(format!("[upstreams.{name}]: a name is 1 to 32 of a-z, 0-9 and \"-\""));
-            }
-            match (&upstream.url, upstream.command.as_slice()) {
-                (Some(_), []) | (None, [_, ..]) => {}
-                _ => return Err(format!("[upstreams.{name}] needs either url or command")),
-            }
-            Ok((name.clone(), upstream.settings()?))
-        })
-        .collect()
+    let one = |(name, upstream): (&String, &UpstreamFile)| {
+        let settings = if good(name) {
+            upstream.settings()
+        } else {
+            Err(Wrong::new("cannot be a name").help("use 1 to 32 of a-z, 0-9 and \"-\""))
+        };
+        let settings = settings.map_err(|wrong| wrong.within(["upstreams", name]))?;
+        Ok((name.clone(), settings))
+    };
+    file.upstreams.iter().map(one).collect()
 }
 
 /// What the TOML reader says, with the line it means and the nearest known key.
 fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-    let message = error.message().to_owned();
+    let line = error.span().map(|span| wrong::line(text, span.start));
+    let message = error.message().trim_end().to_owned();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let help = match quoted.split_first() {
         Some((unknown, known)) if message.starts_with("unknown field") => {

@@ -3,121 +3,105 @@
 use std::collections::BTreeMap;
 use std::num::{NonZeroU8, NonZeroU32};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use terms::{Binds, Millis, Requirement, Terms, Tree};
 
 use super::file::span;
+use super::wrong::Wrong;
 
-/// One `[requirements.NAME]` table: a branch, with the terms beside it.
+/// One `[requirements.NAME]` table, or a branch inside it; the terms stand beside the outermost branch only.
 #[derive(Debug, Deserialize)]
-#[serde(try_from = "toml::Table")]
+#[serde(deny_unknown_fields)]
 pub(super) struct Written {
-    branch: Branch,
-    asks: Asks,
-}
-
-/// The terms of a table, without its branch.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Asks {
-    #[serde(default = "fifteen_minutes", deserialize_with = "span")]
-    pending_for: Millis,
-    #[serde(default)]
-    grant: Grant,
-}
-
-/// The two halves of a table share it; serde's `flatten` would let unknown keys through.
-impl TryFrom<toml::Table> for Written {
-    type Error = toml::de::Error;
-
-    fn try_from(mut table: toml::Table) -> Result<Self, toml::de::Error> {
-        let terms = ["pending_for", "grant"].iter().filter_map(|key| table.remove_entry(*key)).collect();
-        Ok(Self { asks: toml::Table::try_into(terms)?, branch: table.try_into()? })
-    }
-}
-
-/// One branch or leaf.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Branch {
-    all: Option<Vec<Branch>>,
-    any: Option<Vec<Branch>>,
+    all: Option<Vec<Self>>,
+    any: Option<Vec<Self>>,
     approvals: Option<NonZeroU8>,
     from: Option<String>,
-    owner: Option<String>,
+    #[serde(default, deserialize_with = "some_span")]
+    owner: Option<Millis>,
     purpose: Option<bool>,
     ticket: Option<String>,
     caller: Option<String>,
+    #[serde(default, deserialize_with = "some_span")]
+    pending_for: Option<Millis>,
+    grant: Option<Grant>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Grant {
-    valid_for: Option<String>,
+    #[serde(deserialize_with = "some_span")]
+    valid_for: Option<Millis>,
     uses: Option<NonZeroU32>,
     binds: Option<Bound>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`binds` is \"everything\" or a list of JSON Pointers")]
 enum Bound {
     Word(String),
     Pointers(Vec<String>),
 }
 
-const fn fifteen_minutes() -> Millis {
-    Millis::seconds(15 * 60)
-}
+/// How long a request waits, and how long a grant lives that rests on approvals by others.
+const FIFTEEN_MINUTES: Millis = Millis::seconds(15 * 60);
 
 /// How long a grant lives that rests on the owner's own confirmation alone.
 const FIVE_MINUTES: Millis = Millis::seconds(5 * 60);
 
+fn some_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Millis>, D::Error> {
+    span(deserializer).map(Some)
+}
+
 /// Every requirement, each as its one part of that name.
-pub(super) fn read_all(written: &BTreeMap<String, Written>) -> Result<BTreeMap<String, Requirement>, String> {
+pub(super) fn read_all(written: &BTreeMap<String, Written>) -> Result<BTreeMap<String, Requirement>, Wrong> {
     let one = |(name, written): (&String, &Written)| {
-        let read = written.read(name).map_err(|e| format!("[requirements.{name}] {e}"));
+        let read = written.read(name).map_err(|wrong| wrong.within(["requirements", name]));
         read.map(|requirement| (name.clone(), requirement))
     };
     written.iter().map(one).collect()
 }
 
 impl Written {
-    fn read(&self, name: &str) -> Result<Requirement, String> {
-        let tree = self.branch.tree()?;
+    fn read(&self, name: &str) -> Result<Requirement, Wrong> {
+        let tree = self.branch()?;
         if !elevation::asks_people(&tree) {
-            return Err("can be met without any person's signature: every way needs `approvals` or `owner`"
-                .to_owned());
+            let help = "every way to meet it needs `approvals` or `owner`";
+            return Err(Wrong::new("can be met without any person's signature").help(help));
         }
-        let valid_for = match &self.asks.grant.valid_for {
-            Some(text) => text.parse().map_err(|e| format!("grant.valid_for: {text:?} is {e}"))?,
-            None if others_sign(&tree) => fifteen_minutes(),
+        let grant = |wrong: Wrong| wrong.within(["grant"]);
+        let written = self.grant.as_ref();
+        let valid_for = match written.and_then(|grant| grant.valid_for) {
+            Some(span) => span,
+            None if others_sign(&tree) => FIFTEEN_MINUTES,
             None => FIVE_MINUTES,
         };
         let terms = Terms {
-            pending_for: self.asks.pending_for,
+            pending_for: self.pending_for.unwrap_or(FIFTEEN_MINUTES),
             valid_for,
-            uses: self.asks.grant.uses.unwrap_or(NonZeroU32::MIN),
-            binds: binds(self.asks.grant.binds.as_ref())?,
+            uses: written.and_then(|grant| grant.uses).unwrap_or(NonZeroU32::MIN),
+            binds: binds(written.and_then(|grant| grant.binds.as_ref())).map_err(grant)?,
         };
         Ok(Requirement { parts: BTreeMap::from([(name.to_owned(), tree)]), terms })
     }
-}
 
-impl Branch {
     /// Exactly one kind of evidence in one place.
-    fn tree(&self) -> Result<Tree, String> {
-        let list = |branches: &[Self]| branches.iter().map(Self::tree).collect::<Result<Vec<_>, _>>();
+    fn branch(&self) -> Result<Tree, Wrong> {
         let approvals = match (self.approvals, &self.from) {
             (Some(n), Some(from)) => Some(Ok(Tree::Approvals { n, from: from.clone() })),
-            (Some(_), None) => Some(Err("`approvals` needs `from = \"group\"`".to_owned())),
-            (None, Some(_)) => Some(Err("`from` needs `approvals = n`".to_owned())),
+            (Some(_), None) => {
+                Some(Err(Wrong::new("has `approvals` from nobody").help("write from = \"group\" beside it")))
+            }
+            (None, Some(_)) => {
+                Some(Err(Wrong::new("has `from` without `approvals`").help("write approvals = 1")))
+            }
             (None, None) => None,
         };
         let found = [
-            self.all.as_deref().map(|branches| list(branches).map(Tree::All)),
-            self.any.as_deref().map(|branches| list(branches).map(Tree::Any)),
+            self.all.as_deref().map(|parts| branches("all", parts).map(Tree::All)),
+            self.any.as_deref().map(|parts| branches("any", parts).map(Tree::Any)),
             approvals,
-            self.owner.as_deref().map(owner),
+            self.owner.map(|fresh| Ok(Tree::Owner { fresh })),
             self.purpose.map(purpose),
             self.ticket.as_deref().map(ticket),
             self.caller.as_deref().map(caller),
@@ -125,33 +109,51 @@ impl Branch {
         let mut found = found.into_iter().flatten();
         match (found.next(), found.next()) {
             (Some(one), None) => one,
-            (None, _) => Err("needs one of all, any, approvals, owner, purpose, ticket, caller".to_owned()),
-            (Some(_), Some(_)) => {
-                Err("has two kinds of evidence in one place: put them into `all = [ … ]`".to_owned())
-            }
+            (None, _) => Err(Wrong::new("asks for no evidence")
+                .help("write one of all, any, approvals, owner, purpose, ticket, caller")),
+            (Some(_), Some(_)) => Err(Wrong::new("asks for two kinds of evidence in one place")
+                .help("put them into `all = [ … ]` or `any = [ … ]`")),
         }
     }
 }
 
-fn owner(fresh: &str) -> Result<Tree, String> {
-    fresh.parse().map(|fresh| Tree::Owner { fresh }).map_err(|e| format!("owner = {fresh:?} is {e}"))
+/// The parts of `all` or `any`. What the grant will be is said once, outside.
+fn branches(key: &str, parts: &[Written]) -> Result<Vec<Tree>, Wrong> {
+    let one = |(n, part): (usize, &Written)| {
+        let read = if part.pending_for.is_some() || part.grant.is_some() {
+            let help = "move them beside `all` or `any`";
+            Err(Wrong::new("has `pending_for` or `grant`, which are of the whole requirement").help(help))
+        } else {
+            part.branch()
+        };
+        read.map_err(|wrong| wrong.within([key, &n.to_string()]))
+    };
+    parts.iter().enumerate().map(one).collect()
 }
 
-fn purpose(is: bool) -> Result<Tree, String> {
-    if is { Ok(Tree::Purpose) } else { Err("`purpose` is true or left out".to_owned()) }
+fn purpose(is: bool) -> Result<Tree, Wrong> {
+    if is { Ok(Tree::Purpose) } else { Err(Wrong::new("is true or left out").within(["purpose"])) }
 }
 
-fn caller(kind: &str) -> Result<Tree, String> {
+fn caller(kind: &str) -> Result<Tree, Wrong> {
     match kind {
         "key-bound" => Ok(Tree::KeyBound),
-        other => Err(format!("caller = {other:?}: the only kind is \"key-bound\"")),
+        other => Err(Wrong::new(format!("= {other:?} is no kind of caller"))
+            .help("write \"key-bound\"")
+            .within(["caller"])),
     }
 }
 
-fn ticket(pattern: &str) -> Result<Tree, String> {
+fn ticket(pattern: &str) -> Result<Tree, Wrong> {
     match regex::Regex::new(pattern) {
         Ok(_) => Ok(Tree::Ticket { pattern: pattern.to_owned() }),
-        Err(e) => Err(format!("ticket = {pattern:?} is not a regular expression: {e}")),
+        Err(e) => {
+            // The last line says what; the ones before draw where.
+            let why = e.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let what = format!("= {pattern:?} is not a regular expression: {why}");
+            Err(Wrong::new(what).help("write one as in \"OPS-[0-9]+\"").within(["ticket"]))
+        }
     }
 }
 
@@ -164,13 +166,15 @@ fn others_sign(tree: &Tree) -> bool {
     }
 }
 
-fn binds(written: Option<&Bound>) -> Result<Binds, String> {
+fn binds(written: Option<&Bound>) -> Result<Binds, Wrong> {
+    let help = "write \"everything\", or a list of what is bound, as in [\"/version\"]";
+    let wrong = |what: String| Wrong::new(what).help(help).within(["binds"]);
     match written {
         None => Ok(Binds::Everything),
         Some(Bound::Word(word)) if word == "everything" => Ok(Binds::Everything),
-        Some(Bound::Word(word)) => Err(format!("grant.binds: {word:?} is neither \"everything\" nor a list")),
+        Some(Bound::Word(word)) => Err(wrong(format!("= {word:?} is neither \"everything\" nor a list"))),
         Some(Bound::Pointers(list)) => {
-            let one = |text: &String| text.parse().map_err(|e| format!("grant.binds: {text:?} is {e}"));
+            let one = |text: &String| text.parse().map_err(|e| wrong(format!("has {text:?}, which is {e}")));
             list.iter().map(one).collect::<Result<_, _>>().map(Binds::Pointers)
         }
     }

@@ -194,7 +194,7 @@ impl<'a> Story<'a> {
             if broken.is_ok() { "verified" } else { "broken" },
         );
         if let Err(what) = &broken {
-            self.quote(what);
+            self.quote(&what.to_string());
         }
         let executed = self.home.arrivals()?.len();
         Ok(End {

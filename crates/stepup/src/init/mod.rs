@@ -85,3 +85,49 @@ fn next_steps(folder: &Path, alone: bool) -> Said {
     );
     Said::done(text, serde_json::json!({ "folder": folder, "alone": alone }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ALONE, CONFIG, TEAM};
+    use crate::config::{Activate, Config};
+
+    fn parsed(text: &str) -> Config {
+        Config::parse(text, "stepup.toml".as_ref(), "/home".into()).expect("it is good configuration")
+    }
+
+    fn written(requirements: &str) -> String {
+        CONFIG.replace("# <requirements>\n", requirements)
+    }
+
+    /// With every `# key = value` line of the tables taken out of its comment; what follows them are examples.
+    fn uncommented(text: &str) -> String {
+        let (defaults, examples) =
+            text.split_once("# Told of").expect("the examples have a place of their own");
+        let key = regex::Regex::new("(?m)^# ([a-z_]+ = )").expect("it is a pattern");
+        assert!(key.find_iter(defaults).count() >= 15, "the defaults are explained");
+        format!("{}# Told of{examples}", key.replace_all(defaults, "$1"))
+    }
+
+    #[test]
+    fn what_is_commented_out_is_the_default() {
+        for requirements in [ALONE, TEAM] {
+            let text = written(requirements);
+            let (without, with) = (parsed(&text), parsed(&uncommented(&text)));
+            assert_eq!(format!("{without:?}"), format!("{with:?}"));
+        }
+    }
+
+    #[test]
+    fn init_writes_the_defaults_but_for_requirements_and_rules_that_count_once_saved() {
+        for requirements in [ALONE, TEAM] {
+            let (written, mut bare) = (parsed(&written(requirements)), parsed(requirements));
+            assert_eq!(
+                (written.policy.activate, bare.policy.activate),
+                (Activate::OnSave, Activate::ByCommand)
+            );
+            bare.policy.activate = Activate::OnSave;
+            assert_eq!(format!("{written:?}"), format!("{bare:?}"));
+            assert_eq!(written.bundle.requirements.len(), 3, "every rung that the starter policy names");
+        }
+    }
+}
