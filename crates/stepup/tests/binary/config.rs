@@ -1,0 +1,115 @@
+//! What is wrong with a configuration is said with its file, its line and what to do.
+
+use std::fs;
+
+use crate::world::{golden, run};
+
+/// What is wrong, and a configuration that is.
+const BAD: &[(&str, &str)] = &[
+    ("not TOML", "[agents]\nlisten = \n"),
+    ("a table that nothing ends", "[store"),
+    ("an unknown key", "[agents]\nlistn = \"127.0.0.1:1\"\n"),
+    ("an unknown key that is like no other", "[log]\ncolour = \"red\"\n"),
+    ("an unknown table", "[agents]\n[upstream.ops]\nurl = \"http://localhost/mcp\"\n"),
+    ("a key twice", "[log]\norigin = \"a\"\norigin = \"b\"\n"),
+    ("a bad duration", "[people]\nlisten = \"localhost:1\"\nsession = \"8 parsecs\"\n"),
+    ("a duration without a unit", "[challenge]\nhold = \"50\"\n"),
+    ("a number below zero", "[budgets]\nin_flight = -1\n"),
+    ("a word out of a list", "[policy]\nactivate = \"sometimes\"\n"),
+    ("an address without a port", "[agents]\n\nlisten = \"localhost\"\n"),
+    ("an address with an impossible port", "[operations]\nlisten = \"127.0.0.1:99999\"\n"),
+    ("a public address without a scheme", "[people]\npublic_url = \"approve.example\"\n"),
+    ("another database", "[store]\n\nurl = \"postgres://db/stepup\"\n"),
+    ("both url and command", "[upstreams.ops]\nurl = \"https://ops.example/mcp\"\ncommand = [\"ops\"]\n"),
+    ("neither url nor command", "[log]\n\n[upstreams.ops]\nenvironment = \"production\"\n"),
+    ("an upstream's url without a scheme", "[upstreams.ops]\nurl = \"ops.example/mcp\"\n"),
+    ("a bad upstream name", "[upstreams.\"The Ops\"]\nurl = \"https://ops.example/mcp\"\n"),
+    ("an upstream name of a path", "[upstreams.\"../ops\"]\nurl = \"https://ops.example/mcp\"\n"),
+    ("a credential for a program", "[upstreams.ops]\ncommand = [\"ops\"]\ncredential = { env = \"KEY\" }\n"),
+    (
+        "a bad pointer",
+        "[upstreams.ops]\nurl = \"https://x.example\"\n[upstreams.ops.tools.t]\nsecrets = [\"value\"]\n",
+    ),
+    (
+        "a review that says nothing known",
+        "[upstreams.ops]\nurl = \"https://x.example\"\n[upstreams.ops.tools.t]\nreviewed = \"yes\"\n",
+    ),
+    ("a requirement of nothing", "[requirements.r]\npending_for = \"15m\"\n"),
+    ("two kinds of evidence in one place", "[requirements.r]\napprovals = 1\nfrom = \"a\"\nowner = \"2m\"\n"),
+    (
+        "two kinds deeper down",
+        "[requirements.r]\nall = [\n  { approvals = 1, from = \"a\" },\n  { purpose = true, ticket = \"A\" },\n]\n",
+    ),
+    ("no person's signature", "[requirements.good]\nowner = \"2m\"\n\n[requirements.r]\npurpose = true\n"),
+    (
+        "a way around every signature",
+        "[requirements.r]\nany = [{ approvals = 2, from = \"a\" }, { purpose = true }]\n",
+    ),
+    (
+        "a bad pattern for tickets",
+        "[requirements.r]\nall = [{ owner = \"2m\" }, { ticket = \"OPS-[0-9\" }]\n",
+    ),
+    ("binds nonsense", "[requirements.r]\nowner = \"2m\"\ngrant = { binds = \"most\" }\n"),
+    ("binds a bad pointer", "[requirements.r]\nowner = \"2m\"\ngrant = { binds = [\"version\"] }\n"),
+    ("an unknown key of a grant", "[requirements.r]\nowner = \"2m\"\ngrant = { use = 1 }\n"),
+    ("an unknown key of a requirement", "[requirements.r]\naproval = 1\nfrom = \"a\"\n"),
+    ("a grant inside a branch", "[requirements.r]\nall = [{ owner = \"2m\", pending_for = \"15m\" }]\n"),
+    ("no approvals", "[requirements.r]\napprovals = 0\nfrom = \"a\"\n"),
+    ("approvals from nobody", "[requirements.r]\napprovals = 1\n"),
+    ("uses of none", "[requirements.r]\nowner = \"2m\"\ngrant = { uses = 0 }\n"),
+    ("a purpose that is not", "[requirements.r]\nall = [{ owner = \"2m\" }, { purpose = false }]\n"),
+    ("a secret from nowhere", "[notify]\nwebhook = \"https://chat.example\"\nsecret = { }\n"),
+    (
+        "a secret from two places",
+        "[notify]\nwebhook = \"https://chat.example\"\nsecret = { env = \"A\", file = \"b\" }\n",
+    ),
+    (
+        "a secret from an environment that has none",
+        "[notify]\nwebhook = \"https://chat.example\"\nsecret = { env = \"STEPUP_NO_SUCH\" }\n",
+    ),
+    (
+        "a secret from a file that is not there",
+        "[notify]\nwebhook = \"https://chat.example\"\nsecret = { file = \"no-such\" }\n",
+    ),
+    (
+        "a secret in the file itself",
+        "[notify]\nwebhook = \"https://chat.example\"\nsecret = \"whsec_hunter2\"\n",
+    ),
+];
+
+#[test]
+fn every_mistake_is_named_with_file_line_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stepup.toml");
+    let home = folder.path().canonicalize().unwrap();
+    let mut all = String::new();
+    for (what, text) in BAD {
+        fs::write(&file, text).unwrap();
+        let said = run(folder.path(), &["check"]).failed(1, &["error: stepup.toml:"]);
+        assert_eq!(said.matches("error: ").count(), 1, "{what}: {said}");
+        let line = said.strip_prefix("error: stepup.toml:").and_then(|rest| rest.split(':').next());
+        let line: usize = line.and_then(|line| line.parse().ok()).unwrap_or_else(|| panic!("{what}: {said}"));
+        assert!((1..=text.lines().count()).contains(&line), "{what}: {said}");
+        all.push_str(&format!("# {what}\n{said}\n"));
+    }
+    golden("tests/golden/config.txt", &all.replace(home.to_str().unwrap(), "HOME"));
+}
+
+#[test]
+fn nothing_starts_with_a_configuration_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("stepup.toml"), "[agents]\nlistn = \"x\"\n").unwrap();
+    for words in [&["serve"][..], &["check"], &["caller", "list"], &["lock", "all"]] {
+        run(folder.path(), words).failed(1, &["stepup.toml:2", "did you mean `listen`?"]);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made");
+}
+
+#[test]
+fn a_secret_is_never_quoted_in_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stepup.toml");
+    fs::write(file, "[notify]\nwebhook = \"https://x\"\nsecret = \"whsec_hunter2\"\n").unwrap();
+    let said = run(folder.path(), &["check"]).failed(1, &["stepup.toml:3"]);
+    assert!(!said.contains("hunter2"), "{said}");
+}

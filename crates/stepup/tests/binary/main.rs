@@ -1,0 +1,12 @@
+//! The binary as people run it: its words, its files, its server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod agent;
+mod call;
+mod cli;
+mod config;
+mod demo;
+mod desk;
+mod init;
+mod server;
+mod world;

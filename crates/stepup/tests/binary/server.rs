@@ -1,0 +1,226 @@
+//! A running server: its socket, its listeners, how it ends, and how it begins again.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::agent::Agent;
+use crate::world::Home;
+
+fn kinds(home: &Home) -> Vec<String> {
+    let tail = home.tells(&["log", "tail", "-n", "1000"]);
+    let records = tail["records"].as_array().unwrap();
+    records.iter().map(|record| record["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+fn started(home: &Home) -> usize {
+    kinds(home).iter().filter(|kind| *kind == "started").count()
+}
+
+#[test]
+fn the_verbs_go_over_the_socket_of_the_running_server() {
+    let home = Home::new();
+    let server = home.serve();
+    let before = started(&home);
+    home.caller("bot");
+    assert_eq!(home.tells(&["caller", "show", "bot"])["owner"], "robin");
+    home.tells(&["human", "groups", "robin", "--add", "security"]);
+    home.tells(&["caller", "rotate", "bot"]);
+    let locked = home.tells(&["lock", "caller", "bot"]);
+    let lock = locked["lock"].as_str().unwrap();
+    assert!(home.does(&["unlock", lock]).contains(lock));
+    assert_eq!(home.does(&["requests", "list"]), "Nothing waits.\n");
+    home.run(&["caller", "show", "nobody"]).failed(1, &["nobody", "`stepup caller list`"]);
+    home.run(&["human", "invite", "No Name"]).failed(1, &["cannot be a name"]);
+    home.tells(&["caller", "disable", "bot"]);
+    assert_eq!(started(&home), before, "no command opened the store beside the server");
+    home.verifies();
+    drop(server);
+}
+
+#[test]
+fn a_relative_file_is_relative_to_whoever_types_it() {
+    let home = Home::new();
+    let server = home.serve();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = home.path().join("stepup.toml");
+    let words = ["--config", config.to_str().unwrap(), "log", "export", "log.jsonl"];
+    crate::world::run(elsewhere.path(), &words).done();
+    assert!(elsewhere.path().join("log.jsonl").is_file());
+    assert!(!home.path().join("log.jsonl").exists());
+    drop(server);
+}
+
+#[test]
+fn the_socket_is_for_one_account() {
+    let home = Home::new();
+    let server = home.serve();
+    let found = fs::metadata(home.path().join("stepup.sock")).unwrap();
+    assert!(found.file_type().is_socket());
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    drop(server);
+}
+
+#[test]
+fn two_servers_never_share_a_store() {
+    let home = Home::new();
+    let server = home.serve();
+    let second = home.run(&["serve"]);
+    second.failed(1, &["in use", &format!("process {}", server.pid())]);
+    assert!(home.path().join("stepup.sock").exists(), "the first one keeps its socket");
+    home.does(&["human", "list"]);
+    drop(server);
+}
+
+#[test]
+fn sigterm_ends_it_in_order_and_the_log_is_signed_to_its_end() {
+    let home = Home::new();
+    let server = home.serve();
+    home.caller("bot");
+    let (status, took) = server.terminate();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    assert!(!home.path().join("stepup.sock").exists());
+    home.verifies();
+}
+
+#[test]
+fn it_says_how_it_is_in_json_lines_and_never_says_a_key() {
+    let home = Home::new();
+    let server = home.serve().pinned();
+    let key = home.caller("bot");
+    let mut agent = Agent::connect(home.agents, &key);
+    agent.call("get_ticket", &json!({ "id": "OPS-17" }));
+    let (status, _) = Agent::wrong(home.agents, "stepup_wrong-key-0123456789");
+    assert_eq!(status, 401);
+    let invited = home.tells(&["human", "invite", "alice"]);
+    let token = invited["link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let lines = server.lines();
+    for line in &lines {
+        for member in ["timestamp", "level", "message"] {
+            assert!(line[member].is_string(), "{line}");
+        }
+    }
+    let ready = lines.iter().find(|line| line["message"] == "ready").unwrap();
+    assert_eq!(ready["agents"], format!("http://127.0.0.1:{}", home.agents));
+    let text = server.text();
+    for secret in [key.as_str(), "wrong-key-0123456789", &token] {
+        assert!(!text.contains(secret), "{secret} is on standard error");
+    }
+    drop(server);
+}
+
+#[test]
+fn the_operations_listener_tells_whether_it_is_alive_ready_and_signed() {
+    let home = Home::new();
+    let mut server = home.serve();
+    assert_eq!(server.get("/healthz").unwrap(), (200, "ok\n".to_owned()));
+    let (status, ready) = server.get("/readyz").unwrap();
+    assert_eq!(status, 200);
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    assert_eq!(ready["ready"], true);
+    assert_eq!(ready["store"], "ok");
+    assert_eq!(ready["draining"], false);
+    assert!(ready["rules"].as_u64().unwrap() > 3, "{ready}");
+    server.until("the newest head is signed", |server| {
+        let size = home.tells(&["log", "tail"])["size"].clone();
+        let (_, note) = server.get("/log/checkpoint").unwrap();
+        note.starts_with("stepup.local/log\n") && note.lines().nth(1) == Some(&size.to_string())
+    });
+    assert_eq!(server.get("/nothing").unwrap().0, 404);
+}
+
+fn policy(home: &Home) -> Value {
+    home.tells(&["policy", "show"])
+}
+
+#[test]
+fn a_saved_rule_comes_into_force_and_a_broken_one_does_not() {
+    let home = Home::new();
+    let mut server = home.serve();
+    let first = policy(&home);
+    home.write(
+        "policies/more.cedar",
+        "@id(\"no-job\")\nforbid (principal in Group::\"jobs\", action, resource);\n",
+    );
+    server.until("the saved rule is in force", |_| {
+        policy(&home)["rules"].as_array().unwrap().contains(&json!("no-job"))
+    });
+    assert!(server.said("the saved rules are in force"));
+    let second = policy(&home);
+    assert_ne!(first["policy"], second["policy"]);
+
+    home.write(
+        "policies/more.cedar",
+        "@id(\"no-job\")\nforbid (principal in Group::\"jobs\", action, resource\n",
+    );
+    server.until("the broken file is told of", |server| {
+        server.lines().iter().any(|line| {
+            line["level"] == "ERROR"
+                && line.to_string().contains("more.cedar:")
+                && line["message"].as_str().unwrap().contains("in force stay")
+        })
+    });
+    assert_eq!(policy(&home), second, "what was in force stays");
+
+    fs::remove_file(home.path().join("policies/more.cedar")).unwrap();
+    server.until("the rule is gone with its file", |_| policy(&home) == first);
+}
+
+#[test]
+fn with_a_broken_policy_it_starts_only_on_rules_that_are_in_force() {
+    let home = Home::new();
+    home.write("policies/more.cedar", "nonsense");
+    home.run(&["serve"]).failed(1, &["more.cedar:1"]);
+    assert!(!home.path().join("stepup.sock").exists());
+    fs::remove_file(home.path().join("policies/more.cedar")).unwrap();
+    home.does(&["policy", "activate"]);
+    let good = policy(&home);
+    home.write("policies/more.cedar", "nonsense");
+    let server = home.serve();
+    assert!(server.said("stay"), "{}", server.text());
+    assert_eq!(policy(&home), good);
+}
+
+#[test]
+fn a_socket_that_a_dead_server_left_is_replaced() {
+    let home = Home::new();
+    drop(UnixListener::bind(home.path().join("stepup.sock")).unwrap());
+    home.does(&["human", "list"]);
+    let server = home.serve();
+    let before = started(&home);
+    home.does(&["human", "list"]);
+    assert_eq!(started(&home), before, "the socket is the server's");
+    drop(server);
+}
+
+#[test]
+fn after_a_kill_it_starts_again_and_the_log_goes_on_whole() {
+    let home = Home::new();
+    let server = home.serve();
+    let key = home.caller("bot");
+    let before = started(&home);
+    server.kill();
+    assert!(home.path().join("stepup.sock").exists(), "nobody cleared up");
+    let server = home.serve().pinned();
+    assert_eq!(started(&home), before + 1, "a start is a record");
+    let mut agent = Agent::connect(home.agents, &key);
+    let ticket = agent.call("get_ticket", &json!({ "id": "OPS-17" }));
+    assert_eq!(ticket["structuredContent"]["state"], "open", "{ticket}");
+    let (status, _) = server.terminate();
+    assert_eq!(status.code(), Some(0));
+    home.verifies();
+}
+
+#[test]
+fn a_taken_port_is_named_and_nothing_stays_behind() {
+    let home = Home::new();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", home.operations)).unwrap();
+    home.run(&["serve"]).failed(1, &[&format!("127.0.0.1:{}", home.operations)]);
+    drop(taken);
+    let server = home.serve();
+    assert_eq!(server.terminate().0.code(), Some(0));
+}
