@@ -1,0 +1,40 @@
+// What arrives at an upstream, one line a call, in the form that the checker reads (crates/checker).
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import http from "node:http";
+
+/** Writes a message down if it is a call. */
+export function arrived(file, upstream, message) {
+  const { method, params } = JSON.parse(message);
+  if (method !== "tools/call") return;
+  const line = JSON.stringify({ at: Date.now(), tool: `${upstream}/${params.name}`, arguments: params.arguments ?? null });
+  const open = openSync(file, "a");
+  writeSync(open, `${line}\n`);
+  fsyncSync(open);
+  closeSync(open);
+}
+
+export function arrivals(file) {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+
+/** Stands before an HTTP upstream at `port`, and writes down every call; answers the server, which listens. */
+export async function teeHttp(port, file, upstream) {
+  const server = http.createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks);
+    if (request.method === "POST") arrived(file, upstream, body.toString());
+    const headers = { ...request.headers, host: `127.0.0.1:${port}` };
+    const on = http.request({ port, host: "127.0.0.1", path: request.url, method: request.method, headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      response.flushHeaders();
+      answer.pipe(response);
+    });
+    on.on("error", () => response.destroy());
+    response.on("close", () => on.destroy());
+    on.end(body);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return server;
+}

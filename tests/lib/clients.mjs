@@ -1,0 +1,106 @@
+// The two official SDKs of the 1.x line behind one face, so that every test runs with both:
+// list() · call(name, args, { onprogress }) · version() · close()
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { TESTS } from "./home.mjs";
+
+/** Where a client connects: a program, or an address with perhaps a key. */
+export const program = (command, ...args) => ({ command, args });
+export const address = (url, key) => ({ url, headers: key ? { authorization: `Bearer ${key}` } : {} });
+export const behind = (home, upstream, key) => address(`${home.agentsUrl}/mcp/${upstream}`, key);
+
+/** What a program is given of our environment, by either SDK and by stepup's `env`. */
+export const ENV = ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"];
+const environment = () => Object.fromEntries(ENV.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
+
+/** A call may be held for a while: longer than any hold that the tests set. */
+const CALL_WITHIN_MS = 60_000;
+
+class TypeScript {
+  static async connect({ command, args, url, headers }) {
+    const client = new Client({ name: "stepup-tests", version: "1" });
+    const transport = command
+      ? new StdioClientTransport({ command, args, env: environment(), stderr: "ignore" })
+      : new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+    await client.connect(transport);
+    return Object.assign(new TypeScript(), { client, transport });
+  }
+
+  async list() {
+    const tools = [];
+    let cursor;
+    do {
+      const page = await this.client.listTools({ cursor });
+      tools.push(...page.tools);
+      cursor = page.nextCursor;
+    } while (cursor);
+    return tools;
+  }
+
+  call(name, args, { onprogress } = {}) {
+    return this.client.callTool({ name, arguments: args }, undefined, { timeout: CALL_WITHIN_MS, resetTimeoutOnProgress: true, onprogress });
+  }
+
+  version() {
+    return this.client.getServerVersion();
+  }
+
+  async close() {
+    await this.transport.terminateSession?.();
+    await this.client.close();
+  }
+}
+
+class Python {
+  #asked = new Map();
+  #id = 0;
+
+  static async connect(target) {
+    const python = new Python();
+    python.child = spawn(process.env.STEPUP_PYTHON, [join(TESTS, "sdk/client.py")], { stdio: ["pipe", "pipe", "inherit"] });
+    python.ended = new Promise((done) => python.child.once("exit", done));
+    python.ended.then(() => python.#asked.forEach(({ failed }) => failed(new Error("the Python client ended"))));
+    createInterface({ input: python.child.stdout }).on("line", (line) => python.#heard(JSON.parse(line)));
+    const env = target.command ? { env: environment() } : {};
+    python.server = await python.#ask("connect", { ...target, ...env });
+    return python;
+  }
+
+  #heard({ id, progress, result, error }) {
+    const { done, failed, onprogress } = this.#asked.get(id);
+    if (progress) return onprogress?.(progress);
+    this.#asked.delete(id);
+    if (error) failed(Object.assign(new Error(error.message), error));
+    else done(result);
+  }
+
+  #ask(what, params = {}, onprogress) {
+    this.#id += 1;
+    const id = this.#id;
+    this.child.stdin.write(`${JSON.stringify({ id, what, ...params })}\n`);
+    return new Promise((done, failed) => this.#asked.set(id, { done, failed, onprogress }));
+  }
+
+  list() {
+    return this.#ask("list");
+  }
+
+  call(name, args, { onprogress } = {}) {
+    return this.#ask("call", { name, arguments: args, progress: Boolean(onprogress), within_ms: CALL_WITHIN_MS }, onprogress);
+  }
+
+  version() {
+    return this.server;
+  }
+
+  async close() {
+    this.child.stdin.end();
+    await this.ended;
+  }
+}
+
+export const CLIENTS = { "TypeScript SDK": TypeScript, "Python SDK": Python };

@@ -1,0 +1,54 @@
+// A person at the console without a browser: the same pages, a cookie, and a passkey in software.
+import { Authenticator } from "./authenticator.mjs";
+
+export class Person {
+  #url;
+  #cookie;
+  #passkey = new Authenticator();
+
+  constructor(url) {
+    this.#url = url;
+  }
+
+  static async enrol(link) {
+    const { origin, pathname } = new URL(link);
+    const person = new Person(origin);
+    const { nonce, publicKey } = await person.post(`${pathname}/ceremony`, {});
+    const made = person.#passkey.create({ rpId: publicKey.rp.id, origin, challenge: publicKey.challenge });
+    await person.post(pathname, { nonce, ...made });
+    return person;
+  }
+
+  approve(id) {
+    return this.#sign(`/r/${id}`, "vote");
+  }
+
+  reject(id, reason, lock = false) {
+    return this.post(`/r/${id}/reject`, lock ? { reason, lock } : { reason });
+  }
+
+  unlock(id, reason = "seen enough") {
+    return this.#sign(`/locks/${id}`, "unlock", { reason });
+  }
+
+  async #sign(page, act, body = {}) {
+    const { nonce, publicKey } = await this.post(`${page}/ceremony`, body);
+    const made = this.#passkey.get({ rpId: publicKey.rpId, origin: this.#url, challenge: publicKey.challenge });
+    return this.post(`${page}/${act}`, { ...body, nonce, ...made });
+  }
+
+  async page(path) {
+    const answer = await fetch(this.#url + path, { headers: { cookie: this.#cookie } });
+    return { status: answer.status, text: await answer.text() };
+  }
+
+  async post(path, body) {
+    const headers = { "content-type": "application/json", accept: "application/json", origin: this.#url };
+    if (this.#cookie) headers.cookie = this.#cookie;
+    const answer = await fetch(this.#url + path, { method: "POST", headers, body: JSON.stringify(body) });
+    this.#cookie = answer.headers.getSetCookie()[0]?.split(";")[0] ?? this.#cookie;
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`POST ${path}: ${answer.status}: ${text}`);
+    return text ? JSON.parse(text) : null;
+  }
+}
