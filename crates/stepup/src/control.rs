@@ -74,29 +74,37 @@ pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
 }
 
 async fn answer(mut stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
-    let uid = stream.peer_cred()?.uid();
+    let peer = stream.peer_cred()?;
+    let uid = peer.uid();
     let own = rustix::process::geteuid().as_raw();
-    let reply = if uid == own || uid == 0 {
-        let (read, _) = stream.split();
-        let mut line = String::new();
-        let mut limited = BufReader::new(read).take(MOST);
-        tokio::time::timeout(ARRIVES_IN, limited.read_line(&mut line)).await??;
-        match serde_json::from_str::<Verb>(&line) {
-            Ok(verb) => verb.run(&desk.as_user(uid)).await.map_or_else(Reply::Failed, Reply::Done),
-            Err(_) => Reply::Failed(Said::failed(
-                "the server does not know this command",
-                "it is of another version than the command line: restart it",
-            )),
+    // An upstream's child runs under our account, and Landlock does not keep it from sockets: it is told by
+    // what it can never shed. A peer that cannot be told is refused.
+    let child = peer.pid().and_then(|pid| u32::try_from(pid).ok()).is_none_or(upstream::launcher::confined);
+    let (read, _) = stream.split();
+    let mut line = String::new();
+    let mut limited = BufReader::new(read).take(MOST);
+    tokio::time::timeout(ARRIVES_IN, limited.read_line(&mut line)).await??;
+    let reply = match serde_json::from_str::<Verb>(&line) {
+        _ if uid != own && uid != 0 => {
+            refused("this socket is for the account that runs the server", "run the command as that account")
         }
-    } else {
-        Reply::Failed(Said::failed(
-            "this socket is for the account that runs the server",
-            "run the command as that account",
-        ))
+        _ if child => refused(
+            "this command runs with no_new_privs, as an upstream's program does, and could be one",
+            "run it from an ordinary shell",
+        ),
+        Ok(verb) => verb.run(&desk.as_user(uid)).await.map_or_else(Reply::Failed, Reply::Done),
+        Err(_) => refused(
+            "the server does not know this command",
+            "it is of another version than the command line: restart it",
+        ),
     };
     let mut text = serde_json::to_vec(&reply)?;
     text.push(b'\n');
     stream.write_all(&text).await
+}
+
+fn refused(happened: &str, todo: &str) -> Reply {
+    Reply::Failed(Said::failed(happened, todo))
 }
 
 /// Has a running server do it; `None` when none is running.

@@ -21,6 +21,9 @@ use crate::{control, policy_folder};
 /// How long requests in flight may take to finish once the server is told to stop.
 const DRAIN: Millis = Millis::seconds(10);
 
+/// How long pages have: those that follow changes never finish by themselves.
+const FAREWELL: Millis = Millis::seconds(1);
+
 /// How often time is looked at: requests that expire, denials that were counted.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -68,10 +71,10 @@ impl Server {
         let gateway =
             gateway::Gateway::new(Arc::clone(&authority), Arc::clone(&self.upstreams), agents(config));
         gateway.watch();
-        self.open(&config.agents, gateway.router()).await?;
+        self.open(&config.agents, gateway.router(), DRAIN).await?;
         self.watch_drain(gateway);
         let console = console::router(authority, people(config));
-        self.open(&config.people.listener, console).await?;
+        self.open(&config.people.listener, console, FAREWELL).await?;
         let operations = Operations {
             desk: Arc::clone(&self.desk),
             upstreams: Arc::clone(&self.upstreams),
@@ -82,7 +85,7 @@ impl Server {
             public_url: String::new(),
             origins: Vec::new(),
         };
-        self.open(&listener, crate::operations::router(operations)).await?;
+        self.open(&listener, crate::operations::router(operations), FAREWELL).await?;
         let path = control::path(&config.home);
         let socket = control::bind(&path).map_err(|e| system(path.display().to_string(), e))?;
         let desk = Arc::clone(&self.desk);
@@ -91,7 +94,7 @@ impl Server {
     }
 
     /// Listens on every address that the name stands for; "localhost" is both families (B19).
-    async fn open(&mut self, listener: &Listener, router: Router) -> Result<(), StartError> {
+    async fn open(&mut self, listener: &Listener, router: Router, grace: Millis) -> Result<(), StartError> {
         let failed = |because| system(format!("listening on {}", listener.listen), because);
         let addresses = tokio::net::lookup_host(&listener.listen).await.map_err(failed)?;
         let mut opened = 0;
@@ -100,7 +103,7 @@ impl Server {
             match TcpListener::bind(address).await {
                 Ok(socket) => {
                     opened += 1;
-                    self.accept(socket, router.clone());
+                    self.accept(socket, router.clone(), grace);
                 }
                 Err(because) => last = Some(because),
             }
@@ -111,16 +114,27 @@ impl Server {
         }
     }
 
-    fn accept(&mut self, socket: TcpListener, router: Router) {
+    /// Once the server is told to stop nothing new is taken, and what is in flight has `grace` to finish.
+    fn accept(&mut self, socket: TcpListener, router: Router, grace: Millis) {
         let service: IntoMakeServiceWithConnectInfo<Router, SocketAddr> =
             router.into_make_service_with_connect_info();
-        let mut stop = self.stop.subscribe();
+        let (mut stop, mut late) = (self.stop.subscribe(), self.stop.subscribe());
         self.tasks.spawn(async move {
             let stopped = async move {
                 let _ = stop.wait_for(|stop| *stop).await;
             };
-            if let Err(error) = axum::serve(socket, service).with_graceful_shutdown(stopped).await {
-                tracing::error!(%error, "a listener ended");
+            let late = async move {
+                let _ = late.wait_for(|stop| *stop).await;
+                tokio::time::sleep(grace.duration()).await;
+            };
+            let serving = axum::serve(socket, service).with_graceful_shutdown(stopped).into_future();
+            tokio::select! {
+                served = serving => {
+                    if let Err(error) = served {
+                        tracing::error!(%error, "a listener ended");
+                    }
+                }
+                () = late => {}
             }
         });
     }
@@ -238,6 +252,7 @@ fn agents(config: &Config) -> gateway::Settings {
 
 fn people(config: &Config) -> console::Settings {
     let mut settings = console::Settings::at(&config.people.listener.public_url);
+    settings.agents_url.clone_from(&config.agents.public_url);
     settings.origins.extend(config.people.listener.origins.iter().cloned());
     settings
 }
