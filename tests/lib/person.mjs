@@ -19,8 +19,11 @@ export class Person {
     return person;
   }
 
-  approve(id) {
-    return this.#sign(`/r/${id}`, "vote");
+  /** Approves what the page shows: the ceremony names the card that was looked at. */
+  async approve(id) {
+    const { text } = await this.page(`/r/${id}`);
+    const card = /data-card="([^"]+)"/.exec(text)?.[1];
+    return this.#sign(`/r/${id}`, "vote", {}, { card });
   }
 
   reject(id, reason, lock = false) {
@@ -31,8 +34,8 @@ export class Person {
     return this.#sign(`/locks/${id}`, "unlock", { reason });
   }
 
-  async #sign(page, act, body = {}) {
-    const { nonce, publicKey } = await this.post(`${page}/ceremony`, body);
+  async #sign(page, act, body = {}, seen = {}) {
+    const { nonce, publicKey } = await this.post(`${page}/ceremony`, { ...body, ...seen });
     const made = this.#passkey.get({ rpId: publicKey.rpId, origin: this.#url, challenge: publicKey.challenge });
     return this.post(`${page}/${act}`, { ...body, nonce, ...made });
   }

@@ -83,7 +83,7 @@ for (const [sdk, Client] of Object.entries(CLIENTS)) {
     test("a call that listens to progress is held, told that it waits, and answered itself", async () => {
       const heard = [];
       const held = client.call("deploy", production(4), { onprogress: (progress) => heard.push(progress) });
-      const request = await until("the request", async () => (await home.pending()).find(({ headline }) => headline.includes(version(4))));
+      const request = await until("the request", async () => (await home.pending()).find(({ title }) => title.includes(version(4))));
       await until("a word of progress", () => heard.length > 0);
       await alice.approve(request.request);
       assert.equal((await held).structuredContent.version, version(4));
