@@ -10,6 +10,7 @@ mod deciding;
 mod granting;
 mod looking;
 mod pinning;
+mod sequences;
 mod settling;
 mod stopping;
 mod voting;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU8, NonZeroU32};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use audit::export::{Contents, Entry, Header, Writer};
@@ -16,7 +17,7 @@ use authority::{
 use aws_lc_rs::rand::SystemRandom;
 use elevation::Outcome;
 use passkey::{Aaguid, Backup, Credential, PublicKey, RelyingParty, SoftAuthenticator};
-use store::sqlite::{Options, Sqlite};
+use store::sqlite::{OpenError, Options, Sqlite};
 use store::testing::TestAmbient;
 use store::{Change, Commit, Human, Invite, Member, Membership, OwnedBy, Principal, RegisteredCaller};
 use terms::access::{Resource, SealKey};
@@ -146,9 +147,10 @@ pub fn identity() -> UpstreamHash {
 }
 
 /// A person and the passkey in their hand.
+#[derive(Clone)]
 pub struct Person {
     pub id: HumanId,
-    authenticator: RefCell<SoftAuthenticator>,
+    authenticator: Rc<RefCell<SoftAuthenticator>>,
     credential: String,
 }
 
@@ -216,6 +218,32 @@ impl World {
         world
     }
 
+    /// Closes the store, to be forked from.
+    pub async fn close(&mut self) {
+        self.settled().await;
+        self.authority = None;
+        self.verified = true;
+    }
+
+    /// A world like this one, in a place of its own, with other randomness and the same people.
+    pub async fn fork(&self, seed: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for file in self.files() {
+            std::fs::copy(&file, dir.path().join(file.file_name().unwrap())).unwrap();
+        }
+        let mut world = Self {
+            dir,
+            ambient: Arc::new(TestAmbient::seeded(seed)),
+            authority: None,
+            settings: self.settings.clone(),
+            people: self.people.clone(),
+            keys: self.keys.clone(),
+            verified: false,
+        };
+        world.open().await;
+        world
+    }
+
     /// No rules are in force.
     pub async fn without_rules() -> Self {
         Self::with(settings(), &Bundle::default()).await
@@ -225,7 +253,14 @@ impl World {
         let ambient: Arc<dyn Ambient> = self.ambient.clone();
         let options = Options { reserve: 1 << 16, demo: true, ..Options::default() };
         let path = self.dir.path().join("stepup.db");
-        let store = Arc::new(Sqlite::open(&path, Arc::clone(&ambient), &options).unwrap());
+        let store = loop {
+            match Sqlite::open(&path, Arc::clone(&ambient), &options) {
+                Ok(store) => break Arc::new(store),
+                // What was queued before a crash may be half way into the store still.
+                Err(OpenError::Taken { .. }) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
+                Err(other) => panic!("{other}"),
+            }
+        };
         let seal = SealKey::new([9; 32]);
         let authority = Authority::open(store, ambient, self.settings.clone(), seal).await.unwrap();
         authority.attach(Upstream { name: "ops".to_owned(), identity: identity() });
@@ -306,7 +341,8 @@ impl World {
 
     async fn take_up(&mut self, name: &str, id: HumanId, token: &str) {
         let authenticator = SoftAuthenticator::new(&SystemRandom::new()).unwrap();
-        let person = Person { id, authenticator: RefCell::new(authenticator), credential: String::new() };
+        let person =
+            Person { id, authenticator: Rc::new(RefCell::new(authenticator)), credential: String::new() };
         let credential = self.enrol(token, &person).await.unwrap();
         self.people.insert(name.to_owned(), Person { credential, ..person });
     }
