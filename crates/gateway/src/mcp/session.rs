@@ -239,7 +239,7 @@ mod tests {
         let (busy, _) = all.open(caller(1), "ops").unwrap();
         let running = busy.run(&Id::Number(1)).unwrap();
         hand.0.store(10, Ordering::Relaxed);
-        assert_eq!(all.sweep().iter().map(|s| s.id.clone()).collect::<Vec<_>>(), [idle.id.clone()]);
+        assert_eq!(all.sweep().iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), [idle.id.as_str()]);
         drop(running);
         assert_eq!(all.sweep().len(), 1);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::ops::{TICKET, tools};
 use crate::wire::Reply;
-use crate::world::{Session, World, deploy};
+use crate::world::{Session, World, becomes, deploy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_permitted_passes_as_the_upstream_wrote_it() {
@@ -64,7 +64,7 @@ async fn a_list_shows_definitions_as_pinned_and_what_a_call_may_need() {
     assert_eq!(ours.iter().map(name).collect::<Vec<_>>(), ["stepup_run", "stepup_status"]);
     for tool in tools().as_array().unwrap() {
         let shown: Vec<&Value> = listed.iter().filter(|shown| shown["name"] == tool["name"]).collect();
-        if tool["name"] == "hidden" {
+        if tool["name"] == "hidden" || tool["name"] == "stepup_status" {
             assert!(shown.is_empty());
             continue;
         }
@@ -270,6 +270,42 @@ async fn t18_a_changed_definition_is_stopped_and_so_is_what_was_approved_under_t
     assert_eq!(world.ops.count("deploy"), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_changes_while_stepup_runs_is_seen_and_what_is_new_is_stopped() {
+    let world = World::new().await;
+    world.gateway.watch();
+    let bot = world.session("bot").await;
+    assert_eq!(bot.call("read_ticket", json!({"id": 1})).await.status, 200);
+    world.ops.change(|tools| {
+        let mut new = tools[0].clone();
+        new["name"] = json!("brand_new");
+        tools.as_array_mut().unwrap().push(new);
+        tools.as_array_mut().unwrap().retain(|tool| tool["name"] != "fails");
+    });
+    world.ops.announce();
+    let known = |name: &str| world.authority.active().tool("ops", name).map(|tool| tool.pin.state);
+    becomes("the new tool is seen", || known("brand_new").is_some()).await;
+    assert_eq!(bot.call("brand_new", json!({"id": 1})).await.slug(), "tool_quarantined");
+    assert_eq!(bot.call("fails", json!({})).await.slug(), "tool_unknown");
+    assert_eq!((world.ops.count("brand_new"), world.ops.count("fails")), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_cannot_take_the_place_of_our_own_tools() {
+    let world = World::new().await;
+    let bot = world.session("bot").await;
+    assert!(
+        world.authority.active().tool("ops", "stepup_status").is_some(),
+        "the upstream has one of that name"
+    );
+    let listed = bot.request("tools/list", json!({})).await.body;
+    assert_eq!(listed.matches(r#""name":"stepup_status""#).count(), 1);
+    let id = bot.call("deploy", deploy("1")).await.elevation();
+    let status = bot.call("stepup_status", json!({"elevation": id})).await.json();
+    assert_eq!(status["result"]["structuredContent"]["state"], "pending");
+    assert_eq!(world.ops.calls().len(), 0);
+}
+
 /// Everything that is logged, at the finest level.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -351,11 +387,8 @@ async fn t124_nothing_that_an_agent_is_told_names_a_policy_or_a_person() {
         for word in ["ann", "olga", "managers", "not-destroy", "ops-agents", "secret plans", "rules.cedar"] {
             let words: BTreeSet<&str> =
                 reply.body.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '.').collect();
-            assert!(
-                !words.contains(word) && !(word.contains(' ') && reply.body.contains(word)),
-                "{word}: {}",
-                reply.body
-            );
+            let said = words.contains(word) || (word.contains(' ') && reply.body.contains(word));
+            assert!(!said, "{word}: {}", reply.body);
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::any;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -27,6 +27,8 @@ struct Seen {
     tools: Mutex<Value>,
     /// Lets calls of `slow` answer.
     go: Semaphore,
+    /// Lets who listens hear that the list has changed.
+    changed: Semaphore,
 }
 
 /// A call's answer as it is written here: numbers in forms that a careless reader changes.
@@ -55,6 +57,7 @@ pub fn tools() -> Value {
         tool("fails", json!({}), &[]),
         tool("errs", json!({}), &[]),
         tool("spoofs", json!({}), &[]),
+        tool("stepup_status", json!({}), &[]),
         typed,
     ])
 }
@@ -68,6 +71,7 @@ impl Ops {
             everything: Mutex::default(),
             tools: Mutex::new(tools()),
             go: Semaphore::new(0),
+            changed: Semaphore::new(0),
         });
         let app = Router::new().route("/mcp", any(answer)).with_state(Arc::clone(&state));
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -94,6 +98,11 @@ impl Ops {
         change(&mut self.state.tools.lock().unwrap());
     }
 
+    /// Tells who listens that its list has changed.
+    pub fn announce(&self) {
+        self.state.changed.add_permits(1);
+    }
+
     /// Lets one slow call answer.
     pub fn go(&self) {
         self.state.go.add_permits(1);
@@ -111,7 +120,22 @@ impl Drop for Ops {
     }
 }
 
-async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> Response {
+/// The stream on which an upstream speaks unasked: one notification each time it is told to.
+fn stream(seen: Arc<Seen>) -> Response {
+    let events = futures_util::stream::unfold(seen, |seen| async move {
+        seen.changed.acquire().await.unwrap().forget();
+        let event = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
+        Some((Ok::<_, Infallible>(event), seen))
+    });
+    let mut response = Response::new(Body::from_stream(events));
+    response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+    response
+}
+
+async fn answer(State(seen): State<Arc<Seen>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+    if method == Method::GET {
+        return stream(seen);
+    }
     let text = String::from_utf8_lossy(&body).into_owned();
     seen.everything.lock().unwrap().push_str(&format!("{headers:?}\n{text}\n"));
     let Ok(message) = serde_json::from_str::<Value>(&text) else {

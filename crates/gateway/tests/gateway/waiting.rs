@@ -1,9 +1,10 @@
 //! Calls that wait for people (B10, B20), and clients that go away meanwhile (decisions §9).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use terms::Millis;
+use tokio::time::Instant;
 
 use crate::world::{World, becomes, deploy};
 
