@@ -16,24 +16,36 @@ use store::sqlite::{Options, Sqlite};
 use store::{Change, Claim, Commit, Epoch, Human, LockSubjects, OwnedBy, Principal, RegisteredCaller, Store};
 use terms::{
     AccessHash, Ambient, AttemptId, BootId, Boottime, CallerId, CallerKind, Digest, HumanId, Json, RecordId,
-    Time,
+    Seam, Time,
 };
 
 /// The clock of the machine, and ids that only have to differ.
-struct Machine(Instant, AtomicU64);
+struct Machine {
+    start: Instant,
+    ids: AtomicU64,
+    transactions: AtomicU64,
+}
 
 impl Ambient for Machine {
     fn now(&self) -> Time {
-        Time::from_millis(1_767_225_600_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap_or(i64::MAX))
+        Time::from_millis(
+            1_767_225_600_000 + i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX),
+        )
     }
 
     fn boottime(&self) -> Boottime {
-        Boottime::from_nanos(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Boottime::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn fill(&self, bytes: &mut [u8]) {
-        let nth = self.1.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        let nth = self.ids.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
         bytes.iter_mut().zip(nth.iter().cycle()).for_each(|(to, from)| *to = *from);
+    }
+
+    fn seam(&self, seam: Seam) {
+        if seam == Seam::StoreCommit {
+            self.transactions.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -156,13 +168,17 @@ async fn main() {
     let under = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = tempfile::tempdir_in(under).unwrap();
     let path = folder.path().join("stepup.db");
-    let ambient = Arc::new(Machine(clock(), AtomicU64::new(1)));
+    let ambient =
+        Arc::new(Machine { start: clock(), ids: AtomicU64::new(1), transactions: AtomicU64::new(0) });
     let store = Arc::new(Sqlite::open(&path, ambient.clone(), &Options::default()).unwrap());
     let span = Duration::from_secs(4);
     let mut out = vec![("fsync_us".to_owned(), fsync(folder.path()))];
     for callers in [1, 32, 128] {
+        let before = ambient.transactions.load(Ordering::Relaxed);
         let times = rate(&store, &ambient, callers, span).await;
+        let transactions = u128::from(ambient.transactions.load(Ordering::Relaxed) - before);
         out.push((format!("commits_rps_{callers}"), times.len() as u128 * 1000 / span.as_millis()));
+        out.push((format!("commits_per_sync_{callers}"), times.len() as u128 / transactions.max(1)));
         out.push((format!("commit_p50_us_{callers}"), at(&times, 50)));
         out.push((format!("commit_p99_us_{callers}"), at(&times, 99)));
     }

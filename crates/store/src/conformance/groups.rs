@@ -55,6 +55,19 @@ pub async fn a_refused_commit_undoes_nothing_of_its_neighbours(world: &mut World
     assert_eq!(world.store().head().await.unwrap().size, before.size + 133);
 }
 
+pub async fn a_commit_refused_at_its_last_record_leaves_no_leaf(world: &mut World) {
+    let first = world.record(Kind::Denied);
+    let alone = |records| Commit { changes: Vec::new(), records };
+    world.store().commit(alone(vec![first.clone()])).await.unwrap().unwrap();
+    let head = world.store().head().await.unwrap();
+    let twice = vec![world.record(Kind::Denied), first];
+    assert_eq!(world.store().commit(alone(twice)).await.unwrap().unwrap_err(), Refused::Conflict);
+    assert_eq!(world.store().head().await.unwrap(), head);
+    let next = world.store().commit(alone(vec![world.record(Kind::Denied)])).await.unwrap().unwrap();
+    assert_eq!(next.leaf, head.size);
+    world.reopen();
+}
+
 pub async fn authority_without_a_record_is_refused(world: &mut World) {
     let access = world.access("1");
     let claim = world.claim(&access).await;

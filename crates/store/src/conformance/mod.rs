@@ -99,6 +99,7 @@ sentences! { $
     groups {
         a_refused_commit_leaves_neither_state_nor_record
         a_refused_commit_undoes_nothing_of_its_neighbours
+        a_commit_refused_at_its_last_record_leaves_no_leaf
         authority_without_a_record_is_refused
         an_answered_commit_is_seen_by_every_read
     }

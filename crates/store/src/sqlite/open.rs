@@ -99,12 +99,16 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     sql.pragma_update(None, "synchronous", "FULL")?;
     sql.pragma_update(None, "foreign_keys", true)?;
     sql.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    sql.pragma_update(None, "cache_size", -CACHE_KIB)?;
     sql.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
     Ok(sql)
 }
 
 /// The WAL is copied into the database once it has that many pages of 4 KiB.
 const WAL_PAGES: u32 = 1000;
+
+/// What the writer keeps in memory of the database at most: the pages that every commit writes to, and more.
+const CACHE_KIB: i32 = 16 << 10;
 
 /// What a WAL that grew beyond it, because a reader held it, is cut back to.
 const WAL_BYTES: u32 = 16 << 20;

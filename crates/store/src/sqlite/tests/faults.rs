@@ -9,6 +9,7 @@ use audit::record::Kind;
 use elevation::Conclusion;
 use terms::{Ambient, Boottime, HumanId, LockId, Seam, Time};
 
+use super::super::reserve::Reserve;
 use super::super::writer::{Shown, Stop, Tx, Work};
 use super::{Folder, Options, Sqlite, in_world};
 use crate::conformance::World;
@@ -150,9 +151,8 @@ fn a_claim_that_nobody_waits_for_is_not_made_but_a_lock_is() {
         let attempt = claim.attempt;
         let claims = Change::Attempt(crate::Claim { epoch: store.directory().await.unwrap().epoch, ..claim });
         gate.hold(true);
-        let (_, blocking) = registering(&world, "ann");
         let mut waiting = Vec::new();
-        for changes in [blocking.changes, vec![claims], vec![locks]] {
+        for changes in [vec![], vec![claims], vec![locks]] {
             let (store, commit) = (Arc::clone(&store), Commit { changes, records: record() });
             waiting.push(tokio::spawn(async move { store.commit(commit).await }));
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -310,6 +310,13 @@ fn on_a_full_disk_what_takes_power_away_is_recorded_and_all_comes_back_without_a
         assert_eq!(world.refused(Change::Unlock(lock.id)).await, Refused::Full);
         assert_eq!(world.store().head().await.unwrap().size, head.size + 4);
 
+        world.pass(1000);
+        assert_eq!(
+            world.refused(Change::Unlock(lock.id)).await,
+            Refused::Full,
+            "the room is what was given away"
+        );
+        assert!(!reserve.exists());
         std::fs::remove_file(ballast).unwrap();
         assert_eq!(
             world.refused(Change::Unlock(lock.id)).await,
@@ -320,6 +327,26 @@ fn on_a_full_disk_what_takes_power_away_is_recorded_and_all_comes_back_without_a
         world.commit(vec![Change::Unlock(lock.id)]).await.unwrap();
         assert_eq!(reserve.metadata().unwrap().len(), 2 << 20, "there is a reserve again");
     });
+}
+
+#[test]
+fn room_that_was_given_away_is_not_taken_for_room_on_the_disk() {
+    let under = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mounted(under.path(), "4m") else {
+        println!("skipped: this machine does not let us mount a small disk");
+        return;
+    };
+    let (path, second) = (under.path().join("reserve"), |n: u64| Boottime::from_nanos(n * 1_000_000_000));
+    let mut reserve = Reserve::open(path.clone(), 1 << 20, second(0));
+    assert!(!reserve.in_use() && path.exists());
+    let ballast = fill(&disk.0);
+    reserve.release(second(1));
+    assert!(reserve.in_use() && !path.exists());
+    assert!(!reserve.restore(second(2)));
+    std::fs::remove_file(ballast).unwrap();
+    assert!(!reserve.restore(second(2)), "the disk is asked once a second");
+    assert!(reserve.restore(second(3)));
+    assert!(!reserve.in_use() && path.exists());
 }
 
 /// Claims until the disk has no room for one.
