@@ -120,3 +120,17 @@ pub fn when(time: terms::Time) -> String {
     let Ok(at) = jiff::Timestamp::from_millisecond(time.millis()) else { return time.millis().to_string() };
     at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn every_exit_code_is_on_the_page_of_the_command_line() {
+        let page = include_str!("../../../../docs/cli.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()?.parse().ok());
+        let codes: Vec<u8> = Exit::TABLE.iter().map(|(_, code)| *code).collect();
+        assert_eq!(rows.collect::<Vec<u8>>(), codes);
+        assert!(Exit::TABLE.iter().all(|(exit, code)| exit.code() == *code), "a code stands for one end");
+    }
+}

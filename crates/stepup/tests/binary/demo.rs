@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::run;
+use crate::world::{Home, run};
 
 #[test]
 fn the_unattended_demo_ends_as_its_story_says() {
@@ -23,4 +23,26 @@ fn the_unattended_demo_ends_as_its_story_says() {
     assert_eq!(end["verified"], true);
     assert!(end["log_size"].as_u64().unwrap() > 20, "{end}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+/// Its software authenticator could approve anything (decisions B14).
+#[test]
+fn a_demos_store_is_of_no_use_in_earnest() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    run(folder.path(), &["demo", "--unattended", "--keep", "kept"]).done();
+    let home = kept.join("stepup");
+    for words in [&["serve"][..], &["caller", "list"], &["log", "export", "log.jsonl"]] {
+        run(&home, words).failed(1, &["demo's store"]);
+    }
+    run(folder.path(), &["demo", "--unattended", "--keep", "kept"]).failed(1, &["kept"]);
+    let real = Home::new();
+    real.caller("bot");
+    let folder = real.path().parent().unwrap().to_str().unwrap().to_owned();
+    real.run(&["demo", "--unattended", "--keep", &folder]).failed(1, &["keys"]);
+    assert_eq!(
+        real.tells(&["caller", "list"])["callers"].as_array().unwrap().len(),
+        1,
+        "nothing was touched"
+    );
 }

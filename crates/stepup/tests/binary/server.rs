@@ -1,6 +1,7 @@
 //! A running server: its socket, its listeners, how it ends, and how it begins again.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
@@ -85,6 +86,19 @@ fn sigterm_ends_it_in_order_and_the_log_is_signed_to_its_end() {
     assert!(took < Duration::from_secs(5), "it took {took:?}");
     assert!(!home.path().join("stepup.sock").exists());
     home.verifies();
+}
+
+#[test]
+fn who_only_stays_connected_does_not_keep_it_from_ending() {
+    let home = Home::new();
+    let server = home.serve();
+    let idle: Vec<TcpStream> = [home.agents, home.people, home.operations]
+        .map(|port| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .into();
+    let (status, took) = server.terminate();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    drop(idle);
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub fn run(folder: &Path, words: &[&str]) -> Said {
 pub struct Home {
     root: TempDir,
     pub agents: u16,
+    pub people: u16,
     pub operations: u16,
 }
 
@@ -86,7 +87,7 @@ impl Home {
         let [agents, people, operations] = free();
         fs::create_dir(root.path().join("ops")).unwrap();
         run(root.path(), &["init", "stepup", "--team"]).done();
-        let home = Self { root, agents, operations };
+        let home = Self { root, agents, people, operations };
         let mut text = home.read("stepup.toml");
         for (default, port) in [
             ("# listen = \"127.0.0.1:7300\"", format!("listen = \"127.0.0.1:{agents}\"")),
@@ -182,7 +183,6 @@ title = "Deploy {{/service}} {{/version}} to {{/environment}}"
         let child = stepup(&self.path()).arg("serve").stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut server = Server { home: self, child, stderr };
         server.until("the server is ready", |server| {
-            assert!(server.child.try_wait().unwrap().is_none(), "it ended: {}", server.text());
             server.get("/readyz").is_some_and(|(status, _)| status == 200)
         });
         server
@@ -232,6 +232,8 @@ impl Server<'_> {
     pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
         let begun = now();
         while !so(self) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended ({ended:?}) before {what}\n{}", self.text());
             assert!(begun.elapsed() < PATIENCE, "not in time: {what}\n{}", self.text());
             std::thread::sleep(Duration::from_millis(20));
         }
