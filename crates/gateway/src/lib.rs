@@ -1,8 +1,8 @@
 //! The enforcement points: what callers speak, and the one door behind it.
 //!
-//! A request passes [`front`] (sizes, `Host`, `Origin`), is given to its [`caller`], is read by the protocol that it
-//! speaks ([`mcp`]), and becomes an access. An access passes [`enforce`], the only place that asks for a decision;
-//! with the Permit that it hands out the call is [`run`] in a task of its own. Nothing here knows an HTTP client, a
+//! A request passes `front` (sizes, `Host`, `Origin`), is given to its `caller`, is read by the protocol that it
+//! speaks (`mcp`), and becomes an access. An access passes `enforce`, the only place that asks for a decision;
+//! with the Permit that it hands out the call is `run` in a task of its own. Nothing here knows an HTTP client, a
 //! child process, SQL or Cedar.
 
 mod answer;

@@ -160,6 +160,13 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_shows_what_a_model_reads() {
+        let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/mcp.md");
+        let manual = std::fs::read_to_string(manual).unwrap();
+        assert!(manual.contains(&text(&settings(), &example())), "docs/mcp.md shows another text");
+    }
+
+    #[test]
     fn t124_nothing_in_a_challenge_names_a_policy_or_a_person() {
         let data = Json::Object(told::challenge(&settings(), &example()));
         let names: Vec<&str> = data.as_object().unwrap().iter().map(|(name, _)| name).collect();
