@@ -274,13 +274,9 @@ test("the pictures of the README", { skip: !process.env.STEPUP_SHOTS }, async ()
   await withdrawAll();
   const { elevation } = await stop("2.4.2");
   await stop("1.9.0", "billing");
-  await page.setViewportSize({ width: 1280, height: 400 });
-  await at("/");
-  await page.locator("[data-live-state].on").waitFor();
-  await page.screenshot({ path: to("inbox.png") });
   await page.setViewportSize({ ...DESKTOP, height: 900 });
   await at(`/r/${elevation}`);
-  await page.screenshot({ path: to("card.png") });
+  await page.screenshot({ path: to("card-desktop.png") });
   await page.setViewportSize(PHONE);
   await page.screenshot({ path: to("card-phone.png") });
 });

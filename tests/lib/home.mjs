@@ -1,7 +1,7 @@
 // One installation of stepup in a folder of its own: what `stepup init` wrote, edited, and served on free ports.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -42,10 +42,11 @@ const table = (name, members) =>
 
 export class Home {
   /**
-   * `upstreams`: what of a home makes its upstreams. `challenge`: members of that table.
+   * `upstreams`: what of a home makes its upstreams. `challenge`, `log`: members of
+   * those tables.
    * `bin`: the folder of the binary that serves; the checker and the command line are always those of STEPUP_BIN.
    */
-  static async make({ upstreams = () => ({}), challenge = {}, bin = BIN } = {}) {
+  static async make({ upstreams = () => ({}), challenge = {}, log = {}, bin = BIN } = {}) {
     const root = mkdtempSync(join(tmpdir(), "stepup-test-"));
     const home = new Home();
     Object.assign(home, { root, bin, folder: join(root, "stepup"), outside: join(root, "outside") });
@@ -61,7 +62,7 @@ export class Home {
     home.edit('# listen = "127.0.0.1:7300"', `listen = "127.0.0.1:${ports.agents}"`);
     home.edit('# listen = "localhost:7301"', `listen = "localhost:${ports.people}"`);
     home.edit('# listen = "127.0.0.1:7302"', `listen = "127.0.0.1:${ports.operations}"`);
-    for (const [key, value] of Object.entries(challenge)) {
+    for (const [key, value] of Object.entries({ ...challenge, ...log })) {
       home.edit(new RegExp(`^# ${key} = .*$`, "m"), `${key} = ${JSON.stringify(value)}`);
     }
     home.upstreams(upstreams(home));
@@ -93,11 +94,13 @@ export class Home {
       stdio: ["ignore", "ignore", openSync(this.stderr, "a")], env: { ...process.env, ...env }, cwd: this.root,
     });
     this.ended = new Promise((done) => this.process.once("exit", (code, signal) => done({ code, signal })));
-    let over = null;
-    this.ended.then((how) => { over = how; });
-    if (!ready) return;
+    if (ready) await this.ready();
+  }
+
+  /** Waits until it serves; fails at once if it ends instead. */
+  async ready() {
     await until("the server to be ready", async () => {
-      assert.equal(over, null, `it ended: ${this.said()}`);
+      assert.ok(this.alive, `it ended: ${this.said()}`);
       return (await this.operations("/readyz")).status === 200;
     });
   }
@@ -181,8 +184,18 @@ export class Home {
     return report;
   }
 
+  /** Keeps everything as it is now, for `restore`. Nothing may be running. */
+  keep() {
+    cpSync(this.root, `${this.root}.kept`, { recursive: true, preserveTimestamps: true });
+  }
+
+  restore() {
+    rmSync(this.root, { recursive: true, force: true });
+    cpSync(`${this.root}.kept`, this.root, { recursive: true, preserveTimestamps: true });
+  }
+
   async remove() {
     await this.stop("SIGKILL");
-    rmSync(this.root, { recursive: true, force: true });
+    for (const folder of [this.root, `${this.root}.kept`]) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -91,7 +91,8 @@ impl Ops {
     fn arrived(&self, tool: &str, arguments: &Value) -> std::io::Result<()> {
         let Some(path) = &self.arrivals else { return Ok(()) };
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        writeln!(file, "{}", json!({ "tool": tool, "arguments": arguments }))?;
+        // In one write: a line is there whole or not at all.
+        file.write_all(format!("{}\n", json!({ "tool": tool, "arguments": arguments })).as_bytes())?;
         file.sync_all()
     }
 
