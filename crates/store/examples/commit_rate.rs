@@ -178,7 +178,10 @@ async fn main() {
         let times = rate(&store, &ambient, callers, span).await;
         let transactions = u128::from(ambient.transactions.load(Ordering::Relaxed) - before);
         out.push((format!("commits_rps_{callers}"), times.len() as u128 * 1000 / span.as_millis()));
-        out.push((format!("commits_per_sync_{callers}"), times.len() as u128 / transactions.max(1)));
+        out.push((
+            format!("commits_per_sync_{callers}"),
+            (times.len() as u128).div_ceil(transactions.max(1)),
+        ));
         out.push((format!("commit_p50_us_{callers}"), at(&times, 50)));
         out.push((format!("commit_p99_us_{callers}"), at(&times, 99)));
     }

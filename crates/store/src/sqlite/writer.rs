@@ -223,13 +223,7 @@ impl Writer {
     /// Works until every door is closed.
     pub(super) fn run(mut self, mut inbox: Inbox) {
         let mut jobs = Vec::with_capacity(GROUP);
-        let mut size = 0;
-        loop {
-            gather(&inbox, size);
-            size = inbox.0.blocking_recv_many(&mut jobs, GROUP);
-            if size == 0 {
-                return;
-            }
+        while inbox.0.blocking_recv_many(&mut jobs, GROUP) > 0 {
             jobs.retain(|job| !job.in_vain());
             self.group(std::mem::take(&mut jobs));
         }
@@ -333,21 +327,6 @@ impl Writer {
         self.sql.prepare_cached(sql)?.execute([]).map(drop)
     }
 }
-
-/// Those who were answered just now are likely to come again: lets them, as long as they do, so that they share one
-/// sync and not two. No timer: whoever comes alone never waits for anybody.
-fn gather(inbox: &Inbox, last: usize) {
-    let (mut waiting, mut still) = (inbox.0.len(), 0);
-    while waiting < last / 2 && still < PATIENCE {
-        std::thread::yield_now();
-        let now = inbox.0.len();
-        still = if now == waiting { still + 1 } else { 0 };
-        waiting = now;
-    }
-}
-
-/// How often the writer gives way in vain before it goes on: some ten microseconds.
-const PATIENCE: u32 = 32;
 
 /// Refuses what the reserve is not for.
 fn only_spared(jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
