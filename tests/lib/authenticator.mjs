@@ -23,11 +23,11 @@ export class Authenticator {
     return { clientDataJSON: b64url(client("webauthn.create", origin, challenge)), attestationObject: b64url(Buffer.concat([head, data])) };
   }
 
-  /** The answer to `navigator.credentials.get()`. */
-  get({ rpId, origin, challenge }) {
+  /** The answer to `navigator.credentials.get()`; what is given beside the first three is a forger's. */
+  get({ rpId, origin, challenge, type = "webauthn.get", flags = UP_UV }) {
     this.#count += 1;
-    const data = this.#data(rpId, UP_UV);
-    const said = client("webauthn.get", origin, challenge);
+    const data = this.#data(rpId, flags);
+    const said = client(type, origin, challenge);
     const signature = sign("sha256", Buffer.concat([data, sha256(said)]), this.#keys.privateKey);
     return {
       credential: b64url(this.#id), clientDataJSON: b64url(said), authenticatorData: b64url(data),

@@ -20,10 +20,10 @@ export class Person {
   }
 
   /** Approves what the page shows: the ceremony names the card that was looked at. */
-  async approve(id) {
+  async approve(id, forged) {
     const { text } = await this.page(`/r/${id}`);
     const card = /data-card="([^"]+)"/.exec(text)?.[1];
-    return this.#sign(`/r/${id}`, "vote", {}, { card });
+    return this.#sign(`/r/${id}`, "vote", {}, { card }, forged);
   }
 
   reject(id, reason, lock = false) {
@@ -34,10 +34,11 @@ export class Person {
     return this.#sign(`/locks/${id}`, "unlock", { reason });
   }
 
-  async #sign(page, act, body = {}, seen = {}) {
+  /** `forged`: what an attacker changes, of what is `asked` of the authenticator or of what is then `posted`. */
+  async #sign(page, act, body = {}, seen = {}, { asked = {}, posted = {} } = {}) {
     const { nonce, publicKey } = await this.post(`${page}/ceremony`, { ...body, ...seen });
-    const made = this.#passkey.get({ rpId: publicKey.rpId, origin: this.#url, challenge: publicKey.challenge });
-    return this.post(`${page}/${act}`, { ...body, nonce, ...made });
+    const made = this.#passkey.get({ rpId: publicKey.rpId, origin: this.#url, challenge: publicKey.challenge, ...asked });
+    return this.post(`${page}/${act}`, { ...body, nonce, ...made, ...posted });
   }
 
   async page(path) {
@@ -51,7 +52,7 @@ export class Person {
     const answer = await fetch(this.#url + path, { method: "POST", headers, body: JSON.stringify(body) });
     this.#cookie = answer.headers.getSetCookie()[0]?.split(";")[0] ?? this.#cookie;
     const text = await answer.text();
-    if (!answer.ok) throw new Error(`POST ${path}: ${answer.status}: ${text}`);
+    if (!answer.ok) throw Object.assign(new Error(`POST ${path}: ${answer.status}: ${text}`), { status: answer.status });
     return text ? JSON.parse(text) : null;
   }
 }
