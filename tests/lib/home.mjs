@@ -1,7 +1,7 @@
 // One installation of stepup in a folder of its own: what `stepup init` wrote, edited, and served on free ports.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -45,9 +45,10 @@ export class Home {
    * `upstreams`: what of a home makes its upstreams. `challenge`, `log`: members of
    * those tables.
    * `bin`: the folder of the binary that serves; the checker and the command line are always those of STEPUP_BIN.
+   * `within`: the folder that it is made in.
    */
-  static async make({ upstreams = () => ({}), challenge = {}, log = {}, bin = BIN } = {}) {
-    const root = mkdtempSync(join(tmpdir(), "stepup-test-"));
+  static async make({ upstreams = () => ({}), challenge = {}, log = {}, bin = BIN, within = tmpdir() } = {}) {
+    const root = mkdtempSync(join(within, "stepup-test-"));
     const home = new Home();
     Object.assign(home, { root, bin, folder: join(root, "stepup"), outside: join(root, "outside") });
     mkdirSync(home.outside);
@@ -90,9 +91,11 @@ export class Home {
   /** Serves until it is ready. `under`: words before the command, as in ["strace", "-f"]. */
   async serve({ env = {}, under = [], ready = true } = {}) {
     const words = [...under, join(this.bin, "stepup"), "--config", this.config, "serve"];
+    const stderr = openSync(this.stderr, "a");
     this.process = spawn(words[0], words.slice(1), {
-      stdio: ["ignore", "ignore", openSync(this.stderr, "a")], env: { ...process.env, ...env }, cwd: this.root,
+      stdio: ["ignore", "ignore", stderr], env: { ...process.env, ...env }, cwd: this.root,
     });
+    closeSync(stderr);
     this.ended = new Promise((done) => this.process.once("exit", (code, signal) => done({ code, signal })));
     if (ready) await this.ready();
   }
@@ -127,9 +130,15 @@ export class Home {
 
   /** A verb of the command line; answers its JSON. */
   async cli(...words) {
-    const { stdout } = await run(join(BIN, "stepup"), ["--config", this.config, "--json", ...words], { maxBuffer: 1 << 26 })
-      .catch((e) => { throw new Error(`stepup ${words.join(" ")}: exit ${e.code}: ${e.stdout}${e.stderr}`); });
+    const { code, stdout, stderr } = await this.saidBy("--json", ...words);
+    assert.equal(code, 0, `stepup ${words.join(" ")}: exit ${code}: ${stdout}${stderr}`);
     return JSON.parse(stdout);
+  }
+
+  /** The command line as people meet it: `{ code, stdout, stderr }`. */
+  saidBy(...words) {
+    return run(join(BIN, "stepup"), ["--config", this.config, ...words], { maxBuffer: 1 << 26 })
+      .then((said) => ({ code: 0, ...said }), ({ code, stdout, stderr }) => ({ code, stdout, stderr }));
   }
 
   async caller(name, { owner = "robin", groups = ["ops-agents"] } = {}) {
