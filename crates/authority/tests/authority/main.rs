@@ -1,6 +1,13 @@
 //! The verbs over the real store, real policy, real passkeys, and a clock that is turned by hand. Every test ends
 //! with the log exported and verified: what the verbs write and what an auditor reads must agree.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod world;
 
