@@ -8,7 +8,7 @@ import { EVERYTHING, everythingHttp, files, folder, watched } from "../lib/upstr
 import { comparable, everything, filesystem, seed } from "./matrix.mjs";
 
 const OURS = ["stepup_run", "stepup_status"];
-const SENTENCE = / ?\[stepup: may need [^\]]+\]$/;
+const SENTENCE = / ?May need: [^.]+\.$/;
 const ALL_READ = { "*": { reviewed: "read-only" } };
 
 let home, key, http, tee, TARGETS;
