@@ -50,10 +50,19 @@ async fn a_child_can_neither_read_nor_write_what_is_private() {
     assert_eq!(told["beside"], "done", "and works beside it: {told}");
 }
 
+/// Whether accounts that do not own a folder cannot pass it.
+fn closed_to_others(folder: &std::path::Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o001 == 0)
+}
+
 #[tokio::test]
 async fn another_account_keeps_a_child_out_where_files_do() {
     if !rustix::process::geteuid().is_root() {
         println!("not root: a child cannot run under another account here");
+        return;
+    }
+    if let Some(closed) = launcher().ancestors().skip(1).find(|folder| closed_to_others(folder)) {
+        println!("{} is closed to other accounts: a child of theirs cannot start here", closed.display());
         return;
     }
     let world = isolated(Isolation::None, Some("nobody")).await;
