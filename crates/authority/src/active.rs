@@ -21,7 +21,7 @@ pub struct Active {
     /// `None` while no policy was ever activated, or the stored one cannot be read: everything is denied.
     pub(crate) set: Option<Arc<PolicySet>>,
     pub(crate) hash: PolicyHash,
-    pub(crate) bundle: Bundle,
+    pub(crate) bundle: Arc<Bundle>,
     pub(crate) people: People,
     pub(crate) locks: Vec<Lock>,
     tools: BTreeMap<String, BTreeMap<String, Arc<Tool>>>,
@@ -62,14 +62,14 @@ impl Active {
     /// What is in force as of a reading of the store. What has not changed since `before` is taken over: rules
     /// are compiled once a revision, not once an epoch.
     pub(crate) fn of(directory: Directory, before: Option<&Self>) -> Self {
-        let (bundle, set) = in_force(directory.policy.as_ref(), before);
+        let (bundle, hash, set) = in_force(directory.policy.as_ref(), before);
         let since = directory.policy.as_ref().map(|policy| policy.at);
         let tools = tools(directory.pins, &bundle, since, before);
         Self {
             epoch: directory.epoch,
             install: directory.install,
             demo: directory.demo,
-            hash: bundle.hash(),
+            hash,
             set,
             bundle,
             people: People::new(
@@ -219,17 +219,27 @@ impl Active {
 }
 
 /// The bundle in force and its rules. What is not what its hash says is not in force: everything is denied.
-fn in_force(policy: Option<&Policy>, before: Option<&Active>) -> (Bundle, Option<Arc<PolicySet>>) {
-    let Some(policy) = policy else { return (Bundle::default(), None) };
+fn in_force(
+    policy: Option<&Policy>,
+    before: Option<&Active>,
+) -> (Arc<Bundle>, PolicyHash, Option<Arc<PolicySet>>) {
+    let Some(policy) = policy else { return nothing() };
     if let Some(before) = before.filter(|before| before.set.is_some() && before.hash == policy.hash) {
-        return (before.bundle.clone(), before.set.clone());
+        return (Arc::clone(&before.bundle), before.hash, before.set.clone());
     }
     let bundle = Bundle::from_json(&policy.bundle).ok().filter(|bundle| bundle.hash() == policy.hash);
-    let set = bundle.as_ref().and_then(|bundle| bundle.compile().ok());
-    if set.is_none() {
+    let read = bundle.and_then(|bundle| bundle.compile().ok().map(|set| (bundle, set)));
+    let Some((bundle, set)) = read else {
         tracing::error!("the policy in force cannot be read; everything is denied");
-    }
-    (bundle.unwrap_or_default(), set.map(Arc::new))
+        return nothing();
+    };
+    (Arc::new(bundle), policy.hash, Some(Arc::new(set)))
+}
+
+fn nothing() -> (Arc<Bundle>, PolicyHash, Option<Arc<PolicySet>>) {
+    let bundle = Bundle::default();
+    let hash = bundle.hash();
+    (Arc::new(bundle), hash, None)
 }
 
 type Tools = BTreeMap<String, BTreeMap<String, Arc<Tool>>>;

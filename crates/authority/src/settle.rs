@@ -193,7 +193,6 @@ impl Authority {
 
     /// At start: attempts that an earlier run claimed and did not settle are unknown (decisions B6).
     pub(crate) async fn begin(&self) -> Result<(), Failed> {
-        let left = self.store.unsettled(self.boot).await?;
         let mut commit = Commit::default();
         let rp = &self.settings.relying_party;
         let started = body::Started {
@@ -203,20 +202,20 @@ impl Authority {
             rp: body::RelyingParty { id: rp.rp_id.clone(), origins: rp.origins.clone() },
         };
         commit.records.push(self.record(Refs::default(), &started));
-        for attempt in left {
-            commit.changes.push(Change::Settle {
-                attempt: attempt.id,
-                outcome: Outcome::Unknown,
-                delivered: None,
-                resolves: false,
-            });
-            let refs = Refs { attempt: Some(attempt.id), ..Refs::default() };
-            commit.records.push(self.record(refs, &settled(Outcome::Unknown, None)));
-        }
-        match self.store.commit(commit).await? {
-            Ok(_) => Ok(()),
-            Err(refused) => {
-                Err(Failed { doing: "settling what an earlier run left", because: refused.to_string() })
+        loop {
+            // One answer of the store does not hold any number of them.
+            let left = self.store.unsettled(self.boot).await?;
+            if left.is_empty() && commit.records.is_empty() {
+                return Ok(());
+            }
+            for attempt in left {
+                let ended = Ended { attempt: attempt.id, outcome: Outcome::Unknown, delivered: None };
+                commit.changes.push(change(&ended));
+                commit.records.push(self.settler.record(&ended));
+            }
+            if let Err(refused) = self.store.commit(std::mem::take(&mut commit)).await? {
+                let because = refused.to_string();
+                return Err(Failed { doing: "settling what an earlier run left", because });
             }
         }
     }

@@ -100,6 +100,28 @@ async fn a_decision_that_its_caller_gave_up_leaves_no_attempt_open() {
     assert_eq!(report.open_attempts, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_outcome_that_nobody_waits_to_be_recorded_is_recorded_as_it_was() {
+    let world = World::new().await;
+    for n in 0..30_u32 {
+        let challenge = world.challenged("deploy", &deploy(&n.to_string())).await;
+        world.approve(challenge.elevation, "ann").await.unwrap();
+        let (_, mut settlement) = world.permitted("deploy", &deploy(&n.to_string())).await.embark().unwrap();
+        settlement.sending();
+        let authority = Arc::clone(world.authority());
+        let settling = tokio::spawn(async move { authority.settle(settlement, Outcome::Failed, None).await });
+        tokio::time::sleep(std::time::Duration::from_micros(u64::from(n % 10) * 100)).await;
+        settling.abort();
+        let _ = settling.await;
+        world.settled().await;
+        let outcome = last_outcome(&world).await;
+        // Where not even the verb had begun, silence after the first byte is all that is known.
+        assert!(matches!(outcome, Some(Outcome::Failed | Outcome::Unknown)), "{n}: {outcome:?}");
+    }
+    let report = world.verified().await;
+    assert_eq!(report.open_attempts, 0);
+}
+
 #[tokio::test]
 async fn only_an_unknown_outcome_is_resolved_and_never_to_unknown() {
     let world = World::new().await;

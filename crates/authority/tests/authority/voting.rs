@@ -51,6 +51,12 @@ async fn a_statement_that_names_one_passkey_is_signed_by_no_other() {
     assert_eq!(world.vote(id, "ann", &signed).await, Err(NotCounted::PasskeyUnknown));
     let begun = world.begin(id, "ann").await.unwrap();
     assert_eq!(begun.allow.len(), 2);
+    let foreign = world.sign(&begun, "ben"); // a statement that names no passkey is still one person's
+    assert_eq!(world.vote(id, "ann", &foreign).await, Err(NotCounted::PasskeyUnknown));
+    let begun = world.begin(id, "ann").await.unwrap();
+    let foreign = world.sign(&begun, "ben");
+    assert_eq!(world.vote(id, "ben", &foreign).await, Err(NotCounted::PasskeyUnknown));
+    let begun = world.begin(id, "ann").await.unwrap();
     let signed = world.sign(&begun, "ann-2");
     assert!(world.vote(id, "ann", &signed).await.is_ok());
     world.verified().await;
