@@ -9,11 +9,13 @@
     missing_docs
 )]
 
+mod between;
 mod world;
 
 mod administering;
 mod concluding;
 mod deciding;
+mod failing;
 mod granting;
 mod looking;
 mod pinning;

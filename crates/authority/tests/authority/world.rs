@@ -6,6 +6,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::between::Between;
 use audit::export::{Contents, Entry, Header, Writer};
 use audit::record::{Draft, Kind, Refs};
 use audit::tree::{Head, leaf_hash};
@@ -158,6 +159,7 @@ pub struct World {
     dir: tempfile::TempDir,
     pub ambient: Arc<TestAmbient>,
     authority: Option<Arc<Authority>>,
+    between: Option<Arc<Between>>,
     pub settings: Settings,
     pub people: BTreeMap<String, Person>,
     keys: BTreeMap<String, Secret<String>>,
@@ -194,6 +196,7 @@ impl World {
             dir: tempfile::tempdir().unwrap(),
             ambient: Arc::new(TestAmbient::seeded(seed)),
             authority: None,
+            between: None,
             settings,
             people: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -221,7 +224,7 @@ impl World {
     /// Closes the store, to be forked from.
     pub async fn close(&mut self) {
         self.settled().await;
-        self.authority = None;
+        (self.authority, self.between) = (None, None);
         self.verified = true;
     }
 
@@ -235,6 +238,7 @@ impl World {
             dir,
             ambient: Arc::new(TestAmbient::seeded(seed)),
             authority: None,
+            between: None,
             settings: self.settings.clone(),
             people: self.people.clone(),
             keys: self.keys.clone(),
@@ -255,13 +259,14 @@ impl World {
         let path = self.dir.path().join("stepup.db");
         let store = loop {
             match Sqlite::open(&path, Arc::clone(&ambient), &options) {
-                Ok(store) => break Arc::new(store),
+                Ok(store) => break Arc::new(Between::new(Arc::new(store))),
                 // What was queued before a crash may be half way into the store still.
                 Err(OpenError::Taken { .. }) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
                 Err(other) => panic!("{other}"),
             }
         };
         let seal = SealKey::new([9; 32]);
+        self.between = Some(Arc::clone(&store));
         let authority = Authority::open(store, ambient, self.settings.clone(), seal).await.unwrap();
         authority.attach(Upstream { name: "ops".to_owned(), identity: identity() });
         self.authority = Some(authority);
@@ -271,10 +276,15 @@ impl World {
         self.authority.as_ref().unwrap()
     }
 
+    /// What stands between the authority and its store.
+    pub fn between(&self) -> &Between {
+        self.between.as_ref().unwrap()
+    }
+
     /// The process ends here and now, and another one opens the store. What the caller still holds of the old one
     /// must be dropped by `drop_with`, which runs when nobody is left who would record it.
     pub async fn crash(&mut self, drop_with: impl FnOnce()) {
-        self.authority = None;
+        (self.authority, self.between) = (None, None);
         drop_with();
         self.open().await;
     }

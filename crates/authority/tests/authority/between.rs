@@ -1,0 +1,152 @@
+//! A store that does what the real one does, and sometimes fails, before or after it has done it.
+
+use std::future::Future;
+use std::pin::Pin as Pinned;
+use std::sync::Mutex;
+
+use store::{
+    Answer, Attempt, Ceremony, Commit, Directory, Failed, Head, Invite, Listing, LogLine, Notice, Receipt,
+    Refused, Session, Shared, Situation, Standing, Store, Whole,
+};
+use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, RecordId, Time};
+
+/// How the next commit fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fails {
+    /// Nothing was written.
+    Before,
+    /// It was written, and whoever asked is not told.
+    After,
+}
+
+type Hook = Pinned<Box<dyn Future<Output = ()> + Send>>;
+
+/// The store between an authority and the real one.
+pub struct Between {
+    real: Shared,
+    fails: Mutex<Option<Fails>>,
+    after_standing: Mutex<Option<Hook>>,
+}
+
+impl Between {
+    pub fn new(real: Shared) -> Self {
+        Self { real, fails: Mutex::new(None), after_standing: Mutex::new(None) }
+    }
+
+    /// The next commit fails.
+    pub fn fail(&self, how: Fails) {
+        *self.fails.lock().unwrap() = Some(how);
+    }
+
+    /// After the next read of where an access stands, this happens before whoever asked goes on.
+    pub fn after_standing(&self, hook: Hook) {
+        *self.after_standing.lock().unwrap() = Some(hook);
+    }
+}
+
+fn failed<T>() -> Result<T, Failed> {
+    Err(Failed { doing: "committing", because: "as the test asks".to_owned() })
+}
+
+impl Store for Between {
+    fn commit(&self, commit: Commit) -> Answer<'_, Result<Receipt, Refused>> {
+        Box::pin(async move {
+            let fails = self.fails.lock().unwrap().take();
+            match fails {
+                None => self.real.commit(commit).await,
+                Some(Fails::Before) => failed(),
+                Some(Fails::After) => {
+                    self.real.commit(commit).await?.unwrap();
+                    failed()
+                }
+            }
+        })
+    }
+
+    fn standing(&self, standing: Standing) -> Answer<'_, Situation> {
+        Box::pin(async move {
+            let situation = self.real.standing(standing).await;
+            let hook = self.after_standing.lock().unwrap().take();
+            if let Some(hook) = hook {
+                hook.await;
+            }
+            situation
+        })
+    }
+
+    fn ceremony(&self, ceremony: Ceremony) -> Answer<'_, ()> {
+        self.real.ceremony(ceremony)
+    }
+
+    fn consume(&self, nonce: Digest) -> Answer<'_, Option<Ceremony>> {
+        self.real.consume(nonce)
+    }
+
+    fn usage(&self, caller: CallerId, resource: String) -> Answer<'_, (bool, u32)> {
+        self.real.usage(caller, resource)
+    }
+
+    fn directory(&self) -> Answer<'_, Directory> {
+        self.real.directory()
+    }
+
+    fn elevation(&self, id: ElevationId) -> Answer<'_, Option<Whole>> {
+        self.real.elevation(id)
+    }
+
+    fn elevations(&self, listing: Listing) -> Answer<'_, Vec<Whole>> {
+        self.real.elevations(listing)
+    }
+
+    fn attempts(&self, caller: Option<CallerId>, limit: u32) -> Answer<'_, Vec<Attempt>> {
+        self.real.attempts(caller, limit)
+    }
+
+    fn attempt(&self, id: AttemptId) -> Answer<'_, Option<Attempt>> {
+        self.real.attempt(id)
+    }
+
+    fn unsettled(&self, but: BootId) -> Answer<'_, Vec<Attempt>> {
+        self.real.unsettled(but)
+    }
+
+    fn due(&self, limit: u32) -> Answer<'_, Vec<(ElevationId, elevation::Version)>> {
+        self.real.due(limit)
+    }
+
+    fn session(&self, hash: Digest) -> Answer<'_, Option<Session>> {
+        self.real.session(hash)
+    }
+
+    fn invite(&self, hash: Digest) -> Answer<'_, Option<Invite>> {
+        self.real.invite(hash)
+    }
+
+    fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>> {
+        self.real.records(from, limit)
+    }
+
+    fn record(&self, id: RecordId) -> Answer<'_, Option<LogLine>> {
+        self.real.record(id)
+    }
+
+    fn head(&self) -> Answer<'_, Head> {
+        self.real.head()
+    }
+
+    fn checkpoint(&self, head: Head, note: String) -> Answer<'_, ()> {
+        self.real.checkpoint(head, note)
+    }
+
+    fn last_checkpoint(&self) -> Answer<'_, Option<(Head, String)>> {
+        self.real.last_checkpoint()
+    }
+
+    fn outbox(&self, limit: u32) -> Answer<'_, Vec<Notice>> {
+        self.real.outbox(limit)
+    }
+
+    fn notified(&self, id: i64, again: Option<Time>) -> Answer<'_, ()> {
+        self.real.notified(id, again)
+    }
+}
