@@ -195,10 +195,9 @@ impl Authority {
 
     /// One record of a kind whose body nobody but people reads.
     pub(crate) fn record_of(&self, kind: Kind, refs: Refs, body: Json) -> Record {
-        let mut salt = [0; 16];
-        self.ambient.fill(&mut salt);
         let id = RecordId::ordered(self.ambient.as_ref());
-        Draft { id, at: self.now(), node: self.settings.node.clone(), kind, refs, body }.seal(salt)
+        let node = self.settings.node.clone();
+        salted(self.ambient.as_ref(), Draft { id, at: self.now(), node, kind, refs, body })
     }
 
     /// Commits, and afterwards follows the store into a new epoch.
@@ -258,34 +257,22 @@ impl Authority {
 
 /// The passkey whose counter a commit moves on.
 fn counted(commit: &Commit) -> Option<(String, u32)> {
-    commit.changes.iter().find_map(|change| match change {
-        Change::Signed { credential, count, .. } => Some((credential.clone(), *count)),
-        Change::Open { .. }
-        | Change::Claims { .. }
-        | Change::Vote { .. }
-        | Change::Conclude { .. }
-        | Change::Issue(_)
-        | Change::Attempt(_)
-        | Change::Spend { .. }
-        | Change::Settle { .. }
-        | Change::Revoke(_)
-        | Change::Lock(_)
-        | Change::Unlock(_)
-        | Change::Pin(_)
-        | Change::Judge { .. }
-        | Change::Activate { .. }
-        | Change::Register(_)
-        | Change::Retire(_)
-        | Change::Enrol { .. }
-        | Change::OpenSession(_)
-        | Change::CloseSessions { .. }
-        | Change::Notify { .. } => None,
+    commit.changes.iter().find_map(|change| {
+        if let Change::Signed { credential, count, .. } = change {
+            Some((credential.clone(), *count))
+        } else {
+            None
+        }
     })
 }
 
 /// One record, sealed under a fresh salt.
 pub(crate) fn seal(ambient: &dyn Ambient, node: &str, refs: Refs, body: &impl Body) -> Record {
+    salted(ambient, Draft::of(RecordId::ordered(ambient), ambient.now(), node, refs, body))
+}
+
+fn salted(ambient: &dyn Ambient, draft: Draft) -> Record {
     let mut salt = [0; 16];
     ambient.fill(&mut salt);
-    Draft::of(RecordId::ordered(ambient), ambient.now(), node, refs, body).seal(salt)
+    draft.seal(salt)
 }

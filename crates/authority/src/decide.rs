@@ -105,7 +105,10 @@ impl Authority {
         };
         let case = Case { active, ask, caller, back };
         // Who is locked opens no request either; that nothing locked runs is what the claim is fenced for.
-        if active.lock(case.caller.id, &case.caller.roots, upstream_of(&ask.access), now).is_some() {
+        if active
+            .lock(case.caller.id, &case.caller.roots, ask.access.resource().upstream_name(), now)
+            .is_some()
+        {
             return self.denied(&case, Denial::of(Slug::CallerLocked), &[]).await;
         }
         let tool = match self.standing_tool(active, &ask.access) {
@@ -132,7 +135,7 @@ impl Authority {
     /// those that are in force (T18, T19).
     pub(crate) fn standing_tool(&self, active: &Active, access: &Access) -> Result<Arc<Tool>, Slug> {
         let resource = access.resource();
-        let (upstream, name) = resource.id.split_once('/').ok_or(Slug::ToolUnknown)?;
+        let (upstream, name) = resource.parts().ok_or(Slug::ToolUnknown)?;
         let tool = active.tool(upstream, name).ok_or(Slug::ToolUnknown)?;
         let same = tool.pin.digest == resource.definition
             && self.upstreams.load().get(upstream).is_some_and(|u| u.identity == resource.upstream);
@@ -240,7 +243,7 @@ impl Authority {
             subjects: LockSubjects {
                 caller: caller.id,
                 roots: caller.roots.iter().copied().collect(),
-                upstream: upstream_of(&ask.access).to_owned(),
+                upstream: ask.access.resource().upstream_name().to_owned(),
             },
             epoch: active.epoch,
             boot: self.boot,
@@ -398,10 +401,6 @@ pub(crate) fn lost(last: &Attempt) -> Option<(Time, String)> {
 /// Whether an access holds sealed secrets, so that only the repeated call can run it.
 pub(crate) fn sealed(access: &Access) -> bool {
     terms::card::fields(access, std::string::ToString::to_string).iter().any(|field| field.secret)
-}
-
-pub(crate) fn upstream_of(access: &Access) -> &str {
-    access.resource().id.split_once('/').map_or("", |(upstream, _)| upstream)
 }
 
 fn names(by: &[policy::RuleId]) -> Vec<String> {

@@ -43,6 +43,7 @@ pub use decide::Ask;
 pub use list::Listed;
 pub use permit::{Cargo, Permit, Settlement, Stale};
 pub use pins::{Observed, definition_hash};
+pub use reject::stated;
 pub use ruling::{Challenge, Denial, Line, Ruling};
 pub use view::{CallerView, Status};
 pub use vote::{NotCounted, Voted};

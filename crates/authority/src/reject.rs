@@ -80,8 +80,9 @@ pub(crate) fn names_group(requirement: &Requirement, groups: &BTreeSet<String>) 
     leaves::groups(requirement).iter().any(|group| groups.contains(*group))
 }
 
-/// A reason that says something and fits.
-pub(crate) fn stated(reason: &str) -> Option<String> {
+/// A reason that says something and fits; trimmed.
+#[must_use]
+pub fn stated(reason: &str) -> Option<String> {
     let reason = reason.trim();
     (!reason.is_empty() && reason.chars().count() <= REASON).then(|| reason.to_owned())
 }

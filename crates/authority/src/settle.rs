@@ -8,13 +8,12 @@ use arc_swap::ArcSwap;
 use audit::body;
 use audit::record::{Record, Refs};
 use elevation::Outcome;
-use store::{Change, Commit, Failed, Receipt, Refused, Shared};
+use store::{Attempt, Change, Commit, Failed, Receipt, Refused, Shared};
 use terms::{Access, Ambient, AttemptId, Boottime, CallerId, Millis, Slug};
 use tokio::sync::{Notify, mpsc};
 
 use crate::active::Active;
 use crate::authority::{Authority, seal};
-use crate::decide::upstream_of;
 use crate::permit::Settlement;
 
 /// Outcomes taken into one commit at most.
@@ -93,11 +92,7 @@ impl Settler {
     /// `None` when the store kept failing.
     async fn try_hard(&self, batch: &[Ended]) -> Option<Result<Receipt, Refused>> {
         for _ in 0..TRIES {
-            let commit = Commit {
-                changes: batch.iter().map(change).collect(),
-                records: batch.iter().map(|ended| self.record(ended)).collect(),
-            };
-            match self.store.commit(commit).await {
+            match self.store.commit(self.commit_of(batch)).await {
                 Ok(answer) => return Some(answer),
                 Err(failed) => tracing::warn!(%failed, "outcomes are not recorded yet"),
             }
@@ -110,9 +105,19 @@ impl Settler {
         None
     }
 
+    /// How attempts ended, each with its record.
+    fn commit_of(&self, batch: &[Ended]) -> Commit {
+        Commit {
+            changes: batch.iter().map(change).collect(),
+            records: batch.iter().map(|ended| self.record(ended)).collect(),
+        }
+    }
+
     fn record(&self, ended: &Ended) -> Record {
         let refs = Refs { attempt: Some(ended.attempt), ..Refs::default() };
-        seal(self.ambient.as_ref(), &self.node, refs, &settled(ended.outcome, ended.delivered))
+        let (outcome, delivered) = (recorded(ended.outcome), ended.delivered);
+        let body = body::Settled { outcome, delivered, took: None, why: None };
+        seal(self.ambient.as_ref(), &self.node, refs, &body)
     }
 
     /// Whether an access may still run: in time, and not locked since it was permitted.
@@ -122,7 +127,8 @@ impl Settler {
         }
         let active = self.active.load();
         let caller = active.people.caller(caller).ok_or(Slug::CallerLocked)?;
-        let lock = active.lock(caller.id, &caller.roots, upstream_of(access), self.ambient.now());
+        let lock =
+            active.lock(caller.id, &caller.roots, access.resource().upstream_name(), self.ambient.now());
         lock.map_or(Ok(()), |_| Err(Slug::CallerLocked))
     }
 
@@ -145,11 +151,6 @@ fn change(ended: &Ended) -> Change {
         delivered: ended.delivered,
         resolves: false,
     }
-}
-
-/// What the record of an outcome says.
-fn settled(outcome: Outcome, delivered: Option<bool>) -> body::Settled {
-    body::Settled { outcome: recorded(outcome), delivered, took: None, why: None }
 }
 
 /// An outcome as records name it.
@@ -178,11 +179,9 @@ impl Authority {
             return Ok(()); // dropped, it is queued
         }
         let attempt = settlement.attempt();
-        let change = Change::Settle { attempt, outcome, delivered, resolves: false };
-        let refs = Refs { attempt: Some(attempt), ..Refs::default() };
-        let record = self.record(refs, &settled(outcome, delivered));
+        let commit = self.settler.commit_of(&[Ended { attempt, outcome, delivered }]);
         // Where this fails or is given up, the outcome is queued and tried again.
-        let answer = self.commit(Commit { changes: vec![change], records: vec![record] }).await?;
+        let answer = self.commit(commit).await?;
         settlement.recorded();
         self.watch.changed();
         if let Err(refused) = answer {
@@ -208,11 +207,12 @@ impl Authority {
             if left.is_empty() && commit.records.is_empty() {
                 return Ok(());
             }
-            for attempt in left {
-                let ended = Ended { attempt: attempt.id, outcome: Outcome::Unknown, delivered: None };
-                commit.changes.push(change(&ended));
-                commit.records.push(self.settler.record(&ended));
-            }
+            let unknown =
+                |attempt: Attempt| Ended { attempt: attempt.id, outcome: Outcome::Unknown, delivered: None };
+            let ended: Vec<Ended> = left.into_iter().map(unknown).collect();
+            let Commit { changes, records } = self.settler.commit_of(&ended);
+            commit.changes.extend(changes);
+            commit.records.extend(records);
             if let Err(refused) = self.store.commit(std::mem::take(&mut commit)).await? {
                 let because = refused.to_string();
                 return Err(Failed { doing: "settling what an earlier run left", because });

@@ -143,7 +143,7 @@ impl Authority {
             return Ok(None);
         }
         let Some(caller) = active.people.any_caller(whole.request.caller).cloned() else { return Ok(None) };
-        let (upstream, name) = whole.request.access.resource().id.split_once('/').unwrap_or_default();
+        let (upstream, name) = whole.request.access.resource().parts().unwrap_or_default();
         let Some(tool) = active.tool(upstream, name) else { return Ok(None) };
         let stands = self.standing_tool(&active, &whole.request.access).is_ok();
         let enabled = active.people.caller(whole.request.caller).is_some();
@@ -172,7 +172,7 @@ impl Authority {
     #[must_use]
     pub fn headline(&self, whole: &Whole) -> String {
         let active = self.active();
-        let (upstream, name) = whole.request.access.resource().id.split_once('/').unwrap_or_default();
+        let (upstream, name) = whole.request.access.resource().parts().unwrap_or_default();
         active
             .tool(upstream, name)
             .map_or_else(|| name.to_owned(), |tool| title(&tool, &whole.request.access))

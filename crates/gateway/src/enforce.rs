@@ -118,19 +118,16 @@ async fn link(inner: &Inner, asking: &Asking<'_>) -> Result<Arc<Link>, Unreachab
     if locked(inner, asking.ask) {
         return Err(Unreachable::Start("its caller is locked".to_owned()));
     }
-    let upstream = upstream_of(asking.ask);
+    let upstream = asking.ask.access.resource().upstream_name();
     pins::attach(inner, upstream).await?;
     inner.upstreams.link(upstream, asking.session).await
-}
-
-fn upstream_of(ask: &Ask) -> &str {
-    ask.access.resource().id.split_once('/').map_or("", |(upstream, _)| upstream)
 }
 
 /// Whether a lock is in this node's sight. That nothing locked runs is what the claim is fenced for.
 fn locked(inner: &Inner, ask: &Ask) -> bool {
     let now = inner.authority.now();
-    inner.authority.active().lock(ask.caller.id, &ask.caller.roots, upstream_of(ask), now).is_some()
+    let upstream = ask.access.resource().upstream_name();
+    inner.authority.active().lock(ask.caller.id, &ask.caller.roots, upstream, now).is_some()
 }
 
 /// How long a caller waits. The first call not at all; a repeat a while, so that it is useful and cannot spin;

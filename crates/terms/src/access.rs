@@ -36,6 +36,20 @@ pub struct Resource {
     pub upstream: crate::hash::UpstreamHash,
 }
 
+impl Resource {
+    /// The upstream's name and the resource's own; `None` where the id is of another form.
+    #[must_use]
+    pub fn parts(&self) -> Option<(&str, &str)> {
+        self.id.split_once('/')
+    }
+
+    /// The upstream's name; empty where the id is of another form, as no upstream's is.
+    #[must_use]
+    pub fn upstream_name(&self) -> &str {
+        self.parts().map_or("", |(upstream, _)| upstream)
+    }
+}
+
 /// One caller's one attempt, canonical. Secret arguments are sealed in it; see [`Secrets`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Access {

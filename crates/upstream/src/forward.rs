@@ -77,7 +77,7 @@ async fn send(slot: Slot, request: Request, progress: Option<Sink>, link: &Link)
 /// The tool that is called, if this link leads to the very upstream that the access was judged for (T19).
 fn tool<'a>(access: &'a Access, link: &Link) -> Option<&'a str> {
     let resource = access.resource();
-    let (upstream, tool) = resource.id.split_once('/')?;
+    let (upstream, tool) = resource.parts()?;
     let same = upstream == link.upstream() && resource.upstream == link.identity();
     let is_call = resource.kind == "tool" && access.action() == "tools/call";
     (same && is_call).then_some(tool)

@@ -13,7 +13,7 @@ use crate::foreign::Foreign;
 use crate::moment::{Until, When};
 use crate::pages::request::reason;
 use crate::person::Person;
-use crate::router::Shared;
+use crate::router::{Console, Shared};
 use crate::view::{CallerPage, CallerRow, CallersPage, Card, GrantRow, Place, RunRow};
 
 /// What is shown of a caller's past.
@@ -92,15 +92,20 @@ fn run(attempt: &Attempt) -> RunRow {
     }
 }
 
+/// The caller that an address names, if there is one.
+fn known(console: &Console, text: &str) -> Result<CallerId, NotDone> {
+    let named: CallerId = id(text).ok_or(NotCounted::NotFound)?;
+    let known = console.authority.active().callers().any(|row| row.id == named);
+    Ok(known.then_some(named).ok_or(NotCounted::NotFound)?)
+}
+
 pub(crate) async fn lock(
     State(console): State<Shared>,
     person: Person,
     Path(text): Path<String>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let caller: CallerId = id(&text).ok_or(NotCounted::NotFound)?;
-    let known = console.authority.active().callers().any(|row| row.id == caller);
-    known.then_some(()).ok_or(NotCounted::NotFound)?;
+    let caller = known(&console, &text)?;
     let (by, why) = (person.human.id.to_string(), reason(&asked)?);
     console.authority.lock(LockSubject::Caller(caller), by, why, None).await?;
     Ok(done("Locked. Nothing that this caller does runs."))
@@ -112,9 +117,7 @@ pub(crate) async fn revoke(
     Path(text): Path<String>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let caller: CallerId = id(&text).ok_or(NotCounted::NotFound)?;
-    let known = console.authority.active().callers().any(|row| row.id == caller);
-    known.then_some(()).ok_or(NotCounted::NotFound)?;
+    let caller = known(&console, &text)?;
     let (by, why) = (person.human.id.to_string(), reason(&asked)?);
     let count = console.authority.revoke(Selector::Caller(caller), by, why).await?;
     Ok(done(&format!("Grants taken back: {count}.")))

@@ -242,10 +242,7 @@ pub(crate) async fn revoke(
 
 /// Why a person does something; whoever takes power away says why.
 pub(crate) fn reason(asked: &Asked) -> Result<String, NotDone> {
-    const LONGEST: usize = 500;
-    let reason = asked.text("reason")?.trim();
-    let says = !reason.is_empty() && reason.chars().count() <= LONGEST;
-    if says { Ok(reason.to_owned()) } else { Err(NotCounted::ReasonMissing.into()) }
+    Ok(authority::stated(asked.text("reason")?).ok_or(NotCounted::ReasonMissing)?)
 }
 
 pub(crate) async fn begin_resolve(

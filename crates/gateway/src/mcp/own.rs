@@ -128,7 +128,7 @@ async fn captured(
         let detail = (slug == Slug::StateInvalid).then(|| ONLY_REPEATS.to_owned());
         Refusal { detail, ..slug.into() }
     })?;
-    let (upstream, name) = ask.access.resource().id.split_once('/').unwrap_or_default();
+    let (upstream, name) = ask.access.resource().parts().unwrap_or_default();
     let tool = gateway.authority.active().tool(upstream, name);
     let structured = tool.map_or(Structured::BySchema, |tool| room(&tool));
     Ok(Wanted { ask, back: Some(id), structured, seen: true })
