@@ -145,12 +145,6 @@ impl PolicySet {
         self.rule(id).map(|rule| &rule.place)
     }
 
-    /// The requirement that a rule's `@stepup` names.
-    #[must_use]
-    pub fn requirement_of(&self, id: &RuleId) -> Option<&str> {
-        self.rule(id)?.requirement.as_deref()
-    }
-
     fn rule(&self, id: &RuleId) -> Option<&Rule> {
         self.rules.get(*self.by_id.get(id)?)
     }
