@@ -1,11 +1,11 @@
 // ./dev bench [--quick]: the figures of docs/performance.md, measured in one run on this machine, loopback only.
 // Prints a table and writes target/bench/latest.json, one flat object.
 import { execFileSync, spawn } from "node:child_process";
-import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort, sleep } from "../lib/home.mjs";
+import { Person } from "../lib/person.mjs";
 
 const quick = process.argv.includes("--quick");
 const seconds = quick ? 2 : 8;
@@ -17,13 +17,6 @@ const home = mkdtempSync(join(tmpdir(), "stepup-bench-"));
 const children = [];
 const figures = {};
 
-const freePort = () => new Promise((done) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address();
-    server.close(() => done(port));
-  });
-});
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const run = (args) => JSON.parse(execFileSync(stepup, ["--json", ...args], { cwd: home, encoding: "utf8" }));
 
 /** Starts a program that prints its address on its first line. */
@@ -60,50 +53,6 @@ const post = async (url, headers, body) => {
   if (!answer.ok) throw new Error(`${url}: ${answer.status} ${text}`);
   return { answer, json: text && !text.startsWith(":") && !text.startsWith("event") ? JSON.parse(text) : text };
 };
-
-/** What of an authenticator and a browser the console needs. */
-class Approver {
-  #key = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  #id = randomBytes(32);
-  #cookie;
-  #count = 0;
-  constructor(origin) { this.origin = origin; }
-  async #post(path, body) {
-    const headers = { origin: this.origin, accept: "application/json", ...(this.#cookie ? { cookie: this.#cookie } : {}) };
-    const { answer, json } = await post(`${this.origin}${path}`, headers, body);
-    const cookie = answer.headers.get("set-cookie");
-    if (cookie) this.#cookie = cookie.split(";")[0];
-    return json;
-  }
-  #clientData(type, challenge) {
-    return Buffer.from(JSON.stringify({ type, challenge, origin: this.origin, crossOrigin: false }));
-  }
-  #authData(rpId, flags, rest = Buffer.alloc(0)) {
-    const count = Buffer.alloc(4);
-    count.writeUInt32BE(this.#count);
-    return Buffer.concat([createHash("sha256").update(rpId).digest(), Buffer.from([flags]), count, rest]);
-  }
-  async enrol(path) {
-    const { nonce, publicKey } = await this.#post(`${path}/ceremony`, {});
-    const { x, y } = this.#key.publicKey.export({ format: "jwk" });
-    const cose = Buffer.concat([Buffer.from("a5010203262001215820", "hex"), Buffer.from(x, "base64url"), Buffer.from("225820", "hex"), Buffer.from(y, "base64url")]);
-    const authData = this.#authData(publicKey.rp.id, 0x45, Buffer.concat([Buffer.alloc(16), Buffer.from([0, 32]), this.#id, cose]));
-    const object = Buffer.concat([Buffer.from("a363666d74646e6f6e656761747453746d74a068617574684461746158", "hex"), Buffer.from([authData.length]), authData]);
-    await this.#post(path, { nonce, clientDataJSON: this.#clientData("webauthn.create", publicKey.challenge).toString("base64url"), attestationObject: object.toString("base64url") });
-  }
-  async approve(elevation) {
-    const page = await fetch(`${this.origin}/r/${elevation}`, { headers: { cookie: this.#cookie } }).then((answer) => answer.text());
-    const { nonce, publicKey } = await this.#post(`/r/${elevation}/ceremony`, { card: page.match(/data-card="([^"]+)"/)[1] });
-    this.#count += 1;
-    const clientData = this.#clientData("webauthn.get", publicKey.challenge);
-    const authData = this.#authData(publicKey.rpId, 0x05);
-    const signed = Buffer.concat([authData, createHash("sha256").update(clientData).digest()]);
-    await this.#post(`/r/${elevation}/vote`, {
-      nonce, credential: this.#id.toString("base64url"), clientDataJSON: clientData.toString("base64url"),
-      authenticatorData: authData.toString("base64url"), signature: sign("sha256", signed, this.#key.privateKey).toString("base64url"), userHandle: null,
-    });
-  }
-}
 
 const configure = async (upstream) => {
   const [agents, people, operations] = [await freePort(), await freePort(), await freePort()];
@@ -158,8 +107,7 @@ const main = async () => {
   run(["human", "invite", "robin"]);
   const { link } = run(["human", "invite", "ada", "--group", "approvers"]);
   const { key } = run(["caller", "add", "bot", "--owner", "robin", "--group", "bots"]);
-  const approver = new Approver(`http://localhost:${ports.people}`);
-  await approver.enrol(new URL(link).pathname);
+  const approver = await Person.enrol(link);
 
   const url = `http://127.0.0.1:${ports.agents}/mcp/bench`;
   const headers = { accept: "application/json, text/event-stream", authorization: `Bearer ${key}` };
