@@ -1,4 +1,4 @@
-//! How attempts end. An outcome is queued and rides in the next group commit; that of an elevated attempt is
+//! How attempts end. Outcomes are queued and written together, a moment later; that of an elevated attempt is
 //! recorded before its caller is answered, so that a repeat is told the truth.
 
 use std::sync::Arc;
@@ -18,6 +18,10 @@ use crate::permit::Settlement;
 
 /// Outcomes taken into one commit at most.
 const BATCH: usize = 128;
+
+/// How long outcomes are collected. Written as they come, each would make the next call's claim wait for an fsync
+/// of its own.
+const COLLECT: Millis = Millis::new(10);
 
 /// How often an outcome is tried to be recorded while the store fails, and the pause between.
 const TRIES: usize = 3;
@@ -53,7 +57,7 @@ impl Settler {
         let weak = Arc::downgrade(&settler);
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(BATCH);
-            while ended.recv_many(&mut batch, BATCH).await > 0 {
+            while collect(&mut ended, &mut batch).await {
                 let Some(settler) = weak.upgrade() else { break };
                 settler.write(std::mem::take(&mut batch)).await;
             }
@@ -142,6 +146,19 @@ impl Settler {
             notified.await;
         }
     }
+}
+
+/// Takes what is queued within a moment of the first; false once nothing can come any more.
+async fn collect(ended: &mut mpsc::UnboundedReceiver<Ended>, batch: &mut Vec<Ended>) -> bool {
+    if ended.recv_many(batch, BATCH).await == 0 {
+        return false;
+    }
+    let until = tokio::time::Instant::now() + COLLECT.duration();
+    while let Some(room) = BATCH.checked_sub(batch.len()).filter(|room| *room > 0)
+        && let Ok(more) = tokio::time::timeout_at(until, ended.recv_many(batch, room)).await
+        && more > 0
+    {}
+    true
 }
 
 fn change(ended: &Ended) -> Change {
