@@ -28,9 +28,9 @@ const IN_TITLE: usize = 60;
 impl Authority {
     /// The card as it is now, for someone who looks at a pending request.
     pub(crate) async fn shown(&self, active: &Active, today: &Today) -> Result<Card, Failed> {
-        let Today { pending, tool, moment, eligible, .. } = today;
+        let Today { pending, tool, eligible, .. } = today;
         let situation = self.store.standing(self.standing(pending.caller, &pending.access)).await?;
-        Ok(self.card_of(active, pending, tool, eligible, &situation, !moment.first_time))
+        Ok(self.card_of(active, pending, tool, eligible, &situation))
     }
 
     pub(crate) fn card_of(
@@ -40,7 +40,6 @@ impl Authority {
         tool: &Tool,
         eligible: &Eligible,
         situation: &Situation,
-        used_before: bool,
     ) -> Card {
         let access = &pending.access;
         let terms = &pending.requirement.terms;
@@ -53,7 +52,7 @@ impl Authority {
             references: references(tool, access),
             free: access.free(&terms.binds),
             claims: Claims { purpose: pending.purpose.clone(), ticket: pending.ticket.clone() },
-            unusual: self.unusual(pending, tool, situation, used_before),
+            unusual: self.unusual(pending, tool, situation),
             last_same: situation.last.as_ref().and_then(|last| {
                 let outcome = last.outcome?.name().to_owned();
                 Some(LastSame { at: last.at, outcome })
@@ -82,13 +81,7 @@ impl Authority {
         }
     }
 
-    fn unusual(
-        &self,
-        pending: &Pending,
-        tool: &Tool,
-        situation: &Situation,
-        used_before: bool,
-    ) -> Vec<Unusual> {
+    fn unusual(&self, pending: &Pending, tool: &Tool, situation: &Situation) -> Vec<Unusual> {
         let say = |text: UnusualText, with: Vec<String>| Some(Unusual { text, with });
         let name = pending.access.subject().id.clone();
         let secrets = fields(&pending.access, label).into_iter().filter(|f| f.secret).map(|f| f.label);
@@ -98,7 +91,7 @@ impl Authority {
         [
             ran.and_then(|(_, outcome)| say(UnusualText::RanUndelivered, vec![outcome])),
             other.and_then(|other| say(UnusualText::OtherAddress, vec![other])),
-            (!used_before).then(|| say(UnusualText::FirstTime, vec![name.clone()])).flatten(),
+            (!situation.used_before).then(|| say(UnusualText::FirstTime, vec![name.clone()])).flatten(),
             tool.settings.reviewed.is_none().then(|| say(UnusualText::Unreviewed, Vec::new())).flatten(),
             situation.rejected.as_ref().and_then(|_| say(UnusualText::RejectedLately, vec![name])),
             (!secrets.is_empty())

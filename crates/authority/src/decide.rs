@@ -6,7 +6,7 @@ use std::sync::Arc;
 use audit::body::{self, Arguments, Who, logged};
 use audit::record::{Record, Refs};
 use elevation::{Eligible, Evidence, Pending, Weighed, weigh};
-use policy::{Judgement, Moment, Question};
+use policy::{History, Judgement, Moment, Question};
 use store::{
     Attempt, Change, Claim, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation, Standing,
 };
@@ -118,7 +118,7 @@ impl Authority {
         let Some(set) = active.set.as_ref() else {
             return self.denied(&case, Denial::of(Slug::PolicyFailed), &[]).await;
         };
-        let moment = self.moment(case.caller.id, &ask.access, &ask.source).await?;
+        let moment = self.moment(active, case.caller.id, &ask.access, &ask.source).await?;
         let question =
             Question { caller: &case.caller, access: &ask.access, tool: &tool.judged, moment: &moment };
         match policy::judge(set, &question) {
@@ -149,12 +149,17 @@ impl Authority {
     /// What policy is told beside caller, access and tool: the same at the attempt, at each vote and at use.
     pub(crate) async fn moment(
         &self,
+        active: &Active,
         caller: terms::CallerId,
         access: &Access,
         source: &str,
     ) -> Result<Moment, Failed> {
-        let (used_before, calls_1h) = self.store.usage(caller, access.resource().id.clone()).await?;
-        Ok(Moment { at: self.now(), source: source.parse().ok(), first_time: !used_before, calls_1h })
+        let mut history = None;
+        if active.set.as_ref().is_some_and(|set| set.reads_history()) {
+            let (used_before, calls_1h) = self.store.usage(caller, access.resource().id.clone()).await?;
+            history = Some(History { first_time: !used_before, calls_1h });
+        }
+        Ok(Moment { at: self.now(), source: source.parse().ok(), history })
     }
 
     /// Everyone who may approve or confirm an access today, of those whom a requirement asks, as policy sees it

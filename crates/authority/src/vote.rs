@@ -6,7 +6,7 @@ use std::sync::Arc;
 use audit::body::{self, Matched, Voter};
 use audit::record::Refs;
 use elevation::{Conclusion, Eligible, Grant, Matching, Pending, Version, Vote, Weighed, weigh};
-use policy::{Judgement, Moment, Question};
+use policy::{Judgement, Question};
 use store::{Change, Commit, Failed, Refused, Whole};
 use terms::statement::{Consent, Matter, Role};
 use terms::{Caller, ElevationId, GrantId, HumanId, Json, Requirement, Tree};
@@ -80,7 +80,6 @@ pub(crate) struct Today {
     pub(crate) pending: Pending,
     pub(crate) caller: Arc<Caller>,
     pub(crate) tool: Arc<Tool>,
-    pub(crate) moment: Moment,
     pub(crate) eligible: Eligible,
     /// Whether today's rules ask for what this request waits for: not for nothing, and not for something else.
     pub(crate) same: bool,
@@ -286,12 +285,12 @@ impl Authority {
         caller: Arc<Caller>,
         tool: Arc<Tool>,
     ) -> Result<Today, Failed> {
-        let moment = self.moment(pending.caller, &pending.access, &pending.source).await?;
+        let moment = self.moment(active, pending.caller, &pending.access, &pending.source).await?;
         let question =
             Question { caller: &caller, access: &pending.access, tool: &tool.judged, moment: &moment };
         let eligible = self.eligible(active, &question, &pending.requirement, pending.votes.len());
         let same = required(active, &question).is_some_and(|r| r.hash() == pending.requirement.hash());
-        Ok(Today { pending, caller, tool, moment, eligible, same })
+        Ok(Today { pending, caller, tool, eligible, same })
     }
 
     /// What the caller has yet to say: nobody signs before that, since people sign what they saw.

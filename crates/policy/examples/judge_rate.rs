@@ -106,8 +106,7 @@ fn main() -> Result<(), String> {
     let moment = Moment {
         at: Time::from_millis(1_795_500_000_000),
         source: "10.0.0.1".parse().ok(),
-        first_time: false,
-        calls_1h: 3,
+        history: Some(policy::History { first_time: false, calls_1h: 3 }),
     };
     let read =
         tool("tickets", "get_ticket", true, &[("id", "string"), ("fields", "string"), ("limit", "integer")]);

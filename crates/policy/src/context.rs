@@ -28,9 +28,17 @@ pub struct Moment {
     pub at: Time,
     /// Where the request came from, where that is known.
     pub source: Option<IpAddr>,
-    /// Whether this caller never reached for this resource before.
+    /// What the caller did before, read only for rules that ask ([`crate::PolicySet::reads_history`]). A rule that
+    /// asks while it is not known cannot be answered.
+    pub history: Option<History>,
+}
+
+/// What a caller did before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Whether it never reached for this resource.
     pub first_time: bool,
-    /// How often it did within the hour. Advisory under concurrency (B22).
+    /// How many calls it made within the hour. Advisory under concurrency (B22).
     pub calls_1h: u32,
 }
 
@@ -111,7 +119,7 @@ pub(crate) fn of_call(
             Member::Caller => caller(by)?,
             Member::Time => time(moment.at)?,
             Member::Network => network(moment.source)?,
-            Member::History => history(moment)?,
+            Member::History => history(moment.history)?,
             Member::Votes => match votes {
                 Some(votes) => RestrictedExpression::new_long(i64::from(votes)),
                 None => continue,
@@ -162,10 +170,11 @@ fn groups(v6: Ipv6Addr) -> String {
     v6.segments().map(|group| format!("{group:x}")).join(":")
 }
 
-fn history(moment: &Moment) -> Result<RestrictedExpression, Unaskable> {
+fn history(history: Option<History>) -> Result<RestrictedExpression, Unaskable> {
+    let History { first_time, calls_1h } = history.ok_or(Unaskable)?;
     record(vec![
-        ("first_time", RestrictedExpression::new_bool(moment.first_time)),
-        ("calls_1h", RestrictedExpression::new_long(i64::from(moment.calls_1h))),
+        ("first_time", RestrictedExpression::new_bool(first_time)),
+        ("calls_1h", RestrictedExpression::new_long(i64::from(calls_1h))),
     ])
 }
 

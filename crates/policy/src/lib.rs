@@ -29,7 +29,7 @@ mod shape;
 mod source;
 mod tool;
 
-pub use context::Moment;
+pub use context::{History, Moment};
 pub use finding::{Code, Finding, Place, Severity};
 pub use judge::{DenyReason, Judgement, Question, judge};
 pub use known::Known;

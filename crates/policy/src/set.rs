@@ -145,6 +145,12 @@ impl PolicySet {
         self.rule(id).map(|rule| &rule.place)
     }
 
+    /// Whether any rule asks what a caller did before.
+    #[must_use]
+    pub fn reads_history(&self) -> bool {
+        self.rules.iter().any(|rule| rule.reads.members.contains(&Member::History))
+    }
+
     fn rule(&self, id: &RuleId) -> Option<&Rule> {
         self.rules.get(*self.by_id.get(id)?)
     }
@@ -355,8 +361,11 @@ mod tests {
         })
     }
 
-    const MOMENT: Moment =
-        Moment { at: terms::Time::from_millis(0), source: None, first_time: true, calls_1h: 0 };
+    const MOMENT: Moment = Moment {
+        at: terms::Time::from_millis(0),
+        source: None,
+        history: Some(crate::History { first_time: true, calls_1h: 0 }),
+    };
 
     fn access(caller: &Caller, tool: &Tool) -> Access {
         let resource = Resource {

@@ -186,6 +186,24 @@ fn the_context_says_who_when_whence_and_how_often() {
 }
 
 #[test]
+fn history_that_a_rule_asks_for_and_nobody_read_denies() {
+    for (condition, asks) in [
+        ("unless { context.history.first_time }", true),
+        ("when { context has history && context.history.calls_1h > 100 }", true),
+        ("when { context.time.hour == 25 }", false),
+    ] {
+        let set = set(&deploy_rule("forbid", condition));
+        assert_eq!(set.reads_history(), asks, "{condition}");
+        let (caller, tool) = (caller(), deploy());
+        let access = access(&caller, &tool, r#"{"environment":"x","n":1}"#);
+        let moment = policy::Moment { history: None, ..moment() };
+        let judged =
+            judge(&set, &Question { caller: &caller, access: &access, tool: &tool, moment: &moment });
+        assert_eq!(word(&judged), if asks { "failed" } else { "permit" }, "{condition}");
+    }
+}
+
+#[test]
 fn a_tool_is_ruled_only_by_a_step_up_that_names_its_action_for_every_caller() {
     let ends = r#"@id("last") @stepup("unreviewed") forbid (principal, action in Action::"tools/call", resource) unless { resource.ruled };"#;
     let rule = |scope: &str| {

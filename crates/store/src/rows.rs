@@ -265,6 +265,8 @@ pub struct Situation {
     pub last: Option<Attempt>,
     /// How many requests of this caller are waiting, and not beyond their time.
     pub pending_count: u32,
+    /// Whether this caller ever reached for this resource.
+    pub used_before: bool,
 }
 
 /// A grant with what it rests on.

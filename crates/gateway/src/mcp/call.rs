@@ -28,8 +28,6 @@ pub(super) struct Wanted {
     pub(super) back: Option<ElevationId>,
     /// Whether the tool promises structured content of its own, so that ours has no place.
     pub(super) structured: Structured,
-    /// Whether the caller may know that the tool exists.
-    pub(super) seen: bool,
 }
 
 pub(super) async fn call(
@@ -71,15 +69,16 @@ async fn wanted(
     let unknown = || Refusal::from(Slug::ToolUnknown);
     let tool = gateway.authority.active().tool(upstream, name).filter(|t| t.pin.state != PinState::Gone);
     let tool = tool.ok_or_else(unknown)?;
-    let seen = gateway.authority.seen(&known.caller, upstream, name).is_some();
+    // Looked up only where it makes a difference: nearly every call goes on.
+    let seen = || gateway.authority.seen(&known.caller, upstream, name).is_some();
     let attached = pins::attach(gateway, upstream).await;
     let identity = gateway.authority.upstream(upstream).filter(|_| attached.is_ok());
     let Some(identity) = identity.map(|upstream| upstream.identity) else {
-        return Err(if seen { Slug::UpstreamUnreachable.into() } else { unknown() });
+        return Err(if seen() { Slug::UpstreamUnreachable.into() } else { unknown() });
     };
     let checked = gateway.schemas.check(tool.pin.digest, &tool.pin.definition, &arguments);
     if let Err(what) = checked {
-        return Err(if seen { Refusal::because(Slug::ArgumentsInvalid, what) } else { unknown() });
+        return Err(if seen() { Refusal::because(Slug::ArgumentsInvalid, what) } else { unknown() });
     }
     let resource =
         Resource { kind: "tool".to_owned(), id: tool.id(), definition: tool.pin.digest, upstream: identity };
@@ -91,7 +90,7 @@ async fn wanted(
         &tool.settings.secrets,
         gateway.authority.seal_key(),
     );
-    let (access, secrets) = made.map_err(|why| if seen { not_an_access(&why) } else { unknown() })?;
+    let (access, secrets) = made.map_err(|why| if seen() { not_an_access(&why) } else { unknown() })?;
     let ask = Ask {
         caller: known.caller.clone(),
         access,
@@ -100,7 +99,7 @@ async fn wanted(
         purpose: None,
         ticket: None,
     };
-    Ok(Wanted { ask, back: None, structured: room(&tool), seen })
+    Ok(Wanted { ask, back: None, structured: room(&tool) })
 }
 
 fn not_an_access(why: &NotAnAccess) -> Refusal {
@@ -125,7 +124,7 @@ pub(super) async fn perform(
     mut client: Client,
     wanted: Wanted,
 ) {
-    let Wanted { ask, back, structured, seen } = wanted;
+    let Wanted { ask, back, structured } = wanted;
     // Its place in the budget is held until this ends.
     let _place = known.place;
     let (client_, running_) = (&mut client, &mut running);
@@ -142,7 +141,7 @@ pub(super) async fn perform(
             carrier::challenged(&gateway.settings, &challenge, structured)
         }
         // Not allowed, and not to be known of: as unknown as any other.
-        Ok(Passed::Denied(_) | Passed::Unreachable) if !seen => {
+        Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask, back) => {
             drop(running);
             client.error(&Refusal::from(Slug::ToolUnknown).error().text()).await;
             return;
@@ -154,4 +153,10 @@ pub(super) async fn perform(
     // Who has the answer may use the request's id again.
     drop(running);
     client.result(&text).await;
+}
+
+/// Whether a caller may not know that the tool exists which it named. Who has an elevation of it knows.
+fn hidden(gateway: &Shared, ask: &Ask, back: Option<ElevationId>) -> bool {
+    let (upstream, name) = ask.access.resource().parts().unwrap_or_default();
+    back.is_none() && gateway.authority.seen(&ask.caller, upstream, name).is_none()
 }

@@ -131,7 +131,7 @@ async fn captured(
     let (upstream, name) = ask.access.resource().parts().unwrap_or_default();
     let tool = gateway.authority.active().tool(upstream, name);
     let structured = tool.map_or(Structured::BySchema, |tool| room(&tool));
-    Ok(Wanted { ask, back: Some(id), structured, seen: true })
+    Ok(Wanted { ask, back: Some(id), structured })
 }
 
 /// What a caller hears whose call cannot be run by its id.

@@ -40,8 +40,7 @@ pub fn moment() -> Moment {
     Moment {
         at: Time::from_millis(1_795_500_000_000),
         source: "10.0.0.1".parse().ok(),
-        first_time: false,
-        calls_1h: 3,
+        history: Some(policy::History { first_time: false, calls_1h: 3 }),
     }
 }
 

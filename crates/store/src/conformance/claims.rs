@@ -261,6 +261,7 @@ pub async fn usage_knows_what_was_used_and_the_calls_of_an_hour(world: &mut Worl
     let usage =
         async |caller, resource: &str| world.store().usage(caller, resource.to_owned()).await.unwrap();
     assert_eq!(usage(world.caller, "ops/deploy").await, (false, 0));
+    assert!(!world.situation(&world.access("1")).await.used_before);
     let access = world.access("1");
     for _ in 0..2 {
         let claim = world.claim(&access).await;
@@ -271,6 +272,7 @@ pub async fn usage_knows_what_was_used_and_the_calls_of_an_hour(world: &mut Worl
     claim.resource = "ops/read".to_owned();
     world.commit(vec![Change::Attempt(claim)]).await.unwrap();
     assert_eq!(usage(world.caller, "ops/deploy").await, (true, 3));
+    assert!(world.situation(&world.access("1")).await.used_before);
     assert_eq!(usage(world.caller, "ops/read").await, (true, 3));
     assert_eq!(usage(world.caller, "ops/delete").await, (false, 3));
     assert_eq!(usage(other, "ops/deploy").await, (false, 0));

@@ -23,6 +23,9 @@ const GRANTS: u32 = 32;
 /// Unsettled attempts of earlier runs in one answer.
 const UNSETTLED: u32 = 65_536;
 
+/// Whether a caller ever reached for a resource.
+const USED: &str = "SELECT EXISTS (SELECT 1 FROM used WHERE caller = ?1 AND resource = ?2)";
+
 macro_rules! pending_columns {
     () => {
         "e.id, e.caller, e.key, e.key_bound, e.source, e.access, e.requirement, e.policy, e.purpose, e.ticket,
@@ -106,6 +109,7 @@ impl Snapshot<'_> {
             rejected,
             last: self.last(asked)?,
             pending_count: self.value(waiting, params![caller, self.now.millis()])?,
+            used_before: self.value(USED, params![caller, asked.resource])?,
         })
     }
 
@@ -176,9 +180,8 @@ impl Snapshot<'_> {
 
     pub(super) fn usage(&self, caller: CallerId, resource: &str) -> Read<(bool, u32)> {
         let (caller, since) = (caller.bytes(), slot(self.now) - SLOTS);
-        let used = "SELECT EXISTS (SELECT 1 FROM used WHERE caller = ?1 AND resource = ?2)";
         let calls = "SELECT coalesce(sum(count), 0) FROM calls WHERE caller = ?1 AND slot > ?2";
-        Ok((self.value(used, params![caller, resource])?, self.value(calls, params![caller, since])?))
+        Ok((self.value(USED, params![caller, resource])?, self.value(calls, params![caller, since])?))
     }
 
     pub(super) fn elevation(&self, id: ElevationId) -> Read<Option<Whole>> {

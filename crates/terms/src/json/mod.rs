@@ -38,7 +38,15 @@ impl Object {
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(n, _)| n.encode_utf16().cmp(name.encode_utf16()))
+        // Of ASCII, which names nearly always are, the order of bytes is that of code units.
+        let ascii = name.is_ascii();
+        self.0.binary_search_by(|(n, _)| {
+            if ascii && n.is_ascii() {
+                n.as_str().cmp(name)
+            } else {
+                n.encode_utf16().cmp(name.encode_utf16())
+            }
+        })
     }
 
     /// The value of a member.

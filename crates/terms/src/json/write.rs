@@ -40,11 +40,16 @@ fn write(value: &Json, out: &mut String) {
     }
 }
 
-/// RFC 8785 §3.2.2.2: the two-character escapes where they exist, `\u00xx` for other controls, all else as it is.
+/// RFC 8785 §3.2.2.2: the two-character escapes where they exist, `\u00xx` for other controls, all else as it is,
+/// copied in runs.
 fn string(s: &str, out: &mut String) {
     out.push('"');
-    for c in s.chars() {
-        match c {
+    let mut rest = s;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        let (run, escaped) = rest.split_at(at);
+        out.push_str(run);
+        let mut chars = escaped.chars();
+        match chars.next().unwrap_or_default() {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\u{8}' => out.push_str("\\b"),
@@ -52,9 +57,10 @@ fn string(s: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\u{c}' => out.push_str("\\f"),
             '\r' => out.push_str("\\r"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
+            control => out.push_str(&format!("\\u{:04x}", u32::from(control))),
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
     out.push('"');
 }
