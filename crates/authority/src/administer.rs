@@ -349,7 +349,7 @@ impl Authority {
             human,
             credential: passkey.credential.clone(),
             public_key: b64url(&passkey.cose),
-            aaguid: passkey.aaguid.iter().map(|b| format!("{b:02x}")).collect(),
+            aaguid: terms::hash::hex(&passkey.aaguid).collect(),
             sign_count: passkey.count,
             backup_eligible: passkey.backup_eligible,
             backed_up: passkey.backed_up,

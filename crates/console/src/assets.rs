@@ -49,7 +49,7 @@ const FILES: [File; 3] = [
 impl File {
     fn url(self) -> String {
         let digest = Digest::plain(self.bytes);
-        let short: String = digest.bytes().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let short: String = terms::hash::hex(digest.bytes()).take(16).collect();
         format!("/assets/{short}/{}", self.name)
     }
 }

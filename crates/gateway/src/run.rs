@@ -1,5 +1,5 @@
-//! One permitted call: forwarded once, settled, answered to whoever still listens. It runs in a task of its own,
-//! so that a caller that goes away stops nothing that was sent (F37).
+//! One permitted call: forwarded once, settled, answered to whoever still listens. A caller that goes away stops
+//! nothing that was sent (F37): the call goes on without it.
 
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ pub enum Seam {
     StoreCommitted,
     /// Before the first byte to an upstream.
     UpstreamSend,
-    /// After the last byte to an upstream.
+    /// After the last byte was handed over for an upstream, which may have all, some or none of them.
     UpstreamSent,
     /// After the upstream's answer arrived.
     UpstreamAnswered,

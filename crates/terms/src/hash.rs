@@ -1,6 +1,8 @@
 //! Hashes that know what they are of. Each use has its own domain tag, so no preimage of one use is a
 //! preimage of another (T06), and its own type, so none is passed where another is meant.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -43,10 +45,16 @@ impl Digest {
     }
 }
 
+/// Bytes in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> impl Iterator<Item = char> + '_ {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16))
+}
+
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        hex(&self.0).try_for_each(|digit| f.write_char(digit))
     }
 }
 

@@ -25,7 +25,7 @@ impl RequestId {
     pub(crate) fn fresh(ambient: &dyn Ambient) -> Self {
         let mut bytes = [0; 16];
         ambient.fill(&mut bytes);
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(terms::hash::hex(&bytes).collect())
     }
 }
 

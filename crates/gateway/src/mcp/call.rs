@@ -8,7 +8,6 @@ use axum::response::Response;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
 use terms::{Access, ElevationId, Json, Slug};
-use tracing::Instrument as _;
 
 use super::envelope::{Request, only};
 use super::session::{Running, Session};
@@ -51,10 +50,9 @@ pub(super) async fn call(
         own::call(gateway, known, session, running, client, &name, arguments).await?
     } else {
         let wanted = wanted(&gateway, &known, &upstream, &name, arguments).await?;
-        tokio::spawn(perform(gateway, known, session, running, client, wanted).in_current_span())
+        Box::pin(perform(gateway, known, session, running, client, wanted))
     };
-    drop(work);
-    Ok(ear.response(keep_alive).await)
+    Ok(ear.response(keep_alive, work).await)
 }
 
 /// The access that a call asks for. A tool that the caller may not know of is as unknown as one that is not

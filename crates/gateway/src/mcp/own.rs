@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use terms::json::Object;
 use terms::{ElevationId, Json, Millis, Slug};
-use tokio::task::JoinHandle;
-use tracing::Instrument as _;
 
 use super::call::{Wanted, perform, room};
 use super::session::{Running, Session};
-use super::stream::Client;
+use super::stream::{Client, Work};
 use super::{Structured, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
@@ -71,7 +69,7 @@ fn definition(name: &str, description: &str, properties: Json) -> Json {
     ])
 }
 
-/// Calls one of them, in a task of its own.
+/// Calls one of them.
 pub(super) async fn call(
     gateway: Shared,
     known: Known,
@@ -80,7 +78,7 @@ pub(super) async fn call(
     client: Client,
     name: &str,
     arguments: Object,
-) -> Result<JoinHandle<()>, Refusal> {
+) -> Result<Work, Refusal> {
     let names: &[&str] =
         if name == RUN { &["elevation", "purpose", "ticket"] } else { &["elevation", "wait"] };
     super::envelope::only(&arguments, names)?;
@@ -90,17 +88,17 @@ pub(super) async fn call(
     };
     if name == STATUS {
         let wait = wait(&arguments)?;
-        return Ok(tokio::spawn(status(gateway, known, running, client, id, wait).in_current_span()));
+        return Ok(Box::pin(status(gateway, known, running, client, id, wait)));
     }
     let claims = Claims::of(&arguments)?;
     let wanted = match captured(&gateway, &known, id, claims).await {
         Ok(wanted) => wanted,
         Err(refusal) => {
             drop(running);
-            return Ok(tokio::spawn(refuse(client, refusal)));
+            return Ok(Box::pin(refuse(client, refusal)));
         }
     };
-    Ok(tokio::spawn(perform(gateway, known, session, running, client, wanted).in_current_span()))
+    Ok(Box::pin(perform(gateway, known, session, running, client, wanted)))
 }
 
 fn wait(arguments: &Object) -> Result<Millis, Refusal> {

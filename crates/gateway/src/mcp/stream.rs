@@ -1,15 +1,19 @@
 //! The way back to one client: one JSON answer, or a stream of events that ends with the answer (MCP
-//! 2025-11-25, transports). The work runs in a task of its own, so that a client that goes away stops
-//! nothing that was sent; this is how that task knows whether anyone still listens.
+//! 2025-11-25, transports). A client that goes away stops nothing that was sent: the work goes on without it, and
+//! this is how the work knows whether anyone still listens.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use terms::{Json, Slug};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::answer::{self, Refusal};
 use crate::mcp::envelope::Id;
@@ -25,7 +29,7 @@ enum Said {
     Answer(String),
 }
 
-/// The task's end.
+/// The work's end.
 pub(crate) struct Client {
     id: Id,
     progress: Option<Token>,
@@ -117,23 +121,78 @@ impl Client {
     }
 }
 
+/// What gives the answer.
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Work that is done where its answer is waited for, which spares every call the hop to another task; once nobody
+/// waits there any more, it goes on in a task of its own.
+struct GoesOn(Option<Work>);
+
+impl GoesOn {
+    fn new(work: Work) -> Self {
+        Self(Some(Box::pin(work.in_current_span())))
+    }
+
+    fn apart(mut self) {
+        self.0.take().map(tokio::spawn);
+    }
+}
+
+impl Future for GoesOn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let done = self.0.as_mut().is_none_or(|work| work.as_mut().poll(context).is_ready());
+        if done {
+            self.0 = None;
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        // Work that panicked is over.
+        if let (Some(work), false, Ok(runtime)) =
+            (self.0.take(), std::thread::panicking(), Handle::try_current())
+        {
+            runtime.spawn(work);
+        }
+    }
+}
+
 impl Ear {
-    /// The response: at once for a stream, with the answer otherwise.
-    pub(crate) async fn response(mut self, keep_alive: Duration) -> Response {
+    /// The response to what the work says: at once for a stream, with the answer otherwise.
+    pub(crate) async fn response(mut self, keep_alive: Duration, work: Work) -> Response {
+        let mut work = GoesOn::new(work);
         if self.streams {
+            work.apart();
             return stream(self, keep_alive);
         }
+        let answer = tokio::select! {
+            biased;
+            answer = self.answer() => answer,
+            () = &mut work => self.answer().await,
+        };
+        match answer {
+            Some(text) => answer::json(StatusCode::OK, &text),
+            None => broken().answer(Some(&self.id)),
+        }
+    }
+
+    /// The answer, once it is there; `None` where there will be none.
+    async fn answer(&mut self) -> Option<String> {
         loop {
-            match self.heard.recv().await {
-                Some(Said::Answer(text)) => return answer::json(StatusCode::OK, &text),
-                Some(Said::Notice(_)) => {}
-                None => return broken().answer(Some(&self.id)),
+            match self.heard.recv().await? {
+                Said::Answer(text) => return Some(text),
+                Said::Notice(_) => {}
             }
         }
     }
 }
 
-/// The task ended without an answer, which only a bug does: whatever it held was settled when it was dropped.
+/// The work ended without an answer, which only a bug does: whatever it held was settled when it was dropped.
 fn broken() -> Refusal {
     Refusal::from(Slug::Busy)
 }
@@ -187,24 +246,25 @@ mod tests {
     #[tokio::test]
     async fn without_a_token_there_is_one_json_answer() {
         let (mut client, ear) = between(Id::Number(7), None);
-        client.waiting("nobody hears this");
-        assert!(client.result(r#"{"a":1.0}"#).await);
-        let response = ear.response(Duration::from_secs(15)).await;
+        let work = Box::pin(async move {
+            client.waiting("nobody hears this");
+            assert!(client.result(r#"{"a":1.0}"#).await);
+        });
+        let response = ear.response(Duration::from_secs(15), work).await;
         assert_eq!(body(response).await, r#"{"jsonrpc":"2.0","id":7,"result":{"a":1.0}}"#);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_never_silent_and_its_progress_only_rises() {
         let (mut client, ear) = between(Id::Number(7), Some(Id::Text("t".into())));
-        let task = tokio::spawn(async move {
+        let work = Box::pin(async move {
             client.waiting("waiting");
             client.progress(1.0, None, Some("not more than before"));
             tokio::time::sleep(Duration::from_secs(20)).await;
             client.progress(2.5, Some(4.0), None);
             assert!(client.result("{}").await);
         });
-        let text = body(ear.response(Duration::from_secs(15)).await).await;
-        task.await.unwrap();
+        let text = body(ear.response(Duration::from_secs(15), work).await).await;
         let expected = concat!(
             ": open\n\n",
             "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":",
@@ -228,11 +288,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_dies_is_told_as_an_error_and_not_as_silence() {
+    async fn work_goes_on_when_its_client_leaves_and_after_its_answer_is_given() {
+        for leaves in [true, false] {
+            let (client, ear) = between(Id::Number(7), None);
+            let (go, gone) = tokio::sync::oneshot::channel::<()>();
+            let (done, finished) = tokio::sync::oneshot::channel();
+            let work = Box::pin(async move {
+                if leaves {
+                    client.left().await;
+                    drop(client);
+                } else {
+                    assert!(client.result("{}").await);
+                }
+                gone.await.unwrap();
+                done.send(()).unwrap();
+            });
+            let response = ear.response(Duration::from_secs(15), work);
+            let answered = tokio::time::timeout(Duration::from_millis(50), response).await;
+            assert_eq!(answered.is_err(), leaves);
+            go.send(()).unwrap();
+            finished.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_dies_is_told_as_an_error_and_not_as_silence() {
         for token in [None, Some(Id::Number(1))] {
             let (client, ear) = between(Id::Number(7), token);
-            drop(client);
-            assert!(body(ear.response(Duration::from_secs(15)).await).await.contains("\"busy\""));
+            let work = Box::pin(async move { drop(client) });
+            assert!(body(ear.response(Duration::from_secs(15), work).await).await.contains("\"busy\""));
         }
     }
 }

@@ -239,7 +239,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Hands the request to the connection, which writes it: once, or not at all.
+    /// Hands the request to the connection, which writes it: once, or not at all, and not before this task waits.
     pub(crate) async fn send(mut self, request: Request, progress: Option<Sink>) -> Result<Waiting, Broken> {
         let Request { id, text } = request;
         let post = self.shared.request(Method::POST, Bytes::from(text));
@@ -254,8 +254,6 @@ impl Slot {
                 Reading { id, progress, connection: Some(self.connection), shared: self.shared };
             reading.answer(response).await.map_err(Broken::sent)
         };
-        // Lets the connection's task write before anyone says that it is written.
-        tokio::task::yield_now().await;
         Ok(Waiting(Box::pin(answering)))
     }
 
