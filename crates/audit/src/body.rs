@@ -12,6 +12,8 @@ use terms::{
     InstallId, Json, KeyId, LockId, Millis, PinId, PolicyHash, Requirement, RequirementHash, Time,
 };
 
+pub use terms::Outcome;
+
 use crate::record::{Draft, Kind, Refs};
 
 /// The body of records of one kind.
@@ -527,6 +529,16 @@ members! {
     }
 }
 
+impl Member for Outcome {
+    fn write(&self) -> Json {
+        Json::from(self.name())
+    }
+
+    fn read(json: Json) -> Option<Self> {
+        Self::named(json.as_str()?)
+    }
+}
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $text:literal,)* })*) => {$(
         $(#[$doc])*
@@ -567,18 +579,6 @@ macro_rules! names {
 }
 
 names! {
-    /// How an attempt ended.
-    Outcome {
-        /// The upstream answered.
-        Done "done",
-        /// The upstream answered that it failed.
-        Failed "failed",
-        /// Nothing left us.
-        NotSent "not_sent",
-        /// Nobody knows.
-        Unknown "unknown",
-    }
-
     /// What a lock can stop.
     SubjectKind {
         /// Everything.

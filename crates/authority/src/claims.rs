@@ -3,7 +3,7 @@
 
 use elevation::{Eligible, Pending, State, Weighed, weigh};
 use store::{Change, Commit, Failed};
-use terms::{Caller, ElevationId, Slug, Tree, text};
+use terms::{Caller, ElevationId, Slug, Tree, claim};
 
 use crate::authority::Authority;
 use crate::decide::{TRIES, evidence};
@@ -22,7 +22,7 @@ pub(crate) struct Claims {
 impl Claims {
     pub(crate) fn of(purpose: Option<&str>, ticket: Option<&str>) -> Result<Self, Slug> {
         let said = |text: Option<&str>, longest: usize| {
-            let seen = text.filter(|text| text.chars().any(|c| !c.is_whitespace() && !text::hides(c)));
+            let seen = text.filter(|text| claim::says_something(text));
             match seen {
                 Some(long) if long.chars().count() > longest => Err(Slug::ArgumentsInvalid),
                 seen => Ok(seen.map(str::to_owned)),

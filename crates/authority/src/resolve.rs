@@ -9,7 +9,6 @@ use terms::{AttemptId, HumanId, Json};
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion};
 use crate::reject::stated;
-use crate::settle::recorded;
 use crate::vote::NotCounted;
 
 impl Authority {
@@ -55,7 +54,7 @@ impl Authority {
             return Ok(Err(NotCounted::CeremonyOver));
         }
         let refs = Refs { caller: Some(attempt.caller), attempt: Some(id), ..Refs::default() };
-        let record = body::Resolved { outcome: recorded(outcome), why, signed: witnessed.signed() };
+        let record = body::Resolved { outcome, why, signed: witnessed.signed() };
         let change = Change::Settle { attempt: id, outcome, delivered: None, resolves: true };
         let commit =
             Commit { changes: vec![witnessed.change(), change], records: vec![self.record(refs, &record)] };

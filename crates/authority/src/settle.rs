@@ -119,7 +119,7 @@ impl Settler {
 
     fn record(&self, ended: &Ended) -> Record {
         let refs = Refs { attempt: Some(ended.attempt), ..Refs::default() };
-        let (outcome, delivered) = (recorded(ended.outcome), ended.delivered);
+        let Ended { outcome, delivered, .. } = *ended;
         let body = body::Settled { outcome, delivered, took: None, why: None };
         seal(self.ambient.as_ref(), &self.node, refs, &body)
     }
@@ -167,16 +167,6 @@ fn change(ended: &Ended) -> Change {
         outcome: ended.outcome,
         delivered: ended.delivered,
         resolves: false,
-    }
-}
-
-/// An outcome as records name it.
-pub(crate) const fn recorded(outcome: Outcome) -> body::Outcome {
-    match outcome {
-        Outcome::Done => body::Outcome::Done,
-        Outcome::Failed => body::Outcome::Failed,
-        Outcome::NotSent => body::Outcome::NotSent,
-        Outcome::Unknown => body::Outcome::Unknown,
     }
 }
 

@@ -5,7 +5,8 @@ mod life;
 mod vote;
 mod weigh;
 
-pub use life::{Conclusion, Grant, GrantState, Outcome, Pending, State, Version};
+pub use life::{Conclusion, Grant, GrantState, Pending, State, Version};
+pub use terms::Outcome;
 pub use vote::Vote;
 pub use weigh::{
     Eligible, Evidence, Leaf, Matching, Progress, WAYS, Weighed, asks_people, attainable, weigh,

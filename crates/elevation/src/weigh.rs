@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use terms::statement::Role;
-use terms::{HumanId, Millis, Requirement, Time, Tree};
+use terms::{HumanId, Millis, Requirement, Time, Tree, claim};
 
 use crate::Vote;
 
@@ -132,7 +132,7 @@ pub fn attainable(requirement: &Requirement, eligible: &Eligible, key_bound: boo
             Tree::Approvals { n, .. } => filled.get(&i).map_or(0, Vec::len) >= usize::from(n.get()),
             Tree::Owner { .. } => !eligible.owners.is_empty(),
             Tree::KeyBound => key_bound,
-            Tree::Ticket { pattern } => whole(pattern).is_some(),
+            Tree::Ticket { pattern } => claim::whole(pattern).is_ok(),
             Tree::Purpose => true,
             Tree::All(_) | Tree::Any(_) => false,
         })
@@ -191,7 +191,9 @@ impl Scales<'_> {
         match leaf {
             Tree::Approvals { n, .. } => (u32::try_from(by.len()).unwrap_or(u32::MAX), u32::from(n.get())),
             Tree::Owner { fresh } => (u32::from(!self.owners(*fresh).is_empty()), 1),
-            Tree::Purpose => (u32::from(self.evidence.purpose.as_deref().is_some_and(says_something)), 1),
+            Tree::Purpose => {
+                (u32::from(self.evidence.purpose.as_deref().is_some_and(claim::says_something)), 1)
+            }
             Tree::Ticket { pattern } => (u32::from(self.ticket(pattern)), 1),
             Tree::KeyBound => (u32::from(self.evidence.key_bound), 1),
             Tree::All(_) | Tree::Any(_) => (0, 1),
@@ -199,8 +201,7 @@ impl Scales<'_> {
     }
 
     fn ticket(&self, pattern: &str) -> bool {
-        let said = self.evidence.ticket.as_deref().filter(|ticket| says_something(ticket));
-        said.is_some_and(|ticket| whole(pattern).is_some_and(|whole| whole.is_match(ticket)))
+        self.evidence.ticket.as_deref().is_some_and(|ticket| claim::ticket_fits(pattern, ticket))
     }
 
     /// Owners who confirmed, and whose signature was fresh enough when the requirement was met.
@@ -214,18 +215,6 @@ impl Scales<'_> {
             self.evidence.votes.iter().filter(confirmed).map(|vote| vote.root).collect();
         roots.into_iter().collect()
     }
-}
-
-/// Whether a person would see anything in it.
-fn says_something(text: &str) -> bool {
-    text.chars().any(|c| !c.is_whitespace() && !terms::text::hides(c))
-}
-
-/// The pattern, anchored at both ends; `None` where it is none, which nothing then matches. It is compiled by
-/// itself first, so that no pattern such as `a)|(?:b` can close the anchored group.
-fn whole(pattern: &str) -> Option<regex::Regex> {
-    let compiled = |text: &str| regex::RegexBuilder::new(text).size_limit(1 << 20).build().ok();
-    compiled(pattern).and_then(|_| compiled(&format!(r"\A(?:{pattern})\z")))
 }
 
 /// One `approvals` leaf while people are placed in it.

@@ -321,7 +321,7 @@ fn impossible(tree: &Tree) -> bool {
     match tree {
         Tree::All(parts) => parts.iter().any(impossible),
         Tree::Any(parts) => parts.iter().all(impossible),
-        Tree::Ticket { pattern } => regex::Regex::new(pattern).is_err(),
+        Tree::Ticket { pattern } => terms::claim::whole(pattern).is_err(),
         Tree::Approvals { .. } | Tree::Owner { .. } | Tree::Purpose | Tree::KeyBound => false,
     }
 }

@@ -8,9 +8,11 @@ pub mod access;
 pub mod ambient;
 pub mod caller;
 pub mod card;
+pub mod claim;
 pub mod hash;
 pub mod ids;
 pub mod json;
+pub mod outcome;
 pub mod pointer;
 pub mod requirement;
 pub mod secret;
@@ -30,6 +32,7 @@ pub use ids::{
     AttemptId, BootId, CallerId, ElevationId, GrantId, HumanId, InstallId, KeyId, LockId, PinId, RecordId,
 };
 pub use json::Json;
+pub use outcome::Outcome;
 pub use pointer::Pointer;
 pub use requirement::{Binds, Requirement, Terms, Tree};
 pub use secret::Secret;

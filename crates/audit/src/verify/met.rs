@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use terms::statement::Role;
-use terms::{HumanId, Requirement, Time, Tree};
+use terms::{HumanId, Requirement, Time, Tree, claim};
 
 use super::{Wrong, surely_after};
 
@@ -131,8 +131,8 @@ impl Search<'_> {
                 let fresh = |signed: Time| !surely_after(*at, signed.after(*fresh));
                 ballot.role == Role::Owner && ballot.at.is_none_or(fresh)
             }),
-            Tree::Purpose => purpose.is_some_and(|purpose| !purpose.trim().is_empty()),
-            Tree::Ticket { pattern } => ticket.is_some_and(|ticket| matches(pattern, ticket)),
+            Tree::Purpose => purpose.is_some_and(claim::says_something),
+            Tree::Ticket { pattern } => ticket.is_some_and(|ticket| claim::ticket_fits(pattern, ticket)),
             Tree::KeyBound => *key_bound,
             Tree::All(_) | Tree::Any(_) | Tree::Approvals { .. } => false,
         }
@@ -145,14 +145,10 @@ fn ahead<'t>(trees: &'t [Tree], rest: &[Todo<'t>]) -> Vec<Todo<'t>> {
     first.chain(rest.iter().copied()).collect()
 }
 
-fn matches(pattern: &str, ticket: &str) -> bool {
-    let whole = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build();
-    whole.is_ok_and(|whole| whole.is_match(ticket))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use terms::{Binds, Json, Millis, Terms};
 
     fn requirement(tree: &str) -> Requirement {
@@ -233,6 +229,81 @@ mod tests {
         assert!(!judge(r#"{"ticket":"[A-Z]+-"}"#, &[]));
         assert!(!judge(r#"{"ticket":"("}"#, &[]));
         assert!(!judge(r#"{"caller":"key-bound"}"#, &[]));
+    }
+
+    fn trees() -> impl Strategy<Value = Tree> {
+        let group = || prop::sample::select(vec!["a", "b"]);
+        let leaf = prop_oneof![
+            6 => (1_u8..=2, group()).prop_map(|(n, from)| Tree::Approvals { n: n.try_into().unwrap(), from: from.to_owned() }),
+            1 => Just(Tree::Owner { fresh: Millis::seconds(60) }),
+            1 => Just(Tree::Purpose),
+            2 => prop::sample::select(vec!["OPS-[0-9]", "a|ab", "a)|(?:b", "(?m)^a$", ".*"])
+                .prop_map(|pattern| Tree::Ticket { pattern: pattern.to_owned() }),
+            1 => Just(Tree::KeyBound),
+        ];
+        leaf.prop_recursive(3, 6, 3, |inner| {
+            let some = prop::collection::vec(inner, 0..4);
+            prop_oneof![some.clone().prop_map(Tree::All), some.prop_map(Tree::Any)]
+        })
+    }
+
+    fn signed(root: HumanId, role: Role) -> elevation::Vote {
+        let statement = terms::statement::Statement {
+            install: terms::InstallId::from_slice(&[0; 16]).unwrap(),
+            approver: root,
+            credential: String::new(),
+            matter: terms::statement::Matter::Act {
+                act: "none".to_owned(),
+                subject_hash: terms::Digest::plain(b""),
+            },
+            expires: Time::from_millis(0),
+            nonce: String::new(),
+        };
+        elevation::Vote {
+            root,
+            human: root,
+            name: String::new(),
+            role,
+            credential: String::new(),
+            requirement: requirement(r#"{"purpose":true}"#).hash(),
+            card: terms::CardHash::of(&Json::Null),
+            statement,
+            assertion: Json::Null,
+            at: Time::from_millis(0),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Two ways of judging, one answer: what enforcement calls met and nothing else verifies.
+        #[test]
+        fn the_log_verifies_exactly_what_was_enforced(
+            tree in trees(),
+            voters in prop::collection::btree_map(
+                1_u8..5, prop::collection::btree_set(prop::sample::select(vec!["a".to_owned(), "b".to_owned()]), 0..3), 0..4),
+            owner in any::<bool>(),
+            purpose in prop::sample::select(vec![None, Some("because"), Some(" "), Some("\u{200b}")]),
+            ticket in prop::sample::select(vec![None, Some("OPS-7"), Some("OPS-7\n"), Some("axx"), Some("ab"), Some("a\nb"), Some("\u{200b}")]),
+            key_bound in any::<bool>(),
+        ) {
+            let requirement = Requirement { parts: [("part".to_owned(), tree)].into(), ..requirement(r#"{"purpose":true}"#) };
+            let human = |n: u8| HumanId::from_slice(&[n; 16]).unwrap();
+            let (the_owner, none, at) = (human(9), BTreeSet::new(), Time::from_millis(60_000));
+            let approvers: std::collections::BTreeMap<_, _> = voters.into_iter().map(|(n, groups)| (human(n), groups)).collect();
+            let votes = approvers.keys().map(|root| (*root, Role::Approver)).chain(owner.then_some((the_owner, Role::Owner)));
+            let votes: Vec<_> = votes.map(|(root, role)| signed(root, role)).collect();
+            let ballots = votes.iter().map(|vote| Ballot {
+                root: vote.root, role: vote.role, groups: approvers.get(&vote.root).unwrap_or(&none), at: Some(vote.at),
+            });
+            let judged = met(&requirement, &Evidence { ballots: ballots.collect(), purpose, ticket, key_bound, at });
+
+            let text = |claim: Option<&str>| claim.map(str::to_owned);
+            let gathered = elevation::Evidence { votes: votes.clone(), purpose: text(purpose), ticket: text(ticket), key_bound };
+            let eligible = elevation::Eligible { approvers: approvers.clone(), owners: [the_owner].into() };
+            let weighed = elevation::weigh(&requirement, &gathered, &eligible, at);
+            prop_assert_eq!(judged.is_ok(), matches!(weighed, elevation::Weighed::Met(_)), "{:?}", weighed);
+        }
     }
 
     #[test]

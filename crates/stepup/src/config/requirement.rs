@@ -145,7 +145,7 @@ fn caller(kind: &str) -> Result<Tree, Wrong> {
 }
 
 fn ticket(pattern: &str) -> Result<Tree, Wrong> {
-    match regex::Regex::new(pattern) {
+    match terms::claim::whole(pattern) {
         Ok(_) => Ok(Tree::Ticket { pattern: pattern.to_owned() }),
         Err(e) => {
             // The last line says what; the ones before draw where.

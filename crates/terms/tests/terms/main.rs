@@ -9,6 +9,7 @@
 
 mod access;
 mod card;
+mod claim;
 mod errors;
 mod golden;
 mod hashes;
