@@ -66,9 +66,6 @@ pub struct Authority {
     pub(crate) denials: Denials,
     pub(crate) sources: Sources,
     pub(crate) live: Arc<Live>,
-    /// The store knows only the terms that a grant was issued under. Spends under stricter ones go one at a
-    /// time, so that two of them never count the same use (decisions B3).
-    pub(crate) narrowed: tokio::sync::Mutex<()>,
     /// Looking at upstreams goes one at a time: first contact is once.
     pub(crate) observing: tokio::sync::Mutex<()>,
     /// How far each passkey has counted in this run; what is in force is read once an epoch. Bounded by the
@@ -110,7 +107,6 @@ impl Authority {
             denials,
             sources: Sources::default(),
             live: Arc::default(),
-            narrowed: tokio::sync::Mutex::new(()),
             observing: tokio::sync::Mutex::new(()),
             counters: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),

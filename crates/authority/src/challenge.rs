@@ -3,7 +3,7 @@
 use audit::body::{self, Who};
 use audit::record::{Record, Refs};
 use elevation::{Conclusion, Eligible, Outcome, Pending, State, Version, Weighed, attainable, weigh};
-use store::{Change, Commit, Failed, Listing, Refused, Situation};
+use store::{Change, Commit, Failed, Refused, Situation};
 use terms::{ElevationId, Slug, Time, Tree};
 
 use crate::authority::Authority;
@@ -92,19 +92,8 @@ impl Authority {
         if of_this_caller >= self.settings.pending_per_caller {
             return Ok(true);
         }
-        let now = self.now();
-        let mut waiting = usize::try_from(of_this_caller).unwrap_or(usize::MAX);
-        for caller in case.active.people.siblings(&case.caller) {
-            let listing = Listing {
-                state: Some(State::Pending),
-                caller: Some(caller),
-                before: None,
-                limit: PENDING_PER_ROOT,
-            };
-            let theirs = self.store.elevations(listing).await?;
-            waiting += theirs.iter().filter(|whole| whole.request.expires_at > now).count();
-        }
-        Ok(waiting >= usize::try_from(PENDING_PER_ROOT).unwrap_or(usize::MAX))
+        let of_others = self.store.waiting(case.active.people.siblings(&case.caller)).await?;
+        Ok(of_this_caller.saturating_add(of_others) >= PENDING_PER_ROOT)
     }
 
     /// How the elevation that a caller comes back to has ended, where that leaves nothing to ask for anew.

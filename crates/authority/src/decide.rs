@@ -181,13 +181,7 @@ impl Authority {
 
     /// A step-up is asked for: is there a grant, or something to wait for, or does it begin?
     async fn step_up(&self, judged: &Judged<'_>) -> Result<Tried, Failed> {
-        let mut situation = self.situation(judged).await?;
-        let today = judged.requirement.hash();
-        let mut one = None;
-        if situation.grants.iter().any(|granted| granted.elevation.requirement.hash() != today) {
-            one = Some(self.narrowed.lock().await);
-            situation = self.situation(judged).await?;
-        }
+        let situation = self.situation(judged).await?;
         // What runs now, or ended nobody knows how, is not run again, however many uses are left.
         if let Some(denial) = still_open(&situation) {
             return self.denied(judged.case, denial, &judged.by).await;
@@ -196,11 +190,8 @@ impl Authority {
         let now = self.now();
         let fitting = situation.grants.iter().find(|granted| supports(granted, judged, &eligible, now));
         if let Some(granted) = fitting {
-            let tried = self.permit(judged.case, Some((granted, &judged.requirement)), &judged.by).await;
-            drop(one);
-            return tried;
+            return self.permit(judged.case, Some((granted, &judged.requirement)), &judged.by).await;
         }
-        drop(one);
         if let Some(rejected) = &situation.rejected {
             let denial = Denial { why: Some(rejected.why.clone()), ..Denial::of(Slug::Rejected) };
             return self.denied(judged.case, denial, &judged.by).await;
@@ -254,10 +245,9 @@ impl Authority {
             boot: self.boot,
         };
         let (change, record) = match spend {
-            Some((granted, today)) => (
-                Change::Spend { grant: granted.grant.id, bind: granted.grant.bind_hash, claim },
-                self.spent(case, attempt, (granted, today), by),
-            ),
+            Some((granted, today)) => {
+                (spend_of(granted, today, claim), self.spent(case, attempt, (granted, today), by))
+            }
             None => (Change::Attempt(claim), self.permitted(case, attempt, by)),
         };
         let until = self.ambient.boottime().after(self.settings.permit_for);
@@ -372,6 +362,13 @@ fn supports(granted: &Granted, judged: &Judged<'_>, eligible: &Eligible, now: Ti
     met && now < at.after(terms.valid_for)
         && grant.spent < terms.uses.get()
         && elevation.access.bind_hash(&terms.binds) == ask.access.bind_hash(&terms.binds)
+}
+
+/// One use of a grant, under the stricter of its own terms and today's.
+fn spend_of(Granted { grant, elevation, at }: &Granted, today: &Requirement, claim: Claim) -> Change {
+    let terms = elevation.requirement.terms.join(&today.terms);
+    let not_after = grant.not_after.min(at.after(terms.valid_for));
+    Change::Spend { grant: grant.id, bind: grant.bind_hash, uses: terms.uses, not_after, claim }
 }
 
 /// What a request has gathered.

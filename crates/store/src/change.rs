@@ -1,11 +1,13 @@
 //! What can be written, as data. The pure core returns changes with what they expect; a backend applies them
 //! in one transaction, each with its own hand-written SQL, or answers [`Refused`].
 
+use std::num::NonZeroU32;
+
 use audit::Record;
 use elevation::{Conclusion, Grant, Outcome, Pending, Version, Vote};
 use terms::{
     AccessHash, AttemptId, BindHash, BootId, CallerId, Digest, ElevationId, GrantId, HumanId, Json, KeyId,
-    LockId, PinId, PolicyHash,
+    LockId, PinId, PolicyHash, Time,
 };
 
 use crate::rows::{
@@ -70,12 +72,17 @@ pub enum Change {
     Issue(Box<Grant>),
     /// Claims one attempt at baseline.
     Attempt(Claim),
-    /// Spends one use of a grant and claims one attempt under it: one conditional write (R4).
+    /// Spends one use of a grant and claims one attempt under it: one conditional write (R4). Where today's terms are
+    /// stricter than those that the grant was issued under, theirs count, in the same write (decisions B3).
     Spend {
         /// The grant.
         grant: GrantId,
         /// What the access binds to.
         bind: BindHash,
+        /// Uses of the grant that today's terms allow in all.
+        uses: NonZeroU32,
+        /// Until when they allow one.
+        not_after: Time,
         /// The attempt.
         claim: Claim,
     },
@@ -220,7 +227,7 @@ pub enum PrincipalRef {
     /// A key: revoked.
     Key(KeyId),
     /// A key that another replaces: good until then.
-    KeyAfter(KeyId, terms::Time),
+    KeyAfter(KeyId, Time),
     /// A membership: removed.
     Member(Membership),
     /// A passkey: revoked.

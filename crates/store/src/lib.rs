@@ -71,6 +71,9 @@ pub trait Store: Send + Sync {
     /// Elevations, newest first.
     fn elevations(&self, listing: Listing) -> Answer<'_, Vec<Whole>>;
 
+    /// How many requests of these callers wait, together.
+    fn waiting(&self, callers: Vec<terms::CallerId>) -> Answer<'_, u32>;
+
     /// Attempts, newest first, of one caller or of all.
     fn attempts(&self, caller: Option<terms::CallerId>, limit: u32) -> Answer<'_, Vec<Attempt>>;
 

@@ -98,6 +98,10 @@ impl Store for Between {
         self.real.elevations(listing)
     }
 
+    fn waiting(&self, callers: Vec<CallerId>) -> Answer<'_, u32> {
+        self.real.waiting(callers)
+    }
+
     fn attempts(&self, caller: Option<CallerId>, limit: u32) -> Answer<'_, Vec<Attempt>> {
         self.real.attempts(caller, limit)
     }

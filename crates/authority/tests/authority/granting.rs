@@ -7,7 +7,7 @@ use authority::Ruling;
 use elevation::Outcome;
 use terms::{Millis, Slug, Tree};
 
-use crate::world::{RULES, World, approvals, bundle, bundle_of, deploy};
+use crate::world::{RULES, World, approvals, bundle, bundle_of, deploy, permitted};
 
 const RESTORE: [&str; 4] = [
     r#"{"path":"a","target":"spare"}"#,
@@ -246,6 +246,28 @@ async fn uses_under_stricter_terms_are_counted_under_a_race_too() {
         permitted += u32::from(call.await.unwrap());
     }
     assert_eq!(permitted, 1);
+    world.verified().await;
+}
+
+/// Both found the one use that today's terms leave of three, as two nodes would.
+#[tokio::test]
+async fn of_two_that_found_the_last_use_under_stricter_terms_one_runs() {
+    let world = World::new().await;
+    let challenge = world.challenged("restore", RESTORE[0]).await;
+    world.approve(challenge.elevation, "ann").await.unwrap();
+    let mut stricter = bundle();
+    stricter.requirements.get_mut("target").unwrap().terms.uses = NonZeroU32::MIN;
+    world.authority().activate(&stricter, "olga").await.unwrap().unwrap();
+    let (authority, ask) = (Arc::clone(world.authority()), world.ask("restore", RESTORE[1]));
+    world.between().after_standing(Box::pin(async move {
+        let permit = permitted(authority.decide(&ask).await.unwrap());
+        let (_, mut settlement) = permit.embark().unwrap();
+        settlement.sending();
+        authority.settle(settlement, Outcome::Done, Some(true)).await.unwrap();
+    }));
+    world.denied("restore", RESTORE[0]).await;
+    let whole = world.authority().store().elevation(challenge.elevation).await.unwrap().unwrap();
+    assert_eq!((whole.grant.unwrap().spent, whole.attempts.len()), (1, 1));
     world.verified().await;
 }
 

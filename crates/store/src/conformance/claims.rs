@@ -1,10 +1,11 @@
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use elevation::Outcome;
 use terms::{AttemptId, BindHash, BootId, Digest, GrantId, HumanId, LockId, Millis, Time};
 
 use super::World;
-use super::world::human;
+use super::world::{human, spending};
 use crate::{Change, Claim, Commit, Epoch, Lock, LockSubject, Principal, PrincipalRef, Refused, Selector};
 
 pub async fn a_hundred_racers_spend_a_grant_as_often_as_it_says(world: &mut World) {
@@ -33,20 +34,65 @@ pub async fn a_hundred_racers_spend_a_grant_as_often_as_it_says(world: &mut Worl
     }
 }
 
+/// What today's terms allow is held by the statement itself: two nodes that judged the same use both find one.
+pub async fn racers_under_stricter_terms_spend_as_often_as_those_say(world: &mut World) {
+    let access = world.access("1");
+    let grant = world.granted(&access, 5).await;
+    let under = |uses: u32, not_after: Time| elevation::Grant {
+        uses: NonZeroU32::new(uses).unwrap(),
+        not_after,
+        ..grant.clone()
+    };
+    let soon = world.ambient.now_of().after(Millis::new(60_000));
+    let start = Arc::new(tokio::sync::Barrier::new(50));
+    let mut racers = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let changes = vec![spending(&under(2, soon), world.claim(&access).await)];
+        let records = vec![world.record(audit::record::Kind::Spent)];
+        let (store, start) = (world.store().clone(), start.clone());
+        racers.spawn(async move {
+            start.wait().await;
+            store.commit(Commit { changes, records }).await.unwrap()
+        });
+    }
+    let answers = racers.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2);
+    assert!(answers.iter().filter_map(|a| a.as_ref().err()).all(|refused| *refused == Refused::Spent));
+
+    let third = world.claim(&access).await;
+    world.commit(vec![spending(&under(3, soon), third)]).await.unwrap();
+    world.pass(60_000);
+    let late = spending(&under(5, soon), world.claim(&access).await);
+    assert_eq!(world.refused(late).await, Refused::Lapsed);
+    // Looser terms than its own loosen nothing.
+    for _ in 0..2 {
+        let claim = world.claim(&access).await;
+        world.commit(vec![spending(&under(9, grant.not_after), claim)]).await.unwrap();
+    }
+    let sixth = spending(&under(9, grant.not_after), world.claim(&access).await);
+    assert_eq!(world.refused(sixth).await, Refused::Spent);
+    let other = world.granted(&access, 1).await;
+    world.pass(300_000);
+    let later = other.not_after.after(Millis::new(600_000));
+    let late = spending(&elevation::Grant { not_after: later, ..other }, world.claim(&access).await);
+    assert_eq!(world.refused(late).await, Refused::Lapsed);
+}
+
 pub async fn a_mismatch_burns_nothing(world: &mut World) {
     let other = world.another_caller("other").await;
     let access = world.access("1");
     let grant = world.granted(&access, 1).await;
     let bind = BindHash::from_digest(Digest::plain(b"another"));
-    let elsewhere = Change::Spend { grant: grant.id, bind, claim: world.claim(&access).await };
+    let elsewhere =
+        spending(&elevation::Grant { bind_hash: bind, ..grant.clone() }, world.claim(&access).await);
     let mut claim = world.claim(&access).await;
     claim.subjects.caller = other;
-    let of_other = Change::Spend { grant: grant.id, bind: grant.bind_hash, claim };
+    let of_other = spending(&grant, claim);
     for mismatch in [elsewhere, of_other] {
         assert_eq!(world.refused(mismatch).await, Refused::Conflict);
     }
     let unknown = GrantId::fresh(world.ambient.as_ref());
-    let nothing = Change::Spend { grant: unknown, bind: grant.bind_hash, claim: world.claim(&access).await };
+    let nothing = spending(&elevation::Grant { id: unknown, ..grant.clone() }, world.claim(&access).await);
     assert_eq!(world.refused(nothing).await, Refused::Missing);
 
     assert_eq!(world.situation(&access).await.grants[0].grant, grant);

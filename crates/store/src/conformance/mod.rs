@@ -84,6 +84,7 @@ sentences! { $
     }
     claims {
         a_hundred_racers_spend_a_grant_as_often_as_it_says
+        racers_under_stricter_terms_spend_as_often_as_those_say
         a_mismatch_burns_nothing
         a_grant_that_is_over_is_not_spent
         a_lock_of_any_kind_stops_every_claim
@@ -126,6 +127,7 @@ sentences! { $
     }
     standing {
         what_waits_is_found_with_its_votes
+        what_waits_is_counted_over_callers
         live_grants_are_found_with_the_request_they_rest_on
         the_newest_grant_that_is_over_is_found
         a_rejection_counts_for_its_time

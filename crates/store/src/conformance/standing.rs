@@ -1,6 +1,6 @@
 use elevation::{Conclusion, Outcome, Version};
-use terms::Ambient as _;
 use terms::statement::Role;
+use terms::{Ambient as _, CallerId};
 
 use super::World;
 use crate::{Change, Rejection, Selector};
@@ -30,6 +30,28 @@ pub async fn what_waits_is_found_with_its_votes(world: &mut World) {
     assert_eq!(world.situation(&access).await.pending_count, 0, "what is beyond its time does not wait");
     let due = world.situation(&world.access("2")).await.pending;
     assert!(due.is_some(), "but it is found, so that it can be expired in the commit that opens the next");
+}
+
+pub async fn what_waits_is_counted_over_callers(world: &mut World) {
+    let (caller, other) = (world.caller, world.another_caller("other").await);
+    let waiting =
+        async |world: &World, callers: &[CallerId]| world.store().waiting(callers.to_vec()).await.unwrap();
+    assert_eq!(waiting(world, &[caller, other]).await, 0);
+    let rejected = world.open(&world.access("1"), 1).await;
+    world.commit(vec![World::concluded(&rejected, Conclusion::Rejected)]).await.unwrap();
+    for version in ["2", "3"] {
+        world.open(&world.access(version), 1).await;
+    }
+    let of_other = crate::Change::Open {
+        pending: Box::new(elevation::Pending { caller: other, ..world.request(&world.access("2"), 1) }),
+    };
+    world.commit(vec![of_other]).await.unwrap();
+    assert_eq!(waiting(world, &[caller]).await, 2);
+    assert_eq!(waiting(world, &[other]).await, 1);
+    assert_eq!(waiting(world, &[caller, other]).await, 3);
+    assert_eq!(waiting(world, &[]).await, 0);
+    world.pass(60_000);
+    assert_eq!(waiting(world, &[caller, other]).await, 0, "what is beyond its time does not wait");
 }
 
 pub async fn live_grants_are_found_with_the_request_they_rest_on(world: &mut World) {

@@ -162,7 +162,7 @@ impl World {
     }
 
     pub async fn spend(&self, grant: &Grant, access: &Access) -> Change {
-        Change::Spend { grant: grant.id, bind: grant.bind_hash, claim: self.claim(access).await }
+        spending(grant, self.claim(access).await)
     }
 
     pub async fn situation(&self, access: &Access) -> Situation {
@@ -182,6 +182,12 @@ impl World {
         };
         self.store().standing(standing).await.unwrap()
     }
+}
+
+/// A use of a grant under the terms that it was issued under.
+pub fn spending(grant: &Grant, claim: Claim) -> Change {
+    let Grant { id, bind_hash, uses, not_after, .. } = *grant;
+    Change::Spend { grant: id, bind: bind_hash, uses, not_after, claim }
 }
 
 fn request(ambient: &TestAmbient, caller: CallerId, access: &Access, uses: u32) -> Pending {

@@ -239,6 +239,10 @@ impl Store for Sqlite {
         self.list("listing elevations", move |at| at.elevations(&listing))
     }
 
+    fn waiting(&self, callers: Vec<CallerId>) -> Answer<'_, u32> {
+        self.read("counting what waits", move |at| at.waiting(&callers))
+    }
+
     fn attempts(&self, caller: Option<CallerId>, limit: u32) -> Answer<'_, Vec<Attempt>> {
         self.list("listing attempts", move |at| at.attempts(caller, limit))
     }

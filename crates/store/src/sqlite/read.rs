@@ -101,16 +101,22 @@ impl Snapshot<'_> {
             params![caller, access, self.now.millis()],
             grant,
         )?;
-        let waiting = "SELECT count(*) FROM elevations WHERE caller = ?1 AND state = 0 AND expires_at > ?2";
         Ok(Situation {
             pending: pending.map(|pending| self.with_votes(pending)).transpose()?,
             grants: self.live(asked)?,
             over,
             rejected,
             last: self.last(asked)?,
-            pending_count: self.value(waiting, params![caller, self.now.millis()])?,
+            pending_count: self.waiting(&[asked.caller])?,
             used_before: self.value(USED, params![caller, asked.resource])?,
         })
+    }
+
+    /// How many requests of these callers wait, together.
+    pub(super) fn waiting(&self, callers: &[CallerId]) -> Read<u32> {
+        let count = "SELECT count(*) FROM elevations WHERE caller = ?1 AND state = 0 AND expires_at > ?2";
+        let of_one = |caller: &CallerId| self.value(count, params![caller.bytes(), self.now.millis()]);
+        callers.iter().map(of_one).try_fold(0, |sum: u32, one| Ok(sum.saturating_add(one?)))
     }
 
     /// Live grants with the requests that they rest on.

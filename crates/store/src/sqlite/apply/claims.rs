@@ -1,6 +1,8 @@
 //! Claims of attempts, their ends, and what stops them. Every claim is fenced by epoch and locks, granted or not
 //! (decisions A11); the two conditional statements are the whole of R4.
 
+use std::num::NonZeroU32;
+
 use elevation::Outcome;
 use rusqlite::{OptionalExtension as _, params};
 use terms::{AttemptId, BindHash, CallerId, GrantId, Json, LockId, Time};
@@ -67,20 +69,24 @@ pub(super) fn attempt(tx: &Tx<'_>, claim: &Claim, applied: &mut Applied) -> Done
     if claimed { count(tx, claim, None, applied) } else { Err(stopped(tx, claim, &subjects)?.into()) }
 }
 
-pub(super) fn spend(
-    tx: &Tx<'_>,
-    grant: GrantId,
-    bind: BindHash,
-    claim: &Claim,
-    applied: &mut Applied,
-) -> Done {
+/// A use of a grant, under what today's terms allow.
+#[derive(Clone, Copy)]
+pub(super) struct Spend {
+    pub(super) grant: GrantId,
+    pub(super) bind: BindHash,
+    pub(super) uses: NonZeroU32,
+    pub(super) not_after: Time,
+}
+
+pub(super) fn spend(tx: &Tx<'_>, spend: Spend, claim: &Claim, applied: &mut Applied) -> Done {
+    let Spend { grant, bind, uses, not_after } = spend;
     let subjects = subjects(claim);
     let spent: Option<i64> = tx
         .sql
         .prepare_cached(concat!(
             "UPDATE grants SET spent = spent + 1 WHERE id = ?1 AND caller = ?2 AND bind_hash = ?3 AND ",
             live!("?4"),
-            " AND ",
+            " AND spent < ?7 AND ?8 > ?4 AND ",
             fence!("?5", "?4", "?6"),
             " RETURNING spent"
         ))?
@@ -92,12 +98,14 @@ pub(super) fn spend(
                 tx.now.millis(),
                 i64::try_from(claim.epoch.0).unwrap_or(i64::MAX),
                 subjects,
+                uses.get(),
+                not_after.millis(),
             ],
             single,
         )
         .optional()?;
     let Some(number) = spent else {
-        return Err(unspendable(tx, grant, bind, claim, &subjects)?.into());
+        return Err(unspendable(tx, spend, claim, &subjects)?.into());
     };
     changed(
         tx,
@@ -182,22 +190,16 @@ fn stopped(tx: &Tx<'_>, claim: &Claim, subjects: &str) -> Result<Refused, Stop> 
 }
 
 /// Names why a grant could not be spent. What is not the claim's own grant says nothing else of itself.
-fn unspendable(
-    tx: &Tx<'_>,
-    grant: GrantId,
-    bind: BindHash,
-    claim: &Claim,
-    subjects: &str,
-) -> Result<Refused, Stop> {
+fn unspendable(tx: &Tx<'_>, spend: Spend, claim: &Claim, subjects: &str) -> Result<Refused, Stop> {
     if let Some(refused) = fenced(tx, claim, subjects)? {
         return Ok(refused);
     }
     let found = tx
         .sql
         .prepare_cached(
-            "SELECT caller, bind_hash, revoked_at, spent < uses, not_after FROM grants WHERE id = ?1",
+            "SELECT caller, bind_hash, revoked_at, spent < min(uses, ?2), min(not_after, ?3) FROM grants WHERE id = ?1",
         )?
-        .query_row([grant.bytes()], |row| {
+        .query_row(params![spend.grant.bytes(), spend.uses.get(), spend.not_after.millis()], |row| {
             let mut cells = Cells::of(row);
             let whose = (cells.take::<CallerId>()?, cells.take::<BindHash>()?);
             Ok((whose, cells.take::<Option<Time>>()?, cells.take::<bool>()?, cells.take::<Time>()?))
@@ -205,7 +207,7 @@ fn unspendable(
         .optional()?;
     Ok(match found {
         None => Refused::Missing,
-        Some((whose, ..)) if whose != (claim.subjects.caller, bind) => Refused::Conflict,
+        Some((whose, ..)) if whose != (claim.subjects.caller, spend.bind) => Refused::Conflict,
         Some((_, Some(_), ..)) => Refused::Revoked,
         Some((_, None, false, _)) => Refused::Spent,
         Some((_, None, true, not_after)) if not_after <= tx.now => Refused::Lapsed,

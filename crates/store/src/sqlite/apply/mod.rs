@@ -82,7 +82,10 @@ fn apply(tx: &Tx<'_>, change: &Change, applied: &mut Applied) -> Done {
         }
         Change::Issue(grant) => elevations::issue(tx, grant, applied),
         Change::Attempt(claim) => claims::attempt(tx, claim, applied),
-        Change::Spend { grant, bind, claim } => claims::spend(tx, *grant, *bind, claim, applied),
+        Change::Spend { grant, bind, uses, not_after, claim } => {
+            let spend = claims::Spend { grant: *grant, bind: *bind, uses: *uses, not_after: *not_after };
+            claims::spend(tx, spend, claim, applied)
+        }
         Change::Settle { attempt, outcome, delivered, resolves } => {
             claims::settle(tx, *attempt, *outcome, *delivered, *resolves)
         }
