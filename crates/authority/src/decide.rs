@@ -349,25 +349,27 @@ impl Case<'_> {
 /// stricter of both terms.
 fn supports(granted: &Granted, judged: &Judged<'_>, eligible: &Eligible, now: Time) -> bool {
     let (Judged { requirement: today, .. }, Case { ask, caller, .. }) = (judged, judged.case);
-    let Granted { grant, elevation, at } = granted;
+    let Granted { grant, elevation } = granted;
     let proved = caller.key_bound || !elevation.key_bound;
     if !proved || !grant.fits(caller.id, caller.key, &ask.access) {
         return false;
     }
-    let met = matches!(weigh(today, &evidence(elevation), eligible, *at), Weighed::Met(_));
+    let met_at = grant.met_at(&elevation.requirement.terms);
+    let met = matches!(weigh(today, &evidence(elevation), eligible, met_at), Weighed::Met(_));
     if elevation.requirement.hash() == today.hash() {
         return met;
     }
     let terms = elevation.requirement.terms.join(&today.terms);
-    met && now < at.after(terms.valid_for)
+    met && now < met_at.after(terms.valid_for)
         && grant.spent < terms.uses.get()
         && elevation.access.bind_hash(&terms.binds) == ask.access.bind_hash(&terms.binds)
 }
 
 /// One use of a grant, under the stricter of its own terms and today's.
-fn spend_of(Granted { grant, elevation, at }: &Granted, today: &Requirement, claim: Claim) -> Change {
-    let terms = elevation.requirement.terms.join(&today.terms);
-    let not_after = grant.not_after.min(at.after(terms.valid_for));
+fn spend_of(Granted { grant, elevation }: &Granted, today: &Requirement, claim: Claim) -> Change {
+    let issued = &elevation.requirement.terms;
+    let terms = issued.join(&today.terms);
+    let not_after = grant.met_at(issued).after(terms.valid_for);
     Change::Spend { grant: grant.id, bind: grant.bind_hash, uses: terms.uses, not_after, claim }
 }
 

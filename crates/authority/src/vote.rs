@@ -9,7 +9,7 @@ use elevation::{Conclusion, Eligible, Grant, Matching, Pending, Version, Vote, W
 use policy::{Judgement, Question};
 use store::{Change, Commit, Failed, Refused, Whole};
 use terms::statement::{Consent, Matter, Role};
-use terms::{Caller, ElevationId, GrantId, HumanId, Json, Requirement, Tree};
+use terms::{Caller, ElevationId, GrantId, HumanId, Json, Requirement, Time, Tree};
 
 use crate::active::{Active, Tool};
 use crate::authority::Authority;
@@ -233,6 +233,7 @@ impl Authority {
         };
         let record = self.record(refs.clone(), &voted(&vote, witnessed));
         let mut pending = today.pending.clone();
+        pending.votes.retain(|earlier| (earlier.root, earlier.role) != (vote.root, vote.role));
         pending.votes.push(vote.clone());
         let mut commit = Commit {
             changes: vec![witnessed.change(), Change::Vote { id, vote: Box::new(vote), expects }],
@@ -314,7 +315,8 @@ impl Authority {
         let asked = |role: Role| asks(&today.pending.requirement, &today.eligible, row.root, role);
         let role = [Role::Owner, Role::Approver].into_iter().find(|role| asked(*role));
         let role = role.ok_or(NotCounted::NotEligible)?;
-        if today.pending.votes.iter().any(|v| v.root == row.root && v.role == role) {
+        let mut votes = today.pending.votes.iter().filter(|v| v.root == row.root && v.role == role);
+        if votes.any(|vote| !stale(vote, &today.pending.requirement, self.now())) {
             return Err(NotCounted::AlreadyVoted);
         }
         let missing = self.claims_missing(today);
@@ -328,6 +330,13 @@ fn required(active: &Active, question: &Question<'_>) -> Option<Requirement> {
         Judgement::StepUp { requirement, .. } => Some(requirement),
         Judgement::Permit { .. } | Judgement::Deny { .. } => None,
     }
+}
+
+/// Whether an owner's confirmation is no longer as fresh as some leaf asks. It may be given again then: otherwise a
+/// request whose other signatures took their time could be met by nobody.
+fn stale(vote: &Vote, requirement: &Requirement, now: Time) -> bool {
+    let too_old = |leaf| matches!(leaf, &Tree::Owner { fresh } if now.since(vote.at) > fresh);
+    vote.role == Role::Owner && leaves::leaves(requirement).into_iter().any(too_old)
 }
 
 /// A card without what other people do meanwhile and what merely warns: the rest is what was consented to, and

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use terms::{
     Access, AccessHash, BindHash, Binds, CallerId, ElevationId, GrantId, KeyId, Millis, PolicyHash,
-    Requirement, Time,
+    Requirement, Terms, Time,
 };
 
 use crate::Vote;
@@ -207,6 +207,13 @@ impl Grant {
             () if self.not_after <= now => GrantState::Lapsed,
             () => GrantState::Live,
         }
+    }
+
+    /// The moment at which the requirement was met: what it is weighed at again, so that a store which wrote it down
+    /// a little later takes nothing from it.
+    #[must_use]
+    pub fn met_at(&self, terms: &Terms) -> Time {
+        self.not_after.before(terms.valid_for)
     }
 
     /// Whether it is for this access of this caller with this key. A mismatch never burns it.

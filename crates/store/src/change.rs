@@ -44,7 +44,8 @@ pub enum Change {
         /// The version seen.
         expects: Version,
     },
-    /// Adds a vote to a pending elevation that is not over time. One root votes once in each role.
+    /// Adds a vote to a pending elevation that is not over time. One root approves once; an owner who confirms again
+    /// replaces the earlier confirmation.
     Vote {
         /// Which.
         id: ElevationId,

@@ -276,8 +276,6 @@ pub struct Granted {
     pub grant: Grant,
     /// The elevation as it was when it was approved, votes included.
     pub elevation: Pending,
-    /// When it was approved.
-    pub at: Time,
 }
 
 /// One rejection.

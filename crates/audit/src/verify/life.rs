@@ -328,7 +328,9 @@ impl<'a> Life<'a> {
                 let challenged = pending.challenged.as_ref();
                 let role = consent::vote(self, seen.at(), elevation, challenged, &vote)?;
                 let before = pending.votes.insert((vote.human, role), seen.at());
-                must(before.is_none(), "its person had voted on this elevation before")?;
+                // An owner whose confirmation has gone stale confirms again; the newest is the one that counts.
+                let once = before.is_none() || role == Role::Owner;
+                must(once, "its person had approved this elevation before")?;
             }
             None => pending.votes_erased = true,
         }

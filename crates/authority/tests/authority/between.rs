@@ -26,16 +26,27 @@ pub struct Between {
     real: Shared,
     fails: Mutex<Option<Fails>>,
     after_standing: Mutex<Option<Hook>>,
+    before_commit: Mutex<Option<Hook>>,
 }
 
 impl Between {
     pub fn new(real: Shared) -> Self {
-        Self { real, fails: Mutex::new(None), after_standing: Mutex::new(None) }
+        Self {
+            real,
+            fails: Mutex::new(None),
+            after_standing: Mutex::new(None),
+            before_commit: Mutex::new(None),
+        }
     }
 
     /// The next commit fails.
     pub fn fail(&self, how: Fails) {
         *self.fails.lock().unwrap() = Some(how);
+    }
+
+    /// Before the next commit reaches the store, this happens.
+    pub fn before_commit(&self, hook: Hook) {
+        *self.before_commit.lock().unwrap() = Some(hook);
     }
 
     /// After the next read of where an access stands, this happens before whoever asked goes on.
@@ -51,6 +62,10 @@ fn failed<T>() -> Result<T, Failed> {
 impl Store for Between {
     fn commit(&self, commit: Commit) -> Answer<'_, Result<Receipt, Refused>> {
         Box::pin(async move {
+            let hook = self.before_commit.lock().unwrap().take();
+            if let Some(hook) = hook {
+                hook.await;
+            }
             let fails = self.fails.lock().unwrap().take();
             match fails {
                 None => self.real.commit(commit).await,

@@ -236,16 +236,54 @@ async fn an_owner_never_approves_and_an_approver_never_confirms() {
 
 #[tokio::test]
 async fn an_owners_signature_fills_no_place_of_an_approval() {
-    let mut both = bundle();
-    let tree = Tree::All(vec![Tree::Owner { fresh: Millis::seconds(120) }, approvals(1, "managers")]);
-    let (name, both_needed) = requirement("release", tree, 1, terms::Binds::Everything);
-    both.requirements.insert(name, both_needed);
-    let world = World::with(settings(), &both).await;
+    let world = World::with(settings(), &confirmed_and_approved()).await;
     world.authority().set_member("managers", "olga", true, "init").await.unwrap();
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
     assert_eq!(world.approve(id, "olga").await, Ok(Voted::Waiting));
     assert_eq!(world.approve(id, "olga").await, Err(NotCounted::AlreadyVoted));
     assert!(matches!(world.approve(id, "ann").await, Ok(Voted::Approved(_))));
+    world.verified().await;
+}
+
+fn confirmed_and_approved() -> authority::Bundle {
+    let mut both = bundle();
+    let tree = Tree::All(vec![Tree::Owner { fresh: Millis::seconds(120) }, approvals(1, "managers")]);
+    let (name, both_needed) = requirement("release", tree, 1, terms::Binds::Everything);
+    both.requirements.insert(name, both_needed);
+    both
+}
+
+/// Otherwise a slow approver would leave a request that nobody can meet any more.
+#[tokio::test]
+async fn an_owner_confirms_again_where_the_others_took_longer_than_it_stays_fresh() {
+    let world = World::with(settings(), &confirmed_and_approved()).await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    assert_eq!(world.approve(id, "olga").await, Ok(Voted::Waiting));
+    world.pass(120);
+    assert_eq!(world.approve(id, "olga").await, Err(NotCounted::AlreadyVoted), "it is fresh still");
+    world.pass(1);
+    assert_eq!(world.approve(id, "ann").await, Ok(Voted::Waiting));
+    assert_eq!(world.approve(id, "ann").await, Err(NotCounted::AlreadyVoted));
+    assert!(matches!(world.approve(id, "olga").await, Ok(Voted::Approved(_))));
+    world.run(world.permitted("deploy", &deploy("1")).await).await;
+    let granted = world.bodies("granted").await;
+    assert_eq!(granted[0].get("voters").unwrap().as_array().unwrap().len(), 2);
+    world.verified().await;
+}
+
+/// Weighed again at use is what was weighed at the vote, however long the store took to write it down.
+#[tokio::test]
+async fn a_confirmation_that_was_fresh_when_it_counted_stays_so() {
+    let world = World::with(settings(), &confirmed_and_approved()).await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    world.approve(id, "olga").await.unwrap();
+    world.pass(120);
+    let begun = world.begin(id, "ann").await.unwrap();
+    let signed = world.sign(&begun, "ann");
+    let ambient = Arc::clone(&world.ambient);
+    world.between().before_commit(Box::pin(async move { ambient.pass(Millis::new(300)) }));
+    assert!(matches!(world.vote(id, "ann", &signed).await, Ok(Voted::Approved(_))));
+    world.run(world.permitted("deploy", &deploy("1")).await).await;
     world.verified().await;
 }
 

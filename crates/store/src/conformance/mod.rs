@@ -72,7 +72,7 @@ sentences! { $
     requests {
         one_request_of_a_caller_for_an_access_waits_at_a_time
         a_request_beyond_its_time_makes_room_in_the_same_commit
-        a_root_votes_once_in_each_role
+        a_root_approves_once_and_an_owner_confirms_anew
         a_vote_on_anything_but_the_newest_version_is_refused
         a_request_is_concluded_once
         nothing_counts_after_its_time_and_nothing_expires_before_it

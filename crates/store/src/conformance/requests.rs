@@ -32,7 +32,7 @@ pub async fn a_request_beyond_its_time_makes_room_in_the_same_commit(world: &mut
     assert_eq!(world.situation(&access).await.pending, Some(new));
 }
 
-pub async fn a_root_votes_once_in_each_role(world: &mut World) {
+pub async fn a_root_approves_once_and_an_owner_confirms_anew(world: &mut World) {
     let mut pending = world.open(&world.access("1"), 1).await;
     let [ann, ben] = world.approvers;
     for (human, role) in [(ann, Role::Approver), (ann, Role::Owner), (ben, Role::Approver)] {
@@ -42,12 +42,23 @@ pub async fn a_root_votes_once_in_each_role(world: &mut World) {
     assert_eq!(world.refused(world.voted(&pending, ann, Role::Approver)).await, Refused::Conflict);
 
     // Another identity of the same person is the same root.
-    let mut vote = world.vote(&pending, ben, Role::Owner);
-    vote.root = ann;
-    let second = Change::Vote { id: pending.id, vote: Box::new(vote), expects: pending.version };
-    assert_eq!(world.refused(second).await, Refused::Conflict);
+    let as_ann = |role| {
+        let mut vote = world.vote(&pending, ben, role);
+        vote.root = ann;
+        Change::Vote { id: pending.id, vote: Box::new(vote), expects: pending.version }
+    };
+    assert_eq!(world.refused(as_ann(Role::Approver)).await, Refused::Conflict);
+    world.pass(7);
+    world.commit(vec![as_ann(Role::Owner)]).await.unwrap();
     let whole = world.store().elevation(pending.id).await.unwrap().unwrap();
-    assert_eq!((whole.request.votes.len(), whole.request.version), (3, pending.version));
+    assert_eq!((whole.request.votes.len(), whole.request.version.0), (3, pending.version.0 + 1));
+    let confirmed: Vec<_> = whole.request.votes.iter().filter(|vote| vote.role == Role::Owner).collect();
+    assert_eq!((confirmed.len(), confirmed[0].root, confirmed[0].human), (1, ann, ben));
+    assert_eq!(
+        confirmed[0].at,
+        terms::Ambient::now(world.ambient.as_ref()),
+        "the newer one is the one that counts"
+    );
 }
 
 pub async fn a_vote_on_anything_but_the_newest_version_is_refused(world: &mut World) {

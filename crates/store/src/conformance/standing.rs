@@ -64,9 +64,8 @@ pub async fn live_grants_are_found_with_the_request_they_rest_on(world: &mut Wor
         pending.version = Version(1);
         let (approve, grant) = world.approved(&pending);
         world.pass(7);
-        let at = world.ambient.now();
         world.commit([vec![voted], approve].concat()).await.unwrap();
-        expected.push(crate::Granted { grant, elevation: pending, at });
+        expected.push(crate::Granted { grant, elevation: pending });
     }
     // Whether they fit the access is for whoever asked to judge; it is asked for action and resource.
     let found = world.situation(&world.access("any")).await.grants;

@@ -127,14 +127,13 @@ impl Snapshot<'_> {
                 grant_columns!(),
                 ", ",
                 pending_columns!(),
-                ", e.concluded_at
-                 FROM grants g JOIN elevations e ON e.id = g.elevation
+                " FROM grants g JOIN elevations e ON e.id = g.elevation
                  WHERE g.caller = ?1 AND g.action = ?2 AND g.resource = ?3
                    AND g.revoked_at IS NULL AND g.spent < g.uses AND g.not_after > ?4
                  ORDER BY g.n LIMIT ?5"
             ),
             params![asked.caller.bytes(), asked.action, asked.resource, self.now.millis(), GRANTS],
-            |c| Ok(Granted { grant: grant(c)?, elevation: pending(c)?, at: c.take()? }),
+            |c| Ok(Granted { grant: grant(c)?, elevation: pending(c)? }),
         )?;
         let with_votes = |granted: Granted| {
             let elevation = self.with_votes(granted.elevation)?;

@@ -76,11 +76,16 @@ pub(super) fn vote(tx: &Tx<'_>, id: ElevationId, vote: &Vote, expects: Version) 
     if !counted {
         return not_pending(tx, id, expects);
     }
-    changed(
+    let kept = changed(
         tx,
         "INSERT INTO votes (elevation, root, human, name, role, credential, statement, requirement_hash,
            card_hash, assertion, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (elevation, root, role) DO UPDATE SET human = excluded.human, name = excluded.name,
+           credential = excluded.credential, statement = excluded.statement,
+           requirement_hash = excluded.requirement_hash, card_hash = excluded.card_hash,
+           assertion = excluded.assertion, at = excluded.at
+           WHERE role = 'owner'",
         params![
             id.bytes(),
             vote.root.bytes(),
@@ -95,7 +100,7 @@ pub(super) fn vote(tx: &Tx<'_>, id: ElevationId, vote: &Vote, expects: Version) 
             vote.at.millis(),
         ],
     )?;
-    Ok(())
+    if kept { Ok(()) } else { Err(Refused::Conflict.into()) }
 }
 
 /// Approved only in time, expired only after it (A32); everything else whenever it waits. The version stays: it

@@ -133,7 +133,7 @@ CREATE INDEX elevations_by_state ON elevations (state, opened_at);
 CREATE INDEX elevations_by_caller ON elevations (caller, opened_at);
 CREATE INDEX elevations_by_time ON elevations (opened_at);
 
--- One root votes once in each role.
+-- One root votes once in each role; an owner who confirms again replaces the earlier confirmation.
 CREATE TABLE votes (
   n INTEGER PRIMARY KEY,
   elevation BLOB NOT NULL REFERENCES elevations (id),
