@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use audit::body::Body;
 use audit::record::{Draft, Kind, Record, Refs};
-use store::{Change, Commit, Epoch, Failed, Receipt, Refused, Shared};
+use elevation::Outcome;
+use store::{Attempt, Change, Commit, Epoch, Failed, Receipt, Refused, Shared};
 use terms::access::SealKey;
 use terms::{Ambient, BootId, Caller, Digest, ElevationId, Json, Millis, RecordId, Slug, Time, UpstreamHash};
 use tokio::sync::watch;
@@ -75,11 +76,27 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads what is in force, and settles what an earlier run left open as unknown (decisions B6).
+    /// Reads what is in force, records that it starts, and settles what an earlier run left open as unknown (decisions
+    /// B6).
     ///
     /// # Errors
     /// [`Failed`] when the store cannot be read or written.
     pub async fn open(
+        store: Shared,
+        ambient: Arc<dyn Ambient>,
+        settings: Settings,
+        seal: SealKey,
+    ) -> Result<Arc<Self>, Failed> {
+        let authority = Self::at_rest(store, ambient, settings, seal).await?;
+        authority.begin().await?;
+        Ok(authority)
+    }
+
+    /// One that only looks: it has not started, writes nothing, and is for views alone.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store cannot be read.
+    pub async fn at_rest(
         store: Shared,
         ambient: Arc<dyn Ambient>,
         settings: Settings,
@@ -94,7 +111,7 @@ impl Authority {
             Arc::clone(&active),
         );
         let denials = Denials::new(settings.denied_per_minute);
-        let authority = Arc::new(Self {
+        Ok(Arc::new(Self {
             store,
             ambient,
             settings,
@@ -110,9 +127,14 @@ impl Authority {
             observing: tokio::sync::Mutex::new(()),
             counters: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
-        });
-        authority.begin().await?;
-        Ok(authority)
+        }))
+    }
+
+    /// How an attempt ended, as far as anybody knows: what an earlier run left open is unknown, whether or not that is
+    /// recorded yet (decisions B6). `None` while it runs.
+    #[must_use]
+    pub fn outcome_of(&self, attempt: &Attempt) -> Option<Outcome> {
+        attempt.outcome.or((attempt.boot != self.boot).then_some(Outcome::Unknown))
     }
 
     /// What is in force now.

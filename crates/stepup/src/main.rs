@@ -80,10 +80,15 @@ async fn at_the_desk(verb: Verb, path: &std::path::Path, ambient: Arc<dyn Ambien
     if let Some(spoken) = control::ask(&control::path(&config.home), &verb).await {
         return spoken;
     }
-    let desk = node::open(config, ambient, false).await.map_err(|e| Said::failed(e.to_string(), ""))?;
+    let refused = |e: node::StartError| Said::failed(e.to_string(), "");
+    if verb.only_reads() {
+        let desk = node::look(config, ambient).await.map_err(refused)?;
+        return verb.run(&desk).await.map(Said::without_a_server);
+    }
+    let desk = node::open(config, ambient, false).await.map_err(refused)?;
     let spoken = verb.run(&desk).await;
     desk.checkpoint().await.map_err(|e| Said::store(&e))?;
-    spoken
+    spoken.map(Said::without_a_server)
 }
 
 fn read(path: &std::path::Path) -> Result<Config, Said> {

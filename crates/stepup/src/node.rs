@@ -6,7 +6,7 @@ use std::sync::Arc;
 use audit::CheckpointKey;
 use authority::{Authority, Settings};
 use store::sqlite::{OpenError, Options, Sqlite};
-use terms::Ambient;
+use terms::{Ambient, Secret};
 
 use crate::cli::Desk;
 use crate::config::{Config, ConfigError};
@@ -56,10 +56,31 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`] says why not.
 pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) -> Result<Desk, StartError> {
-    let keys = Keys::read(&config.keys)?;
-    let options = Options { create: true, demo, ..Options::default() };
-    let store = Sqlite::open(&config.store, Arc::clone(&ambient), &options)?;
-    let authority = Authority::open(Arc::new(store), ambient, settings(&config, demo), keys.seal).await?;
+    let Keys { seal, log_seed } = Keys::read(&config.keys)?;
+    let options = Options { demo, ..Options::default() };
+    let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
+    let authority = Authority::open(store, ambient, settings(&config, demo), seal).await?;
+    desk(config, authority, &log_seed, demo)
+}
+
+/// Opens them to be looked at: nothing starts, and nothing can be written.
+///
+/// # Errors
+/// [`StartError`] says why not.
+pub async fn look(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> Result<Desk, StartError> {
+    let Keys { seal, log_seed } = Keys::read(&config.keys)?;
+    let options = Options { reads_only: true, ..Options::default() };
+    let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
+    let authority = Authority::at_rest(store, ambient, settings(&config, false), seal).await?;
+    desk(config, authority, &log_seed, false)
+}
+
+fn desk(
+    config: Arc<Config>,
+    authority: Arc<Authority>,
+    log_seed: &Secret<[u8; 32]>,
+    demo: bool,
+) -> Result<Desk, StartError> {
     match (authority.active().demo(), demo) {
         (true, false) => {
             return Err(StartError::Demo(
@@ -71,7 +92,7 @@ pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) ->
         }
         (true, true) | (false, false) => {}
     }
-    let signer = CheckpointKey::from_seed(&config.log.origin, keys.log_seed.expose())?;
+    let signer = CheckpointKey::from_seed(&config.log.origin, log_seed.expose())?;
     let log_key = signer.verifier().to_string();
     let by = format!("os:{}", rustix::process::geteuid().as_raw());
     Ok(Desk { authority, config, signer: Arc::new(signer), log_key, by })

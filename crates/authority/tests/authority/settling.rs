@@ -62,6 +62,31 @@ async fn many_outcomes_at_once_are_all_recorded() {
 }
 
 #[tokio::test]
+async fn who_only_looks_writes_nothing_and_knows_what_an_earlier_run_left_open() {
+    let mut world = World::new().await;
+    let permit = world.permitted("read_ticket", "{}").await;
+    let attempt = permit.attempt().unwrap();
+    let before = world.authority().store().head().await.unwrap();
+    let running = world.authority().store().attempt(attempt).await.unwrap().unwrap();
+    assert_eq!(world.authority().outcome_of(&running), None);
+    let ask = world.ask("read_ticket", "{}");
+
+    let looking = world.looked_at(move || drop(permit)).await;
+    assert_eq!(looking.store().head().await.unwrap(), before, "not even that it started");
+    let left = looking.store().attempt(attempt).await.unwrap().unwrap();
+    assert_eq!((left.outcome, looking.outcome_of(&left)), (None, Some(Outcome::Unknown)));
+    let locked = looking.lock(store::LockSubject::All, "os:0".to_owned(), "odd".to_owned(), None).await;
+    assert!(locked.is_err(), "there is no way to write");
+    looking.attach(authority::Upstream { name: "ops".to_owned(), identity: crate::world::identity() });
+    assert!(looking.decide(&ask).await.is_err(), "and nothing is permitted that cannot be recorded");
+    drop(looking);
+    world.crash(|| ()).await;
+    let settled = world.authority().store().attempt(attempt).await.unwrap().unwrap();
+    assert_eq!(settled.outcome, Some(Outcome::Unknown));
+    world.verified().await;
+}
+
+#[tokio::test]
 async fn after_a_crash_whatever_was_out_is_unknown_and_is_not_sent_again() {
     let mut world = World::new().await;
     let challenge = world.challenged("deploy", &deploy("1")).await;

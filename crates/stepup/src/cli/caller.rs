@@ -52,6 +52,14 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Whether it writes nothing, so that it needs no started node.
+    pub(super) const fn only_reads(&self) -> bool {
+        match self {
+            Self::List | Self::Show { .. } => true,
+            Self::Add { .. } | Self::Rotate { .. } | Self::Disable { .. } => false,
+        }
+    }
+
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         match self {
             Self::Add { name, owner, groups, kind, through } => {

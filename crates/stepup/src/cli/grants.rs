@@ -29,6 +29,14 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Whether it writes nothing, so that it needs no started node.
+    pub(super) const fn only_reads(&self) -> bool {
+        match self {
+            Self::List | Self::Show { .. } => true,
+            Self::Revoke { .. } => false,
+        }
+    }
+
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         let all = granted(desk).await?;
         let names = |w: &Whole| w.grant.iter().map(|g| g.id.to_string()).collect();
@@ -76,17 +84,18 @@ fn list(desk: &Desk, all: &[Whole]) -> Said {
     } else {
         table(&["GRANT", "CALLER", "WHAT", "USED", "STATE", "UNTIL"], &rows)
     };
-    Said::done(text, json!({ "grants": all.iter().filter_map(|w| as_json(w, now)).collect::<Vec<_>>() }))
+    Said::done(text, json!({ "grants": all.iter().filter_map(|w| as_json(desk, w)).collect::<Vec<_>>() }))
 }
 
 fn show(desk: &Desk, whole: &Whole) -> Said {
     let now = desk.authority.now();
-    let json = as_json(whole, now).unwrap_or_default();
+    let json = as_json(desk, whole).unwrap_or_default();
     let attempts: Vec<String> = whole
         .attempts
         .iter()
         .map(|a| {
-            format!("  {} {} {}", a.id, when(a.at), a.outcome.map_or("running", elevation::Outcome::name))
+            let ended = desk.authority.outcome_of(a).map_or("running", elevation::Outcome::name);
+            format!("  {} {} {ended}", a.id, when(a.at))
         })
         .collect();
     let text = whole.grant.as_ref().map_or_else(String::new, |g| {
@@ -106,7 +115,8 @@ fn show(desk: &Desk, whole: &Whole) -> Said {
     Said::done(text, json)
 }
 
-fn as_json(whole: &Whole, now: terms::Time) -> Option<serde_json::Value> {
+fn as_json(desk: &Desk, whole: &Whole) -> Option<serde_json::Value> {
+    let now = desk.authority.now();
     let grant = whole.grant.as_ref()?;
     Some(json!({
         "grant": grant.id.to_string(), "elevation": whole.request.id.to_string(),
@@ -114,7 +124,7 @@ fn as_json(whole: &Whole, now: terms::Time) -> Option<serde_json::Value> {
         "uses": grant.uses, "spent": grant.spent, "state": grant.state(now).name(),
         "not_after": grant.not_after.millis(),
         "attempts": whole.attempts.iter().map(|a| json!({
-            "attempt": a.id.to_string(), "at": a.at.millis(), "outcome": a.outcome.map(elevation::Outcome::name),
+            "attempt": a.id.to_string(), "at": a.at.millis(), "outcome": desk.authority.outcome_of(a).map(elevation::Outcome::name),
         })).collect::<Vec<_>>(),
     }))
 }

@@ -41,6 +41,15 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Whether it writes nothing, so that it needs no started node.
+    pub(super) const fn only_reads(&self) -> bool {
+        match self {
+            Self::List => true,
+            Self::Groups { add, remove, .. } => add.is_empty() && remove.is_empty(),
+            Self::Invite { .. } | Self::Disable { .. } => false,
+        }
+    }
+
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         match self {
             Self::Invite { name, groups } => invite(desk, &name, &groups).await,

@@ -49,6 +49,14 @@ impl Verb {
         }
     }
 
+    /// Whether it writes nothing, so that it needs no started node.
+    pub(super) const fn only_reads(&self) -> bool {
+        match self {
+            Self::Tail { .. } | Self::Show { .. } | Self::Verify { .. } => true,
+            Self::Export { .. } => false, // that it was exported is recorded
+        }
+    }
+
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         match self {
             Self::Tail { number } => tail(desk, number).await,

@@ -165,6 +165,22 @@ impl Verb {
         }
     }
 
+    /// Whether it writes nothing: then it needs no started node, and the log does not say that one started.
+    #[must_use]
+    pub const fn only_reads(&self) -> bool {
+        match self {
+            Self::Caller(verb) => verb.only_reads(),
+            Self::Human(verb) => verb.only_reads(),
+            Self::Requests(verb) => verb.only_reads(),
+            Self::Grants(verb) => verb.only_reads(),
+            Self::Policy(verb) => verb.only_reads(),
+            Self::Log(verb) => verb.only_reads(),
+            // What these change is changed in the browser.
+            Self::Upstream(_) | Self::Unlock { .. } => true,
+            Self::Lock(_) => false,
+        }
+    }
+
     /// Does it.
     pub async fn run(self, desk: &Desk) -> Spoken {
         match self {

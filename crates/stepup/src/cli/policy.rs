@@ -17,6 +17,14 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Whether it writes nothing, so that it needs no started node.
+    pub(super) const fn only_reads(&self) -> bool {
+        match self {
+            Self::Show => true,
+            Self::Activate => false,
+        }
+    }
+
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         match self {
             Self::Show => Ok(show(desk)),

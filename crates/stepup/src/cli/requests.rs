@@ -44,6 +44,14 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Whether it writes nothing, so that it needs no started node.
+    pub(super) const fn only_reads(&self) -> bool {
+        match self {
+            Self::List { .. } | Self::Show { .. } | Self::Approve { .. } | Self::Watch { .. } => true,
+            Self::Withdraw { .. } => false,
+        }
+    }
+
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         let (Self::Show { id } | Self::Approve { id } | Self::Withdraw { id, .. } | Self::Watch { id }) =
             &self
@@ -72,7 +80,8 @@ async fn read(desk: &Desk, state: Option<State>) -> Result<Vec<Whole>, Said> {
 }
 
 async fn list(desk: &Desk, all: bool) -> Spoken {
-    let found = read(desk, if all { None } else { Some(State::Pending) }).await?;
+    let mut found = read(desk, if all { None } else { Some(State::Pending) }).await?;
+    found.retain(|whole| all || stands(desk, whole) == State::Pending);
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|w| {
@@ -80,7 +89,7 @@ async fn list(desk: &Desk, all: bool) -> Spoken {
                 w.request.id.to_string(),
                 w.request.access.subject().id.clone(),
                 desk.authority.headline(w),
-                w.state.name().to_owned(),
+                stands(desk, w).name().to_owned(),
                 when(w.concluded_at.unwrap_or(w.request.expires_at)),
             ]
         })
@@ -107,7 +116,7 @@ fn show(desk: &Desk, whole: &Whole) -> Said {
     let text = format!(
         "{} — {}\n  request  {}\n  caller   {} (owner {})\n  tool     {}\n  words    {words}\n  takes    {}\n  expires  {}{why}\n\n{}\n\n  {}",
         desk.authority.headline(whole),
-        whole.state.name(),
+        stands(desk, whole).name(),
         request.id,
         request.access.subject().id,
         request.access.subject().owner,
@@ -117,7 +126,7 @@ fn show(desk: &Desk, whole: &Whole) -> Said {
         arguments.join("\n"),
         desk.page(&format!("r/{}", request.id)),
     );
-    Said::done(text, as_json(desk, whole)).exit(exit(whole))
+    Said::done(text, as_json(desk, whole)).exit(exit(desk, whole))
 }
 
 async fn withdraw(desk: &Desk, whole: &Whole, why: String) -> Spoken {
@@ -130,7 +139,7 @@ async fn withdraw(desk: &Desk, whole: &Whole, why: String) -> Spoken {
             "Withdrawn.",
             json!({ "request": whole.request.id.to_string(), "state": "withdrawn" }),
         )),
-        Err(_) => Err(Said::failed(format!("it is over: {}", whole.state.name()), "")),
+        Err(_) => Err(Said::failed(format!("it is over: {}", stands(desk, whole).name()), "")),
     }
 }
 
@@ -140,7 +149,7 @@ async fn watch(desk: &Desk, id: terms::ElevationId) -> Spoken {
         let Some(whole) = desk.authority.store().elevation(id).await? else {
             return Err(Said::failed("it is gone", ""));
         };
-        if whole.state != State::Pending {
+        if stands(desk, &whole) != State::Pending {
             return Ok(show(desk, &whole));
         }
         let left = whole.request.left(desk.authority.now());
@@ -149,9 +158,20 @@ async fn watch(desk: &Desk, id: terms::ElevationId) -> Spoken {
     }
 }
 
-fn exit(whole: &Whole) -> Exit {
-    let unknown = whole.attempts.last().is_some_and(|a| a.outcome == Some(elevation::Outcome::Unknown));
+/// Where a request stands now: one beyond its time is over, whether or not a server has written it down yet.
+fn stands(desk: &Desk, whole: &Whole) -> State {
     match whole.state {
+        State::Pending if whole.request.expires_at <= desk.authority.now() => {
+            State::Concluded(Conclusion::Expired)
+        }
+        state @ (State::Pending | State::Concluded(_)) => state,
+    }
+}
+
+fn exit(desk: &Desk, whole: &Whole) -> Exit {
+    let ended = |a| desk.authority.outcome_of(a) == Some(elevation::Outcome::Unknown);
+    let unknown = whole.attempts.last().is_some_and(ended);
+    match stands(desk, whole) {
         State::Concluded(Conclusion::Approved) if unknown => Exit::Unknown,
         State::Concluded(Conclusion::Approved) => Exit::Ok,
         State::Pending => Exit::Pending,
@@ -165,7 +185,7 @@ fn exit(whole: &Whole) -> Exit {
 fn as_json(desk: &Desk, whole: &Whole) -> serde_json::Value {
     let request = &whole.request;
     json!({
-        "request": request.id.to_string(), "state": whole.state.name(), "why": whole.why,
+        "request": request.id.to_string(), "state": stands(desk, whole).name(), "why": whole.why,
         "caller": request.access.subject().id, "owner": request.access.subject().owner,
         "resource": request.access.resource().id, "title": desk.authority.headline(whole),
         "access_hash": request.access.hash().to_string(),

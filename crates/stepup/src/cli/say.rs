@@ -85,6 +85,16 @@ impl Said {
         self
     }
 
+    /// The same where no server runs: a page that it names is not there yet.
+    #[must_use]
+    pub fn without_a_server(mut self) -> Self {
+        if self.json.get("link").is_some() {
+            self.text
+                .push_str("\n\nNo server is running: `stepup serve` starts it; only then the page is there.");
+        }
+        self
+    }
+
     /// The store failed: nothing was done.
     pub fn store(failed: &authority::Failed) -> Self {
         Self::failed(failed.to_string(), "see the server's log and /readyz; nothing was changed")

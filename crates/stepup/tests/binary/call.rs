@@ -80,6 +80,27 @@ fn waits(home: &Home, id: &str) {
     assert_eq!(home.run(&["requests", "show", id]).code, 10);
 }
 
+/// Nobody writes it down while no server runs; it is over all the same, and whoever watches it is told.
+#[test]
+fn a_request_beyond_its_time_is_over_without_a_server_too() {
+    let home = Home::new();
+    let text = home.read("stepup.toml");
+    let pending = "pending_for = \"15m\"";
+    assert!(text.contains(pending), "{text}");
+    home.write("stepup.toml", &text.replace(pending, "pending_for = \"2s\""));
+    let server = home.serve().pinned();
+    let mut agent = Agent::connect(home.agents, &home.caller("bot"));
+    home.does(&["human", "invite", "alice", "--group", "release-managers"]);
+    let stopped = agent.call("deploy", &deploy());
+    let id = stopped["_meta"]["dev.stepup/challenge"]["elevation"].as_str().unwrap().to_owned();
+    server.kill();
+    let watched = home.run(&["requests", "watch", &id]);
+    assert_eq!(watched.code, 13, "{}", watched.out);
+    assert!(watched.out.contains("expired"), "{}", watched.out);
+    assert_eq!(home.does(&["requests", "list"]), "Nothing waits.\n");
+    assert_eq!(home.tells(&["requests", "list", "--all"])["requests"][0]["state"], "expired");
+}
+
 #[test]
 fn a_disabled_caller_and_a_wrong_key_open_nothing() {
     let home = Home::new();

@@ -40,6 +40,55 @@ fn people_are_invited_listed_grouped_and_disabled() {
 }
 
 #[test]
+fn a_verb_that_only_reads_writes_nothing_to_the_log() {
+    let home = Home::new();
+    let reads: &[&[&str]] = &[
+        &["caller", "list"],
+        &["caller", "show", "bot"],
+        &["human", "list"],
+        &["human", "groups", "robin"],
+        &["upstream", "list"],
+        &["upstream", "diff"],
+        &["upstream", "accept", "ops/deploy"],
+        &["requests", "list", "--all"],
+        &["requests", "show", "x"],
+        &["requests", "approve", "x"],
+        &["requests", "watch", "x"],
+        &["grants", "list"],
+        &["grants", "show", "x"],
+        &["unlock", "x"],
+        &["policy", "show"],
+        &["log", "tail"],
+        &["log", "show", "00000000-0000-7000-8000-000000000000"],
+    ];
+    let size = || home.tells(&["log", "tail"])["size"].as_u64().unwrap();
+    for words in reads {
+        home.run(words);
+        assert_eq!(size(), 0, "{words:?} wrote the first record of a log");
+    }
+    home.does(&["human", "invite", "robin"]);
+    home.caller("bot");
+    let before = size();
+    assert!(before > 0);
+    for words in reads {
+        home.run(words);
+        assert_eq!(size(), before, "{words:?}");
+    }
+    home.verifies();
+}
+
+#[test]
+fn a_page_that_nobody_serves_yet_is_said_to_be_so() {
+    let home = Home::new();
+    for words in [&["upstream", "accept", "ops/deploy"][..], &["human", "invite", "robin"]] {
+        assert!(home.does(words).contains("`stepup serve` starts it"), "{words:?}");
+    }
+    let server = home.serve();
+    assert!(!home.does(&["upstream", "accept", "ops/deploy"]).contains("stepup serve"));
+    drop(server);
+}
+
+#[test]
 fn callers_are_added_listed_shown_rotated_and_disabled() {
     let home = Home::new();
     home.does(&["human", "invite", "robin"]);

@@ -39,11 +39,13 @@ pub struct Options {
     pub reserve: u64,
     /// Commits that wait for the writer at most; who comes later waits for a place.
     pub waiting: usize,
+    /// Only to be read: every write fails.
+    pub reads_only: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, demo: false, anchor: None, reserve: 8 << 20, waiting: 1024 }
+        Self { create: true, demo: false, anchor: None, reserve: 8 << 20, waiting: 1024, reads_only: false }
     }
 }
 
@@ -115,12 +117,14 @@ impl From<rusqlite::Error> for OpenError {
 
 /// A store in one SQLite file. Dropping it waits until everything handed in is written, then closes the file.
 pub struct Sqlite {
-    /// `None` only while it is dropped.
+    /// `None` while it is dropped, and where it is only read.
     door: Option<Door>,
     shown: Arc<Shown>,
     readers: Option<Arc<Readers>>,
     writer: Option<JoinHandle<()>>,
     opened: u64,
+    /// The lock of a store that is only read; otherwise its writer has it.
+    _held: Option<open::Held>,
 }
 
 impl Sqlite {
@@ -136,7 +140,11 @@ impl Sqlite {
         let opened = work::value(&sql, "UPDATE meta SET opened = opened + 1 RETURNING opened")?;
         let shown = Arc::new(Shown::of(tree));
         let readers = (0..READERS).map(|_| open::reader(&held.path)).collect::<Result<_, _>>()?;
-        let readers = Arc::new(Readers::new(readers, Arc::clone(&ambient), Arc::clone(&shown)));
+        let readers = Some(Arc::new(Readers::new(readers, Arc::clone(&ambient), Arc::clone(&shown))));
+        let opened = opened.unwrap_or_default();
+        if options.reads_only {
+            return Ok(Self { door: None, shown, readers, writer: None, opened, _held: Some(held) });
+        }
         let reserve =
             Reserve::open(open::beside(&held.path, "-reserve"), options.reserve, ambient.boottime());
         let (door, inbox) = Door::new(options.waiting);
@@ -148,13 +156,7 @@ impl Sqlite {
         let writer = std::thread::Builder::new().name("store".to_owned()).spawn(run);
         let writer = writer
             .map_err(|error| OpenError::Io { doing: "starting the writer", because: error.to_string() })?;
-        Ok(Self {
-            door: Some(door),
-            shown,
-            readers: Some(readers),
-            writer: Some(writer),
-            opened: opened.unwrap_or_default(),
-        })
+        Ok(Self { door: Some(door), shown, readers, writer: Some(writer), opened, _held: None })
     }
 
     /// How often this file was opened, this time included.
