@@ -272,5 +272,5 @@ pub(crate) async fn resolve(
 
 fn named_outcome(asked: &Asked) -> Result<Outcome, NotDone> {
     let name = asked.text("outcome")?;
-    Outcome::named(&name).filter(|outcome| *outcome != Outcome::Unknown).ok_or(NotDone::Malformed)
+    Outcome::named(name).filter(|outcome| *outcome != Outcome::Unknown).ok_or(NotDone::Malformed)
 }
