@@ -2,7 +2,8 @@
 // nothing runs without its record, the log verifies, and the caller finds its way on.
 //
 // Inside: the k-th passing of a seam aborts the process (crates/stepup/src/clock.rs), for every k until a life ends
-// well. Outside, where no seam was thought of: strace kills at the k-th system call of a class, counted per thread.
+// well. Outside, where no seam was thought of: strace kills at the k-th system call of a class, which it counts per
+// thread; so on one thread for every k, and with all of them at a few random ones (rfd 14).
 // STEPUP_FAULTS=all takes every k; otherwise one in STRIDE, beginning at another one each day.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -116,11 +117,23 @@ const CLASSES = [
   ["a byte sent", "write,writev,sendto,sendmsg", 5],
 ];
 
+/** Lives with as many threads as in earnest, ended at random. */
+const RANDOM = 3;
+
 for (const [title, calls, stride] of CLASSES) {
-  test(`kill -9 at ${title}`, async (t) => {
-    const under = (k) => ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e", `inject=${calls}:signal=SIGKILL:when=${k}`];
-    const crashes = await sweep(stride, (k) => ({ under: under(k) }));
+  const under = (k) => ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e", `inject=${calls}:signal=SIGKILL:when=${k}`];
+
+  test(`kill -9 at ${title}`, { skip: !process.env.STEPUP_SEAM_BIN }, async (t) => {
+    const crashes = await sweep(stride, (k) => ({ under: under(k), env: { STEPUP_TEST_ONE_THREAD: "1" } }));
     t.diagnostic(`${crashes} crashes`);
     assert.ok(crashes > 0, "strace ended nothing");
+  });
+
+  test(`kill -9 at ${title}, of any thread`, async (t) => {
+    for (let n = 0; n < RANDOM; n += 1) {
+      const k = 1 + Math.floor(Math.random() * 12);
+      const was = await ended({ under: under(k) });
+      t.diagnostic(`k = ${k}: ${was ? "ended" : "lived"}`);
+    }
   });
 }
