@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use terms::access::SealKey;
-use terms::{Ambient, Secret};
+use terms::{Ambient, Digest, Secret};
 
 /// The keys of one installation.
 pub struct Keys {
@@ -77,6 +77,13 @@ impl Keys {
             seal: SealKey::new(read(&folder.join(SEAL))?),
             log_seed: Secret::new(read(&folder.join(LOG))?),
         })
+    }
+
+    /// What tells them from any others, and nothing else of them: the store keeps it.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        let seal = self.seal.id();
+        Digest::of("stepup/keys/v1\0", &[seal.bytes(), self.log_seed.expose()])
     }
 }
 

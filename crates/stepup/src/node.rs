@@ -56,11 +56,11 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`] says why not.
 pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) -> Result<Desk, StartError> {
-    let Keys { seal, log_seed } = Keys::read(&config.keys)?;
-    let options = Options { demo, ..Options::default() };
+    let keys = Keys::read(&config.keys)?;
+    let options = Options { demo, keys: Some(keys.id()), ..Options::default() };
     let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
-    let authority = Authority::open(store, ambient, settings(&config, demo), seal).await?;
-    desk(config, authority, &log_seed, demo)
+    let authority = Authority::open(store, ambient, settings(&config, demo), keys.seal).await?;
+    desk(config, authority, &keys.log_seed, demo)
 }
 
 /// Opens them to be looked at: nothing starts, and nothing can be written.
@@ -68,11 +68,11 @@ pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) ->
 /// # Errors
 /// [`StartError`] says why not.
 pub async fn look(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> Result<Desk, StartError> {
-    let Keys { seal, log_seed } = Keys::read(&config.keys)?;
-    let options = Options { reads_only: true, ..Options::default() };
+    let keys = Keys::read(&config.keys)?;
+    let options = Options { reads_only: true, keys: Some(keys.id()), ..Options::default() };
     let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
-    let authority = Authority::at_rest(store, ambient, settings(&config, false), seal).await?;
-    desk(config, authority, &log_seed, false)
+    let authority = Authority::at_rest(store, ambient, settings(&config, false), keys.seal).await?;
+    desk(config, authority, &keys.log_seed, false)
 }
 
 fn desk(

@@ -92,6 +92,12 @@ impl SealKey {
         Self(Secret::new(bytes))
     }
 
+    /// Tells it from any other key, and says nothing else of it.
+    #[must_use]
+    pub fn id(&self) -> crate::Digest {
+        crate::Digest::of("stepup/seal-key/v1\0", &[self.0.expose()])
+    }
+
     /// `HMAC-SHA-256(seal key, pointer ‖ 0 ‖ JCS value)`: hides the value, yet the same value seals the same.
     fn seal(&self, pointer: &Pointer, canonical: &str) -> Json {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());

@@ -77,6 +77,24 @@ fn a_verb_that_only_reads_writes_nothing_to_the_log() {
     home.verifies();
 }
 
+/// What was sealed and signed with the old ones would not be theirs.
+#[test]
+fn a_store_is_not_opened_with_other_keys() {
+    let home = Home::new();
+    home.caller("bot");
+    let good = std::fs::read(home.path().join("keys/seal.key")).unwrap();
+    for key in ["keys/seal.key", "keys/log.key"] {
+        let ours = std::fs::read(home.path().join(key)).unwrap();
+        std::fs::write(home.path().join(key), [7; 32]).unwrap();
+        for words in [&["caller", "list"][..], &["human", "invite", "eve"], &["serve"]] {
+            home.run(words).failed(1, &["keys", "bring back"]);
+        }
+        std::fs::write(home.path().join(key), ours).unwrap();
+    }
+    assert_eq!(std::fs::read(home.path().join("keys/seal.key")).unwrap(), good);
+    home.verifies();
+}
+
 #[test]
 fn a_page_that_nobody_serves_yet_is_said_to_be_so() {
     let home = Home::new();

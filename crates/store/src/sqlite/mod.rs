@@ -41,11 +41,22 @@ pub struct Options {
     pub waiting: usize,
     /// Only to be read: every write fails.
     pub reads_only: bool,
+    /// The id of the installation's keys. A store keeps the first that it is opened with, and opens with no others: what
+    /// the seal key sealed and what the log's key signed would not be the same any more (decisions §9).
+    pub keys: Option<Digest>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, demo: false, anchor: None, reserve: 8 << 20, waiting: 1024, reads_only: false }
+        Self {
+            create: true,
+            demo: false,
+            anchor: None,
+            reserve: 8 << 20,
+            waiting: 1024,
+            reads_only: false,
+            keys: None,
+        }
     }
 }
 
@@ -96,6 +107,9 @@ pub enum OpenError {
     /// Its records are not those that a checkpoint was signed over.
     #[error("the records are not those that were signed: the store is damaged or was altered")]
     Damaged,
+    /// The keys are not those that it was first opened with.
+    #[error("the keys are not those of this store: bring back the folder of keys that it was made with")]
+    OtherKeys,
     /// The operating system could not do it.
     #[error("{doing} failed: {because}")]
     Io {
@@ -136,6 +150,7 @@ impl Sqlite {
         let held = open::hold(path, options.create)?;
         let sql = open::writer(&held.path)?;
         open::migrate(&sql, open::MIGRATIONS, options, ambient.as_ref())?;
+        open::bind(&sql, options)?;
         let tree = open::tree(&sql, options.anchor)?;
         let opened = work::value(&sql, "UPDATE meta SET opened = opened + 1 RETURNING opened")?;
         let shown = Arc::new(Shown::of(tree));

@@ -201,6 +201,18 @@ fn found(sql: &Connection, schema: &str, options: &Options, ambient: &dyn Ambien
     Ok(())
 }
 
+/// Keeps the id of the first keys, and refuses others from then on.
+pub(super) fn bind(sql: &Connection, options: &Options) -> Result<(), OpenError> {
+    let Some(keys) = options.keys else { return Ok(()) };
+    let known: Option<Option<Digest>> = value(sql, "SELECT keys FROM meta")?;
+    match known.flatten() {
+        Some(known) if known == keys => Ok(()),
+        Some(_) => Err(OpenError::OtherKeys),
+        None if options.reads_only => Ok(()),
+        None => Ok(sql.execute("UPDATE meta SET keys = ?1", [keys.bytes()]).map(drop)?),
+    }
+}
+
 /// The tree of all records. Refuses a store that has lost any that a checkpoint was signed over (T121, F20).
 /// Computes again from the checkpoint before the newest, so that what the newest says is compared with records.
 pub(super) fn tree(sql: &Connection, anchor: Option<Head>) -> Result<Frontier, OpenError> {

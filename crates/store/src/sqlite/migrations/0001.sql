@@ -7,7 +7,8 @@ CREATE TABLE meta (
   install BLOB NOT NULL CHECK (length(install) = 16),
   epoch INTEGER NOT NULL CHECK (epoch >= 0),
   demo INTEGER NOT NULL CHECK (demo IN (0, 1)),
-  opened INTEGER NOT NULL
+  opened INTEGER NOT NULL,
+  keys BLOB CHECK (length(keys) = 32) -- id of the keys that it was first opened with; no others open it
 ) STRICT;
 
 -- People, callers, and how each is known.

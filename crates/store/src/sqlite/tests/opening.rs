@@ -3,6 +3,7 @@ use std::path::Path;
 
 use audit::record::Kind;
 use rusqlite::Connection;
+use terms::Digest;
 
 use super::super::open::{MIGRATIONS, migrate};
 use super::{Folder, OpenError, Options, Sqlite, in_world, open};
@@ -45,6 +46,33 @@ fn nothing_is_made_where_a_store_must_exist() {
     assert_eq!(open(&folder.path(), &existing).err(), Some(OpenError::NotAStore));
     drop(open(&folder.path(), &Options { demo: true, ..Options::default() }).unwrap());
     assert_eq!(open(&folder.path(), &existing).unwrap().opened(), 2);
+}
+
+#[test]
+fn a_store_opens_with_the_keys_that_it_was_first_opened_with_and_no_others() {
+    let folder = Folder::new();
+    let with = |keys: &[u8]| Options { keys: Some(Digest::plain(keys)), ..Options::default() };
+    let only_read = Options { reads_only: true, ..with(b"others") };
+    drop(open(&folder.path(), &only_read).unwrap()); // a look leaves nothing behind
+    drop(open(&folder.path(), &with(b"ours")).unwrap());
+    for other in [with(b"others"), only_read] {
+        assert_eq!(open(&folder.path(), &other).err(), Some(OpenError::OtherKeys));
+    }
+    drop(open(&folder.path(), &with(b"ours")).unwrap());
+}
+
+#[tokio::test]
+async fn a_store_that_is_opened_to_be_read_takes_no_write() {
+    let folder = Folder::new();
+    let only_read = Options { reads_only: true, ..Options::default() };
+    let store = open(&folder.path(), &only_read).unwrap();
+    assert!(store.commit(Commit::default()).await.is_err());
+    assert!(store.notified(1, None).await.is_err());
+    assert_eq!(store.head().await.unwrap().size, 0);
+    let second = open(&folder.path(), &Options::default()).err();
+    assert!(matches!(second, Some(OpenError::Taken { .. })), "it is held while it is read: {second:?}");
+    drop(store);
+    drop(open(&folder.path(), &Options::default()).unwrap());
 }
 
 #[test]
