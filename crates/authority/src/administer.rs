@@ -100,7 +100,7 @@ impl Authority {
     pub async fn invite(&self, name: &str, by: &str) -> Result<Added<Secret<String>>, Failed> {
         let active = self.active();
         let Some(human) = active.human_named(name).filter(|h| h.disabled_at.is_none()) else {
-            return Ok(Added::Missing(format!("a person named {name}")));
+            return Ok(Added::Missing(format!("person named {name}")));
         };
         let (token, invite) = self.invitation(human.id, by);
         let said = Json::object([
@@ -141,10 +141,10 @@ impl Authority {
         let caller = active.caller_named(&new.owner).filter(|c| c.disabled_at.is_none());
         let owner = human.or_else(|| caller.map(|c| OwnedBy::Caller(c.id)));
         let Some(owner) = owner else {
-            return Ok(Added::Missing(format!("an owner named {}", new.owner)));
+            return Ok(Added::Missing(format!("owner named {}", new.owner)));
         };
         if let Some(actor) = new.act.iter().find(|name| active.caller_named(name).is_none()) {
-            return Ok(Added::Missing(format!("a caller named {actor}")));
+            return Ok(Added::Missing(format!("caller named {actor}")));
         }
         let id = CallerId::fresh(self.ambient.as_ref());
         let row = RegisteredCaller {
@@ -194,7 +194,7 @@ impl Authority {
     pub async fn rotate(&self, name: &str, overlap: Millis, by: &str) -> Result<Added<NewKey>, Failed> {
         let active = self.active();
         let Some(caller) = active.caller_named(name).filter(|c| c.disabled_at.is_none()) else {
-            return Ok(Added::Missing(format!("a caller named {name}")));
+            return Ok(Added::Missing(format!("caller named {name}")));
         };
         let (key, stored) = self.new_key(caller.id);
         let until = self.now().after(overlap);
@@ -220,7 +220,7 @@ impl Authority {
     pub async fn disable_caller(&self, name: &str, by: &str) -> Result<Added<()>, Failed> {
         let active = self.active();
         let Some(caller) = active.caller_named(name) else {
-            return Ok(Added::Missing(format!("a caller named {name}")));
+            return Ok(Added::Missing(format!("caller named {name}")));
         };
         let refs = Refs { caller: Some(caller.id), ..Refs::default() };
         let said = Json::object([("name", name), ("by", by)]);
@@ -244,7 +244,7 @@ impl Authority {
     pub async fn disable_human(&self, name: &str, by: &str) -> Result<Added<()>, Failed> {
         let active = self.active();
         let Some(human) = active.human_named(name) else {
-            return Ok(Added::Missing(format!("a person named {name}")));
+            return Ok(Added::Missing(format!("person named {name}")));
         };
         let said = Json::object([
             ("human", Json::from(human.id)),
@@ -264,7 +264,7 @@ impl Authority {
         let active = self.active();
         let human = active.human_named(name).map(|h| Member::Human(h.id));
         let Some(member) = human.or_else(|| active.caller_named(name).map(|c| Member::Caller(c.id))) else {
-            return Ok(Added::Missing(format!("a person or a caller named {name}")));
+            return Ok(Added::Missing(format!("person and no caller named {name}")));
         };
         let said = Json::object([
             ("group", Json::from(group)),

@@ -59,11 +59,23 @@ fn warnings(config: &Config) -> Vec<String> {
                 "[upstreams.{name}] {runner} runs whatever version is newest: name one, as in package@1.2.3"
             ));
         }
+        if !runner.is_empty() && !found(runner) {
+            warnings.push(format!("[upstreams.{name}] there is no program {runner} on this machine"));
+        }
         if upstream.environment.is_empty() {
             warnings.push(format!("[upstreams.{name}] has no environment: approvers are shown none"));
         }
     }
     warnings
+}
+
+/// Whether a program is where its name says, or on the search path. One that is named from a folder is found later.
+fn found(program: &str) -> bool {
+    if program.contains('/') {
+        return Path::new(program).is_relative() || Path::new(program).is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Whether a word names a package at a version.

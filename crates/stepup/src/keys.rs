@@ -20,7 +20,9 @@ pub struct Keys {
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// A file or the folder is not there or cannot be read or written.
-    #[error("{path}: {because}")]
+    #[error(
+        "{path}: {because}\n  help: `stepup init` makes the keys; on a new machine bring the folder along"
+    )]
     Io {
         /// Which.
         path: PathBuf,
@@ -28,7 +30,7 @@ pub enum KeysError {
         because: std::io::Error,
     },
     /// Others could read it.
-    #[error("{path} can be read by others than its owner: run chmod {mode} on it")]
+    #[error("{path} can be read by others than its owner\n  help: chmod {mode} {path}")]
     Open {
         /// Which.
         path: PathBuf,

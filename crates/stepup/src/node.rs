@@ -19,9 +19,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The keys.
-    #[error(
-        "the keys cannot be used: {0}\n  help: `stepup init` makes them; on a new machine bring the folder along"
-    )]
+    #[error("the keys cannot be used: {0}")]
     Keys(#[from] KeysError),
     /// The store.
     #[error("{0}")]

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin as Pinned;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use store::{
     Answer, Attempt, Ceremony, Commit, Directory, Failed, Head, Invite, Listing, LogLine, Notice, Receipt,
@@ -27,6 +28,8 @@ pub struct Between {
     fails: Mutex<Option<Fails>>,
     after_standing: Mutex<Option<Hook>>,
     before_commit: Mutex<Option<Hook>>,
+    lost: Mutex<Option<Receipt>>,
+    confused: AtomicBool,
 }
 
 impl Between {
@@ -36,12 +39,19 @@ impl Between {
             fails: Mutex::new(None),
             after_standing: Mutex::new(None),
             before_commit: Mutex::new(None),
+            lost: Mutex::new(None),
+            confused: AtomicBool::new(false),
         }
     }
 
     /// The next commit fails.
     pub fn fail(&self, how: Fails) {
         *self.fails.lock().unwrap() = Some(how);
+    }
+
+    /// The next commit is answered with the receipt of the one before, which was never told of.
+    pub fn confuse(&self) {
+        self.confused.store(true, Ordering::Release);
     }
 
     /// Before the next commit reaches the store, this happens.
@@ -68,10 +78,16 @@ impl Store for Between {
             }
             let fails = self.fails.lock().unwrap().take();
             match fails {
-                None => self.real.commit(commit).await,
+                None => {
+                    let answer = self.real.commit(commit).await?;
+                    let confused = self.confused.swap(false, Ordering::AcqRel);
+                    let other = confused.then(|| self.lost.lock().unwrap().take()).flatten();
+                    Ok(answer.map(|receipt| other.unwrap_or(receipt)))
+                }
                 Some(Fails::Before) => failed(),
                 Some(Fails::After) => {
-                    self.real.commit(commit).await?.unwrap();
+                    let receipt = self.real.commit(commit).await?.unwrap();
+                    *self.lost.lock().unwrap() = Some(receipt);
                     failed()
                 }
             }

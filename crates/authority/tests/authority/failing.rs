@@ -53,6 +53,24 @@ async fn a_spend_that_is_not_known_to_be_durable_is_never_made_twice() {
     }
 }
 
+/// A receipt proves one claim; it makes no permit for another access, nor for another attempt at the same (A12).
+#[tokio::test]
+async fn the_receipt_of_another_claim_makes_no_permit() {
+    for earlier in ["{}", r#"{"id":7}"#] {
+        let world = World::new().await;
+        world.between().fail(Fails::After);
+        assert!(world.authority().decide(&world.ask("read_ticket", earlier)).await.is_err());
+        world.settled().await;
+        world.between().confuse();
+        world.run(world.permitted("read_ticket", r#"{"id":7}"#).await).await;
+        world.settled().await;
+        let attempts = world.authority().store().attempts(None, 10).await.unwrap();
+        let outcomes: Vec<_> = attempts.iter().map(|attempt| attempt.outcome).collect();
+        assert_eq!(outcomes, [Some(Outcome::Done), Some(Outcome::NotSent), Some(Outcome::NotSent)]);
+        world.verified().await;
+    }
+}
+
 #[tokio::test]
 async fn a_vote_that_is_not_known_to_count_counts_once_or_not_at_all() {
     for fails in BOTH {

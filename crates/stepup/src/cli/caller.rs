@@ -155,11 +155,16 @@ fn show(desk: &Desk, typed: &str) -> Spoken {
         caller.row.id,
         caller.row.kind.name(),
         caller.owner,
-        caller.groups.join(", "),
-        caller.row.act.join(" → "),
-        caller.keys.iter().map(|k| format!("{k}…")).collect::<Vec<_>>().join(", "),
+        or_none(&caller.groups.join(", ")),
+        or_none(&caller.row.act.join(" → ")),
+        or_none(&caller.keys.iter().map(|k| format!("{k}…")).collect::<Vec<_>>().join(", ")),
     );
     Ok(Said::done(text, as_json(caller)))
+}
+
+/// A list for people.
+const fn or_none(list: &str) -> &str {
+    if list.is_empty() { "none" } else { list }
 }
 
 fn as_json(c: &authority::CallerView) -> serde_json::Value {
@@ -176,7 +181,7 @@ pub(super) fn done<T>(added: Added<T>) -> Result<T, Said> {
         Added::Done(value) => Ok(value),
         Added::NameTaken => Err(Said::failed("the name is taken", "choose another one")),
         Added::Missing(what) => {
-            Err(Said::failed(format!("there is not {what}"), "add it first, or check the spelling"))
+            Err(Said::failed(format!("there is no {what}"), "add it first, or check the spelling"))
         }
         Added::Refused(refused) => Err(Said::failed(refused.to_string(), "run the command again")),
     }

@@ -70,6 +70,8 @@ pub const HUMAN: Kind = Kind { one: "person", listed: "see `stepup human list`" 
 pub const REQUEST: Kind = Kind { one: "request", listed: "see `stepup requests list --all`" };
 /// Grants.
 pub const GRANT: Kind = Kind { one: "grant", listed: "see `stepup grants list`" };
+/// Tools of upstreams.
+pub const TOOL: Kind = Kind { one: "tool", listed: "see `stepup upstream list`" };
 /// Locks in force.
 pub const LOCK: Kind = Kind { one: "lock", listed: "the page of locks shows those in force" };
 
@@ -81,7 +83,7 @@ pub fn pick<'a, T>(
     names: impl Fn(&T) -> Vec<String>,
 ) -> Result<&'a T, super::Said> {
     let mut fitting: Vec<&T> = Vec::new();
-    for one in all {
+    for one in all.into_iter().filter(|_| !typed.is_empty()) {
         let names = names(one);
         if names.iter().any(|name| name == typed) {
             return Ok(one);

@@ -60,6 +60,7 @@ impl Verb {
                 Ok(Said::done(text, json!({ "human": name, "disabled": true })))
             }
             Self::Groups { name, add, remove } => {
+                known(desk, &name)?;
                 add.iter().try_for_each(|group| check_name(group))?;
                 for group in &add {
                     done(desk.authority.set_member(group, &name, true, &desk.by).await?)?;
@@ -75,6 +76,18 @@ impl Verb {
             }
         }
     }
+}
+
+/// Groups hold people and callers that are there.
+fn known(desk: &Desk, name: &str) -> Result<(), Said> {
+    let active = desk.authority.active();
+    if active.humans().any(|human| human.name == name) || active.caller_named(name).is_some() {
+        return Ok(());
+    }
+    Err(Said::failed(
+        format!("there is no person and no caller named {name}"),
+        "see `stepup human list` and `stepup caller list`",
+    ))
 }
 
 async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {

@@ -81,7 +81,7 @@ impl Verb {
                 let human = pick(&desk::HUMAN, &name, &all, |h| vec![h.name.clone(), h.id.to_string()])?;
                 Ok((
                     LockSubject::Human(human.root),
-                    format!("Every caller behind which {} is", human.name),
+                    format!("Every caller that {} is behind", human.name),
                     how,
                 ))
             }

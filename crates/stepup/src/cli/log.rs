@@ -73,7 +73,11 @@ async fn tail(desk: &Desk, number: u32) -> Spoken {
     let from = head.size.saturating_sub(u64::from(number.min(1000)));
     let records = store.records(from, number.min(1000)).await?;
     let line = |r: &authority::LogLine| format!("{:>6}  {}  {:<18} {}", r.leaf, when(r.at), r.kind, r.id);
-    let text = records.iter().map(line).collect::<Vec<_>>().join("\n");
+    let text = if head.size == 0 {
+        "The log is empty: nothing has started yet.".to_owned()
+    } else {
+        records.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
     let json = records
         .iter()
         .map(|r| json!({ "leaf": r.leaf, "at": r.at.millis(), "kind": r.kind, "record": r.id.to_string() }));

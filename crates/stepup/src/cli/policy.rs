@@ -36,12 +36,13 @@ impl Verb {
 fn show(desk: &Desk) -> Said {
     let active = desk.authority.active();
     let rules = active.rules();
-    let text = format!(
-        "In force: {}\n{} rules\n{}",
-        active.policy(),
-        rules.len(),
-        rules.iter().map(|(rule, place)| format!("  {rule}  {place}")).collect::<Vec<_>>().join("\n"),
-    );
+    let lines: Vec<String> = rules.iter().map(|(rule, place)| format!("  {rule}  {place}")).collect();
+    let text = if rules.is_empty() {
+        "No rules are in force: everything is denied. `stepup policy activate` puts the folder in force."
+            .to_owned()
+    } else {
+        format!("In force: {}\n{} rules\n{}", active.policy(), rules.len(), lines.join("\n"))
+    };
     Said::done(
         text,
         json!({ "policy": active.policy().to_string(), "rules": rules.iter().map(|(r, _)| r).collect::<Vec<_>>() }),

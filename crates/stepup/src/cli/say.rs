@@ -66,9 +66,12 @@ impl Said {
         Self { text: text.into(), json, exit: Exit::Ok }
     }
 
-    /// It was not done, and this is what to do.
+    /// It was not done, and this is what to do; what happened may say so itself, on a line of its own.
     pub fn failed(happened: impl Into<String>, todo: impl Into<String>) -> Self {
-        let (happened, todo) = (happened.into(), todo.into());
+        let (mut happened, mut todo) = (happened.into(), todo.into());
+        if let Some((what, help)) = happened.split_once("\n  help: ").filter(|_| todo.is_empty()) {
+            (happened, todo) = (what.to_owned(), help.to_owned());
+        }
         let json = serde_json::json!({ "error": { "happened": happened, "todo": todo } });
         let text = if todo.is_empty() {
             format!("error: {happened}")

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Desk;
+use super::desk::{self, Desk, pick};
 use super::say::{Said, Spoken, table, when};
 
 /// Upstreams.
@@ -28,6 +28,8 @@ impl Verb {
             Self::List => Ok(list(desk)),
             Self::Diff => Ok(diff(desk)),
             Self::Accept { tool } => {
+                let all: Vec<_> = desk.authority.active().all_tools().cloned().collect();
+                let tool = pick(&desk::TOOL, &tool, &all, |t| vec![t.id()])?.id();
                 let link = desk.page("tools");
                 let text = format!(
                     "Definitions are accepted with a passkey. Open\n\n  {link}\n\nand look for {tool}."

@@ -241,10 +241,21 @@ fn upstream_settings(file: &file::File) -> Result<BTreeMap<String, UpstreamSetti
     file.upstreams.iter().map(one).collect()
 }
 
+/// Kinds of numbers, as people know them.
+const NUMBERS: [(&str, &str); 5] = [
+    ("a nonzero u8", "a number from 1 to 255"),
+    ("a nonzero u32", "a number from 1 to 4294967295"),
+    ("u16", "a number up to 65535"),
+    ("u32", "a number up to 4294967295"),
+    ("usize", "a number from 0"),
+];
+
 /// What the TOML reader says, with the line it means and the nearest known key.
 fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let line = error.span().map(|span| wrong::line(text, span.start));
-    let message = error.message().trim_end().to_owned();
+    let message = NUMBERS.iter().fold(error.message().trim_end().to_owned(), |said, (kind, range)| {
+        said.replace(&format!("expected {kind}"), &format!("expected {range}"))
+    });
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let help = match quoted.split_first() {
         Some((unknown, known)) if message.starts_with("unknown field") => {

@@ -137,7 +137,7 @@ fn added<T>(added: Added<T>) -> Result<T, Trouble> {
     match added {
         Added::Done(value) => Ok(value),
         Added::NameTaken => Err("the name is taken: the folder is not fresh".into()),
-        Added::Missing(what) => Err(format!("there is not {what}").into()),
+        Added::Missing(what) => Err(format!("there is no {what}").into()),
         Added::Refused(refused) => Err(refused.to_string().into()),
     }
 }

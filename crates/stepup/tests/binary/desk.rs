@@ -98,12 +98,30 @@ fn a_store_is_not_opened_with_other_keys() {
 #[test]
 fn a_page_that_nobody_serves_yet_is_said_to_be_so() {
     let home = Home::new();
-    for words in [&["upstream", "accept", "ops/deploy"][..], &["human", "invite", "robin"]] {
-        assert!(home.does(words).contains("`stepup serve` starts it"), "{words:?}");
-    }
-    let server = home.serve();
+    assert!(home.does(&["human", "invite", "robin"]).contains("`stepup serve` starts it"));
+    let server = home.serve().pinned();
+    assert!(!home.does(&["human", "invite", "robin"]).contains("stepup serve"));
     assert!(!home.does(&["upstream", "accept", "ops/deploy"]).contains("stepup serve"));
     drop(server);
+    assert!(home.does(&["upstream", "accept", "ops/deploy"]).contains("`stepup serve` starts it"));
+}
+
+#[test]
+fn what_is_not_there_is_said_to_be_so_and_an_empty_name_stands_for_nothing() {
+    let home = Home::new();
+    home.caller("bot");
+    for (words, said) in [
+        (&["upstream", "accept", "ops/nothing"][..], "there is no tool \"ops/nothing\""),
+        (&["human", "groups", "nobody"], "no person and no caller named nobody"),
+        (&["caller", "add", "x", "--owner", "nobody"], "there is no owner named nobody"),
+        (&["lock", "caller", ""], "there is no caller \"\""),
+        (&["caller", "show", ""], "there is no caller \"\""),
+    ] {
+        home.run(words).failed(1, &[said, "help: "]);
+    }
+    assert!(home.does(&["policy", "show"]).contains("everything is denied"));
+    assert!(home.does(&["caller", "show", "bot"]).contains("through none"));
+    assert!(Home::new().does(&["log", "tail"]).contains("The log is empty"));
 }
 
 #[test]
@@ -226,7 +244,7 @@ fn the_beginning_of_a_name_is_enough_unless_it_begins_two() {
     assert_eq!(home.tells(&["caller", "show", "build"])["caller"], "build", "a whole name is itself");
     home.run(&["caller", "show", "bui"]).failed(1, &["more than one caller: 3", "type more"]);
     home.run(&["lock", "caller", "bui"]).failed(1, &["more than one caller: 3", "type more"]);
-    home.run(&["lock", "caller", ""]).failed(1, &["type more"]);
+    home.run(&["lock", "caller", ""]).failed(1, &["no caller"]);
 }
 
 #[test]
@@ -244,7 +262,7 @@ fn a_lock_is_set_by_a_word_and_lifted_in_the_browser_only() {
     home.caller("bot");
     for (words, what) in [
         (&["lock", "caller", "bot", "--why", "odd calls"][..], "The caller bot"),
-        (&["lock", "human", "robin", "--for", "10m"], "Every caller behind which robin is"),
+        (&["lock", "human", "robin", "--for", "10m"], "Every caller that robin is behind"),
         (&["lock", "upstream", "ops"], "The upstream ops"),
         (&["lock", "all"], "Everything"),
     ] {

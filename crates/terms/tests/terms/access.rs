@@ -259,6 +259,14 @@ fn everything_binds_as_all_arguments_bound_do() {
     assert_eq!(access.free(&bound(&["/a", "/b/x"])), [at("/b/c"), at("/d")]);
 }
 
+#[test]
+fn what_is_null_is_not_what_is_absent() {
+    let of = |text: &str| access(parse(text)).hash();
+    assert_ne!(of("{}"), of(r#"{"to":null}"#));
+    assert_ne!(of(r#"{"to":null}"#), of(r#"{"to":"null"}"#));
+    assert_ne!(of(r#"{"to":{}}"#), of(r#"{"to":null}"#));
+}
+
 proptest! {
     #![proptest_config(cases(1_000))]
 
