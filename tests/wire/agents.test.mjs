@@ -83,7 +83,8 @@ const BODIES = [
   ["stepup_run of no elevation", "arguments_invalid", () => call("stepup_run", {})],
   ["stepup_run of another thing", "arguments_invalid", () => call("stepup_run", { elevation: `elv_${SECRET}` })],
   ["stepup_run of a forged elevation", "elevation_unknown", () => call("stepup_run", { elevation: "elv_00000000000000000000000000" })],
-  ["stepup_status with more than it takes", "request_invalid", () => call("stepup_status", { elevation: "elv_00000000000000000000000000", as: "alice" })],
+  ["stepup_run with more than it takes", "arguments_invalid", () => call("stepup_run", { elevation: "elv_00000000000000000000000000", force: SECRET })],
+  ["stepup_status with more than it takes", "arguments_invalid", () => call("stepup_status", { elevation: "elv_00000000000000000000000000", as: "alice" })],
   ["a cursor of nobody", "arguments_invalid", () => ({ ...ping, method: "tools/list", params: { cursor: `!${SECRET}` } })],
 ];
 

@@ -9,6 +9,7 @@ use http::{HeaderMap, header};
 use terms::{Caller, CallerId, Slug};
 
 use crate::answer::Refusal;
+use crate::front::one;
 use crate::settings::Budgets;
 
 /// The longest key that is looked at.
@@ -26,13 +27,15 @@ pub(crate) struct Known {
 
 /// Authenticates a request by its one `Authorization: Bearer` header.
 pub(crate) fn who(authority: &Authority, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Err(Slug::NoCredential.into()) };
-    if values.next().is_some() {
-        return Err(Slug::CredentialInvalid.into());
+    Ok(authority.authenticate(token_hash(key(headers)?))?)
+}
+
+/// The key in a request's one `Authorization: Bearer` header.
+pub(crate) fn key(headers: &HeaderMap) -> Result<&str, Slug> {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return Err(Slug::NoCredential);
     }
-    let key = value.to_str().ok().and_then(bearer).ok_or(Slug::CredentialInvalid)?;
-    Ok(authority.authenticate(token_hash(key))?)
+    one(headers, &header::AUTHORIZATION).and_then(bearer).ok_or(Slug::CredentialInvalid)
 }
 
 /// RFC 6750 §2.1; the scheme is compared without case (RFC 9110 §11.1).

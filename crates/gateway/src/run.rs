@@ -7,7 +7,7 @@ use authority::{Permit, Settlement};
 use elevation::Outcome;
 use terms::{AttemptId, Json, Seam, Slug};
 use tokio::sync::mpsc;
-use upstream::{Answer, Errand, Forwarded, Link, Progress};
+use upstream::{Along, Answer, Errand, Forwarded, Link, Progress};
 
 use crate::gateway::Inner;
 use crate::mcp::Structured;
@@ -68,7 +68,8 @@ async fn watched(
     let attempt = permit.attempt();
     let (sink, mut notices) = mpsc::channel::<Progress>(ROOM);
     let sink = client.listens().then_some(sink);
-    let forwarding = upstream::forward(permit, link, sink, inner.settings.answer_within);
+    let along = Along { progress: sink, inert: client.inert() };
+    let forwarding = upstream::forward(permit, link, along, inner.settings.answer_within);
     tokio::pin!(forwarding);
     // What was told of a wait counts on: progress only rises.
     let told = client.told();

@@ -56,7 +56,7 @@ pub struct Access {
     subject: Subject,
     action: String,
     resource: Resource,
-    /// `{"arguments": …}`, or what a continuation carries.
+    /// `{"arguments": …}`, with `meta` where the caller sent some; or what a continuation carries.
     context: Json,
     hash: AccessHash,
 }
@@ -156,6 +156,24 @@ impl Access {
         Ok((Self::of(subject, action.into(), resource, context), Secrets(kept)))
     }
 
+    /// The same access with what the caller sent beside the arguments. The upstream sees it, so it is hashed,
+    /// shown and bound like they are (decisions B27); without any it is the same access.
+    ///
+    /// # Errors
+    /// [`NotAnAccess`] when a name in it could deceive.
+    pub fn with_meta(self, meta: Object) -> Result<Self, NotAnAccess> {
+        if meta.is_empty() {
+            return Ok(self);
+        }
+        let meta = Json::Object(meta);
+        check_names(&meta, &[])?;
+        let Self { subject, action, resource, mut context, .. } = self;
+        if let Json::Object(members) = &mut context {
+            members.insert("meta", meta);
+        }
+        Ok(Self::of(subject, action, resource, context))
+    }
+
     fn of(subject: Subject, action: String, resource: Resource, context: Json) -> Self {
         let hash = AccessHash::of(&canonical(&subject, &action, &resource, &context));
         Self { subject, action, resource, context, hash }
@@ -184,6 +202,13 @@ impl Access {
     pub fn arguments(&self) -> &Object {
         static NONE: Object = Object::new();
         self.context.get("arguments").and_then(Json::as_object).unwrap_or(&NONE)
+    }
+
+    /// What the caller sent beside the arguments and the upstream is sent with them; most often nothing.
+    #[must_use]
+    pub fn meta(&self) -> &Object {
+        static NONE: Object = Object::new();
+        self.context.get("meta").and_then(Json::as_object).unwrap_or(&NONE)
     }
 
     /// SHA-256 over the domain tag and the canonical form.

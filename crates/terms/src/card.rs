@@ -297,12 +297,19 @@ fn list<T>(items: &[T], each: impl Fn(&T) -> Json) -> Json {
     Json::Array(items.iter().map(each).collect())
 }
 
-/// Every leaf of an access's arguments as a field, in canonical order; `label` names a place for people.
+/// Every leaf of an access's arguments as a field, and after them of what the caller sent beside them, in
+/// canonical order; `label` names a place for people.
 #[must_use]
 pub fn fields(access: &Access, label: impl Fn(&Pointer) -> String) -> Vec<Field> {
     let mut out = Vec::new();
     let arguments = Json::Object(access.arguments().clone());
     collect(&Pointer::root(), &arguments, &label, &mut out);
+    let meta = Json::Object(access.meta().clone());
+    // An argument can have that name too.
+    let beside = |at: &Pointer| format!("beside the arguments: {}", label(at));
+    if !access.meta().is_empty() {
+        collect(&Pointer::root().child("_meta"), &meta, &beside, &mut out);
+    }
     out
 }
 

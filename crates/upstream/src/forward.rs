@@ -9,6 +9,7 @@ use terms::{Access, Millis, Seam, Slug};
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Fault, Progress};
+use crate::inert::Inert;
 use crate::link::Link;
 use crate::message::{Request, RequestId};
 use crate::transport::{Broken, Sink, Slot};
@@ -25,16 +26,21 @@ pub struct Forwarded {
     pub settlement: Option<Settlement>,
 }
 
+/// What goes along with a call without being judged.
+#[derive(Debug, Default)]
+pub struct Along {
+    /// Where its progress goes; absent where nobody listens.
+    pub progress: Option<mpsc::Sender<Progress>>,
+    /// What only transports.
+    pub inert: Inert,
+}
+
 /// Forwards one permitted call over a link, and waits at most `within` for its answer.
 ///
 /// Never sends anything twice, and never gives up silently. It should run in a task of its own: whether the
 /// caller is still there is for the answer to find out, not for the call (F37).
-pub async fn forward(
-    permit: Permit,
-    link: &Arc<Link>,
-    progress: Option<mpsc::Sender<Progress>>,
-    within: Millis,
-) -> Forwarded {
+pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Millis) -> Forwarded {
+    let Along { progress, inert } = along;
     // Everything is made ready before the permit is looked at for the last time.
     let slot = match tokio::time::timeout(within.duration(), link.wire.slot()).await {
         Ok(Ok(slot)) => slot,
@@ -52,7 +58,8 @@ pub async fn forward(
         return Forwarded::unsent(Some(settlement), fault);
     };
     link.passes(&cargo.access, &cargo.arguments);
-    let request = Request::call(id.clone(), tool, cargo.arguments, progress.is_some());
+    let meta = cargo.access.meta().clone();
+    let request = Request::call(id.clone(), tool, cargo.arguments, meta, progress.is_some(), inert);
     link.ambient.seam(Seam::UpstreamSend);
     settlement.sending();
     let sending = send(slot, request, progress, link);

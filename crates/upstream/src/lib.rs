@@ -9,6 +9,7 @@ mod config;
 mod errand;
 mod forward;
 mod identity;
+mod inert;
 pub mod launcher;
 mod link;
 mod message;
@@ -21,7 +22,8 @@ pub use config::{
     Config, ConfigError, Credential, DEFAULT_PATH, Http, Isolation, Share, Stdio, Timeouts, Transport,
 };
 pub use errand::{Cursor, Errand, ToolDefinition};
-pub use forward::{Forwarded, forward};
+pub use forward::{Along, Forwarded, forward};
 pub use identity::{NotThere, identity};
+pub use inert::Inert;
 pub use link::Link;
 pub use upstreams::{SessionKey, Unreachable, Upstreams};

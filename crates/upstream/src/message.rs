@@ -7,11 +7,15 @@ use terms::json::{Limits, Object};
 use terms::{Ambient, Json};
 
 use crate::answer::{Answer, Progress, RawJson};
+use crate::inert::Inert;
 use crate::raw;
 
 /// An error code with which a server asks for an elicitation by URL. We declare no elicitation, so its links
 /// are not handed on (T32).
 const URL_ELICITATION_REQUIRED: i64 = -32042;
+
+/// The member of `_meta` under which progress is asked for; its value is ours.
+const PROGRESS_TOKEN: &str = "progressToken";
 
 /// The longest text that an upstream may name its own request by.
 const LONGEST_ID: usize = 1024;
@@ -33,6 +37,8 @@ impl RequestId {
 pub(crate) struct Request {
     pub(crate) id: RequestId,
     pub(crate) text: String,
+    /// What travels in headers, where there are any.
+    pub(crate) inert: Inert,
 }
 
 impl Request {
@@ -43,18 +49,32 @@ impl Request {
             ("method", Json::from(method)),
             ("params", params),
         ]);
-        Self { text: raw::no_line_ends(message.text()), id }
+        Self { text: raw::no_line_ends(message.text()), id, inert: Inert::default() }
     }
 
-    /// `tools/call`, with a token for progress where somebody listens for it.
-    pub(crate) fn call(id: RequestId, tool: &str, arguments: Json, progress: bool) -> Self {
+    /// `tools/call`, with what was judged of the caller's `_meta`, with what only transports, and with a token for
+    /// progress where somebody listens for it.
+    pub(crate) fn call(
+        id: RequestId,
+        tool: &str,
+        arguments: Json,
+        mut meta: Object,
+        progress: bool,
+        inert: Inert,
+    ) -> Self {
         let mut params = Object::new();
         params.insert("name", tool);
         params.insert("arguments", arguments);
-        if progress {
-            params.insert("_meta", Json::object([("progressToken", Json::from(id.0.as_str()))]));
+        for (name, value) in inert.meta() {
+            meta.insert(name, value);
         }
-        Self::new(id, "tools/call", Json::Object(params))
+        if progress {
+            meta.insert(PROGRESS_TOKEN, id.0.as_str());
+        }
+        if !meta.is_empty() {
+            params.insert("_meta", Json::Object(meta));
+        }
+        Self { inert, ..Self::new(id, "tools/call", Json::Object(params)) }
     }
 }
 
@@ -248,13 +268,15 @@ mod tests {
     #[test]
     fn whatever_is_in_the_arguments_one_request_is_one_line() {
         let nasty = "\n{\"jsonrpc\":\"2.0\"}\r\u{85}\u{2028}\u{2029}\u{b}\u{c}\0";
-        let request =
-            Request::call(RequestId("1".into()), nasty, Json::object([(nasty, Json::from(nasty))]), true);
+        let arguments = Json::object([(nasty, Json::from(nasty))]);
+        let meta = Object::from_iter([(nasty.to_owned(), Json::from(nasty))]);
+        let request = Request::call(RequestId("1".into()), nasty, arguments, meta, true, Inert::default());
         let line_ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
         assert!(!request.text.contains(line_ends), "{}", request.text);
         let read: serde_json::Value = serde_json::from_str(&request.text).unwrap();
         assert_eq!(read["params"]["name"], nasty);
         assert_eq!(read["params"]["arguments"][nasty], nasty);
+        assert_eq!(read["params"]["_meta"][nasty], nasty);
     }
 
     #[test]

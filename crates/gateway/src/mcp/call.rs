@@ -37,19 +37,19 @@ pub(super) async fn call(
     running: Running,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let Request { id, mut params, progress, .. } = request;
+    let Request { id, mut params, meta, .. } = request;
     only(&params, &["name", "arguments"])?;
     let Some(Json::String(name)) = params.remove("name") else {
         return Err(Refusal::because(Slug::RequestInvalid, "there is no tool name"));
     };
     let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
-    let (client, ear) = between(id, progress);
+    let (client, ear) = between(id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
     let work = if own::is_own(&name) {
         let Json::Object(arguments) = arguments else { return Err(Slug::ArgumentsInvalid.into()) };
         own::call(gateway, known, session, running, client, &name, arguments).await?
     } else {
-        let wanted = wanted(&gateway, &known, &upstream, &name, arguments).await?;
+        let wanted = wanted(&gateway, &known, &upstream, &name, (arguments, meta.judged)).await?;
         Box::pin(perform(gateway, known, session, running, client, wanted))
     };
     Ok(ear.response(keep_alive, work).await)
@@ -62,7 +62,7 @@ async fn wanted(
     known: &Known,
     upstream: &str,
     name: &str,
-    arguments: Json,
+    (arguments, meta): (Json, Object),
 ) -> Result<Wanted, Refusal> {
     let unknown = || Refusal::from(Slug::ToolUnknown);
     let tool = gateway.authority.active().tool(upstream, name).filter(|t| t.pin.state != PinState::Gone);
@@ -88,6 +88,7 @@ async fn wanted(
         &tool.settings.secrets,
         gateway.authority.seal_key(),
     );
+    let made = made.and_then(|(access, secrets)| Ok((access.with_meta(meta)?, secrets)));
     let (access, secrets) = made.map_err(|why| if seen() { not_an_access(&why) } else { unknown() })?;
     let ask = Ask {
         caller: known.caller.clone(),
@@ -136,7 +137,7 @@ pub(super) async fn perform(
         }
         Ok(Passed::Challenged(challenge)) => {
             span.record("elevation", tracing::field::display(challenge.elevation));
-            carrier::challenged(&gateway.settings, &challenge, structured)
+            carrier::challenged(&gateway.settings, &challenge, ask.access.meta(), structured)
         }
         // Not allowed, and not to be known of: as unknown as any other.
         Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask, back) => {

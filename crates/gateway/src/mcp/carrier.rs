@@ -12,10 +12,19 @@ use crate::told;
 /// Where our data stands in an answer. Upstreams cannot write it: `upstream` takes it out of theirs (T32).
 const META: &str = "dev.stepup/challenge";
 
-/// The result of a call that takes evidence first.
-pub(crate) fn challenged(settings: &Settings, challenge: &Challenge, structured: Structured) -> String {
+/// Members of `_meta` that are named at most.
+const NAMED: usize = 5;
+
+/// The result of a call that takes evidence first;
+/// `meta` is what of the call is bound beside its arguments.
+pub(crate) fn challenged(
+    settings: &Settings,
+    challenge: &Challenge,
+    meta: &Object,
+    structured: Structured,
+) -> String {
     let data = told::challenge(settings, challenge);
-    tool_error(&text(settings, challenge), META, data, structured)
+    tool_error(&text(settings, challenge, meta), META, data, structured)
 }
 
 /// A tool error with a text, and data in `_meta` and where it is free in `structuredContent`.
@@ -31,7 +40,7 @@ pub(crate) fn tool_error(text: &str, key: &str, data: Object, structured: Struct
     Json::Object(result).text()
 }
 
-fn text(settings: &Settings, challenge: &Challenge) -> String {
+fn text(settings: &Settings, challenge: &Challenge, meta: &Object) -> String {
     let happened = challenge.slug.row().happened;
     let opened =
         if challenge.opened { "A request for it was opened." } else { "A request for it is waiting." };
@@ -51,12 +60,26 @@ fn text(settings: &Settings, challenge: &Challenge) -> String {
     for (n, step) in steps(settings, challenge).iter().enumerate() {
         text.push_str(&format!("{}. {step}\n", n + 1));
     }
+    if !meta.is_empty() {
+        text.push_str(&format!("\n{}\n", of_meta(challenge, meta)));
+    }
     let until = told::moment(challenge.expires_at);
     text.push_str(&format!(
         "\nDo not change the arguments and do not try another way: any other call needs an approval of its own. \
          This request ends at {until} if nobody decides."
     ));
     text
+}
+
+/// A repeat is the same call only if its `_meta` is the same too, and clients write that, not models (B27).
+fn of_meta(challenge: &Challenge, meta: &Object) -> String {
+    let names = meta.iter().take(NAMED).map(|(name, _)| terms::text::visible(name)).collect::<Vec<_>>();
+    let instead = if challenge.runnable { ": use `stepup_run` instead" } else { "" };
+    format!(
+        "Your client sent {} in _meta, and the approval is for exactly that too. If it sends something else there \
+         each time, repeating the call is another call{instead}.",
+        names.join(", ")
+    )
 }
 
 fn steps(settings: &Settings, challenge: &Challenge) -> Vec<String> {
@@ -154,8 +177,12 @@ mod tests {
     fn what_a_model_reads_is_this() {
         let mut all = String::new();
         for (name, challenge) in variants() {
-            all.push_str(&format!("===== {name} =====\n{}\n\n", text(&settings(), &challenge)));
+            let told = text(&settings(), &challenge, &Object::new());
+            all.push_str(&format!("===== {name} =====\n{told}\n\n"));
         }
+        let meta = Object::from_iter([("claude/toolUse\u{202e}Id", "toolu_1"), ("x.y/z", "1")]);
+        let told = text(&settings(), &example(), &meta);
+        all.push_str(&format!("===== a client that sends _meta =====\n{told}\n\n"));
         crate::mcp::golden("challenge.txt", &all);
     }
 
@@ -163,7 +190,10 @@ mod tests {
     fn the_manual_shows_what_a_model_reads() {
         let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/mcp.md");
         let manual = std::fs::read_to_string(manual).unwrap();
-        assert!(manual.contains(&text(&settings(), &example())), "docs/mcp.md shows another text");
+        assert!(
+            manual.contains(&text(&settings(), &example(), &Object::new())),
+            "docs/mcp.md shows another text"
+        );
     }
 
     #[test]
@@ -187,7 +217,7 @@ mod tests {
     #[test]
     fn a_tool_with_an_output_schema_gets_its_data_in_meta_only() {
         for (structured, has) in [(Structured::Free, true), (Structured::BySchema, false)] {
-            let result = challenged(&settings(), &example(), structured);
+            let result = challenged(&settings(), &example(), &Object::new(), structured);
             let result = terms::json::parse(result.as_bytes()).unwrap();
             assert_eq!(result.get("structuredContent").is_some(), has);
             assert!(result.get("_meta").unwrap().get(META).unwrap().get("elevation").is_some());

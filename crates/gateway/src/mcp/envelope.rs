@@ -3,15 +3,26 @@
 
 use terms::json::{self, NotJson, Object};
 use terms::{Json, Slug};
+use upstream::Inert;
 
+use super::REVISION;
 use crate::answer::Refusal;
 
 /// The longest text that a caller may name its own request by.
 const LONGEST_ID: usize = 256;
 
-/// The one key of `_meta` that is acted on, here. Clients add others of their own; no byte of `_meta` goes
-/// upstream, so nothing of it has to be judged (stricter than B27, which hashes what it forwards).
+/// The member of `_meta` under which a caller listens for progress.
 const PROGRESS_TOKEN: &str = "progressToken";
+
+/// The member of `_meta` that says which revision a request is of.
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// Members of `_meta` that say who a client is and what it can: upstream, that is us (decisions B27).
+const OF_THE_CLIENT: [&str; 2] =
+    ["io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/clientCapabilities"];
+
+/// Members of `_meta` under this prefix are between callers and us.
+const OURS: &str = "dev.stepup/";
 
 /// The id of a caller's request: a text or an integer, given back as it came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,8 +71,18 @@ pub(crate) struct Request {
     pub(crate) method: String,
     /// Without `_meta`.
     pub(crate) params: Object,
+    pub(crate) meta: Meta,
+}
+
+/// `_meta` taken apart. What of it is neither here nor of the caller's own person goes nowhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Meta {
     /// The token under which progress is told, where the caller listens for it.
     pub(crate) progress: Option<Id>,
+    /// What goes upstream unjudged.
+    pub(crate) inert: Inert,
+    /// Everything else: it goes upstream with the arguments, and is judged, shown and bound like them.
+    pub(crate) judged: Object,
 }
 
 /// Why a body is no message, and whom that can be told.
@@ -128,24 +149,52 @@ fn envelope(mut members: Object, id: Option<Id>) -> Result<Message, NotAMessage>
     if let Some((name, _)) = members.iter().next() {
         return Err(invalid(&format!("unknown member {}", terms::text::visible(name))));
     }
-    let progress = meta(&mut params)?;
+    let meta = Meta::take(&mut params)?;
     Ok(match id {
-        Some(id) => Message::Request(Request { id, method, params, progress }),
+        Some(id) => Message::Request(Request { id, method, params, meta }),
         None => Message::Notification { method, params },
     })
 }
 
-/// Takes `_meta` out, and of it the token for progress.
-fn meta(params: &mut Object) -> Result<Option<Id>, NotAMessage> {
-    match params.remove("_meta") {
-        None => Ok(None),
-        Some(Json::Object(meta)) => {
-            let token = meta.get(PROGRESS_TOKEN);
-            let read =
-                |token| Id::of(token).ok_or_else(|| invalid("progressToken is neither text nor integer"));
-            token.map(read).transpose()
+impl Meta {
+    /// Takes `_meta` out of the parameters.
+    fn take(params: &mut Object) -> Result<Self, Refusal> {
+        let mut meta = match params.remove("_meta") {
+            None => return Ok(Self::default()),
+            Some(Json::Object(meta)) => meta,
+            Some(_) => return Err(Refusal::because(Slug::RequestInvalid, "_meta is not an object")),
+        };
+        let invalid = || Refusal::because(Slug::RequestInvalid, "progressToken is neither text nor integer");
+        let token = meta.remove(PROGRESS_TOKEN);
+        let progress = token.map(|token| Id::of(&token).ok_or_else(invalid)).transpose()?;
+        // Upstream the link has said its own; one that differs would be of a protocol that is not spoken here.
+        let revision = meta.remove(PROTOCOL_VERSION);
+        if revision.is_some_and(|revision| revision.as_str() != Some(REVISION)) {
+            return Err(Refusal::because(Slug::VersionUnsupported, format!("spoken here: {REVISION}")));
         }
-        Some(_) => Err(invalid("_meta is not an object")),
+        let inert = Inert::take(&mut meta);
+        let goes = |name: &str| !OF_THE_CLIENT.contains(&name) && !name.starts_with(OURS);
+        let judged = meta.iter().filter(|(name, _)| goes(name));
+        let judged = judged.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        Ok(Self { progress, inert, judged })
+    }
+
+    /// Whether this text is anywhere in what goes upstream.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.inert.mentions(text)
+            || self.judged.iter().any(|(name, value)| name.contains(text) || holds(value, text))
+    }
+}
+
+/// Whether a text is in any text or name within a value.
+fn holds(value: &Json, text: &str) -> bool {
+    match value {
+        Json::String(own) => own.contains(text),
+        Json::Array(items) => items.iter().any(|item| holds(item, text)),
+        Json::Object(members) => {
+            members.iter().any(|(name, value)| name.contains(text) || holds(value, text))
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
 }
 
@@ -217,11 +266,50 @@ mod tests {
         }
     }
 
-    #[test]
-    fn invariant_6_of_meta_nothing_is_kept_but_the_token_for_progress() {
-        let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","_meta":{"progressToken":"p","x/y":1}}}"#;
-        let Ok(Message::Request(request)) = read(body.as_bytes()) else { panic!() };
-        assert_eq!(request.progress, Some(Id::Text("p".into())));
+    fn meta(meta: &str) -> Meta {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","_meta":{meta}}}}}"#
+        );
+        let Ok(Message::Request(request)) = read(body.as_bytes()) else { panic!("{body}") };
         assert_eq!(Json::Object(request.params).text(), r#"{"name":"t"}"#);
+        request.meta
+    }
+
+    #[test]
+    fn b27_of_meta_everything_is_judged_but_a_closed_list() {
+        let all = r#"{"progressToken":"p","x/y":1,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "io.modelcontextprotocol/protocolVersion":"2025-11-25","io.modelcontextprotocol/clientInfo":{"name":"n"},
+            "io.modelcontextprotocol/clientCapabilities":{"roots":{}},"io.modelcontextprotocol/logLevel":"info",
+            "io.modelcontextprotocol/related-task":{"taskId":"t"},"dev.stepup/challenge":{"elevation":"e"}}"#;
+        let read = meta(all);
+        assert_eq!(read.progress, Some(Id::Text("p".into())));
+        assert!(read.inert.mentions("0af765") && read.inert.mentions("info"));
+        let judged = r#"{"io.modelcontextprotocol/related-task":{"taskId":"t"},"x/y":1}"#;
+        assert_eq!(Json::Object(read.judged).text(), judged);
+        assert_eq!(meta("{}"), Meta::default());
+    }
+
+    #[test]
+    fn another_revision_in_meta_is_refused_as_it_is_in_the_header() {
+        for revision in [r#""2026-07-28""#, "7", "null"] {
+            let body = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":{revision}}}}}}}"#
+            );
+            assert_eq!(refused(&body), (Slug::VersionUnsupported, Some(Id::Number(1))), "{revision}");
+        }
+    }
+
+    #[test]
+    fn t26_a_key_is_found_wherever_in_meta_it_would_travel() {
+        for given in [
+            r#"{"authorization":"Bearer KEY"}"#,
+            r#"{"x/y":{"deep":[1,["KEY"]]}}"#,
+            r#"{"KEY":1}"#,
+            r#"{"x":{"K\u0045Y":null}}"#,
+            r#"{"baggage":"k=KEY"}"#,
+        ] {
+            assert!(meta(given).mentions("KEY"), "{given}");
+        }
+        assert!(!meta(r#"{"io.modelcontextprotocol/clientInfo":{"name":"KEY"},"x":"key"}"#).mentions("KEY"));
     }
 }

@@ -21,7 +21,7 @@ use terms::json::{Limits, Object};
 use terms::{Json, Slug};
 
 use crate::answer::{self, Refusal};
-use crate::caller::Known;
+use crate::caller::{self, Known};
 use crate::front::one;
 use crate::gateway::{Shared, not_allowed};
 use envelope::{Id, Message, NotAMessage, Request};
@@ -98,7 +98,7 @@ async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequ
         Ok(Err(_)) => return Refusal::from(Slug::TooLarge).plain(),
         Err(_) => return Refusal::because(Slug::RequestInvalid, "the body did not arrive in time").plain(),
     };
-    match envelope::read(&body) {
+    match envelope::read(&body).and_then(|message| without_key(message, &parts.headers)) {
         Ok(Message::Request(request)) if request.method == "initialize" => {
             initialize(&gateway, &known, &upstream, &request)
         }
@@ -108,6 +108,18 @@ async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequ
         },
         Err(NotAMessage { refusal, id }) => refusal.answer(id.as_ref()),
     }
+}
+
+/// The message with the trace that its headers name, unless what goes upstream beside its arguments holds the
+/// caller's key (T26): clients add to `_meta` what no model ever sees.
+fn without_key(message: Message, headers: &HeaderMap) -> Result<Message, NotAMessage> {
+    let Message::Request(mut request) = message else { return Ok(message) };
+    request.meta.inert = request.meta.inert.with_headers(headers);
+    if caller::key(headers).is_ok_and(|key| !request.meta.mentions(key)) {
+        return Ok(Message::Request(request));
+    }
+    let refusal = Refusal::because(Slug::RequestInvalid, "_meta or a header holds the caller's key");
+    Err(NotAMessage { refusal, id: Some(request.id) })
 }
 
 /// The session of a message whose headers and body agree.

@@ -81,7 +81,8 @@ pub(super) async fn call(
 ) -> Result<Work, Refusal> {
     let names: &[&str] =
         if name == RUN { &["elevation", "purpose", "ticket"] } else { &["elevation", "wait"] };
-    super::envelope::only(&arguments, names)?;
+    super::envelope::only(&arguments, names)
+        .map_err(|refusal| Refusal { slug: Slug::ArgumentsInvalid, ..refusal })?;
     let id = arguments.get("elevation").and_then(Json::as_str).and_then(|text| text.parse().ok());
     let Some(id) = id else {
         return Err(Refusal::because(Slug::ArgumentsInvalid, "elevation is not an id such as elv_…"));

@@ -14,6 +14,7 @@ use terms::{Json, Slug};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
+use upstream::Inert;
 
 use crate::answer::{self, Refusal};
 use crate::mcp::envelope::Id;
@@ -33,6 +34,7 @@ enum Said {
 pub(crate) struct Client {
     id: Id,
     progress: Option<Token>,
+    inert: Inert,
     said: mpsc::Sender<Said>,
 }
 
@@ -51,11 +53,11 @@ pub(crate) struct Ear {
 }
 
 /// Both ends of the way back for one request. With a token for progress it is a stream of events.
-pub(crate) fn between(id: Id, progress: Option<Id>) -> (Client, Ear) {
+pub(crate) fn between(id: Id, progress: Option<Id>, inert: Inert) -> (Client, Ear) {
     let (said, heard) = mpsc::channel(ROOM);
     let streams = progress.is_some();
     let progress = progress.map(|token| Token { token, told: 0.0 });
-    (Client { id: id.clone(), progress, said }, Ear { id, streams, heard })
+    (Client { id: id.clone(), progress, inert, said }, Ear { id, streams, heard })
 }
 
 impl Client {
@@ -72,6 +74,11 @@ impl Client {
     /// Whether progress can be told.
     pub(crate) const fn listens(&self) -> bool {
         self.progress.is_some()
+    }
+
+    /// What it sent along with this request that goes upstream unjudged.
+    pub(crate) fn inert(&self) -> Inert {
+        self.inert.clone()
     }
 
     /// Tells that it goes on, in our own words.
@@ -245,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_token_there_is_one_json_answer() {
-        let (mut client, ear) = between(Id::Number(7), None);
+        let (mut client, ear) = between(Id::Number(7), None, Inert::default());
         let work = Box::pin(async move {
             client.waiting("nobody hears this");
             assert!(client.result(r#"{"a":1.0}"#).await);
@@ -256,7 +263,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_never_silent_and_its_progress_only_rises() {
-        let (mut client, ear) = between(Id::Number(7), Some(Id::Text("t".into())));
+        let (mut client, ear) = between(Id::Number(7), Some(Id::Text("t".into())), Inert::default());
         let work = Box::pin(async move {
             client.waiting("waiting");
             client.progress(1.0, None, Some("not more than before"));
@@ -279,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_task_knows_when_nobody_listens_any_more() {
-        let (client, ear) = between(Id::Number(7), None);
+        let (client, ear) = between(Id::Number(7), None, Inert::default());
         assert!(!client.gone());
         drop(ear);
         client.left().await;
@@ -290,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn work_goes_on_when_its_client_leaves_and_after_its_answer_is_given() {
         for leaves in [true, false] {
-            let (client, ear) = between(Id::Number(7), None);
+            let (client, ear) = between(Id::Number(7), None, Inert::default());
             let (go, gone) = tokio::sync::oneshot::channel::<()>();
             let (done, finished) = tokio::sync::oneshot::channel();
             let work = Box::pin(async move {
@@ -314,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn work_that_dies_is_told_as_an_error_and_not_as_silence() {
         for token in [None, Some(Id::Number(1))] {
-            let (client, ear) = between(Id::Number(7), token);
+            let (client, ear) = between(Id::Number(7), token, Inert::default());
             let work = Box::pin(async move { drop(client) });
             assert!(body(ear.response(Duration::from_secs(15), work).await).await.contains("\"busy\""));
         }

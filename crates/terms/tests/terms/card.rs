@@ -242,3 +242,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_sent_beside_the_arguments_is_shown_bound_and_told_apart_from_them() {
+    let plain = access(parse(r#"{"_meta":{"x.y/z":"argument"}}"#));
+    let meta = |text: &str| parse(text).as_object().unwrap().clone();
+    let with = |text: &str| plain.clone().with_meta(meta(text)).unwrap();
+    let sent = with(r#"{"x.y/z":["b",1]}"#);
+    let shown: Vec<_> = fields(&sent, Pointer::to_string).into_iter().map(|f| (f.label, f.value)).collect();
+    let expected = [("/_meta/x.y~1z", "argument"), ("beside the arguments: /_meta/x.y~1z", r#"["b",1]"#)];
+    assert_eq!(shown, expected.map(|(at, value)| (at.to_owned(), value.to_owned())));
+    let binds = Binds::Pointers(BTreeSet::new());
+    for other in [plain.clone(), with(r#"{"x.y/z":["b",2]}"#), with(r#"{"x.y/Z":["b",1]}"#)] {
+        assert_ne!(other.hash(), sent.hash());
+        assert_ne!(other.bind_hash(&binds), sent.bind_hash(&binds), "no requirement can free it");
+    }
+    assert_eq!(plain.clone().with_meta(meta("{}")).unwrap(), plain);
+    assert_eq!(terms::Access::from_json(&sent.to_json()), Some(sent));
+    for name in ["a\u{202e}b", "$sealed"] {
+        assert!(plain.clone().with_meta([(name, 1_u32)].into_iter().collect()).is_err(), "{name:?}");
+    }
+}

@@ -45,6 +45,8 @@ fn messy_string(s: &str, style: u8) -> String {
             let units: String = s.encode_utf16().map(|u| format!("\\u{u:04X}")).collect();
             format!("\"{units}\"")
         }
+        // Behind a backslash of the text's own, `\n` would not be a line feed.
+        _ if s.contains('\\') => Json::from(s).text().replace('/', "\\/"),
         _ => Json::from(s).text().replace('/', "\\/").replace("\\n", "\\u000a"),
     }
 }

@@ -241,8 +241,12 @@ pub(crate) struct Slot {
 impl Slot {
     /// Hands the request to the connection, which writes it: once, or not at all, and not before this task waits.
     pub(crate) async fn send(mut self, request: Request, progress: Option<Sink>) -> Result<Waiting, Broken> {
-        let Request { id, text } = request;
-        let post = self.shared.request(Method::POST, Bytes::from(text));
+        let Request { id, text, inert } = request;
+        let mut post = self.shared.request(Method::POST, Bytes::from(text));
+        for (name, value) in inert.headers() {
+            // A header that the operator configured is ours, whatever its name.
+            post.headers_mut().entry(name).or_insert(value);
+        }
         let responding = self.connection.try_send_request(post);
         let answering = async move {
             let response = responding.await.map_err(|mut error| match error.take_message() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use elevation::Outcome;
 use terms::{Json, Millis, Pointer, Seam, Secret};
-use upstream::{Answer, Fault, Share, Transport, Unreachable, forward};
+use upstream::{Along, Answer, Fault, Forwarded, Inert, Share, Transport, Unreachable, forward};
 
 use crate::world::{
     SOON, World, becomes, ended, hostile, names, none, process_exists, session, stdio, text, value,
@@ -47,7 +47,7 @@ async fn invariant_6_a_secret_argument_reaches_the_child_in_clear_and_only_there
     let arguments = Json::object([("text", Json::from("hunter2"))]);
     let permit = world.permit_sealing("ops", "counts", arguments, &[pointer]).await;
     assert!(!permit.access().unwrap().to_json().text().contains("hunter2"));
-    let forwarded = forward(permit, &link, None, SOON).await;
+    let forwarded = forward(permit, &link, Along::default(), SOON).await;
     assert!(text(&forwarded).contains("hunter2"));
     assert!(!format!("{forwarded:?}").contains("hunter2"), "an echoed secret is not printed");
 }
@@ -74,7 +74,7 @@ async fn invariant_6_a_swapped_program_gets_nothing_that_was_permitted_for_the_o
     let permit = world.permit("ops", "counts", none()).await;
     write("replaced");
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
-    let forwarded = forward(permit, &link, None, SOON).await;
+    let forwarded = forward(permit, &link, Along::default(), SOON).await;
     assert!(matches!(forwarded.answer, Err(Fault::Stale(_))), "{forwarded:?}");
     assert_eq!(forwarded.outcome, Outcome::NotSent);
     // Once people have looked, the new one is another upstream with calls of its own.
@@ -139,7 +139,10 @@ async fn a_child_that_stops_reading_is_ended_and_what_was_not_written_was_not_se
     let much = Json::object([("text", Json::from("x".repeat(200 << 10)))]);
     let first = world.permit("ops", "counts", much).await;
     let second = world.permit("ops", "counts", none()).await;
-    let (first, second) = tokio::join!(forward(first, &link, None, SOON), forward(second, &link, None, SOON));
+    let (first, second) = tokio::join!(
+        forward(first, &link, Along::default(), SOON),
+        forward(second, &link, Along::default(), SOON)
+    );
     ended(&first, Fault::Closed, Outcome::Unknown);
     ended(&second, Fault::Unreachable, Outcome::NotSent);
     becomes("the child is ended", || !link.alive()).await;
@@ -239,7 +242,7 @@ async fn progress_reaches_the_call_that_it_is_of() {
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
     let permit = world.permit("ops", "progresses", none()).await;
     let (sink, mut told) = tokio::sync::mpsc::channel(8);
-    let forwarded = forward(permit, &link, Some(sink), SOON).await;
+    let forwarded = forward(permit, &link, Along { progress: Some(sink), ..Along::default() }, SOON).await;
     assert_eq!(text(&forwarded), "done");
     let mut steps = Vec::new();
     while let Some(progress) = told.recv().await {
@@ -256,7 +259,7 @@ async fn a_child_that_says_that_its_list_changed_is_heard() {
     assert_eq!(world.text("changes", none()).await, "changed");
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
-    assert_eq!(world.upstreams.list_tools("ops").await.unwrap().len(), 21);
+    assert_eq!(world.upstreams.list_tools("ops").await.unwrap().len(), 22);
 }
 
 #[tokio::test]
@@ -303,7 +306,7 @@ async fn invariant_8_neither_a_childs_own_secret_nor_a_callers_comes_out_of_its_
     let pointer: Pointer = "/pin".parse().unwrap();
     let arguments = terms::json::parse(br#"{"pin":[{"a":"hunter2"},918273]}"#).unwrap();
     let permit = world.permit_sealing("ops", "speaks", arguments, &[pointer]).await;
-    assert_eq!(text(&forward(permit, &link, None, SOON).await), "spoken");
+    assert_eq!(text(&forward(permit, &link, Along::default(), SOON).await), "spoken");
     becomes("what it says is logged", || log.text().contains("red")).await;
     let text = log.text();
     assert!(text.contains("[secret]"), "{text}");
@@ -386,7 +389,7 @@ async fn a_caller_that_gives_up_leaves_no_half_line_and_its_call_is_settled() {
     let much = Json::object([("text", Json::from("x".repeat(100 << 10)))]);
     let permit = world.permit("ops", "silent", much).await;
     let attempt = permit.attempt().unwrap();
-    let gives_up = forward(permit, &link, None, SOON);
+    let gives_up = forward(permit, &link, Along::default(), SOON);
     assert!(tokio::time::timeout(Duration::from_millis(2), gives_up).await.is_err());
     assert_eq!(world.json("counts", none()).await["lines"], 4);
     world.authority.drain(Millis::seconds(5)).await;
@@ -401,4 +404,23 @@ async fn a_real_result_is_a_whole_value() {
     let forwarded = world.call("counts", Json::object([("text", Json::from("\u{2028}😀"))])).await;
     assert_eq!(value(&forwarded)["content"][0]["type"], "text");
     assert!(text(&forwarded).contains("\\u2028\\ud83d"));
+}
+
+#[tokio::test]
+async fn b27_what_only_transports_reaches_a_child_beside_a_token_of_ours() {
+    let world = world(&["beside"]).await;
+    let came = |forwarded: &Forwarded| serde_json::from_str::<serde_json::Value>(&text(forwarded)).unwrap();
+    let link = world.upstreams.link("ops", session(1)).await.unwrap();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut meta = [("traceparent", trace), ("x/y", "judged elsewhere")].into_iter().collect();
+    let inert = Inert::take(&mut meta);
+    let permit = world.permit("ops", "beside", none()).await;
+    let along = Along { inert: inert.clone(), ..Along::default() };
+    let seen = came(&forward(permit, &link, along, SOON).await);
+    assert_eq!(seen["meta"], serde_json::json!({"traceparent": trace}));
+    let permit = world.permit("ops", "beside", none()).await;
+    let (sink, _told) = tokio::sync::mpsc::channel(1);
+    let seen = came(&forward(permit, &link, Along { progress: Some(sink), inert }, SOON).await);
+    assert_eq!(seen["meta"], serde_json::json!({"traceparent": trace, "progressToken": seen["id"]}));
+    assert!(world.json("beside", none()).await["meta"].is_null());
 }

@@ -195,9 +195,14 @@ def raw(id, arguments):
     sys.stdout.flush()
 
 
+def beside(id, arguments):
+    """What came beside the arguments."""
+    result(id, {"meta": message["params"].get("_meta"), "id": id})
+
+
 tools = {f.__name__: f for f in [
     environ, reach, endless, silent, late, dies, twice, foreign, together, asks, floods, drowns, garbage, counts, deaf,
-    grandchild, stubborn, progresses, changes, speaks, raw,
+    grandchild, stubborn, progresses, changes, speaks, raw, beside,
 ]}
 
 if "dead" in sys.argv:

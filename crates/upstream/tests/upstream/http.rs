@@ -8,7 +8,7 @@ use serde_json::Value;
 use terms::{Json, Millis, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use upstream::{Answer, Credential, Fault, Link, Transport, Unreachable, Upstreams, forward};
+use upstream::{Along, Answer, Credential, Fault, Link, Transport, Unreachable, Upstreams, forward};
 
 use crate::world::{SOON, World, becomes, ended, http, launcher, none, session, text};
 
@@ -244,7 +244,7 @@ async fn invariant_5_what_never_left_was_not_sent() {
     let permit = world.permit("ops", "run", none()).await;
     drop(server);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    ended(&forward(permit, &link, None, SOON).await, Fault::Unreachable, Outcome::NotSent);
+    ended(&forward(permit, &link, Along::default(), SOON).await, Fault::Unreachable, Outcome::NotSent);
     assert!(world.upstream_seams().is_empty());
 }
 
@@ -387,7 +387,7 @@ async fn a_stream_carries_progress_questions_and_the_answer_and_the_connection_g
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
     let permit = world.permit("ops", "run", none()).await;
     let (sink, mut told) = tokio::sync::mpsc::channel(8);
-    let forwarded = forward(permit, &link, Some(sink), SOON).await;
+    let forwarded = forward(permit, &link, Along { progress: Some(sink), ..Along::default() }, SOON).await;
     assert_eq!(text(&forwarded), "ran");
     assert_eq!(told.recv().await.unwrap().progress, 1.0);
     assert!(changes.has_changed().unwrap());

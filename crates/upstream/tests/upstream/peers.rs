@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio as Standard};
 
 use elevation::Outcome;
 use terms::{Json, Millis};
-use upstream::{Isolation, Stdio, forward};
+use upstream::{Along, Isolation, Stdio, forward};
 
 use crate::world::{SOON, World, http, none, session, stdio, text, value};
 
@@ -60,7 +60,7 @@ async fn progress(world: &World) {
     let arguments = terms::json::parse(br#"{"duration":1,"steps":4}"#).unwrap();
     let permit = world.permit("ops", "trigger-long-running-operation", arguments).await;
     let (sink, mut told) = tokio::sync::mpsc::channel(16);
-    let forwarded = forward(permit, &link, Some(sink), SOON).await;
+    let forwarded = forward(permit, &link, Along { progress: Some(sink), ..Along::default() }, SOON).await;
     assert_eq!(forwarded.outcome, Outcome::Done, "{forwarded:?}");
     let mut steps = Vec::new();
     while let Some(step) = told.recv().await {

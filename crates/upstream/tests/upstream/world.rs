@@ -9,7 +9,7 @@ use elevation::Outcome;
 use terms::access::{Resource, SealKey};
 use terms::{Access, Ambient, Boottime, Caller, CallerKind, Json, Millis, Pointer, Seam, Time};
 use upstream::{
-    Answer, Config, Fault, Forwarded, Http, Isolation, SessionKey, Share, Stdio, Timeouts, Transport,
+    Along, Answer, Config, Fault, Forwarded, Http, Isolation, SessionKey, Share, Stdio, Timeouts, Transport,
     Upstreams, forward,
 };
 
@@ -169,7 +169,7 @@ impl World {
     pub async fn call_in(&self, n: u8, tool: &str, arguments: Json, within: Millis) -> Forwarded {
         let link = self.upstreams.link("ops", session(n)).await.unwrap();
         let permit = self.permit("ops", tool, arguments).await;
-        forward(permit, &link, None, within).await
+        forward(permit, &link, Along::default(), within).await
     }
 
     pub async fn call(&self, tool: &str, arguments: Json) -> Forwarded {
