@@ -18,10 +18,15 @@ pub(crate) async fn pass(State(gateway): State<Shared>, request: Request, next: 
         Ok(()) => next.run(request).await,
         Err(slug) => Refusal::from(slug).plain(),
     };
+    mark(&mut response);
+    response
+}
+
+/// Puts on an answer what every answer carries.
+pub(crate) fn mark(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 fn check(settings: &Settings, uri: &Uri, headers: &HeaderMap) -> Result<(), Slug> {

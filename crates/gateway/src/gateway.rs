@@ -126,7 +126,9 @@ impl Gateway {
 /// A bug: the request is refused, and what it held was settled when it was dropped (R7).
 fn caught(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a request was refused because handling it panicked");
-    Refusal::from(Slug::Busy).plain()
+    let mut refused = Refusal::from(Slug::Busy).plain();
+    front::mark(&mut refused);
+    refused
 }
 
 /// Who asks, and a place in its budget.

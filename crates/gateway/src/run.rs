@@ -73,14 +73,21 @@ async fn watched(
     tokio::pin!(forwarding);
     // What was told of a wait counts on: progress only rises.
     let told = client.told();
+    let tell = |client: &mut Client, notice: Progress| {
+        let total = notice.total.map(|total| told + total);
+        client.progress(told + notice.progress, total, notice.message.as_deref());
+    };
     let mut stopping = false;
     loop {
         tokio::select! {
-            forwarded = &mut forwarding => return forwarded,
-            Some(notice) = notices.recv() => {
-                let total = notice.total.map(|total| told + total);
-                client.progress(told + notice.progress, total, notice.message.as_deref());
+            forwarded = &mut forwarding => {
+                // What came in one breath with the answer came before it.
+                while let Ok(notice) = notices.try_recv() {
+                    tell(client, notice);
+                }
+                return forwarded;
             }
+            Some(notice) = notices.recv() => tell(client, notice),
             () = running.cancelled(), if !stopping => {
                 stopping = true;
                 cancel(link, attempt);

@@ -66,8 +66,8 @@ async fn a_list_shows_definitions_as_pinned_and_what_a_call_may_need() {
             continue;
         }
         let mut expected = tool.clone();
-        let stepped =
-            ["deploy", "set_secret", "slow_deploy", "die_deploy", "typed"].contains(&name(tool).as_str());
+        let stepped = ["deploy", "set_secret", "slow_deploy", "steps_deploy", "die_deploy", "typed"]
+            .contains(&name(tool).as_str());
         let needs = if stepped { Some("release") } else { (tool["name"] == "restore").then_some("told") };
         if let Some(needs) = needs {
             let said = tool["description"].as_str().unwrap();

@@ -1,9 +1,9 @@
 //! Upstreams that die, are silent, or are not there: what ran, what may have run, and what is never run again.
 
 use serde_json::json;
-use terms::Millis;
+use terms::{Millis, Seam};
 
-use crate::world::{World, becomes, deploy};
+use crate::world::{Trap, World, becomes, deploy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_dies_mid_call_leaves_an_unknown_outcome_that_is_never_run_again() {
@@ -74,4 +74,46 @@ async fn a_caller_that_takes_back_a_running_call_has_that_said_to_the_upstream()
     });
     assert_eq!(answer.text(), "at last", "an upstream that goes on has the last word");
     assert!(!world.ops.everything().contains("\"requestId\":3"), "the caller's id went upstream");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r7_a_panic_refuses_the_one_request_and_nothing_of_it_runs() {
+    let world = World::new().await;
+    let bot = world.session("bot").await;
+    // While a request is read, before there is a call: a session's id is random.
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}});
+    world.machine.trap(Trap::Random);
+    let fallen = bot.send(&hello).await;
+    assert_eq!((fallen.status, fallen.slug().as_str()), (503, "busy"));
+    assert!(fallen.headers.contains_key("retry-after"), "{fallen:?}");
+    assert_eq!(fallen.headers["cache-control"], "no-store", "{fallen:?}");
+    assert!(!fallen.body.contains("trap"), "{fallen:?}");
+    assert_eq!(bot.send(&hello).await.status, 200);
+    // In the task of a call, with its permit in hand.
+    let id = bot.call("deploy", deploy("1")).await.elevation();
+    world.approve(&id).await;
+    world.machine.trap(Trap::Seam(Seam::UpstreamSend));
+    let fallen = bot.call("deploy", deploy("1")).await;
+    assert_eq!((fallen.status, fallen.slug().as_str()), (200, "busy"));
+    assert_eq!(fallen.json()["id"], 1);
+    assert_eq!(world.ops.count("deploy"), 0);
+    let outcome = async || {
+        let status = bot.call("stepup_status", json!({"elevation": id})).await.json();
+        status["result"]["structuredContent"]["attempt"]["outcome"].as_str().unwrap().to_owned()
+    };
+    let mut ended = outcome().await;
+    while ended == "running" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        ended = outcome().await;
+    }
+    assert_eq!(ended, "not_sent", "what a panic dropped is settled as it was");
+    let id = bot.call("deploy", deploy("1")).await.elevation();
+    world.approve(&id).await;
+    assert_eq!(bot.call("deploy", deploy("1")).await.text(), "done");
+    // And whoever listens hears of it too.
+    world.machine.trap(Trap::Seam(Seam::UpstreamSend));
+    let mut open = bot.listen(9, "read_ticket", json!({"id": 1})).await;
+    let told = open.message().await.unwrap();
+    assert_eq!((&told["id"], &told["error"]["data"]["slug"]), (&json!(9), &json!("busy")));
+    assert_eq!(bot.call("read_ticket", json!({"id": 1})).await.status, 200);
 }

@@ -56,6 +56,7 @@ pub fn tools() -> Value {
         tool("die_deploy", json!({}), &[]),
         tool("fails", json!({}), &[]),
         tool("errs", json!({}), &[]),
+        tool("steps_deploy", json!({}), &[]),
         tool("spoofs", json!({}), &[]),
         tool("stepup_status", json!({}), &[]),
         typed,
@@ -171,6 +172,7 @@ async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
             response.headers_mut().insert("content-type", "application/json".parse().unwrap());
             response
         }
+        "steps_deploy" => steps(id, &params["_meta"]["progressToken"]),
         "fails" => result(id, r#"{"content":[],"isError":true}"#),
         "errs" => json_response(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32001,"message":"no such ship","data":{{"n":1.0}}}}}}"#
@@ -181,6 +183,22 @@ async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
         ),
         _ => result(id, r#"{"content":[{"type":"text","text":"done"}]}"#),
     }
+}
+
+/// A stream that tells of progress under the caller's token and under another's, and then answers.
+fn steps(id: &Value, token: &Value) -> Response {
+    let told = |token: &Value, n: u32| {
+        json!({"jsonrpc": "2.0", "method": "notifications/progress",
+            "params": {"progressToken": token, "progress": n, "total": 3, "message": format!("step {n}")}})
+    };
+    let mut events: Vec<Value> = (1..4).flat_map(|n| [told(&json!("p"), n), told(token, n)]).collect();
+    events.push(
+        json!({"jsonrpc": "2.0", "id": id, "result": {"content": [{"type": "text", "text": "climbed"}]}}),
+    );
+    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+    response
 }
 
 fn result(id: &Value, result: &str) -> Response {

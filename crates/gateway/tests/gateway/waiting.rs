@@ -81,6 +81,32 @@ async fn who_listens_to_progress_is_held_and_told_that_it_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_hold_the_upstreams_own_progress_counts_on_under_the_callers_token() {
+    let world = World::with(crate::world::RULES, |settings| settings.keep_alive = Millis::new(100)).await;
+    let bot = world.session("bot").await;
+    let reads = tokio::spawn(read_all(bot.listen(5, "steps_deploy", json!({})).await));
+    tokio::time::sleep(Duration::from_millis(350)).await;
+    let caller = world.authority.inbox(world.ann).await.unwrap();
+    world.approve(&caller[0].0.request.id.to_string()).await;
+    let (notices, answer) = reads.await.unwrap();
+    assert_eq!(answer["result"]["content"][0]["text"], "climbed");
+    let (waits, steps): (Vec<_>, Vec<_>) =
+        notices.iter().partition(|n| n["params"]["message"] == "waiting for approval 0/1");
+    assert!(waits.len() >= 2, "{notices:?}");
+    let waited = waits.last().unwrap()["params"]["progress"].as_f64().unwrap();
+    // Those under another's token are not handed on.
+    let expected: Vec<Value> = (1..4)
+        .map(|n| {
+            json!({"progressToken": "p", "progress": waited as u64 + n, "total": waited as u64 + 3,
+                "message": format!("step {n}")})
+        })
+        .collect();
+    assert_eq!(steps.iter().map(|n| n["params"].clone()).collect::<Vec<_>>(), expected);
+    let token = &world.ops.calls()[0]["_meta"]["progressToken"];
+    assert!(token.as_str().is_some_and(|token| token.len() == 32), "the token upstream is ours: {token}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_vanished_never_spends() {
     let world = World::new().await;
     let bot = world.session("bot").await;

@@ -17,7 +17,7 @@ use store::sqlite::{Options, Sqlite};
 use terms::access::SealKey;
 use terms::hash::{b64url, from_b64url};
 use terms::{
-    Ambient, Binds, Boottime, CallerKind, ElevationId, HumanId, Millis, Requirement, Terms, Time, Tree,
+    Ambient, Binds, Boottime, CallerKind, ElevationId, HumanId, Millis, Requirement, Seam, Terms, Time, Tree,
 };
 use upstream::{Config, Http, Share, Timeouts, Transport, Upstreams};
 
@@ -36,12 +36,37 @@ unless { context.arguments has environment && ["staging", "test"].contains(conte
 @id("secret") @stepup("release") forbid (principal, action == Action::"tools/call:ops/set_secret", resource);
 @id("restore") @stepup("told") forbid (principal, action == Action::"tools/call:ops/restore", resource);
 @id("slow") @stepup("release") forbid (principal, action == Action::"tools/call:ops/slow_deploy", resource);
+@id("steps") @stepup("release") forbid (principal, action == Action::"tools/call:ops/steps_deploy", resource);
 @id("die") @stepup("release") forbid (principal, action == Action::"tools/call:ops/die_deploy", resource);
 @id("typed") @stepup("release") forbid (principal, action == Action::"tools/call:ops/typed", resource);
 "#;
 
-/// The machine's clock.
-struct Machine;
+/// The machine's clock, with a trap: a bug in whoever comes there next.
+#[derive(Default)]
+pub struct Machine(Mutex<Option<Trap>>);
+
+/// Where a trap is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trap {
+    Random,
+    Seam(Seam),
+}
+
+impl Machine {
+    /// Whoever comes there next panics; nobody after that.
+    pub fn trap(&self, at: Trap) {
+        *self.0.lock().unwrap() = Some(at);
+    }
+
+    fn pass(&self, at: Trap) {
+        let mut trap = self.0.lock().unwrap();
+        if *trap == Some(at) {
+            *trap = None;
+            drop(trap);
+            panic!("a trap: {at:?}");
+        }
+    }
+}
 
 impl Ambient for Machine {
     fn now(&self) -> Time {
@@ -54,7 +79,12 @@ impl Ambient for Machine {
         Boottime::from_nanos(u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec).unwrap())
     }
 
+    fn seam(&self, seam: Seam) {
+        self.pass(Trap::Seam(seam));
+    }
+
     fn fill(&self, bytes: &mut [u8]) {
+        self.pass(Trap::Random);
         aws_lc_rs::rand::fill(bytes).unwrap();
     }
 }
@@ -65,6 +95,7 @@ pub struct World {
     pub ops: Ops,
     pub at: SocketAddr,
     pub folder: tempfile::TempDir,
+    pub machine: Arc<Machine>,
     keys: BTreeMap<String, String>,
     /// `ann`, who may approve.
     pub ann: HumanId,
@@ -131,7 +162,8 @@ impl World {
 
     /// olga owns `bot` and `spy`, which are agents; ann is a manager.
     pub async fn with(rules: &str, settle: impl FnOnce(&mut Settings)) -> Self {
-        let ambient: Arc<dyn Ambient> = Arc::new(Machine);
+        let machine = Arc::new(Machine::default());
+        let ambient: Arc<dyn Ambient> = Arc::clone(&machine) as Arc<dyn Ambient>;
         let folder = tempfile::tempdir().unwrap();
         let ops = Ops::start().await;
         let config = Config {
@@ -163,6 +195,7 @@ impl World {
             ops,
             at,
             folder,
+            machine,
             keys: BTreeMap::new(),
             ann,
             authenticator: Mutex::new(authenticator),
