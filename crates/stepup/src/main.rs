@@ -8,6 +8,7 @@ mod control;
 mod demo;
 mod init;
 mod keys;
+mod listen;
 mod logfile;
 mod node;
 mod operations;

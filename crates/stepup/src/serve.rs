@@ -1,12 +1,10 @@
 //! The server: three listeners, the control socket, and what runs beside them; until it is told to stop.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use terms::{Ambient, Millis};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -14,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::Desk;
 use crate::config::{Activate, Config, Listener};
+use crate::listen::{self, Limits};
 use crate::node::{self, StartError};
 use crate::operations::Operations;
 use crate::{control, policy_folder};
@@ -71,10 +70,10 @@ impl Server {
         let gateway =
             gateway::Gateway::new(Arc::clone(&authority), Arc::clone(&self.upstreams), agents(config));
         gateway.watch();
-        self.open(&config.agents, gateway.router(), DRAIN).await?;
+        self.open(&config.agents, gateway.router(), DRAIN, Limits::share(2)).await?;
         self.watch_drain(gateway);
         let console = console::router(authority, people(config));
-        self.open(&config.people.listener, console, FAREWELL).await?;
+        self.open(&config.people.listener, console, FAREWELL, Limits::share(8)).await?;
         let operations = Operations {
             desk: Arc::clone(&self.desk),
             upstreams: Arc::clone(&self.upstreams),
@@ -85,7 +84,7 @@ impl Server {
             public_url: String::new(),
             origins: Vec::new(),
         };
-        self.open(&listener, crate::operations::router(operations), FAREWELL).await?;
+        self.open(&listener, crate::operations::router(operations), FAREWELL, Limits::share(16)).await?;
         let path = control::path(&config.home);
         let socket = control::bind(&path).map_err(|e| system(path.display().to_string(), e))?;
         let desk = Arc::clone(&self.desk);
@@ -94,7 +93,13 @@ impl Server {
     }
 
     /// Listens on every address that the name stands for; "localhost" is both families (B19).
-    async fn open(&mut self, listener: &Listener, router: Router, grace: Millis) -> Result<(), StartError> {
+    async fn open(
+        &mut self,
+        listener: &Listener,
+        router: Router,
+        grace: Millis,
+        limits: Limits,
+    ) -> Result<(), StartError> {
         let failed = |because| system(format!("listening on {}", listener.listen), because);
         let addresses = tokio::net::lookup_host(&listener.listen).await.map_err(failed)?;
         let mut opened = 0;
@@ -103,7 +108,7 @@ impl Server {
             match TcpListener::bind(address).await {
                 Ok(socket) => {
                     opened += 1;
-                    self.accept(socket, router.clone(), grace);
+                    self.accept(socket, router.clone(), grace, limits);
                 }
                 Err(because) => last = Some(because),
             }
@@ -115,25 +120,15 @@ impl Server {
     }
 
     /// Once the server is told to stop nothing new is taken, and what is in flight has `grace` to finish.
-    fn accept(&mut self, socket: TcpListener, router: Router, grace: Millis) {
-        let service: IntoMakeServiceWithConnectInfo<Router, SocketAddr> =
-            router.into_make_service_with_connect_info();
-        let (mut stop, mut late) = (self.stop.subscribe(), self.stop.subscribe());
+    fn accept(&mut self, socket: TcpListener, router: Router, grace: Millis, limits: Limits) {
+        let (stop, mut late) = (self.stop.subscribe(), self.stop.subscribe());
         self.tasks.spawn(async move {
-            let stopped = async move {
-                let _ = stop.wait_for(|stop| *stop).await;
-            };
             let late = async move {
                 let _ = late.wait_for(|stop| *stop).await;
                 tokio::time::sleep(grace.duration()).await;
             };
-            let serving = axum::serve(socket, service).with_graceful_shutdown(stopped).into_future();
             tokio::select! {
-                served = serving => {
-                    if let Err(error) = served {
-                        tracing::error!(%error, "a listener ended");
-                    }
-                }
+                () = listen::serve(socket, router, limits, stop) => {}
                 () = late => {}
             }
         });

@@ -1,0 +1,207 @@
+//! Connections: how many there may be, how long one may say nothing, and how they end (R19). What is said on them is
+//! the business of the routers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use terms::Millis;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Bytes of a request's head that are kept; longer ones are refused. What is within, the routers judge.
+const LONGEST_HEAD: usize = 64 << 10;
+
+/// After a connection could not be taken, as when there are no file descriptors left.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// What the connections of one listener may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many there are at once; others wait in the kernel's queue.
+    pub connections: usize,
+    /// How long a request's head may take, and how long a connection may be idle before it.
+    pub head_within: Millis,
+}
+
+impl Limits {
+    /// A share of the file descriptors that the process may have, so that no listener takes those of another, or
+    /// the store's.
+    #[must_use]
+    pub fn share(one_in: usize) -> Self {
+        let all = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let all = all.and_then(|all| usize::try_from(all).ok()).unwrap_or(MOST);
+        Self { connections: (all / one_in).clamp(LEAST, MOST), head_within: Millis::seconds(30) }
+    }
+}
+
+/// Connections of one listener at once, whatever the process may have.
+const LEAST: usize = 16;
+const MOST: usize = 16_384;
+
+/// Serves until it is told to stop; then takes nothing new and returns when what is in flight is answered.
+pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, socket.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connection(stream, peer, router.clone(), limits, stop.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+    drop(socket);
+    while connections.join_next().await.is_some() {}
+}
+
+/// One connection to its end. What is wrong with it is told to whoever is at its other end, by closing it.
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Events are small and wanted at once.
+    let _ = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_within.duration());
+    builder.max_buf_size(LONGEST_HEAD);
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    async fn start(limits: Limits) -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = socket.local_addr().unwrap();
+        let slow = || async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            "slow"
+        };
+        let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() };
+        let router = Router::new().route("/", get(peer)).route("/slow", get(slow));
+        let (stop, stopped) = watch::channel(false);
+        (at, stop, tokio::spawn(serve(socket, router, limits, stopped)))
+    }
+
+    const LIMITS: Limits = Limits { connections: 8, head_within: Millis::new(300) };
+
+    async fn open(at: SocketAddr, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+
+    /// What is answered until the connection is closed, and after how long that was.
+    async fn rest(mut stream: TcpStream) -> (String, Duration) {
+        let (mut heard, began) = (Vec::new(), Instant::now());
+        let reading = stream.read_to_end(&mut heard);
+        let _ = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("it is never closed");
+        (String::from_utf8(heard).unwrap(), began.elapsed())
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_or_never_ends_a_head_is_hung_up_on() {
+        let (at, _stop, _serving) = start(LIMITS).await;
+        for bytes in [b"".as_slice(), b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\nx-more: "] {
+            let (heard, after) = rest(open(at, bytes).await).await;
+            assert!(!heard.contains("200 OK"), "{heard}");
+            assert!(after >= Duration::from_millis(250) && after < Duration::from_secs(5), "{after:?}");
+        }
+        // A drop now and then does not help.
+        let mut stream = open(at, b"GET / HTTP/1.1\r\n").await;
+        let began = Instant::now();
+        while stream.write_all(b"x: y\r\n").await.is_ok() && began.elapsed() < Duration::from_secs(10) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "it was let drip");
+        // Nor a request that is well.
+        let (heard, after) = rest(open(at, GET).await).await;
+        assert!(heard.ends_with("127.0.0.1") && after < Duration::from_secs(5), "{heard} {after:?}");
+    }
+
+    #[tokio::test]
+    async fn connections_that_are_too_many_wait_and_take_no_more_than_their_turn() {
+        let (at, _stop, _serving) = start(LIMITS).await;
+        let mut idle = Vec::new();
+        for _ in 0..LIMITS.connections {
+            idle.push(open(at, b"GET").await);
+        }
+        let (heard, after) = rest(open(at, GET).await).await;
+        assert!(heard.contains("200 OK"), "{heard}");
+        assert!(after >= Duration::from_millis(200), "nine were served at once");
+    }
+
+    #[tokio::test]
+    async fn a_head_without_bounds_is_refused() {
+        let (at, _stop, _serving) = start(LIMITS).await;
+        let mut stream = open(at, b"GET / HTTP/1.1\r\nhost: x\r\nx: ").await;
+        let mut sent = 0_usize;
+        while stream.write_all(&[b'y'; 4096]).await.is_ok() {
+            sent += 4096;
+            assert!(sent < 64 << 20, "it takes whatever comes");
+        }
+    }
+
+    #[tokio::test]
+    async fn told_to_stop_it_answers_what_is_in_flight_and_hangs_up_on_who_is_idle() {
+        let limits = Limits { head_within: Millis::seconds(60), ..LIMITS };
+        let (at, stop, serving) = start(limits).await;
+        let idle = open(at, b"").await;
+        let flying = open(at, b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.send_replace(true);
+        assert!(rest(flying).await.0.ends_with("slow"));
+        let _ = rest(idle).await;
+        tokio::time::timeout(Duration::from_secs(5), serving).await.expect("it does not end").unwrap();
+        assert!(TcpStream::connect(at).await.is_err());
+    }
+}
