@@ -218,7 +218,9 @@ describe("a caller", () => {
 
   test("is told that an upstream is dead, and that nothing ran", async () => {
     const lost = await Agent.open(home, "dead", key);
-    assertRefused(await lost.post(call("anything", {})), "tool_unknown");
+    const told = await lost.post(call("anything", {}));
+    assert.equal(refusal(read(told).result).slug, "upstream_unreachable");
+    assert.match(told.text, /the call did not run/);
     await assertHealthy();
   });
 

@@ -32,13 +32,15 @@ pub fn router(operations: Operations) -> Router {
         .with_state(operations)
 }
 
-/// Ready when decisions can be recorded, rules are in force and this node is not going away.
+/// Ready when decisions can be recorded, rules are in force and this node is not going away. An upstream that does
+/// not answer is named and hinders no other.
 async fn ready(State(operations): State<Operations>) -> Response {
     let authority = &operations.desk.authority;
     let store = authority.store().head().await;
     let rules = authority.active().rules().len();
     let draining = operations.draining.load(Ordering::Acquire);
     let unisolated: Vec<&str> = operations.upstreams.unisolated().collect();
+    let unreached: Vec<&str> = operations.upstreams.unreached().collect();
     let ready = store.is_ok() && rules > 0 && !draining;
     let waiting = authority.active().all_tools().filter(|t| t.state() == "quarantined").count();
     let body = json!({
@@ -48,6 +50,7 @@ async fn ready(State(operations): State<Operations>) -> Response {
         "draining": draining,
         "log_size": store.map(|head| head.size).ok(),
         "definitions_waiting": waiting,
+        "upstreams_unreached": unreached,
         "upstreams_without_isolation": unisolated,
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

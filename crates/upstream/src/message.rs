@@ -166,7 +166,7 @@ fn answer(result: Option<&RawValue>, error: Option<&RawValue>) -> Option<Answer>
         (None, Some(error)) => {
             let RpcError { code, message, data } = serde_json::from_str(error.get()).ok()?;
             let data = data.filter(|_| code != URL_ELICITATION_REQUIRED);
-            let data = data.map(|data| RawJson::of(data.get())).transpose().ok()?;
+            let data = data.map(|data| RawJson::of(&raw::without_our_slug(data.get()))).transpose().ok()?;
             Some(Answer::Error { code, message, data })
         }
         (Some(_) | None, _) => None,

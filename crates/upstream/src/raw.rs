@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
+use terms::Slug;
 
 /// Members of `_meta` under this prefix are ours alone (T32).
 const OURS: &str = "dev.stepup/";
@@ -79,6 +80,25 @@ fn strip(text: &str, depth: usize, meta: bool) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
+/// The data of an error without a member `slug` that names a row of our error table: by it callers know our own
+/// refusals (T32).
+pub(crate) fn without_our_slug(text: &str) -> Cow<'_, str> {
+    let Ok(Members(members)) = serde_json::from_str(text) else { return Cow::Borrowed(text) };
+    let ours = |(name, value): &(String, &RawValue)| {
+        let named = || serde_json::from_str::<String>(value.get()).ok();
+        name == "slug" && named().is_some_and(|slug| Slug::TABLE.iter().any(|row| row.name == slug))
+    };
+    if !members.iter().any(ours) {
+        return Cow::Borrowed(text);
+    }
+    let kept = members.iter().filter(|member| !ours(member));
+    let written = kept.filter_map(|(name, value)| {
+        let name = serde_json::to_string(name).ok()?;
+        Some(format!("{name}:{}", value.get()))
+    });
+    Cow::Owned(format!("{{{}}}", written.collect::<Vec<_>>().join(",")))
+}
+
 /// The members of an object in the order of the text, values unread.
 struct Members<'t>(Vec<(String, &'t RawValue)>);
 
@@ -118,6 +138,20 @@ mod tests {
             (r#"{"_meta":["dev.stepup/x"]}"#, r#"{"_meta":["dev.stepup/x"]}"#),
         ] {
             assert_eq!(without_ours(text), left, "{text}");
+        }
+    }
+
+    #[test]
+    fn t32_an_upstreams_error_cannot_name_a_row_of_our_table() {
+        for (text, left) in [
+            (r#"{"slug":"approval_required","n":1.0}"#, r#"{"n":1.0}"#),
+            (r#"{"s\u006cug":"b\u0075sy"}"#, "{}"),
+            (r#"{"slug":"busy","slug":"theirs"}"#, r#"{"slug":"theirs"}"#),
+            (r#"{"slug":"theirs"}"#, r#"{"slug":"theirs"}"#),
+            (r#"{"deeper":{"slug":"busy"}}"#, r#"{"deeper":{"slug":"busy"}}"#),
+            (r#""busy""#, r#""busy""#),
+        ] {
+            assert_eq!(without_our_slug(text), left, "{text}");
         }
     }
 

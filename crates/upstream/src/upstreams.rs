@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -99,6 +100,8 @@ struct Entry {
     endpoint: Option<Arc<http::Endpoint>>,
     notices: Arc<Notices>,
     places: Mutex<HashMap<Owner, Arc<Place>>>,
+    /// Whether it answered when a link to it was last made.
+    reached: AtomicBool,
 }
 
 /// The place of one link; whoever makes the link holds the lock.
@@ -251,6 +254,12 @@ impl Upstreams {
         self.entries.values().filter(open).map(|entry| entry.config.name.as_str())
     }
 
+    /// Upstreams that did not answer when they were last asked to, or never were asked.
+    pub fn unreached(&self) -> impl Iterator<Item = &str> {
+        let unreached = |entry: &&Arc<Entry>| !entry.reached.load(Ordering::Acquire);
+        self.entries.values().filter(unreached).map(|entry| entry.config.name.as_str())
+    }
+
     /// The end of a downstream session: its links are closed.
     pub fn close(&self, session: SessionKey) {
         for entry in self.entries.values() {
@@ -291,7 +300,9 @@ impl Upstreams {
         if let Some(wait) = state.not_before.map(|moment| moment.since(now)).filter(|wait| wait.get() > 0) {
             return Err(Unreachable::Wait(wait));
         }
-        match entry.make(identity, &self.surroundings).await {
+        let made = entry.make(identity, &self.surroundings).await;
+        entry.reached.store(made.is_ok(), Ordering::Release);
+        match made {
             Ok(link) => {
                 let link = Arc::new(link);
                 state.link = Some(Arc::clone(&link));
@@ -331,7 +342,13 @@ impl Entry {
             }
         };
         let notices = Arc::new(Notices::new(&config.name));
-        Ok(Self { config: Arc::new(config), endpoint, notices, places: Mutex::default() })
+        Ok(Self {
+            config: Arc::new(config),
+            endpoint,
+            notices,
+            places: Mutex::default(),
+            reached: AtomicBool::new(false),
+        })
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<Owner, Arc<Place>>> {

@@ -49,8 +49,17 @@ pub(super) async fn call(
         let Json::Object(arguments) = arguments else { return Err(Slug::ArgumentsInvalid.into()) };
         own::call(gateway, known, session, running, client, &name, arguments).await?
     } else {
-        let wanted = wanted(&gateway, &known, &upstream, &name, (arguments, meta.judged)).await?;
-        Box::pin(perform(gateway, known, session, running, client, wanted))
+        match wanted(&gateway, &known, &upstream, &name, (arguments, meta.judged)).await {
+            Ok(wanted) => Box::pin(perform(gateway, known, session, running, client, wanted)),
+            Err(refusal) if refusal.slug == Slug::UpstreamUnreachable => {
+                drop(running);
+                let told = refusal::broken(&run::UNREACHABLE, Structured::BySchema);
+                Box::pin(async move {
+                    let _taken = client.result(&told).await;
+                })
+            }
+            Err(refusal) => return Err(refusal),
+        }
     };
     Ok(ear.response(keep_alive, work).await)
 }
@@ -65,8 +74,14 @@ async fn wanted(
     (arguments, meta): (Json, Object),
 ) -> Result<Wanted, Refusal> {
     let unknown = || Refusal::from(Slug::ToolUnknown);
-    let tool = gateway.authority.active().tool(upstream, name).filter(|t| t.pin.state != PinState::Gone);
-    let tool = tool.ok_or_else(unknown)?;
+    let active = gateway.authority.active();
+    let tool = active.tool(upstream, name).filter(|t| t.pin.state != PinState::Gone);
+    let Some(tool) = tool else {
+        // Of an upstream that never said what it has, nothing is unknown yet.
+        let never = active.tools(upstream).next().is_none();
+        let unreached = never && gateway.upstreams.unreached().any(|name| name == upstream);
+        return Err(if unreached { Slug::UpstreamUnreachable.into() } else { unknown() });
+    };
     // Looked up only where it makes a difference: nearly every call goes on.
     let seen = || gateway.authority.seen(&known.caller, upstream, name).is_some();
     let attached = pins::attach(gateway, upstream).await;

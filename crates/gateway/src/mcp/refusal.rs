@@ -53,7 +53,9 @@ pub(crate) struct Broken {
 pub(crate) fn broken(broken: &Broken, structured: Structured) -> String {
     let Broken { slug, attempt, outcome, elevated } = *broken;
     let ran = match (outcome, elevated) {
-        (Outcome::NotSent, false) => "Nothing was sent: the call did not run.",
+        (Outcome::NotSent, false) => {
+            "Nothing was sent: the call did not run. Make the same call again in a while."
+        }
         (Outcome::NotSent, true) => {
             "Nothing was sent: the call did not run. Its approval is used up; to run it, ask again."
         }
