@@ -115,6 +115,15 @@ impl Active {
         set.rules().map(|rule| (rule.to_string(), place(rule))).collect()
     }
 
+    /// Tools of which the operator says something that is not said of the definition that a person has accepted
+    /// since (B25).
+    pub fn unreviewed(&self) -> impl Iterator<Item = &Arc<Tool>> {
+        self.all_tools().filter(|tool| {
+            let said = self.bundle.tool(&tool.upstream, &tool.name).reviewed;
+            tool.pin.state == PinState::Accepted && said != tool.settings.reviewed
+        })
+    }
+
     /// Every pin.
     pub fn pins(&self) -> impl Iterator<Item = &Pin> {
         self.all_tools().map(|tool| &tool.pin)

@@ -463,6 +463,28 @@ impl Authority {
         bundle: &Bundle,
         by: &str,
     ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
+        self.put_in_force(bundle, by, |_| false).await
+    }
+
+    /// The same, said by an operator now: what the bundle says of tools is said of the definitions that people
+    /// have accepted meanwhile too (B25), even where this very bundle is in force already.
+    ///
+    /// # Errors
+    /// As [`Authority::activate`].
+    pub async fn activate_anew(
+        &self,
+        bundle: &Bundle,
+        by: &str,
+    ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
+        self.put_in_force(bundle, by, |active| active.unreviewed().next().is_some()).await
+    }
+
+    async fn put_in_force(
+        &self,
+        bundle: &Bundle,
+        by: &str,
+        anew: impl Fn(&Active) -> bool,
+    ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
         if let Err(findings) = bundle.compile() {
             let why = findings.first().map(ToString::to_string).unwrap_or_default();
             let record = body::PolicyRefused { policy: Some(bundle.hash()), why, by: by.to_owned() };
@@ -474,7 +496,7 @@ impl Authority {
         let judged_under = self.active().hash;
         for _ in 0..TRIES {
             let active = self.active();
-            if active.set.is_some() && active.hash == hash {
+            if active.set.is_some() && active.hash == hash && !anew(&active) {
                 return Ok(Ok(false));
             }
             // People and pins may change meanwhile; the rules that let this one in may not.

@@ -12,7 +12,8 @@ use super::say::{Said, Spoken, when};
 pub enum Verb {
     /// Show which rules are in force.
     Show,
-    /// Put the policy folder and the configuration's requirements in force.
+    /// Put the policy folder and the configuration's requirements in force. What the configuration says of tools
+    /// (reviewed = ...) is said anew, of definitions that were accepted since too.
     Activate,
 }
 
@@ -51,7 +52,7 @@ fn show(desk: &Desk) -> Said {
 
 async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
-    match desk.authority.activate(&bundle, &desk.by).await? {
+    match desk.authority.activate_anew(&bundle, &desk.by).await? {
         Ok(true) => {
             let text = format!("In force since {}: {}", when(desk.authority.now()), bundle.hash());
             Ok(Said::done(text, json!({ "policy": bundle.hash().to_string(), "changed": true })))

@@ -62,6 +62,15 @@ fn list(desk: &Desk) -> Said {
     } else {
         table(&["TOOL", "ENVIRONMENT", "DEFINITION", "REVIEWED", "SEEN"], &rows)
     };
+    let since: Vec<String> = active.unreviewed().map(|tool| tool.id()).collect();
+    let text = if since.is_empty() {
+        text
+    } else {
+        format!(
+            "{text}\nNot reviewed since their definitions changed: {}. Look at them, then run stepup policy activate.",
+            since.join(", ")
+        )
+    };
     Said::done(text, json!({ "tools": json }))
 }
 
