@@ -7,6 +7,7 @@ import { TESTS, freePort, until } from "./home.mjs";
 const TEE = join(TESTS, "lib/tee.mjs");
 const peer = (name) => join(TESTS, "peers/node_modules/@modelcontextprotocol", name, "dist/index.js");
 export const EVERYTHING = [process.execPath, peer("server-everything"), "stdio"];
+export const RICH = [process.execPath, join(TESTS, "lib/rich.mjs")];
 export const files = (folder) => [process.execPath, peer("server-filesystem"), folder];
 
 /** Behind a tee that writes down what arrives. */

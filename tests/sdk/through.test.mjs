@@ -4,12 +4,16 @@ import { after, before, describe, test } from "node:test";
 import { teeHttp } from "../lib/arrivals.mjs";
 import { CLIENTS, ENV, address, behind, program } from "../lib/clients.mjs";
 import { Home } from "../lib/home.mjs";
-import { EVERYTHING, everythingHttp, files, folder, watched } from "../lib/upstreams.mjs";
+import { NAMES } from "../lib/rich.mjs";
+import { EVERYTHING, everythingHttp, files, folder, RICH, watched } from "../lib/upstreams.mjs";
 import { comparable, everything, filesystem, seed } from "./matrix.mjs";
 
 const OURS = ["stepup_run", "stepup_status"];
 const SENTENCE = / ?May need: [^.]+\.$/;
 const ALL_READ = { "*": { reviewed: "read-only" } };
+
+/** An error as it was told. */
+const told = ({ code, message, data }) => ({ error: { code, message, data } });
 
 let home, key, http, tee, TARGETS;
 
@@ -22,16 +26,18 @@ before(async () => {
   home.upstreams({
     stdio: stdio("stdio", EVERYTHING),
     files: stdio("files", files(shared)),
+    rich: stdio("rich", RICH),
     http: { url: `http://127.0.0.1:${tee.address().port}/mcp`, tools: ALL_READ },
   });
   TARGETS = {
     stdio: { direct: program(...EVERYTHING), calls: [...everything, ["get-env", {}]], seed: () => {} },
     http: { direct: address(`http://127.0.0.1:${http.port}/mcp`), calls: [...everything, ["get-env", {}]], seed: () => {} },
+    rich: { direct: program(...RICH), calls: NAMES.map((name) => [name, {}]), seed: () => {} },
     files: { direct: program(...files(shared)), calls: filesystem(shared), seed: () => seed(shared) },
   };
   await home.serve();
   key = await home.caller("reader");
-  for (const tool of ["stdio/echo", "http/echo", "files/read_file"]) await home.pinned(tool);
+  for (const tool of ["stdio/echo", "http/echo", "files/read_file", "rich/text"]) await home.pinned(tool);
 });
 
 after(async () => {
@@ -42,7 +48,7 @@ after(async () => {
 });
 
 for (const [sdk, Client] of Object.entries(CLIENTS)) {
-  for (const upstream of ["stdio", "http", "files"]) {
+  for (const upstream of ["stdio", "http", "files", "rich"]) {
     describe(`${sdk}, ${upstream}`, () => {
       let direct, through;
 
@@ -73,16 +79,17 @@ for (const [sdk, Client] of Object.entries(CLIENTS)) {
         const all = async (client) => {
           fresh();
           const answers = [];
-          for (const [name, args] of calls) answers.push(await client.call(name, args));
+          for (const [name, args] of calls) answers.push(await client.call(name, args).catch(told));
           return answers;
         };
         const [expected, got] = [await all(direct), await all(through)];
         calls.forEach(([name, args], i) => {
+          assert.equal("error" in got[i], name.startsWith("error"), `${name}: ${JSON.stringify(got[i])}`);
           assert.deepEqual(comparable(got[i]), comparable(expected[i]), `${name} ${JSON.stringify(args).slice(0, 80)}`);
         });
       });
 
-      if (upstream !== "files") test("hears of the same progress", async () => {
+      if (["stdio", "http"].includes(upstream)) test("hears of the same progress", async () => {
         const heard = async (client) => {
           const all = [];
           await client.call("trigger-long-running-operation", { duration: 0.4, steps: 3 }, { onprogress: (p) => all.push(p) });
@@ -95,7 +102,7 @@ for (const [sdk, Client] of Object.entries(CLIENTS)) {
 
       test("is refused what does not fit a tool's schema, before anything arrives", async () => {
         const [name, args] = upstream === "files" ? ["read_file", { path: 7 }] : ["echo", { message: 7 }];
-        await assert.rejects(through.call(name, args), ({ code }) => code === -32602);
+        if (upstream !== "rich") await assert.rejects(through.call(name, args), ({ code }) => code === -32602);
         await assert.rejects(through.call("no-such-tool", {}), ({ code }) => code === -32602);
       });
     });
