@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use authority::{Authority, token_hash};
 use http::{HeaderMap, header};
-use terms::{Caller, CallerId, Slug};
+use terms::{Caller, CallerId, Digest, Slug};
 
 use crate::answer::Refusal;
 use crate::front::one;
@@ -27,7 +27,12 @@ pub(crate) struct Known {
 
 /// Authenticates a request by its one `Authorization: Bearer` header.
 pub(crate) fn who(authority: &Authority, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    Ok(authority.authenticate(token_hash(key(headers)?))?)
+    Ok(authority.authenticate(key_hash(headers)?)?)
+}
+
+/// What the key of a request is known by.
+pub(crate) fn key_hash(headers: &HeaderMap) -> Result<Digest, Slug> {
+    key(headers).map(token_hash)
 }
 
 /// The key in a request's one `Authorization: Bearer` header.

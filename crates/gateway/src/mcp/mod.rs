@@ -5,6 +5,7 @@ mod call;
 pub(crate) mod carrier;
 pub(crate) mod envelope;
 mod list;
+mod listen;
 mod own;
 pub(crate) mod refusal;
 pub(crate) mod schema;
@@ -55,8 +56,12 @@ const INSTRUCTIONS: &str = "Some calls of these tools need a person's approval. 
 pub(crate) async fn serve(gateway: Shared, known: Known, upstream: String, request: HttpRequest) -> Response {
     match *request.method() {
         Method::POST => post(gateway, known, upstream, request).await,
+        Method::GET => {
+            let listens = listen::listen(gateway, &known, upstream, request.headers());
+            listens.unwrap_or_else(|refusal| refusal.answer(None))
+        }
         Method::DELETE => end(&gateway, &known, &upstream, request.headers()),
-        _ => not_allowed("POST, DELETE"),
+        _ => not_allowed("GET, POST, DELETE"),
     }
 }
 
@@ -71,11 +76,15 @@ pub(crate) fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// The client takes both forms of answer, as the transport asks of it.
 fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
-    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
-    let accept = accept.join(",").to_ascii_lowercase();
-    let takes = |kind: &str| accept.split(',').any(|one| one.split(';').next().map(str::trim) == Some(kind));
-    let both = takes("application/json") && takes("text/event-stream");
-    if both || takes("*/*") { Ok(()) } else { Err(Slug::MediaType.into()) }
+    let both = takes(headers, "application/json") && takes(headers, "text/event-stream");
+    if both { Ok(()) } else { Err(Slug::MediaType.into()) }
+}
+
+/// Whether the client takes answers of a kind.
+fn takes(headers: &HeaderMap, kind: &str) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = accepts.flat_map(|value| value.split(',')).filter_map(|one| one.split(';').next());
+    kinds.any(|one| one.trim() == "*/*" || one.trim().eq_ignore_ascii_case(kind))
 }
 
 /// Absent is fine: the session knows what was agreed on.
@@ -182,7 +191,7 @@ fn initialize(gateway: &Shared, known: &Known, upstream: &str, request: &Request
     let server = [("name", Json::from("stepup")), ("version", Json::from(env!("CARGO_PKG_VERSION")))];
     let result = Json::object([
         ("protocolVersion", Json::from(REVISION)),
-        ("capabilities", Json::object([("tools", Json::Object(Object::new()))])),
+        ("capabilities", Json::object([("tools", Json::object([("listChanged", true)]))])),
         ("serverInfo", Json::object(server)),
         ("instructions", Json::from(INSTRUCTIONS)),
     ]);

@@ -3,6 +3,7 @@
 //! that opened it, and to anyone else it is as unknown as one that never was (R13, T22).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use terms::hash::b64url;
@@ -27,7 +28,12 @@ pub(crate) struct Session {
     upstream: String,
     used: Mutex<Boottime>,
     running: Mutex<HashMap<Id, watch::Sender<bool>>>,
+    /// Whether somebody listens for what is not an answer.
+    listened: AtomicBool,
 }
+
+/// The one listener of a session; another may come once this is dropped.
+pub(crate) struct Listening(Arc<Session>);
 
 /// A request of a session that is being answered; over when dropped.
 pub(crate) struct Running {
@@ -60,6 +66,7 @@ impl Sessions {
             upstream: upstream.to_owned(),
             used: Mutex::new(self.ambient.boottime()),
             running: Mutex::default(),
+            listened: AtomicBool::new(false),
         });
         let mut all = self.all();
         let theirs = || all.values().filter(|s| s.caller == caller);
@@ -133,11 +140,30 @@ impl Session {
         Some(Running { session: Arc::clone(self), id: id.clone(), cancelled })
     }
 
+    /// Begins to listen. `None` while somebody does.
+    pub(crate) fn listen(self: &Arc<Self>) -> Option<Listening> {
+        let before = self.listened.swap(true, Ordering::AcqRel);
+        (!before).then(|| Listening(Arc::clone(self)))
+    }
+
     /// The caller takes back a request of this session; one of another session cannot be named (T37).
     pub(crate) fn cancel(&self, id: &Id) {
         if let Some(cancel) = self.running().get(id) {
             cancel.send_replace(true);
         }
+    }
+}
+
+impl Listening {
+    /// The session.
+    pub(crate) fn session(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.listened.store(false, Ordering::Release);
     }
 }
 
@@ -163,7 +189,7 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use terms::{Millis, Time};
 

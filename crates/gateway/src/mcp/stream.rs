@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
+use futures_util::StreamExt as _;
 use http::{HeaderValue, StatusCode, header};
 use terms::{Json, Slug};
 use tokio::runtime::Handle;
@@ -212,16 +213,20 @@ enum At {
 }
 
 fn stream(ear: Ear, keep_alive: Duration) -> Response {
-    let events = futures_util::stream::unfold(At::Start(ear), move |at| async move {
-        let (text, next) = match at {
+    events(futures_util::stream::unfold(At::Start(ear), move |at| async move {
+        Some(match at {
             // So that the client has the headers at once.
             At::Start(ear) => (": open\n\n".to_owned(), At::Open(ear)),
             At::Open(ear) => event(ear, keep_alive).await,
             At::End => return None,
-        };
-        Some((Ok::<_, Infallible>(Bytes::from(text)), next))
-    });
-    let mut response = Response::new(Body::from_stream(events));
+        })
+    }))
+}
+
+/// A response of server-sent events; each text is one of them, or a comment.
+pub(super) fn events(texts: impl futures_util::Stream<Item = String> + Send + 'static) -> Response {
+    let bytes = texts.map(|text| Ok::<_, Infallible>(Bytes::from(text)));
+    let mut response = Response::new(Body::from_stream(bytes));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

@@ -6,6 +6,7 @@
 mod calls;
 mod doors;
 mod faults;
+mod listening;
 mod meta;
 mod ops;
 mod sessions;
