@@ -161,6 +161,7 @@ describe("an upstream that lies", () => {
 });
 
 test("the checker agrees, and nothing panicked", async () => {
+  await sleep(200); // outcomes of baseline calls are collected before they are recorded
   await home.judge({ canaries: [key] });
   assert.ok(!/panick/i.test(home.said()), "a panic");
 });
