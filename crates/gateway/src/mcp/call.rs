@@ -11,7 +11,7 @@ use terms::{Access, ElevationId, Json, Slug};
 
 use super::envelope::{Request, only};
 use super::session::{Running, Session};
-use super::stream::{Client, between};
+use super::stream::{Client, Work, between};
 use super::{Structured, carrier, own, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
@@ -45,7 +45,7 @@ pub(super) async fn call(
     let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
     let (client, ear) = between(id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
-    let work = if own::is_own(&name) {
+    let work: Work = if own::is_own(&name) {
         let Json::Object(arguments) = arguments else { return Err(Slug::ArgumentsInvalid.into()) };
         own::call(gateway, known, session, running, client, &name, arguments).await?
     } else {
