@@ -68,8 +68,6 @@ const BODIES = [
   ["a token for progress that is none", "request_invalid", () => call("get_ticket", { id: "OPS-17" }, { _meta: { progressToken: 1.5 } })],
   ["another revision in _meta", "version_unsupported", () => call("get_ticket", { id: "OPS-17" }, { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } })],
   ["the caller's key in _meta", "request_invalid", () => call("get_ticket", { id: "OPS-17" }, { _meta: { "x.y/authorization": `Bearer ${key}` } })],
-  ["an invisible name in _meta", "not_canonical", () => call("get_ticket", { id: "OPS-17" }, { _meta: { "x\u202ey": SECRET } })],
-  ["a seal of the caller's own in _meta", "arguments_invalid", () => call("get_ticket", { id: "OPS-17" }, { _meta: { x: { $sealed: SECRET } } })],
   ["a task", "request_invalid", () => call("get_ticket", { id: "OPS-17" }, { task: { ttl: 1 } })],
   ["10,000 calls in one batch", "too_large", () => Array.from({ length: 10_000 }, (_, id) => ({ ...ping, id }))],
   ["an object as id", "request_invalid", () => ({ ...ping, id: { of: SECRET } })],

@@ -14,6 +14,9 @@ pub struct Config {
     pub transport: Transport,
     /// Who shares a link to it.
     pub share: Share,
+    /// Members of a call's `_meta` that it is sent, judged and bound like arguments. Others are left out, but for
+    /// those that only transport ([`crate::Inert`]): a client may put something new there in each call (rfd 17).
+    pub meta: BTreeSet<String>,
     /// How long things may take.
     pub timeouts: Timeouts,
 }

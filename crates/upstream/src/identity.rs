@@ -193,6 +193,7 @@ mod tests {
             name: "ops".into(),
             transport: Transport::Stdio(stdio),
             share: Share::Session,
+            meta: std::collections::BTreeSet::new(),
             timeouts: Timeouts::default(),
         }
     }

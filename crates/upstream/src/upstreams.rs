@@ -178,6 +178,12 @@ impl Upstreams {
         self.entries.keys().map(String::as_str)
     }
 
+    /// Whether an upstream is sent this member of a call's `_meta`.
+    #[must_use]
+    pub fn takes(&self, upstream: &str, member: &str) -> bool {
+        self.entries.get(upstream).is_some_and(|entry| entry.config.meta.contains(member))
+    }
+
     /// What an upstream is now. Files are read again when they have changed.
     ///
     /// # Errors

@@ -103,6 +103,8 @@ async fn wanted(
         &tool.settings.secrets,
         gateway.authority.seal_key(),
     );
+    let meta = meta.iter().filter(|(member, _)| gateway.upstreams.takes(upstream, member));
+    let meta = meta.map(|(member, value)| (member.to_owned(), value.clone())).collect();
     let made = made.and_then(|(access, secrets)| Ok((access.with_meta(meta)?, secrets)));
     let (access, secrets) = made.map_err(|why| if seen() { not_an_access(&why) } else { unknown() })?;
     let ask = Ask {

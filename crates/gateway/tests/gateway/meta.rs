@@ -19,7 +19,7 @@ async fn b27_of_meta_what_transports_and_what_is_judged_arrives_and_nothing_else
     let bot = world.session("bot").await;
     let meta = json!({
         "traceparent": TRACE[0], "tracestate": "a=1", "baggage": "k=v", "io.modelcontextprotocol/logLevel": "debug",
-        "x.y/z": {"n": 1.0},
+        "x.y/z": {"n": 1.0}, "x.y/unlisted": "canary", "X.y/z": "canary",
         "io.modelcontextprotocol/protocolVersion": "2025-11-25",
         "io.modelcontextprotocol/clientInfo": {"name": "canary"},
         "io.modelcontextprotocol/clientCapabilities": {"canary": {}},
@@ -45,7 +45,8 @@ async fn invariant_6_what_was_sent_beside_the_arguments_is_approved_with_them() 
     let world = World::new().await;
     let bot = world.session("bot").await;
     let ask = |mode: &str, trace: usize| {
-        let meta = json!({"x.y/mode": mode, "traceparent": TRACE[trace]});
+        let each = format!("toolu_{mode}_{trace}");
+        let meta = json!({"x.y/mode": mode, "traceparent": TRACE[trace], "claudecode/toolUseId": each});
         bot.request("tools/call", call("deploy", deploy("1"), meta))
     };
     let stopped = ask("dry-run", 0).await;
@@ -62,7 +63,11 @@ async fn invariant_6_what_was_sent_beside_the_arguments_is_approved_with_them() 
     for other in [ask("for-real", 0).await, bot.call("deploy", deploy("1")).await] {
         assert_ne!(other.elevation(), id, "t05: it passed under the approval of another call");
     }
-    assert_eq!(ask("dry-run", 1).await.text(), "done", "another trace is the same call");
+    assert_eq!(
+        ask("dry-run", 1).await.text(),
+        "done",
+        "another trace, or what is not sent on, is the same call"
+    );
     let meta = json!({"x.y/mode": "dry-run", "traceparent": TRACE[1]});
     assert_eq!(world.ops.calls(), [call("deploy", deploy("1"), meta)]);
 }

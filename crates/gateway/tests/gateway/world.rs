@@ -170,6 +170,7 @@ impl World {
             name: "ops".to_owned(),
             transport: Transport::Http(Http { url: ops.url.clone(), credential: None }),
             share: Share::Session,
+            meta: ["x.y/id", "x.y/mode", "x.y/z"].map(str::to_owned).into(),
             timeouts: Timeouts { connect: Millis::seconds(2), ..Timeouts::default() },
         };
         let upstreams = Upstreams::new(vec![config], Arc::clone(&ambient), &[], PathBuf::new()).unwrap();

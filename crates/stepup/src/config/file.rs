@@ -1,6 +1,6 @@
 //! The file as it is written: one struct a table, every default in one place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use authority::{ToolSettings, UpstreamSettings};
@@ -263,6 +263,9 @@ pub struct Upstream {
     /// Files that are part of what the upstream is.
     #[serde(default)]
     pub pin_files: Vec<PathBuf>,
+    /// Members of `_meta` that it is sent.
+    #[serde(default)]
+    pub meta: BTreeSet<String>,
     /// Whether a changed description stops a tool.
     #[serde(default)]
     pub pins: Pins,
@@ -349,6 +352,7 @@ impl Upstream {
             name: name.to_owned(),
             transport,
             share,
+            meta: self.meta.clone(),
             timeouts: upstream::Timeouts::default(),
         })
     }

@@ -87,7 +87,7 @@ fn config(transport: Transport) -> Config {
         idle: Millis::seconds(600),
         close: Millis::new(500),
     };
-    Config { name: "ops".to_owned(), transport, share: Share::Session, timeouts }
+    Config { name: "ops".to_owned(), transport, share: Share::Session, meta: BTreeSet::new(), timeouts }
 }
 
 impl World {
