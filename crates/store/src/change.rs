@@ -233,6 +233,8 @@ pub enum PrincipalRef {
     Member(Membership),
     /// A passkey: revoked.
     Passkey(String),
+    /// A passkey of somebody who keeps another good one: revoked. The last one refuses with [`Refused::Conflict`].
+    SparePasskey(String),
 }
 
 /// What a commit did.

@@ -121,6 +121,8 @@ pub struct Passkey {
     pub credential: String,
     /// Whose.
     pub human: HumanId,
+    /// What its person calls it, where they were asked.
+    pub name: Option<String>,
     /// The public key as the authenticator wrote it.
     pub cose: Vec<u8>,
     /// The kind of authenticator.

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use store::{
-    Answer, Attempt, Ceremony, Commit, Directory, Failed, Head, Invite, Listing, LogLine, Notice, Receipt,
-    Refused, Session, Shared, Situation, Standing, Store, Whole,
+    Answer, Attempt, Ceremony, Commit, Directory, Failed, Head, Invite, Listing, LogLine, Notice, Pin,
+    Receipt, Refused, Session, Shared, Situation, Standing, Store, Whole,
 };
-use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, RecordId, Time};
+use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, PinId, RecordId, Time};
 
 /// How the next commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +155,10 @@ impl Store for Between {
 
     fn invite(&self, hash: Digest) -> Answer<'_, Option<Invite>> {
         self.real.invite(hash)
+    }
+
+    fn accepted_before(&self, pin: PinId) -> Answer<'_, Option<Pin>> {
+        self.real.accepted_before(pin)
     }
 
     fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>> {

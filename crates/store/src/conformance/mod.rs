@@ -115,6 +115,7 @@ sentences! { $
         fifty_racers_take_a_nonce_once
         a_nonce_is_worth_nothing_after_its_time
         a_counter_that_does_not_move_forward_is_refused
+        a_passkey_is_spare_only_while_its_person_keeps_another_good_one
         a_session_ends_with_its_time_on_request_and_with_its_human
         an_invitation_is_used_once_in_time_by_whom_it_is_for
         a_name_is_taken_once
@@ -123,6 +124,7 @@ sentences! { $
         retiring_takes_away_what_it_says
         a_policy_judged_under_another_epoch_is_not_activated
         only_the_newest_definition_is_judged
+        what_was_accepted_before_is_the_newest_definition_of_its_name_that_ever_was
         a_notification_waits_until_it_is_delivered
     }
     standing {

@@ -59,6 +59,7 @@ fn passkey(world: &World, credential: &str, human: HumanId) -> Passkey {
     Passkey {
         credential: credential.to_owned(),
         human,
+        name: Some("work phone".to_owned()),
         cose: vec![1, 2, 3],
         aaguid: [9; 16],
         count: 0,
@@ -89,6 +90,27 @@ pub async fn a_counter_that_does_not_move_forward_is_refused(world: &mut World) 
     assert_eq!(world.refused(unknown).await, Refused::Missing);
     world.commit(vec![Change::Retire(PrincipalRef::Passkey("c".to_owned()))]).await.unwrap();
     assert_eq!(world.refused(signed(6)).await, Refused::Conflict);
+}
+
+pub async fn a_passkey_is_spare_only_while_its_person_keeps_another_good_one(world: &mut World) {
+    let [ann, _] = world.approvers;
+    let mine = ["c", "d"].map(|credential| enrol(passkey(world, credential, world.owner), None));
+    world.commit(mine.to_vec()).await.unwrap();
+    world.commit(vec![enrol(passkey(world, "ann's", ann), None)]).await.unwrap();
+    let spare = |credential: &str| Change::Retire(PrincipalRef::SparePasskey(credential.to_owned()));
+    assert_eq!(world.refused(spare("ann's")).await, Refused::Conflict, "what others hold does not count");
+    assert_eq!(world.refused(spare("nobody's")).await, Refused::Missing);
+
+    // Both at once, each of which has seen the other as good.
+    let (one, two) = tokio::join!(world.commit(vec![spare("c")]), world.commit(vec![spare("d")]));
+    assert_eq!([one, two].iter().filter(|answer| answer.is_ok()).count(), 1);
+    let passkeys = world.store().directory().await.unwrap().passkeys;
+    let good: Vec<&str> =
+        passkeys.iter().filter(|p| p.revoked_at.is_none()).map(|p| p.credential.as_str()).collect();
+    assert_eq!(good.len(), 2, "ann's and one of the owner's: {good:?}");
+    let last = good.into_iter().find(|credential| *credential != "ann's").unwrap();
+    assert_eq!(world.refused(spare(last)).await, Refused::Conflict);
+    world.commit(vec![Change::Retire(PrincipalRef::Passkey(last.to_owned()))]).await.unwrap();
 }
 
 fn session(world: &World, hash: &str, human: HumanId) -> Session {
@@ -340,6 +362,40 @@ pub async fn only_the_newest_definition_is_judged(world: &mut World) {
         let judged = Pin { state, decided_by: Some("ann".to_owned()), ..new.clone() };
         assert_eq!(world.store().directory().await.unwrap().pins, [judged, other.clone()]);
     }
+}
+
+pub async fn what_was_accepted_before_is_the_newest_definition_of_its_name_that_ever_was(world: &mut World) {
+    let judge = |pin: &Pin, state| Change::Judge { pin: pin.id, state, by: "ann".to_owned() };
+    let of = |name: &str, state| pin(world, name, state);
+    let [first, second, third, fourth] =
+        [PinState::Accepted, PinState::Quarantined, PinState::Quarantined, PinState::Quarantined]
+            .map(|state| of("deploy", state));
+    let others = [
+        of("read", PinState::Accepted),
+        Pin { upstream: "other".to_owned(), ..of("deploy", PinState::Accepted) },
+    ];
+    for pin in others.iter().chain([&first]) {
+        world.commit(vec![Change::Pin(Box::new(pin.clone()))]).await.unwrap();
+    }
+    let store = world.store().clone();
+    let before = async |pin: &Pin| {
+        store.accepted_before(pin.id).await.unwrap().map(|before| (before.id, before.state))
+    };
+    assert_eq!(before(&first).await, None, "neither itself nor what another upstream says");
+
+    // Never accepted: what is told apart from the third is the first.
+    world.commit(vec![Change::Pin(Box::new(second.clone()))]).await.unwrap();
+    world.commit(vec![judge(&second, PinState::Refused)]).await.unwrap();
+    world.commit(vec![Change::Pin(Box::new(third.clone()))]).await.unwrap();
+    assert_eq!(before(&third).await, Some((first.id, PinState::Accepted)));
+
+    // Accepted, then gone: it is still what people agreed to last.
+    world.commit(vec![judge(&third, PinState::Accepted)]).await.unwrap();
+    world.commit(vec![judge(&third, PinState::Gone)]).await.unwrap();
+    world.commit(vec![Change::Pin(Box::new(fourth.clone()))]).await.unwrap();
+    assert_eq!(before(&fourth).await, Some((third.id, PinState::Gone)));
+    assert_eq!(before(&second).await, Some((first.id, PinState::Accepted)));
+    assert_eq!(store.accepted_before(PinId::fresh(world.ambient.as_ref())).await.unwrap(), None);
 }
 
 pub async fn a_notification_waits_until_it_is_delivered(world: &mut World) {

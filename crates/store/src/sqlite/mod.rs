@@ -15,14 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use terms::{Ambient, AttemptId, BootId, CallerId, Digest, ElevationId, RecordId, Time};
+use terms::{Ambient, AttemptId, BootId, CallerId, Digest, ElevationId, PinId, RecordId, Time};
 
 use self::readers::{READERS, Readers};
 use self::reserve::Reserve;
 use self::work::{Checkpointed, Consume, Notified, Signed};
 use self::writer::{Door, Shown, Work, Writer};
 use crate::rows::{
-    Attempt, Ceremony, Directory, Head, Invite, Listing, LogLine, Notice, Session, Situation, Standing, Whole,
+    Attempt, Ceremony, Directory, Head, Invite, Listing, LogLine, Notice, Pin, Session, Situation, Standing,
+    Whole,
 };
 use crate::{Answer, Commit, Failed, Receipt, Refused, Store};
 
@@ -282,6 +283,10 @@ impl Store for Sqlite {
 
     fn invite(&self, hash: Digest) -> Answer<'_, Option<Invite>> {
         self.read("reading an invitation", move |at| at.invite(hash))
+    }
+
+    fn accepted_before(&self, pin: PinId) -> Answer<'_, Option<Pin>> {
+        self.read("reading an earlier definition", move |at| at.accepted_before(pin))
     }
 
     fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>> {

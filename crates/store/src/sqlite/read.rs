@@ -2,7 +2,7 @@
 
 use elevation::{Grant, Pending, State, Version, Vote};
 use rusqlite::{OptionalExtension as _, Params, Row, params};
-use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, RecordId, Time};
+use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, PinId, RecordId, Time};
 
 use super::apply::{SLOTS, slot};
 use super::cells::{Cell, Cells, Names, single};
@@ -43,6 +43,12 @@ macro_rules! grant_columns {
 macro_rules! attempt_columns {
     () => {
         "id, grant_id, caller, access_hash, resource, at, outcome, delivered, settled_at, boot"
+    };
+}
+
+macro_rules! pin_columns {
+    () => {
+        "p.id, p.upstream, p.kind, p.name, p.digest, p.definition, p.state, p.seen_at, p.decided_by"
     };
 }
 
@@ -306,6 +312,19 @@ impl Snapshot<'_> {
         )
     }
 
+    pub(super) fn accepted_before(&self, pin_id: PinId) -> Read<Option<Pin>> {
+        self.one(
+            concat!(
+                "SELECT ",
+                pin_columns!(),
+                " FROM pins p JOIN pins newer USING (upstream, kind, name)
+                 WHERE newer.id = ?1 AND p.accepted AND p.n < newer.n ORDER BY p.n DESC LIMIT 1"
+            ),
+            [pin_id.bytes()],
+            pin,
+        )
+    }
+
     pub(super) fn records(&self, from: u64, limit: u32) -> Read<Vec<LogLine>> {
         self.all(
             concat!("SELECT ", record_columns!(), " FROM records WHERE leaf >= ?1 ORDER BY leaf LIMIT ?2"),
@@ -358,14 +377,17 @@ impl Snapshot<'_> {
                 key,
             )?,
             passkeys: self.all(
-                "SELECT credential, human, cose, aaguid, count, backup_eligible, backed_up, enrolled_at,
+                "SELECT credential, human, name, cose, aaguid, count, backup_eligible, backed_up, enrolled_at,
                    enrolled_by, revoked_at FROM passkeys ORDER BY n",
                 [],
                 passkey,
             )?,
             pins: self.all(
-                "SELECT id, upstream, kind, name, digest, definition, state, seen_at, decided_by FROM pins
-                 WHERE n IN (SELECT max(n) FROM pins GROUP BY upstream, kind, name) ORDER BY n",
+                concat!(
+                    "SELECT ",
+                    pin_columns!(),
+                    " FROM pins p WHERE n IN (SELECT max(n) FROM pins GROUP BY upstream, kind, name) ORDER BY n"
+                ),
                 [],
                 pin,
             )?,
@@ -514,6 +536,7 @@ fn passkey(c: &mut Cells<'_>) -> Read<Passkey> {
     Ok(Passkey {
         credential: c.take()?,
         human: c.take()?,
+        name: c.take()?,
         cose: c.take()?,
         aaguid: c.take()?,
         count: c.take()?,

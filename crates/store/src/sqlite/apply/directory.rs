@@ -17,8 +17,8 @@ pub(super) fn pin(tx: &Tx<'_>, pin: &Pin, applied: &mut Applied) -> Done {
     applied.next_epoch = true;
     changed(
         tx,
-        "INSERT INTO pins (id, upstream, kind, name, digest, definition, state, seen_at, decided_by)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO pins (id, upstream, kind, name, digest, definition, state, seen_at, decided_by, accepted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             pin.id.bytes(),
             pin.upstream,
@@ -29,6 +29,7 @@ pub(super) fn pin(tx: &Tx<'_>, pin: &Pin, applied: &mut Applied) -> Done {
             pin.state.number(),
             pin.seen_at.millis(),
             pin.decided_by,
+            pin.state == PinState::Accepted,
         ],
     )?;
     Ok(())
@@ -39,9 +40,9 @@ pub(super) fn judge(tx: &Tx<'_>, pin: PinId, state: PinState, by: &str, applied:
     applied.next_epoch = true;
     let judged = changed(
         tx,
-        "UPDATE pins SET state = ?2, decided_by = ?3 WHERE id = ?1 AND n = (SELECT max(newest.n) FROM pins newest
+        "UPDATE pins SET state = ?2, decided_by = ?3, accepted = max(accepted, ?4) WHERE id = ?1 AND n = (SELECT max(newest.n) FROM pins newest
            WHERE (newest.upstream, newest.kind, newest.name) = (pins.upstream, pins.kind, pins.name))",
-        params![pin.bytes(), state.number(), by],
+        params![pin.bytes(), state.number(), by, state == PinState::Accepted],
     )?;
     if judged {
         return Ok(());
@@ -211,6 +212,15 @@ pub(super) fn retire(tx: &Tx<'_>, principal: &PrincipalRef, applied: &mut Applie
             }
             missing_or_conflict(tx, "SELECT 1 FROM passkeys WHERE credential = ?1", [credential])
         }
+        PrincipalRef::SparePasskey(credential) => {
+            let sql = "UPDATE passkeys SET revoked_at = ?2 WHERE credential = ?1 AND revoked_at IS NULL
+                       AND EXISTS (SELECT 1 FROM passkeys other WHERE other.human = passkeys.human
+                         AND other.credential <> ?1 AND other.revoked_at IS NULL)";
+            if changed(tx, sql, params![credential, now])? {
+                return Ok(());
+            }
+            missing_or_conflict(tx, "SELECT 1 FROM passkeys WHERE credential = ?1", [credential])
+        }
     }
 }
 
@@ -224,8 +234,8 @@ pub(super) fn enrol(tx: &Tx<'_>, passkey: &Passkey, invite: Option<Digest>, appl
     let enrolled = changed(
         tx,
         "INSERT INTO passkeys (credential, human, cose, aaguid, count, backup_eligible, backed_up, enrolled_at,
-           enrolled_by, revoked_at)
-         SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM humans WHERE id = ?2 AND disabled_at IS NULL",
+           enrolled_by, revoked_at, name)
+         SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM humans WHERE id = ?2 AND disabled_at IS NULL",
         params![
             passkey.credential,
             human,
@@ -237,6 +247,7 @@ pub(super) fn enrol(tx: &Tx<'_>, passkey: &Passkey, invite: Option<Digest>, appl
             passkey.enrolled_at.millis(),
             passkey.enrolled_by,
             passkey.revoked_at.map(Time::millis),
+            passkey.name,
         ],
     )?;
     if enrolled { Ok(()) } else { missing_or_conflict(tx, "SELECT 1 FROM humans WHERE id = ?1", [human]) }

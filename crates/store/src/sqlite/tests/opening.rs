@@ -109,7 +109,7 @@ fn a_migration_happens_whole_and_once_or_not_at_all() {
     drop(open(&folder.path(), &folder.options).unwrap());
     let sql = Connection::open(folder.path()).unwrap();
     let ambient = TestAmbient::default();
-    let with = |second| [MIGRATIONS, &[(2, second)]].concat();
+    let with = |second| [MIGRATIONS, &[(3, second)]].concat();
     let broken = with("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1)");
     migrate(&sql, &broken, &folder.options, &ambient).expect_err("the second statement fails");
     let half = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'half')";
@@ -121,7 +121,23 @@ fn a_migration_happens_whole_and_once_or_not_at_all() {
         assert!(exists());
     }
     drop(sql);
-    assert_eq!(open(&folder.path(), &folder.options).err(), Some(OpenError::Newer { found: 2 }));
+    assert_eq!(open(&folder.path(), &folder.options).err(), Some(OpenError::Newer { found: 3 }));
+}
+
+#[test]
+fn what_is_accepted_under_the_first_schema_counts_as_accepted_under_the_second() {
+    let folder = Folder::new();
+    let sql = Connection::open(folder.path()).unwrap();
+    migrate(&sql, &MIGRATIONS[..1], &folder.options, &TestAmbient::default()).unwrap();
+    for (_, state, name) in crate::PinState::TABLE {
+        let pin = "INSERT INTO pins (id, upstream, kind, name, digest, definition, state, seen_at)
+                   VALUES (randomblob(16), 'ops', 'tool', ?1, randomblob(32), '{}', ?2, 0)";
+        sql.execute(pin, rusqlite::params![name, state]).unwrap();
+    }
+    migrate(&sql, MIGRATIONS, &folder.options, &TestAmbient::default()).unwrap();
+    let mut accepted = sql.prepare("SELECT name FROM pins WHERE accepted").unwrap();
+    let names: Vec<String> = accepted.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(names, ["accepted"]);
 }
 
 /// Records alone, in one commit.
