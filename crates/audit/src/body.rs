@@ -504,8 +504,10 @@ members! {
         backup_eligible: bool,
         /// Whether it has.
         backed_up: bool,
-        /// Who let the human enrol.
+        /// Who let the human enrol: whoever invited, or the human with another passkey.
         by: String,
+        /// The signed act `add-passkey`, where the human did it with another passkey.
+        signed: Option<Signed>,
     }
 
     /// A passkey was revoked.

@@ -7,13 +7,13 @@ mod book;
 use std::collections::BTreeSet;
 
 use audit::body::{
-    Denied, Erased, Expired, Granted, Outcome, PasskeyRevoked, Rejected, Resolved, Revoked, Signed,
-    SubjectKind, Unlocked, Voted, Withdrawn,
+    Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked, Rejected, Resolved, Revoked,
+    Signed, SubjectKind, Unlocked, Voted, Withdrawn,
 };
 use audit::{Refs, Report};
 use book::{
-    Book, ONE, TWO, access, ann, at_elevation, attempt, ben, by_caller, caller, elevation, grant, grant_refs,
-    lock, owner, person, requirement, spent,
+    Book, ONE, Person, TWO, access, ann, at_elevation, attempt, ben, by_caller, caller, elevation, enrolled,
+    grant, grant_refs, lock, owner, person, requirement, spent,
 };
 use terms::statement::{Matter, Role, Statement};
 use terms::{Binds, Json, Millis, RecordId, Time};
@@ -653,6 +653,44 @@ fn a_passkey_is_enrolled_once_and_only_an_enrolled_one_is_revoked() {
     let revoked = PasskeyRevoked { credential: String::new(), by: String::new(), why: String::new() };
     book.add(Refs::default(), &revoked);
     wrong(&book, "never enrolled");
+}
+
+#[test]
+fn a_passkey_is_added_by_another_good_one_of_its_person_that_signed_for_exactly_that_key() {
+    let added = |book: &mut Book, by: &Person, bend: &dyn Fn(&mut PasskeyEnrolled, &mut Json)| {
+        let mut enrolled = PasskeyEnrolled { human: ann().human, ..enrolled(&person(20)) };
+        let mut subject = Json::object([
+            ("credential", enrolled.credential.as_str()),
+            ("public_key", enrolled.public_key.as_str()),
+        ]);
+        bend(&mut enrolled, &mut subject);
+        enrolled.signed = Some(book.act(by, "add-passkey", subject));
+        book.add(Refs::default(), &enrolled);
+    };
+    let as_it_is = |_: &mut PasskeyEnrolled, _: &mut Json| {};
+    let book = || {
+        let mut book = Book::new();
+        [ann(), ben()].iter().for_each(|person| book.enrol(person));
+        book
+    };
+    let mut sound_book = book();
+    added(&mut sound_book, &ann(), &as_it_is);
+    sound(&sound_book);
+
+    let mut by_another = book();
+    added(&mut by_another, &ben(), &as_it_is);
+    wrong(&by_another, "added by another person");
+    let mut by_itself = book();
+    let mut itself = person(20);
+    itself.human = ann().human;
+    added(&mut by_itself, &itself, &as_it_is);
+    wrong(&by_itself, "never enrolled");
+    let mut another_key = book();
+    added(&mut another_key, &ann(), &|enrolled, _| enrolled.public_key = "AAAA".to_owned());
+    wrong(&another_key, "for another key");
+    let mut another_credential = book();
+    added(&mut another_credential, &ann(), &|enrolled, _| enrolled.credential = "AAAA".to_owned());
+    wrong(&another_credential, "on something else");
 }
 
 #[test]

@@ -3,13 +3,11 @@
 
 use audit::body;
 use audit::record::{Kind, Refs};
-use passkey::{DEMO_AAGUID, Registration};
 use store::{
-    Change, Commit, Failed, Human, Invite, Key, Member, Membership, OwnedBy, Passkey, Principal,
-    PrincipalRef, Refused, RegisteredCaller, Session,
+    Change, Commit, Failed, Human, Invite, Key, Member, Membership, OwnedBy, Principal, PrincipalRef,
+    Refused, RegisteredCaller, Session,
 };
 use terms::hash::b64url;
-use terms::statement::Statement;
 use terms::{CallerId, CallerKind, Digest, HumanId, Json, KeyId, Millis, PolicyHash, Secret, Time};
 
 use crate::active::Active;
@@ -282,85 +280,6 @@ impl Authority {
         Ok(added(self.commit(commit).await?, ()))
     }
 
-    /// Begins to enrol a passkey for whom an invitation is.
-    ///
-    /// # Errors
-    /// [`Failed`] when the store does; [`NotCounted::NotFound`] when the invitation is used, too old or none.
-    pub async fn begin_enrol(&self, invite: &str) -> Result<Result<(Begun, Human), NotCounted>, Failed> {
-        let Some(invite) = self.store.invite(token_hash(invite)).await? else {
-            return Ok(Err(NotCounted::NotFound));
-        };
-        let active = self.active();
-        let Some(human) = active.human(invite.human).cloned() else { return Ok(Err(NotCounted::NotFound)) };
-        let shown = Json::object([
-            ("human", Json::from(human.id)),
-            ("name", Json::from(human.name.as_str())),
-            ("invite", Json::from(invite.hash.to_string())),
-        ]);
-        let begun = self.keep_act(&Ceremonial::Enrol, Some(human.id), shown).await?;
-        Ok(Ok((begun, human)))
-    }
-
-    /// Enrols a passkey, using the invitation up.
-    ///
-    /// # Errors
-    /// [`Failed`] when the store does; [`NotCounted`] with the reason that the person is told.
-    pub async fn enrol(
-        &self,
-        nonce: &str,
-        registration: &Registration,
-    ) -> Result<Result<HumanId, NotCounted>, Failed> {
-        let ceremony = match self.consume(nonce, Ceremonial::Enrol.act()).await? {
-            Ok(ceremony) => ceremony,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let statement = Statement::from_json(&ceremony.statement);
-        let invite: Option<Digest> =
-            ceremony.card.get("invite").and_then(Json::as_str).and_then(|i| i.parse().ok());
-        let (Some(statement), Some(human), Some(invite)) = (statement, ceremony.human, invite) else {
-            return Ok(Err(NotCounted::CeremonyOver));
-        };
-        let Some(invited) = self.store.invite(invite).await? else { return Ok(Err(NotCounted::NotFound)) };
-        let challenge = statement.challenge();
-        let credential =
-            match passkey::register(&self.settings.relying_party, challenge.bytes(), registration) {
-                Ok(credential) => credential,
-                Err(refused) => return Ok(Err(NotCounted::Signature(refused.to_string()))),
-            };
-        if credential.aaguid == DEMO_AAGUID && !self.settings.demo {
-            return Ok(Err(NotCounted::Signature("this authenticator is for the demo only".to_owned())));
-        }
-        if self.active().people.passkey(&b64url(&credential.id)).is_some() {
-            return Ok(Err(NotCounted::Signature("this passkey is enrolled already".to_owned())));
-        }
-        let passkey = Passkey {
-            credential: b64url(&credential.id),
-            human,
-            cose: credential.public_key.cose().to_vec(),
-            aaguid: credential.aaguid.0,
-            count: credential.sign_count,
-            backup_eligible: credential.backup.is_eligible(),
-            backed_up: credential.backup.is_backed_up(),
-            enrolled_at: self.now(),
-            enrolled_by: invited.by.clone(),
-            revoked_at: None,
-        };
-        let record = body::PasskeyEnrolled {
-            human,
-            credential: passkey.credential.clone(),
-            public_key: b64url(&passkey.cose),
-            aaguid: terms::hash::hex(&passkey.aaguid).collect(),
-            sign_count: passkey.count,
-            backup_eligible: passkey.backup_eligible,
-            backed_up: passkey.backed_up,
-            by: invited.by,
-        };
-        let enrol = Change::Enrol { passkey: Box::new(passkey), invite: Some(invite) };
-        let commit = Commit { changes: vec![enrol], records: vec![self.record(Refs::default(), &record)] };
-        let answer = self.commit(commit).await?;
-        Ok(answer.map(|_| human).map_err(NotCounted::NotRecorded))
-    }
-
     /// Begins to sign in with any passkey.
     ///
     /// # Errors
@@ -427,30 +346,6 @@ impl Authority {
     pub async fn sign_out(&self, human: HumanId, only: Option<Digest>) -> Result<(), Failed> {
         let changes = vec![Change::CloseSessions { human, only }];
         let _ = self.commit(Commit { changes, records: Vec::new() }).await?;
-        Ok(())
-    }
-
-    /// Revokes a passkey.
-    ///
-    /// # Errors
-    /// [`Failed`] when the store does.
-    pub async fn revoke_passkey(&self, credential: &str, by: &str, why: &str) -> Result<Added<()>, Failed> {
-        let record = body::PasskeyRevoked {
-            credential: credential.to_owned(),
-            by: by.to_owned(),
-            why: why.to_owned(),
-        };
-        let commit = Commit {
-            changes: vec![Change::Retire(PrincipalRef::Passkey(credential.to_owned()))],
-            records: vec![self.record(Refs::default(), &record)],
-        };
-        Ok(added(self.commit(commit).await?, ()))
-    }
-
-    /// A passkey whose counter went back may have been copied: it signs nothing any more (T103).
-    pub(crate) async fn suspend(&self, credential: &str) -> Result<(), Failed> {
-        tracing::warn!("a passkey's counter went back; it is suspended");
-        self.revoke_passkey(credential, "stepup", "its counter went back: it may have been copied").await?;
         Ok(())
     }
 
@@ -557,7 +452,7 @@ fn memberships(member: Member, groups: &[String]) -> impl Iterator<Item = Change
     groups.iter().map(move |group| Change::Register(Principal::Member(one(group))))
 }
 
-fn added<T>(answer: Result<store::Receipt, Refused>, value: T) -> Added<T> {
+pub(crate) fn added<T>(answer: Result<store::Receipt, Refused>, value: T) -> Added<T> {
     match answer {
         Ok(_) => Added::Done(value),
         Err(Refused::NameTaken) => Added::NameTaken,

@@ -20,6 +20,8 @@ pub struct Shown {
     pub card: Card,
     /// In which capacity the viewer can sign, or why not.
     pub can: Result<terms::statement::Role, String>,
+    /// Whether the viewer can reject it.
+    pub rejects: bool,
 }
 
 /// Characters of one argument in a headline; the whole value stands below it.

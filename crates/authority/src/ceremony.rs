@@ -18,8 +18,12 @@ pub enum Ceremonial {
     Consent(ElevationId),
     /// Sign in; the passkey tells who.
     SignIn,
-    /// Enrol a passkey.
+    /// Enrol a passkey by an invitation.
     Enrol,
+    /// Make one more passkey.
+    MakePasskey,
+    /// Sign, with a passkey that is good already, for the one that was made.
+    AddPasskey,
     /// Lift a lock.
     Unlock(LockId),
     /// Say how an attempt of unknown outcome ended.
@@ -36,6 +40,8 @@ impl Ceremonial {
             Self::Consent(_) => "consent",
             Self::SignIn => "sign-in",
             Self::Enrol => "enrol",
+            Self::MakePasskey => "make-passkey",
+            Self::AddPasskey => "add-passkey",
             Self::Unlock(_) => "unlock",
             Self::Resolve => "resolve",
             Self::Pin => "accept",

@@ -19,6 +19,7 @@ mod leaves;
 mod list;
 mod live;
 mod lock;
+mod passkeys;
 mod people;
 mod permit;
 mod pins;

@@ -121,7 +121,10 @@ impl Authority {
 
     /// Nobody behind a locked caller lifts its lock, unless nobody else is there to do it: a person who
     /// works alone keeps the key to their own things.
-    fn may_unlock(&self, lock: &Lock, human: HumanId) -> Result<(), NotCounted> {
+    ///
+    /// # Errors
+    /// [`NotCounted`] with the reason that the person is told.
+    pub fn may_unlock(&self, lock: &Lock, human: HumanId) -> Result<(), NotCounted> {
         let active = self.active();
         let root = active.human(human).map(|h| h.root).ok_or(NotCounted::NotEligible)?;
         let behind = match &lock.subject {
@@ -131,7 +134,7 @@ impl Authority {
         };
         let behind = behind.unwrap_or_default();
         let refused = behind.contains(&root) && active.people.others_sign(&behind);
-        if refused { Err(NotCounted::NotEligible) } else { Ok(()) }
+        if refused { Err(NotCounted::Behind) } else { Ok(()) }
     }
 }
 

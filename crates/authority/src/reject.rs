@@ -69,7 +69,7 @@ impl Authority {
 }
 
 /// Whoever could sign it, and anyone behind the caller.
-fn may_reject(active: &Active, pending: &Pending, human: HumanId) -> bool {
+pub(crate) fn may_reject(active: &Active, pending: &Pending, human: HumanId) -> bool {
     let Some(root) = active.human(human).map(|h| h.root) else { return false };
     let behind = active.people.any_caller(pending.caller).is_some_and(|c| c.roots.contains(&root));
     behind || names_group(&pending.requirement, &active.groups_of(root))

@@ -12,6 +12,7 @@ use crate::authority::Authority;
 use crate::card::{Shown, title};
 use crate::challenge::challenge;
 use crate::decide::{Ask, sealed};
+use crate::reject::{may_reject, names_group};
 use crate::ruling::Challenge;
 use crate::vote::NotCounted;
 use crate::withdraw::over_now;
@@ -155,7 +156,9 @@ impl Authority {
             None if !stands => Err(NotCounted::Over("its tool has changed")),
             None => self.role(&active, &today, human),
         };
-        Ok(Some(Shown { card, can: can.map_err(|refused| refused.to_string()) }))
+        let over = over_now(whole.state, &whole.request, self.now()).is_some();
+        let rejects = !over && may_reject(&active, &whole.request, human);
+        Ok(Some(Shown { card, can: can.map_err(|refused| refused.to_string()), rejects }))
     }
 
     /// Those behind the caller, those who could sign, and auditors. A role is needed to see arguments (T112).
@@ -165,7 +168,7 @@ impl Authority {
         let caller = active.people.any_caller(whole.request.caller);
         let behind = caller.is_some_and(|c| c.roots.contains(&row.root));
         let reads_all = ["admins", "auditors"].iter().any(|group| groups.contains(*group));
-        behind || reads_all || crate::reject::names_group(&whole.request.requirement, &groups)
+        behind || reads_all || names_group(&whole.request.requirement, &groups)
     }
 
     /// The headline of a request, for lists.

@@ -55,9 +55,12 @@ pub enum NotCounted {
         "What this request takes has changed since it was shown. It was closed; a new one takes its place when it is asked for again."
     )]
     CardChanged,
-    /// This person may not vote on this request.
-    #[error("You cannot approve this: you are behind the caller, or not in a group that is asked.")]
+    /// This person is not among those who are asked.
+    #[error("You are not among the people who are asked for this.")]
     NotEligible,
+    /// This person stands behind the caller.
+    #[error("You are behind this caller: it takes somebody else.")]
+    Behind,
     /// The caller has not said yet what it has to say.
     #[error("The caller has not yet said what this request asks it to say ({0}). You can sign once it has.")]
     ClaimsMissing(&'static str),
@@ -67,6 +70,15 @@ pub enum NotCounted {
     /// A reason is mandatory.
     #[error("Say why, in at most 500 characters.")]
     ReasonMissing,
+    /// A passkey is told from the others by its name.
+    #[error("Give the passkey a name, of at most 40 characters.")]
+    NameMissing,
+    /// There must be one left to sign in with.
+    #[error("This is your only passkey. Add another one first.")]
+    LastPasskey,
+    /// So many are enough.
+    #[error("You have as many passkeys as one person may. Remove one that you do not use.")]
+    TooManyPasskeys,
     /// Something kept changing underneath.
     #[error("Somebody else was quicker. Load the page again.")]
     Busy,
@@ -314,7 +326,8 @@ impl Authority {
         let row = active.human(human).ok_or(NotCounted::NotEligible)?;
         let asked = |role: Role| asks(&today.pending.requirement, &today.eligible, row.root, role);
         let role = [Role::Owner, Role::Approver].into_iter().find(|role| asked(*role));
-        let role = role.ok_or(NotCounted::NotEligible)?;
+        let behind = today.caller.roots.contains(&row.root);
+        let role = role.ok_or(if behind { NotCounted::Behind } else { NotCounted::NotEligible })?;
         let mut votes = today.pending.votes.iter().filter(|v| v.root == row.root && v.role == role);
         if votes.any(|vote| !stale(vote, &today.pending.requirement, self.now())) {
             return Err(NotCounted::AlreadyVoted);

@@ -5,10 +5,11 @@ use audit::body;
 use audit::record::Refs;
 use elevation::{Conclusion, Pending, State};
 use store::{Change, Commit, Failed, Refused};
-use terms::{Caller, ElevationId, HumanId, Slug, Time};
+use terms::{Caller, CallerId, ElevationId, HumanId, Slug, Time};
 
 use crate::authority::Authority;
 use crate::decide::TRIES;
+use crate::reject::stated;
 use crate::vote::NotCounted;
 
 /// How a request ends other than by approval.
@@ -17,7 +18,7 @@ pub(crate) enum End {
     Expired,
     /// What it takes has changed; the request that takes its place, where one is opened.
     Superseded(Option<ElevationId>),
-    /// Its caller took it back.
+    /// Its caller, or a person behind it, took it back: the id of either.
     Withdrawn { by: String, why: Option<String> },
     /// A person said no.
     Rejected { human: HumanId, name: String, reason: String },
@@ -34,14 +35,44 @@ impl Authority {
         id: ElevationId,
         why: Option<String>,
     ) -> Result<Result<(), Slug>, Failed> {
+        self.withdrawn(caller, id, caller.id.to_string(), why).await
+    }
+
+    /// A person behind the caller takes a request back for it.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`NotCounted`] with the reason that the person is told.
+    pub async fn withdraw_for(
+        &self,
+        caller: CallerId,
+        id: ElevationId,
+        human: HumanId,
+        why: &str,
+    ) -> Result<Result<(), NotCounted>, Failed> {
+        let Some(why) = stated(why) else { return Ok(Err(NotCounted::ReasonMissing)) };
+        let active = self.active();
+        let root = active.human(human).map(|row| row.root);
+        let caller = active.people.caller(caller);
+        let behind = caller.filter(|caller| root.is_some_and(|root| caller.roots.contains(&root)));
+        let Some(caller) = behind else { return Ok(Err(NotCounted::NotEligible)) };
+        let withdrawn = self.withdrawn(caller, id, human.to_string(), Some(why)).await?;
+        Ok(withdrawn.map_err(|_| NotCounted::Over("it does not wait any more")))
+    }
+
+    async fn withdrawn(
+        &self,
+        caller: &Caller,
+        id: ElevationId,
+        by: String,
+        why: Option<String>,
+    ) -> Result<Result<(), Slug>, Failed> {
         for _ in 0..TRIES {
             let whole = self.store.elevation(id).await?.filter(|w| w.request.caller == caller.id);
             let Some(pending) = whole.filter(|w| w.state == State::Pending).map(|w| w.request) else {
                 return Ok(Err(Slug::ElevationUnknown));
             };
             let mut commit = Commit::default();
-            let why = why.clone();
-            self.conclude(&mut commit, &pending, End::Withdrawn { by: caller.id.to_string(), why });
+            self.conclude(&mut commit, &pending, End::Withdrawn { by: by.clone(), why: why.clone() });
             match self.commit(commit).await? {
                 Ok(_) => {
                     self.watch.wake(id);

@@ -491,6 +491,12 @@ impl<'a> Life<'a> {
     fn passkey_enrolled(&mut self, seen: &Seen<'_>) -> Result<(), Wrong> {
         let enrolled: PasskeyEnrolled = seen.body()?.ok_or("its body is missing")?;
         let credential = enrolled.credential.clone();
+        if let Some(signed) = &enrolled.signed {
+            must(signed.human == enrolled.human, "its passkey was added by another person")?;
+            let key = signed.subject.get("public_key").and_then(Json::as_str);
+            must(key == Some(&enrolled.public_key), "what was signed is for another key")?;
+            consent::act(self, seen.at(), "add-passkey", ("credential", credential.clone()), signed)?;
+        }
         let before = self.passkeys.insert(credential, Passkey { enrolled, revoked: false });
         must(before.is_none(), "its passkey was enrolled before")
     }

@@ -416,6 +416,7 @@ pub fn enrolled(person: &Person) -> PasskeyEnrolled {
         backup_eligible: false,
         backed_up: false,
         by: "os:1000".to_owned(),
+        signed: None,
     }
 }
 

@@ -18,6 +18,7 @@ mod deciding;
 mod failing;
 mod granting;
 mod looking;
+mod passkeys;
 mod pinning;
 mod sequences;
 mod settling;

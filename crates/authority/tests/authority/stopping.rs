@@ -82,7 +82,7 @@ async fn a_lock_with_an_end_ends() {
 async fn who_is_behind_a_locked_caller_lifts_its_lock_only_where_nobody_else_could() {
     let world = World::new().await;
     let id = lock(&world, LockSubject::Caller(world.bot().id)).await;
-    assert_eq!(unlock(&world, id, "olga").await, Err(NotCounted::NotEligible));
+    assert_eq!(unlock(&world, id, "olga").await, Err(NotCounted::Behind));
     for name in ["ann", "ben", "sam", "dave"] {
         world.authority().disable_human(name, "init").await.unwrap();
     }
@@ -96,7 +96,7 @@ async fn where_everyone_is_behind_a_locked_caller_one_of_them_lifts_its_lock() {
     world.caller("anns", "ann", &[]).await;
     let both = world.caller("both", "olga", &["anns"]).await;
     let id = lock(&world, LockSubject::Caller(both.id)).await;
-    assert_eq!(unlock(&world, id, "ann").await, Err(NotCounted::NotEligible));
+    assert_eq!(unlock(&world, id, "ann").await, Err(NotCounted::Behind));
     for name in ["ben", "sam", "dave"] {
         world.authority().disable_human(name, "init").await.unwrap();
     }

@@ -225,7 +225,7 @@ async fn an_owner_never_approves_and_an_approver_never_confirms() {
     let world = World::new().await;
     world.authority().set_member("managers", "olga", true, "init").await.unwrap();
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
-    assert_eq!(world.begin(id, "olga").await, Err(NotCounted::NotEligible));
+    assert_eq!(world.begin(id, "olga").await, Err(NotCounted::Behind));
     assert_eq!(world.begin(id, "dave").await, Err(NotCounted::NotEligible));
     let solo = world.challenged("scale", r#"{"n":3}"#).await.elevation;
     assert_eq!(world.begin(solo, "ann").await, Err(NotCounted::NotEligible));
@@ -293,7 +293,7 @@ async fn a_second_identity_of_the_owner_does_not_approve() {
     let olga = world.id("olga");
     world.identity("olga-at-home", olga, "managers").await;
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
-    assert_eq!(world.begin(id, "olga-at-home").await, Err(NotCounted::NotEligible));
+    assert_eq!(world.begin(id, "olga-at-home").await, Err(NotCounted::Behind));
     world.verified().await;
 }
 

@@ -495,18 +495,7 @@ impl World {
 
     /// Signs what was begun with a person's passkey.
     pub fn sign(&self, begun: &Begun, name: &str) -> SignedAssertion {
-        let person = &self.people[name];
-        let challenge = from_b64url(&begun.challenge).unwrap();
-        let mut authenticator = person.authenticator.borrow_mut();
-        let assertion = authenticator.get("stepup.example", ORIGIN, &challenge).unwrap();
-        SignedAssertion {
-            nonce: begun.nonce.clone(),
-            credential: b64url(&assertion.credential_id),
-            client_data: assertion.client_data_json,
-            authenticator_data: assertion.authenticator_data,
-            signature: assertion.signature,
-            user_handle: assertion.user_handle,
-        }
+        signed_with(&mut self.people[name].authenticator.borrow_mut(), begun)
     }
 
     pub async fn vote(
@@ -653,4 +642,18 @@ pub fn denied(ruling: Ruling) -> Denial {
 /// A call of `deploy` to production, of this version.
 pub fn deploy(version: &str) -> String {
     format!(r#"{{"environment":"production","version":"{version}"}}"#)
+}
+
+/// Signs what was begun with this authenticator.
+pub fn signed_with(authenticator: &mut SoftAuthenticator, begun: &Begun) -> SignedAssertion {
+    let challenge = from_b64url(&begun.challenge).unwrap();
+    let assertion = authenticator.get("stepup.example", ORIGIN, &challenge).unwrap();
+    SignedAssertion {
+        nonce: begun.nonce.clone(),
+        credential: b64url(&assertion.credential_id),
+        client_data: assertion.client_data_json,
+        authenticator_data: assertion.authenticator_data,
+        signature: assertion.signature,
+        user_handle: assertion.user_handle,
+    }
 }
