@@ -88,11 +88,11 @@ export class Home {
     writeFileSync(this.config, changed);
   }
 
-  /** Serves until it is ready. `under`: words before the command, as in ["strace", "-f"]. */
-  async serve({ env = {}, under = [], ready = true } = {}) {
-    const words = [...under, join(this.bin, "stepup"), "--config", this.config, "serve"];
+  /** Serves until it is ready. `under`: words before the command, as in ["strace", "-f"]; `words`: behind it. */
+  async serve({ env = {}, under = [], words = [], ready = true } = {}) {
+    const all = [...under, join(this.bin, "stepup"), "--config", this.config, "serve", ...words];
     const stderr = openSync(this.stderr, "a");
-    this.process = spawn(words[0], words.slice(1), {
+    this.process = spawn(all[0], all.slice(1), {
       stdio: ["ignore", "ignore", stderr], env: { ...process.env, ...env }, cwd: this.root,
     });
     closeSync(stderr);

@@ -97,3 +97,27 @@ test("the checker agrees", async () => {
   assert.equal(report.arrivals, 1);
   assert.ok(!/panick/i.test(home.said()));
 });
+
+test("A29: the people's page keeps the name that passkeys were made for, unless they are retired", async () => {
+  const home = await Home.make();
+  try {
+    await home.serve();
+    await home.person("ann");
+    await home.stop();
+    const port = new URL(home.peopleUrl).port;
+    home.edit(`listen = "localhost:${port}"`, `listen = "localhost:${port}"\npublic_url = "https://approve.stepup.example"\nrp_id = "stepup.example"`);
+    await home.serve({ ready: false });
+    assert.equal((await home.ended).code, 1);
+    const told = [home.said(), (await home.saidBy("human", "invite", "eve")).stderr];
+    for (const text of told) assert.match(text, /1 passkeys? .*localhost.*stepup\.example.*--retire-passkeys/s);
+    const passkeys = async () => (await home.cli("human", "list")).humans.map((one) => one.passkeys);
+    assert.deepEqual(await passkeys(), [1], "nothing was taken away, and nobody added");
+    await home.serve({ words: ["--retire-passkeys"] });
+    assert.deepEqual(await passkeys(), [0]);
+    await home.stop();
+    await home.serve();
+    await home.judge();
+  } finally {
+    await home.remove();
+  }
+});

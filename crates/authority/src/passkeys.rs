@@ -5,7 +5,7 @@ use audit::body;
 use audit::record::Refs;
 use passkey::{DEMO_AAGUID, Registration};
 use store::{Ceremony, Change, Commit, Failed, Human, Passkey, PrincipalRef, Refused};
-use terms::hash::{b64url, from_b64url};
+use terms::hash::{b64url, from_b64url, hex};
 use terms::statement::Statement;
 use terms::{Digest, HumanId, Json};
 
@@ -174,6 +174,7 @@ impl Authority {
             credential: id,
             human,
             name: None,
+            rp_id: self.settings.relying_party.rp_id.clone(),
             cose: credential.public_key.cose().to_vec(),
             aaguid: credential.aaguid.0,
             count: credential.sign_count,
@@ -193,6 +194,7 @@ impl Authority {
             credential: text("credential")?.to_owned(),
             human,
             name: None,
+            rp_id: self.settings.relying_party.rp_id.clone(),
             cose: from_b64url(text("public_key")?)?,
             aaguid: u128::from_str_radix(text("aaguid")?, 16).ok()?.to_be_bytes(),
             count: ceremony.card.get("sign_count").and_then(Json::as_i64)?.try_into().ok()?,
@@ -247,6 +249,29 @@ impl Authority {
         Ok(added(self.commit(commit).await?, ()))
     }
 
+    /// Good passkeys that were made for another name of the people's page, and so can sign nothing here.
+    #[must_use]
+    pub fn misnamed_passkeys(&self) -> Vec<Passkey> {
+        let active = self.active();
+        let good = active.humans().flat_map(|human| active.passkeys_of(human.id));
+        good.filter(|passkey| passkey.rp_id != self.settings.relying_party.rp_id).cloned().collect()
+    }
+
+    /// Revokes every passkey that was made for another name of the people's page (decisions A29).
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; then some may be revoked, and the rest can be tried again.
+    pub async fn retire_misnamed_passkeys(&self, by: &str) -> Result<usize, Failed> {
+        let misnamed = self.misnamed_passkeys();
+        let why = format!("the people's page is called {} now", self.settings.relying_party.rp_id);
+        for passkey in &misnamed {
+            if let Added::Refused(refused) = self.revoke_passkey(&passkey.credential, by, &why).await? {
+                return Err(Failed { doing: "retiring a passkey", because: refused.to_string() });
+            }
+        }
+        Ok(misnamed.len())
+    }
+
     fn revocation(
         &self,
         retired: PrincipalRef,
@@ -273,16 +298,12 @@ fn member<'a>(ceremony: &'a Ceremony, name: &str) -> Option<&'a str> {
     ceremony.card.get(name).and_then(Json::as_str)
 }
 
-fn hex(aaguid: [u8; 16]) -> String {
-    aaguid.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 fn enrolled(passkey: &Passkey, signed: Option<body::Signed>) -> body::PasskeyEnrolled {
     body::PasskeyEnrolled {
         human: passkey.human,
         credential: passkey.credential.clone(),
         public_key: b64url(&passkey.cose),
-        aaguid: hex(passkey.aaguid),
+        aaguid: hex(&passkey.aaguid).collect::<String>(),
         sign_count: passkey.count,
         backup_eligible: passkey.backup_eligible,
         backed_up: passkey.backed_up,
@@ -297,7 +318,7 @@ fn subject_of(passkey: &Passkey, session: Digest) -> Json {
         ("human", Json::from(passkey.human)),
         ("credential", Json::from(passkey.credential.as_str())),
         ("public_key", Json::from(b64url(&passkey.cose))),
-        ("aaguid", Json::from(hex(passkey.aaguid))),
+        ("aaguid", Json::from(hex(&passkey.aaguid).collect::<String>())),
         ("sign_count", Json::from(passkey.count)),
         ("backup_eligible", Json::from(passkey.backup_eligible)),
         ("backed_up", Json::from(passkey.backed_up)),

@@ -197,8 +197,11 @@ impl Authority {
         Ok(())
     }
 
-    /// At start: attempts that an earlier run claimed and did not settle are unknown (decisions B6).
-    pub(crate) async fn begin(&self) -> Result<(), Failed> {
+    /// Records that it starts; attempts that an earlier run claimed and did not settle are unknown (decisions B6).
+    ///
+    /// # Errors
+    /// [`Failed`] when the store cannot be read or written.
+    pub async fn begin(&self) -> Result<(), Failed> {
         let mut commit = Commit::default();
         let rp = &self.settings.relying_party;
         let started = body::Started {

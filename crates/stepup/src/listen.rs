@@ -103,6 +103,8 @@ async fn connection(
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {
+        // First, because a connection that never looked for a request would wait for its first one even so.
+        biased;
         _ = serving.as_mut() => return,
         _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
     }

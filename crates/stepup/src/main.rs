@@ -41,10 +41,11 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "stepup", &mut std::io::stdout());
             return ExitCode::SUCCESS;
         }
-        command
-        @ (Command::Serve | Command::Demo(_) | Command::Init(_) | Command::Check | Command::At(_)) => {
-            runtime().and_then(|runtime| runtime.block_on(run(command, &cli.config)))
-        }
+        command @ (Command::Serve(_)
+        | Command::Demo(_)
+        | Command::Init(_)
+        | Command::Check
+        | Command::At(_)) => runtime().and_then(|runtime| runtime.block_on(run(command, &cli.config))),
     };
     say(outcome, json)
 }
@@ -65,10 +66,10 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
     match command {
         Command::Init(init) => init::run(&init, ambient.as_ref()),
         Command::Demo(demo) => demo::run(&demo, ambient).await,
-        Command::Serve => {
+        Command::Serve(how) => {
             logging();
             let config = Arc::new(read(path)?);
-            serve::run(config, ambient).await.map_err(|e| Said::failed(e.to_string(), ""))?;
+            serve::run(config, ambient, &how).await.map_err(|e| Said::failed(e.to_string(), ""))?;
             Ok(Said::done("", serde_json::Value::Null))
         }
         Command::Check => check::run(path),

@@ -33,6 +33,21 @@ pub enum StartError {
     /// A demo's store in earnest, or the other way round.
     #[error("{0}")]
     Demo(&'static str),
+    /// The people's page has another name than the one that passkeys were made for.
+    #[error(
+        "{} made for a people's page called {was}, and can sign nothing for one called {now}: \
+         put [people] rp_id or public_url back, or revoke them once with `stepup serve --retire-passkeys` and \
+         invite their people again with `stepup human invite NAME`",
+        if *passkeys == 1 { "1 passkey was".to_owned() } else { format!("{passkeys} passkeys were") }
+    )]
+    Renamed {
+        /// How many.
+        passkeys: usize,
+        /// The name that they were made for.
+        was: String,
+        /// The name that is configured.
+        now: String,
+    },
     /// Upstreams.
     #[error(transparent)]
     Upstreams(#[from] upstream::ConfigError),
@@ -57,8 +72,29 @@ pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) ->
     let keys = Keys::read(&config.keys)?;
     let options = Options { demo, keys: Some(keys.id()), ..Options::default() };
     let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
-    let authority = Authority::open(store, ambient, settings(&config, demo), keys.seal).await?;
-    desk(config, authority, &keys.log_seed, demo)
+    let authority = Authority::at_rest(store, ambient, settings(&config, demo), keys.seal).await?;
+    let misnamed = authority.misnamed_passkeys();
+    if let Some(one) = misnamed.first() {
+        let (was, now) = (one.rp_id.clone(), config.people.rp_id.clone());
+        return Err(StartError::Renamed { passkeys: misnamed.len(), was, now });
+    }
+    let desk = desk(config, authority, &keys.log_seed, demo)?;
+    desk.authority.begin().await?;
+    Ok(desk)
+}
+
+/// Revokes the passkeys that were made for another name of the people's page.
+///
+/// # Errors
+/// [`StartError`] says why not.
+pub async fn retire_passkeys(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> Result<usize, StartError> {
+    let keys = Keys::read(&config.keys)?;
+    let options = Options { keys: Some(keys.id()), ..Options::default() };
+    let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
+    let authority = Authority::at_rest(store, ambient, settings(&config, false), keys.seal).await?;
+    let desk = desk(config, authority, &keys.log_seed, false)?;
+    desk.authority.begin().await?;
+    Ok(desk.authority.retire_misnamed_passkeys(&desk.by).await?)
 }
 
 /// Opens them to be looked at: nothing starts, and nothing can be written.

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cli::Desk;
+use crate::cli::{Desk, Serve};
 use crate::config::{Activate, Config, Listener};
 use crate::listen::{self, Limits};
 use crate::node::{self, StartError};
@@ -206,7 +206,11 @@ impl Server {
 ///
 /// # Errors
 /// [`StartError`] when it does not start.
-pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> Result<(), StartError> {
+pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>, how: &Serve) -> Result<(), StartError> {
+    if how.retire_passkeys {
+        let passkeys = node::retire_passkeys(Arc::clone(&config), Arc::clone(&ambient)).await?;
+        tracing::warn!(passkeys, "revoked what was made for another name of the people's page");
+    }
     let server = Server::start(Arc::clone(&config), ambient, false).await?;
     tracing::info!(
         agents = config.agents.public_url,

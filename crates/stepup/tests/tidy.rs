@@ -114,24 +114,27 @@ fn what_one_crate_alone_may_know_no_other_knows() {
 
 #[test]
 fn every_test_that_the_page_of_threats_names_exists() {
-    fn rust(folder: &Path, into: &mut String) {
+    fn read(folder: &Path, into: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                rust(&path, into);
-            } else if path.extension().is_some_and(|x| x == "rs") {
+                read(&path, into);
+            } else if path.extension().is_some_and(|x| x == "rs" || x == "mjs") {
                 into.push_str(&fs::read_to_string(&path).unwrap());
             }
         }
     }
     let mut all = String::new();
-    rust(&root().join("crates"), &mut all);
+    for folder in ["crates", "tests/wire", "tests/sdk", "tests/browser", "tests/faults"] {
+        read(&root().join(folder), &mut all);
+    }
     let page = fs::read_to_string(root().join("docs/threats.md")).unwrap();
     let table = page.split("## What must hold").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
     assert!(rows.len() > 50, "the table is found");
     for name in rows.iter().flat_map(|row| row.split('`').skip(1).step_by(2)) {
-        assert!(all.contains(&format!("fn {name}(")), "{name} is no test");
+        let is = all.contains(&format!("fn {name}(")) || all.contains(&format!("test(\"{name}\""));
+        assert!(is, "{name} is no test");
     }
 }
 

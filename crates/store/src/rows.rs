@@ -123,6 +123,8 @@ pub struct Passkey {
     pub human: HumanId,
     /// What its person calls it, where they were asked.
     pub name: Option<String>,
+    /// The name of the people's page that it was made for; it signs for no other (decisions A29).
+    pub rp_id: String,
     /// The public key as the authenticator wrote it.
     pub cose: Vec<u8>,
     /// The kind of authenticator.

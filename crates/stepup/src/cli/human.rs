@@ -90,6 +90,10 @@ fn known(desk: &Desk, name: &str) -> Result<(), Said> {
     ))
 }
 
+/// Passkeys cannot move to another name: better told before they are made (decisions A29).
+const NEAR: &str = "\n\nThe page is on localhost: it opens in a browser on this machine only. For people elsewhere, set \
+    [people] public_url to an https address first; passkeys that were made before sign nothing there.";
+
 async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
     check_name(name)?;
     groups.iter().try_for_each(|group| check_name(group))?;
@@ -104,8 +108,10 @@ async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
     };
     let link = desk.page(&format!("enrol/{}", token.expose()));
     let until = when(desk.authority.invited_until());
+    let near = desk.config.people.rp_id == "localhost" && desk.authority.active().humans().count() > 1;
+    let near = if near { NEAR } else { "" };
     let text = format!(
-        "{name} can enrol a passkey here, once, until {until}:\n\n  {link}\n\nWhoever opens the link first becomes {name}: hand it over in person or over a channel you trust."
+        "{name} can enrol a passkey here, once, until {until}:\n\n  {link}\n\nWhoever opens the link first becomes {name}: hand it over in person or over a channel you trust.{near}"
     );
     Ok(Said::done(text, json!({ "human": name, "link": link })))
 }

@@ -46,7 +46,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Run the server: agents, people and operations each on their own listener.
-    Serve,
+    Serve(Serve),
     /// See it work: a sample upstream, a scripted agent, and you as the approver. Nothing is kept.
     Demo(Demo),
     /// Write a commented stepup.toml, a starter policy and fresh keys.
@@ -71,6 +71,14 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<std::ffi::OsString>,
     },
+}
+
+/// How to run the server.
+#[derive(Args, Debug, Default)]
+pub struct Serve {
+    /// Revoke the passkeys that were made for another name of the people's page, which would sign nothing.
+    #[arg(long)]
+    pub retire_passkeys: bool,
 }
 
 /// How to play the demo.

@@ -131,7 +131,7 @@ impl Config {
         let requirements = requirement::read_all(&file.requirements).map_err(wrong)?;
         let upstreams = upstream_settings(&file).map_err(wrong)?;
         let webhook = webhook(file.notify.as_ref(), &home).map_err(wrong)?;
-        let people = people(&file.people);
+        let people = people(&file.people).map_err(wrong)?;
         Ok(Self {
             store: home.join(store),
             keys: home.join(&file.store.keys),
@@ -179,11 +179,24 @@ fn listener(listen: &str, public_url: Option<&String>, origins: &[String]) -> Li
     }
 }
 
-fn people(file: &file::People) -> People {
+/// A passkey is for a name: that of the page, or one above it (WebAuthn, 5.1.3).
+fn people(file: &file::People) -> Result<People, Wrong> {
     let listener = listener(&file.listen, file.public_url.as_ref(), &file.origins);
     let host = listener.public_url.split("://").nth(1).unwrap_or_default();
     let host = host.split(['/', ':']).next().unwrap_or_default();
-    People { rp_id: file.rp_id.clone().unwrap_or_else(|| host.to_owned()), session: file.session, listener }
+    let rp_id = file.rp_id.clone().unwrap_or_else(|| host.to_owned());
+    let above = host == rp_id || host.strip_suffix(rp_id.as_str()).is_some_and(|below| below.ends_with('.'));
+    if !above {
+        let what = format!("= {rp_id:?} is not the name of the people's page, {host}, nor one above it");
+        return Err(Wrong::new(what).help("leave it out, or set public_url too").within(["people", "rp_id"]));
+    }
+    if rp_id.is_empty() || rp_id.parse::<std::net::IpAddr>().is_ok() || rp_id.starts_with('[') {
+        let at = if file.public_url.is_some() { "public_url" } else { "listen" };
+        let what = format!("leads to {rp_id:?}, and passkeys are made for a name");
+        let help = "use localhost on this machine, or a name with https in public_url";
+        return Err(Wrong::new(what).help(help).within(["people", at]));
+    }
+    Ok(People { rp_id, session: file.session, listener })
 }
 
 fn sqlite(url: &str) -> Result<&str, Wrong> {

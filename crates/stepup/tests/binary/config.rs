@@ -19,6 +19,8 @@ const BAD: &[(&str, &str)] = &[
     ("an address without a port", "[agents]\n\nlisten = \"localhost\"\n"),
     ("an address with an impossible port", "[operations]\nlisten = \"127.0.0.1:99999\"\n"),
     ("a public address without a scheme", "[people]\npublic_url = \"approve.example\"\n"),
+    ("a page that is an address", "[people]\nlisten = \"127.0.0.1:7301\"\n"),
+    ("a name of another page", "[people]\npublic_url = \"https://approve.example\"\nrp_id = \"ample\"\n"),
     ("another database", "[store]\n\nurl = \"postgres://db/stepup\"\n"),
     ("both url and command", "[upstreams.ops]\nurl = \"https://ops.example/mcp\"\ncommand = [\"ops\"]\n"),
     ("neither url nor command", "[log]\n\n[upstreams.ops]\nenvironment = \"production\"\n"),

@@ -60,6 +60,7 @@ fn passkey(world: &World, credential: &str, human: HumanId) -> Passkey {
         credential: credential.to_owned(),
         human,
         name: Some("work phone".to_owned()),
+        rp_id: "stepup.example".to_owned(),
         cose: vec![1, 2, 3],
         aaguid: [9; 16],
         count: 0,

@@ -377,7 +377,7 @@ impl Snapshot<'_> {
                 key,
             )?,
             passkeys: self.all(
-                "SELECT credential, human, name, cose, aaguid, count, backup_eligible, backed_up, enrolled_at,
+                "SELECT credential, human, name, rp_id, cose, aaguid, count, backup_eligible, backed_up, enrolled_at,
                    enrolled_by, revoked_at FROM passkeys ORDER BY n",
                 [],
                 passkey,
@@ -537,6 +537,7 @@ fn passkey(c: &mut Cells<'_>) -> Read<Passkey> {
         credential: c.take()?,
         human: c.take()?,
         name: c.take()?,
+        rp_id: c.take()?,
         cose: c.take()?,
         aaguid: c.take()?,
         count: c.take()?,

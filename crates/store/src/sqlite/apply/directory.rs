@@ -234,8 +234,8 @@ pub(super) fn enrol(tx: &Tx<'_>, passkey: &Passkey, invite: Option<Digest>, appl
     let enrolled = changed(
         tx,
         "INSERT INTO passkeys (credential, human, cose, aaguid, count, backup_eligible, backed_up, enrolled_at,
-           enrolled_by, revoked_at, name)
-         SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM humans WHERE id = ?2 AND disabled_at IS NULL",
+           enrolled_by, revoked_at, name, rp_id)
+         SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM humans WHERE id = ?2 AND disabled_at IS NULL",
         params![
             passkey.credential,
             human,
@@ -248,6 +248,7 @@ pub(super) fn enrol(tx: &Tx<'_>, passkey: &Passkey, invite: Option<Digest>, appl
             passkey.enrolled_by,
             passkey.revoked_at.map(Time::millis),
             passkey.name,
+            passkey.rp_id,
         ],
     )?;
     if enrolled { Ok(()) } else { missing_or_conflict(tx, "SELECT 1 FROM humans WHERE id = ?1", [human]) }
