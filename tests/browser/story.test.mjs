@@ -9,12 +9,13 @@ import { Browser, DESKTOP, PHONE } from "../lib/browser.mjs";
 import { Home } from "../lib/home.mjs";
 import { ops } from "../lib/upstreams.mjs";
 
-let home, browser, alice, page, agent;
+let home, browser, alice, page, agent, key;
 
 before(async () => {
   home = await Home.make({ challenge: { hold: "10s" }, upstreams: (home) => ({ ops: ops(home) }) });
   await home.serve();
-  agent = await Agent.open(home, "ops", await home.caller("release-bot"));
+  key = await home.caller("release-bot");
+  agent = await Agent.open(home, "ops", key);
   await home.pinned("ops/deploy");
   browser = await Browser.open(home.peopleUrl);
   alice = await browser.device();
@@ -238,6 +239,63 @@ test("everything is stopped by one press, on every page", async () => {
   await page.getByRole("heading", { name: "Nothing is locked." }).waitFor();
 });
 
+test("a page that stays open hears that everything is locked, and that it is over", async () => {
+  await at("/history");
+  assert.equal(await page.locator(".stopped").count(), 0);
+  await home.cli("lock", "all", "--why", "drill", "--for", "4s");
+  await page.getByRole("alert").getByText("Everything is locked.").waitFor();
+  await shoot("alarm");
+  await page.locator(".stopped").waitFor({ state: "detached" });
+  await home.cli("lock", "all", "--why", "drill");
+  await page.getByRole("alert").getByText("Everything is locked.").waitFor();
+  await at("/locks");
+  await button(/^Lift…/).click();
+  await because("drill is over", "Lift it");
+  await page.locator(".stopped").waitFor({ state: "detached" });
+});
+
+test("a page on which nothing moves says that it is out of touch, and catches up by itself", async () => {
+  await at("/history");
+  await home.stop();
+  await page.getByText("Reconnecting…").waitFor();
+  await shoot("reconnecting");
+  await home.serve();
+  await page.locator("#away").waitFor({ state: "hidden", timeout: 40_000 });
+  agent = await Agent.open(home, "ops", key);
+  const { elevation } = await stop("6.9.0");
+  await page.locator("#places .count").waitFor();
+  await home.cli("requests", "withdraw", elevation);
+  await page.locator("#places .count").waitFor({ state: "detached" });
+  // What cannot be reached is what was asked for here, and browsers say so.
+  browser.wrong = browser.wrong.filter((said) => !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/.test(said));
+});
+
+test("a second passkey is made, signed for with the first, and signs in when that one is revoked", async () => {
+  await at("/me");
+  await page.getByText("This is your only one").waitFor();
+  assert.equal(await button(/^Revoke/).count(), 0, "the last one stays");
+  await alice.touch(false);
+  const second = await alice.plugInAnother();
+  await button(/^Add a passkey/).click();
+  await page.locator("#ask-name").fill("work phone");
+  await shoot("passkey-name");
+  await page.locator("#ask").getByRole("button", { name: "Make it" }).click();
+  await page.getByRole("heading", { name: "Sign for it" }).waitFor();
+  await shoot("passkey-sign");
+  await alice.touch(false, second);
+  await alice.touch(true);
+  await page.locator("#ask").getByRole("button", { name: "Sign", exact: true }).click();
+  await page.locator(".rows .title").getByText("work phone").waitFor();
+  await shoot("passkeys");
+  await page.locator("li.row", { hasText: "invited by" }).getByRole("button", { name: /^Revoke/ }).click();
+  await because("sold that laptop", "Revoke");
+  await page.waitForURL(/sign-in/);
+  await alice.touch(false);
+  await alice.touch(true, second);
+  await button(/^Sign in/).click();
+  await page.waitForURL(`${home.peopleUrl}/`);
+});
+
 test("every place reads well at every width, light and dark", async () => {
   await stop("7.0.0");
   for (const [path, heading] of [["/", "Inbox"], ["/history", "History"], ["/callers", "Callers"], ["/tools", "Tools"], ["/policies", "Policy"], ["/log", "Log"], ["/locks", "Locks"], ["/me", "alice"]]) {
@@ -246,6 +304,11 @@ test("every place reads well at every width, light and dark", async () => {
     await shoot(`place${path.replace("/", "-")}`);
   }
   await at("/history");
+  await page.setViewportSize(PHONE);
+  for (const badge of await page.locator(".badge").all()) {
+    assert.ok((await badge.boundingBox()).height < 30, "a short name stays on one line");
+  }
+  await page.setViewportSize(DESKTOP);
   for (const seen of ["2.4.1", "2.5.0-rc1", "no release candidates in production", "4.0.0"]) {
     assert.ok((await page.locator("main").innerText()).includes(seen), `history has ${seen}`);
   }

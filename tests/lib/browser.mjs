@@ -62,6 +62,17 @@ class Device {
     this.authenticator = authenticatorId;
   }
 
+  /** A security key beside it; answers its id. */
+  async plugInAnother() {
+    const options = { ...PASSKEY, transport: "usb" };
+    return (await this.cdp.send("WebAuthn.addVirtualAuthenticator", { options })).authenticatorId;
+  }
+
+  /** Whether the person touches it when it asks. */
+  async touch(enabled, authenticatorId = this.authenticator) {
+    await this.cdp.send("WebAuthn.setAutomaticPresenceSimulation", { authenticatorId, enabled });
+  }
+
   /** What happens when the person does not touch the key, or somebody else's finger does. */
   async verified(isUserVerified) {
     await this.cdp.send("WebAuthn.setUserVerified", { authenticatorId: this.authenticator, isUserVerified });

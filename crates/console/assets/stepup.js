@@ -31,6 +31,8 @@
     const text = left(ms);
     if (time.textContent !== text) time.textContent = text;
     time.classList.toggle("soon", ms < 120000);
+    // What is over looks different: nobody tells of that, so the page looks by itself.
+    if (ms <= 0 && ms > -5000) changed();
   });
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
@@ -46,6 +48,9 @@
     const answer = await fetch(url, {
       method: "POST", mode: "same-origin", credentials: "same-origin", redirect: "error", cache: "no-store",
       headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body),
+    }).catch(() => {
+      const error = new Error("The server does not answer, so it may or may not have been done. Look again in a moment.");
+      throw Object.assign(error, { again: true });
     });
     const said = await answer.json().catch(() => ({}));
     if (answer.ok) return said;
@@ -84,23 +89,42 @@
 
   // ---- Acts: what a button says it does, in its data attributes ----
   const ask = one("#ask");
-  const reason = (button) => new Promise((resolve) => {
-    const why = one("#ask-why");
-    one("#ask-title").textContent = button.dataset.title;
-    one("#ask-says").textContent = button.dataset.says;
+  // What was typed into the field that is asked for, something where none is, or null when it was cancelled.
+  const asked = (button, field, { title, says, ok: does }) => new Promise((resolve) => {
+    let typed = null;
+    all("[data-field]", ask).forEach((part) => {
+      part.hidden = part.dataset.field !== field;
+      const input = one("input, textarea", part);
+      input.disabled = part.hidden;
+      input.value = "";
+      if (!part.hidden) typed = input;
+    });
+    one("#ask-title").textContent = title;
+    one("#ask-says").textContent = says;
     const ok = one("#ask-ok");
-    ok.textContent = button.dataset.ok;
+    ok.textContent = does;
     ok.className = button.className;
-    why.value = "";
     ask.returnValue = "";
     ok.value = "ok";
     ask.addEventListener("close", () => {
       button.focus();
-      resolve(ask.returnValue === "ok" && why.value.trim() ? why.value.trim() : null);
+      const said = typed ? typed.value.trim() : "ok";
+      resolve(ask.returnValue === "ok" && said ? said : null);
     }, { once: true });
     ask.showModal();
-    why.focus();
+    (typed || ok).focus();
   });
+  const vouched = { title: "Sign for it", says: "The new passkey is made. It counts once you sign for it with one that you have already.", ok: "Sign" };
+  // What is posted beside what was asked: a signature, a new passkey, or a signature for a new passkey.
+  const signed = {
+    get: ({ begun }) => get(begun),
+    create: ({ begun }) => create(begun),
+    add: async ({ button, begun, url }) => {
+      const made = await post(`${url}/made`, await create(begun));
+      if ((await asked(button, null, vouched)) === null) throw new Error("Nobody signed for the new passkey, so it was not added. You can delete it on your device.");
+      return get(made);
+    },
+  };
   const unread = () => all("[data-long]").find((box) => !box.dataset.read);
   const read = (box) => {
     if (box.scrollTop + box.clientHeight >= box.scrollHeight - 4) box.dataset.read = "1";
@@ -117,9 +141,11 @@
     }
     if ("whole" in button.dataset && Date.now() < held) return say("What is shown has just changed. Look again.", true);
     const send = body ? JSON.parse(body) : {};
-    if ("ask" in button.dataset) {
-      send.reason = await reason(button);
-      if (send.reason === null) return;
+    const field = button.dataset.ask;
+    if (field) {
+      const said = await asked(button, field, button.dataset);
+      if (said === null) return;
+      if (field !== "sure") send[field] = said;
     }
     busy = true;
     button.setAttribute("aria-busy", "true");
@@ -128,7 +154,7 @@
         if (!window.PublicKeyCredential) throw new Error("This browser has no passkeys.");
         const seen = button.closest("[data-card]");
         const begun = await post(ceremony, { ...send, ...(seen ? { card: seen.dataset.card } : {}) });
-        Object.assign(send, await (kind === "create" ? create : get)(begun));
+        Object.assign(send, await signed[kind || "get"]({ button, begun, url }));
       }
       const said = await post(url, send);
       if (said.says) say(said.says);
@@ -137,7 +163,7 @@
       else location.assign(then || "/");
     } catch (error) {
       say(reasons[error.name] || error.message, true);
-      if (error.again) await refresh();
+      if (error.again && now) await refresh().catch(() => {});
     } finally {
       busy = false;
       button.removeAttribute("aria-busy");
@@ -162,7 +188,7 @@
     localise(response);
     all("[data-live]").forEach((old) => {
       const fresh = old.id && response.getElementById(old.id);
-      if (!fresh) return;
+      if (!fresh || old.isEqualNode(fresh)) return;
       // After one's own answer there is nothing left to answer.
       if (old.dataset.card && old.dataset.card !== fresh.dataset.card && one("#approve", fresh)) {
         held = Date.now() + 2000;
@@ -171,7 +197,9 @@
       // A value that was read stays read only if it is the same value.
       const known = new Set(all("[data-long][data-read]", old).map((box) => box.textContent));
       all("[data-long]", fresh).forEach((box) => { if (known.has(box.textContent)) box.dataset.read = "1"; });
-      old.replaceWith(document.importNode(fresh, true));
+      const [taken, along] = [document.importNode(fresh, true), old.scrollLeft];
+      old.replaceWith(taken);
+      taken.scrollLeft = along;
     });
     if (response.title) document.title = response.title;
     if (place && !ask?.open && !document.contains(focused)) one(place)?.focus();
@@ -185,29 +213,58 @@
     all("[data-live-state]").forEach((line) => {
       line.classList.toggle("on", on === true);
       line.classList.toggle("off", on === false);
-      line.textContent = on === true ? "Live" : on === false ? "Not live: trying again…" : "As of now";
+      line.textContent = on === true ? "Live" : on === false ? "Reconnecting…" : "As of now";
     });
   };
   const watch = () => all("[data-long]").forEach((box) => {
     read(box);
     box.addEventListener("scroll", () => read(box), { passive: true });
   });
-  let wait = 1000;
+  // Nothing is swapped under the fingers of somebody who is answering.
+  const inHand = () => busy || ask?.open;
   let again = null;
   const changed = () => {
     clearTimeout(again);
-    again = setTimeout(() => (busy || ask?.open ? changed() : refresh().catch(() => {})), 60);
+    again = setTimeout(() => (inHand() ? changed() : refresh().catch(() => {})), 60);
   };
+
+  // ---- Following: a page that is looked at, or on which something can still happen, hears that something changed ----
+  const [SOON, LATE, UNNOTICED] = [1000, 30000, 3000];
+  let [events, retry, wait, lost] = [null, null, SOON, 0];
+  const restless = () => one("[data-live-state], [data-moving]");
+  const leave = () => {
+    clearTimeout(retry);
+    events?.close();
+    events = null;
+  };
+  const away = () => { one("#away").hidden = !lost || Date.now() - lost < UNNOTICED; };
   const follow = () => {
-    const events = new EventSource("/events");
-    events.onopen = () => { if (streaming === false) changed(); wait = 1000; live(true); };
-    events.addEventListener("changed", changed);
-    events.onerror = () => {
-      events.close();
-      live(false);
-      setTimeout(follow, wait * (0.75 + Math.random() / 2));
-      wait = Math.min(wait * 2, 30000);
+    leave();
+    if (document.hidden && !restless()) return;
+    events = new EventSource("/events");
+    events.onopen = () => {
+      if (lost) changed();
+      [wait, lost] = [SOON, 0];
+      live(true);
+      away();
     };
+    events.addEventListener("changed", changed);
+    events.onerror = lose;
+  };
+  // The page is read before it is followed again: whoever is signed out by then sees that, and not this.
+  const catchUp = () => (inHand() ? Promise.resolve() : refresh()).then(follow, lose);
+  const lose = () => {
+    leave();
+    lost ||= Date.now();
+    live(false);
+    retry = setTimeout(catchUp, wait * (0.75 + Math.random() / 2));
+    wait = Math.min(wait * 2, LATE);
+  };
+  const looked = () => {
+    if (document.hidden && !restless()) return leave();
+    if (events) return;
+    clearTimeout(retry);
+    catchUp();
   };
 
   // ---- Keys ----
@@ -251,5 +308,10 @@
   tick();
   setInterval(tick, 1000);
   watch();
-  if (one("[data-live-state], [data-moving]") && now) follow();
+  if (now) {
+    follow();
+    setInterval(away, 1000);
+    document.addEventListener("visibilitychange", looked);
+    addEventListener("online", looked);
+  }
 })();

@@ -10,6 +10,7 @@ pub mod assets;
 mod door;
 pub mod foreign;
 pub mod moment;
+mod named;
 pub mod notify;
 mod pages;
 mod person;

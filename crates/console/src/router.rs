@@ -85,6 +85,10 @@ fn table() -> Vec<Route> {
         reads(Person, "/log", get(pages::log::log)),
         reads(Person, "/log/{id}", get(pages::log::record)),
         reads(Person, "/me", get(pages::me::me)),
+        posts("/me/passkeys/ceremony", post(pages::me::begin_passkey)),
+        posts("/me/passkeys/made", post(pages::me::passkey_made)),
+        posts("/me/passkeys", post(pages::me::add_passkey)),
+        posts("/me/passkeys/revoke", post(pages::me::revoke_passkey)),
         posts("/me/sign-out", post(pages::me::sign_out)),
         posts("/me/sign-out-everywhere", post(pages::me::sign_out_everywhere)),
     ]

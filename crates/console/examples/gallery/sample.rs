@@ -15,7 +15,7 @@ pub fn frame(here: Place) -> Frame {
         here,
         waiting: 3,
         reads_log: true,
-        all_locked: false,
+        all_locked: None,
         now: NOW,
     }
 }
@@ -194,9 +194,8 @@ pub fn rejected() -> RequestPage {
 pub fn waiting() -> RequestPage {
     RequestPage {
         can: Can::Look {
-            why: Foreign::line(
-                "You cannot approve this: you are behind the caller, or not in a group that is asked.",
-            ),
+            why: Foreign::line("You are behind this caller: it takes somebody else."),
+            rejects: true,
             until: until(751),
         },
         ..request(&model())
@@ -314,6 +313,7 @@ pub fn lock(what: &str) -> LockRow {
         until: None,
         by: Foreign::line("erin"),
         why: Foreign::line("asks for the same transfer again and again"),
+        cannot: None,
     }
 }
 
@@ -400,7 +400,7 @@ pub fn tool() -> ToolPage {
         frame: frame(Place::Tools),
         row: tool_row("deploy", "quarantined"),
         waits: true,
-        diff: Some(Diff::between(&own(&before), &own(&after))),
+        diff: Some(Diff { seen: ago(400_000), changes: changes(&own(&before), &own(&after)) }),
         leaves: after.iter().map(|(at, value)| Leaf::plain(at, value)).collect(),
     }
 }
@@ -469,12 +469,24 @@ pub fn me() -> MePage {
     MePage {
         frame: frame(Place::Me),
         groups: vec![Foreign::line("release-managers"), Foreign::line("auditors")],
-        passkeys: vec![PasskeyRow {
-            short: Foreign::line("q83vEjRWeJA"),
-            enrolled: ago(400_000),
-            by: Foreign::line("os:1000"),
-            kept: "kept by a passkey manager, may be on several devices",
-        }],
+        passkeys: vec![
+            PasskeyRow {
+                name: None,
+                short: Foreign::line("q83vEjRWeJA"),
+                enrolled: ago(400_000),
+                by: Some(Foreign::line("os:1000")),
+                kept: "kept by a passkey manager, may be on several devices",
+                revoke: Some(r#"{"credential":"q83vEjRWeJA"}"#.to_owned()),
+            },
+            PasskeyRow {
+                name: Some(Foreign::line("work phone")),
+                short: Foreign::line("zN2mTb7qLw0"),
+                enrolled: ago(9_000),
+                by: None,
+                kept: "on one device only",
+                revoke: Some(r#"{"credential":"zN2mTb7qLw0"}"#.to_owned()),
+            },
+        ],
         until: until(27_000),
     }
 }

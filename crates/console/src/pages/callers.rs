@@ -1,16 +1,17 @@
 //! Callers: what they hold, and the ways to stop them.
 
 use authority::{Attempt, CallerView, Listing, LockSubject, NotCounted, Selector, Whole};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use elevation::{GrantState, Outcome};
 use terms::{CallerId, Time};
 
-use super::{frame, id, inbox, locks};
+use super::{frame, inbox, locks};
 use crate::answer::{NoPage, NotDone, done, page};
 use crate::asked::Asked;
 use crate::foreign::Foreign;
 use crate::moment::{Until, When};
+use crate::named::Named;
 use crate::pages::request::reason;
 use crate::person::Person;
 use crate::router::{Console, Shared};
@@ -40,12 +41,11 @@ fn row(view: &CallerView) -> CallerRow {
 pub(crate) async fn caller(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(caller): Named<CallerId>,
 ) -> Result<Response, NoPage> {
-    let caller: CallerId = id(&text).ok_or(NoPage::Nothing)?;
     let authority = &console.authority;
     let view = authority.callers().into_iter().find(|view| view.row.id == caller).ok_or(NoPage::Nothing)?;
-    let (active, now) = (authority.active(), authority.now());
+    let now = authority.now();
     let listing = Listing { caller: Some(caller), limit: LATELY, ..Listing::default() };
     let all = authority.store().elevations(listing).await?;
     let mut grants = Vec::new();
@@ -59,7 +59,7 @@ pub(crate) async fn caller(
         frame: frame(&console, &person, Place::Callers).await?,
         row: row(&view),
         chain: view.row.act.iter().map(Foreign::line).collect(),
-        lock: view.lock.as_ref().map(|lock| locks::row(&active, lock, now)),
+        lock: view.lock.as_ref().map(|lock| locks::row(&console, &person, lock)),
         grants,
         runs: runs.iter().map(run).collect(),
         requests: inbox::rows(&console, &person, all.into_iter()).await?,
@@ -93,8 +93,7 @@ fn run(attempt: &Attempt) -> RunRow {
 }
 
 /// The caller that an address names, if there is one.
-fn known(console: &Console, text: &str) -> Result<CallerId, NotDone> {
-    let named: CallerId = id(text).ok_or(NotCounted::NotFound)?;
+fn known(console: &Console, named: CallerId) -> Result<CallerId, NotDone> {
     let known = console.authority.active().callers().any(|row| row.id == named);
     Ok(known.then_some(named).ok_or(NotCounted::NotFound)?)
 }
@@ -102,10 +101,10 @@ fn known(console: &Console, text: &str) -> Result<CallerId, NotDone> {
 pub(crate) async fn lock(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(named): Named<CallerId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let caller = known(&console, &text)?;
+    let caller = known(&console, named)?;
     let (by, why) = (person.human.id.to_string(), reason(&asked)?);
     console.authority.lock(LockSubject::Caller(caller), by, why, None).await?;
     Ok(done("Locked. Nothing that this caller does runs."))
@@ -114,10 +113,10 @@ pub(crate) async fn lock(
 pub(crate) async fn revoke(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(named): Named<CallerId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let caller = known(&console, &text)?;
+    let caller = known(&console, named)?;
     let (by, why) = (person.human.id.to_string(), reason(&asked)?);
     let count = console.authority.revoke(Selector::Caller(caller), by, why).await?;
     Ok(done(&format!("Grants taken back: {count}.")))

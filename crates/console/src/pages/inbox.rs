@@ -1,13 +1,13 @@
 //! Lists of requests.
 
-use authority::{Failed, Listing, Whole};
+use authority::{Active, Failed, Listing, Whole};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use elevation::State as Stands;
 use terms::Time;
 
-use super::frame_of;
+use super::{frame_of, name_of};
 use crate::answer::{NoPage, page};
 use crate::foreign::Foreign;
 use crate::moment::{Until, When};
@@ -74,7 +74,7 @@ pub(crate) async fn rows(
             caller: card.caller.name,
             state: whole.state.name(),
             outcome: outcome(&whole, console.authority.now()),
-            why: ended_by(&whole),
+            why: ended_by(&console.authority.active(), &whole),
             opened: When(whole.request.opened_at),
             words: card.words,
         });
@@ -82,9 +82,10 @@ pub(crate) async fn rows(
     Ok(rows)
 }
 
-/// Who ended it and why, where a person did.
-pub(crate) fn ended_by(whole: &Whole) -> Option<Foreign> {
-    let said = [whole.concluded_by.as_deref(), whole.why.as_deref()];
-    let said: Vec<&str> = said.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+/// Who ended it and why, where a person or the caller did.
+pub(crate) fn ended_by(active: &Active, whole: &Whole) -> Option<Foreign> {
+    let by = whole.concluded_by.as_ref().map(|by| name_of(active, by).unwrap_or_else(|| by.clone()));
+    let said = [by, whole.why.clone()];
+    let said: Vec<String> = said.into_iter().flatten().filter(|text| !text.is_empty()).collect();
     (!said.is_empty()).then(|| Foreign::line(said.join(": ")))
 }

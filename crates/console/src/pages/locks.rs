@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use authority::{Active, Lock, LockSubject, NotCounted};
-use axum::extract::{Path, State};
+use authority::{Lock, LockSubject, NotCounted};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use terms::{Json, LockId, Time};
+use terms::{Json, LockId};
 
-use super::{frame, id, who};
+use super::{frame, who};
 use crate::answer::{NoPage, NotDone, done, json, page};
 use crate::asked::Asked;
 use crate::foreign::Foreign;
 use crate::moment::{Until, When};
+use crate::named::Named;
 use crate::pages::request::reason;
 use crate::person::Person;
 use crate::router::{Console, Shared};
@@ -22,7 +23,7 @@ use crate::webauthn;
 pub(crate) async fn locks(State(console): State<Shared>, person: Person) -> Result<Response, NoPage> {
     let (active, now) = (console.authority.active(), console.authority.now());
     let good = |lock: &&Lock| lock.until.is_none_or(|until| now < until);
-    let locks = active.locks().iter().filter(good).map(|lock| row(&active, lock, now)).collect();
+    let locks = active.locks().iter().filter(good).map(|lock| row(&console, &person, lock)).collect();
     let everything = Subject { name: None, body: Json::object([("kind", "all")]).text() };
     let upstreams = upstreams(&console).into_iter().map(|name| Subject {
         body: Json::object([("kind", "upstream"), ("id", name.as_str())]).text(),
@@ -38,7 +39,8 @@ fn upstreams(console: &Console) -> BTreeSet<String> {
     pinned.chain(console.authority.attached().keys().cloned()).collect()
 }
 
-pub(crate) fn row(active: &Active, lock: &Lock, now: Time) -> LockRow {
+pub(crate) fn row(console: &Console, person: &Person, lock: &Lock) -> LockRow {
+    let (active, now) = (console.authority.active(), console.authority.now());
     let name = |id| active.humans().find(|human| human.id == id).map(|human| human.name.clone());
     let what = match &lock.subject {
         LockSubject::All => "Everything".to_owned(),
@@ -56,8 +58,9 @@ pub(crate) fn row(active: &Active, lock: &Lock, now: Time) -> LockRow {
         what: Foreign::line(what),
         since: When(lock.since),
         until: lock.until.map(|at| Until { at, now }),
-        by: who(active, &lock.by),
+        by: who(&active, &lock.by),
         why: Foreign::line(&lock.why),
+        cannot: console.authority.may_unlock(lock, person.human.id).err().map(|why| why.to_string()),
     }
 }
 
@@ -83,10 +86,9 @@ pub(crate) async fn lock(
 pub(crate) async fn begin_unlock(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(lock): Named<LockId>,
     _: Asked,
 ) -> Result<Response, NotDone> {
-    let lock: LockId = id(&text).ok_or(NotCounted::NotFound)?;
     let begun = console.authority.begin_unlock(lock, person.human.id).await??;
     Ok(json(StatusCode::OK, &webauthn::to_get(&begun, console.authority.now())))
 }
@@ -94,10 +96,9 @@ pub(crate) async fn begin_unlock(
 pub(crate) async fn unlock(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(lock): Named<LockId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let lock: LockId = id(&text).ok_or(NotCounted::NotFound)?;
     let why = reason(&asked)?;
     let signed = webauthn::assertion(&asked)?;
     console.authority.unlock(lock, person.human.id, &why, &signed).await??;

@@ -2,15 +2,16 @@
 
 use authority::{Active, LogLine};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use terms::{Json, RecordId, json};
 
 use super::says::says;
-use super::{frame, id, leaves, name_of};
+use super::{frame, leaves, name_of};
 use crate::answer::{NoPage, page};
 use crate::foreign::Foreign;
 use crate::moment::When;
+use crate::named::Named;
 use crate::person::Person;
 use crate::router::{Console, Shared};
 use crate::view::{LogPage, LogRow, Place, RecordPage};
@@ -71,10 +72,9 @@ fn row(active: &Active, line: &LogLine) -> LogRow {
 pub(crate) async fn record(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(record): Named<RecordId>,
 ) -> Result<Response, NoPage> {
     reader(&console, &person)?;
-    let record: RecordId = id(&text).ok_or(NoPage::Nothing)?;
     let line = console.authority.store().record(record).await?.ok_or(NoPage::Nothing)?;
     let envelope = json::parse_within(&line.envelope, json::Limits::ANSWER).unwrap_or(Json::Null);
     let request = envelope.get("refs").and_then(|refs| refs.get("elevation")).and_then(Json::as_str);

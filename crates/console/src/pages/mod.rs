@@ -18,9 +18,10 @@ use authority::{Active, Failed, LockSubject};
 use terms::{CallerId, HumanId};
 
 use crate::foreign::Foreign;
+use crate::moment::Until;
 use crate::person::Person;
 use crate::router::Console;
-use crate::view::{Frame, Place};
+use crate::view::{AllLocked, Frame, Place};
 
 /// What is around a page.
 pub(crate) async fn frame(console: &Console, person: &Person, here: Place) -> Result<Frame, Failed> {
@@ -32,22 +33,25 @@ pub(crate) async fn frame(console: &Console, person: &Person, here: Place) -> Re
 pub(crate) fn frame_of(console: &Console, person: &Person, here: Place, waiting: usize) -> Frame {
     let active = console.authority.active();
     let now = console.authority.now();
-    let all = |lock: &&authority::Lock| {
-        lock.subject == LockSubject::All && lock.until.is_none_or(|until| now < until)
-    };
+    let all = active.locks().iter().filter(|lock| lock.subject == LockSubject::All);
+    let ends = all.map(|lock| lock.until).filter(|until| until.is_none_or(|until| now < until));
+    // The one that stands longest: one without an end, else the last to end.
+    let last = ends.max_by_key(|until| (until.is_none(), *until));
     Frame {
         person: Foreign::line(&person.human.name),
         here,
         waiting,
         reads_log: person.reads_all(&active),
-        all_locked: active.locks().iter().find(all).is_some(),
+        all_locked: last.map(|until| AllLocked { until: until.map(|at| Until { at, now }) }),
         now,
     }
 }
 
-/// The name of who did something, where it is the id of a person; else as it was recorded.
+/// The name of who did something, where it is the id of a person; an account of the machine is the operator's; else
+/// as it was recorded.
 pub(crate) fn who(active: &Active, by: &str) -> Foreign {
-    Foreign::line(name_of(active, by).unwrap_or_else(|| by.to_owned()))
+    let operator = || by.starts_with("os:").then(|| format!("the operator ({by})"));
+    Foreign::line(name_of(active, by).or_else(operator).unwrap_or_else(|| by.to_owned()))
 }
 
 /// The name of the person or the caller whose id this is.

@@ -1,18 +1,19 @@
 //! One request: its card, a person's answer to it, and what became of it.
 
 use authority::{Attempt, Authority, NotCounted, Selector, Voted, Whole};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use elevation::{Conclusion, GrantState, Outcome, State as Stands};
 use http::StatusCode;
 use terms::statement::Role;
 use terms::{AttemptId, ElevationId, Time};
 
-use super::{frame, id};
+use super::frame;
 use crate::answer::{self, NoPage, NotDone, done, json, look_again};
 use crate::asked::Asked;
 use crate::foreign::Foreign;
 use crate::moment::{Until, When};
+use crate::named::Named;
 use crate::pages::inbox::ended_by;
 use crate::person::Person;
 use crate::router::{Console, Shared};
@@ -22,9 +23,8 @@ use crate::webauthn;
 pub(crate) async fn page(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(elevation): Named<ElevationId>,
 ) -> Result<Response, NoPage> {
-    let elevation: ElevationId = id(&text).ok_or(NoPage::Nothing)?;
     let authority = &console.authority;
     let whole = authority.store().elevation(elevation).await?.ok_or(NoPage::Nothing)?;
     let shown = authority.show(&whole, person.human.id).await?.ok_or(NoPage::Nothing)?;
@@ -34,7 +34,7 @@ pub(crate) async fn page(
     let can = match shown.can {
         _ if !waits => Can::Nothing,
         Ok(role) => Can::Sign { verb: Authority::verb(role), says: capacity(role), until },
-        Err(why) => Can::Look { why: Foreign::line(why), until },
+        Err(why) => Can::Look { why: Foreign::line(why), rejects: shown.rejects, until },
     };
     let live = whole.grant.as_ref().is_some_and(|grant| grant.state(now) == GrantState::Live);
     let running = whole.attempts.iter().any(|attempt| attempt.outcome.is_none());
@@ -44,7 +44,7 @@ pub(crate) async fn page(
         card: Card::of(&shown.card),
         opened: When(whole.request.opened_at),
         can,
-        story: story(&whole, now),
+        story: story(&whole, ended_by(&authority.active(), &whole), now),
         withdrawable: waits && behind(&console, &whole, &person),
         live,
         unknown: unknown(&whole).map(|attempt| attempt.id.to_string()),
@@ -97,7 +97,7 @@ pub(crate) fn outcome(whole: &Whole, now: Time) -> &'static str {
 }
 
 /// What has happened to a request, in order.
-fn story(whole: &Whole, now: Time) -> Vec<Step> {
+fn story(whole: &Whole, by: Option<Foreign>, now: Time) -> Vec<Step> {
     let ended = |tone, says, by| vec![Step { tone, says, by, at: whole.concluded_at.map(When), until: None }];
     let Stands::Concluded(conclusion) = whole.state else {
         let over = whole.request.expires_at <= now;
@@ -112,12 +112,9 @@ fn story(whole: &Whole, now: Time) -> Vec<Step> {
             steps.extend(still_open(whole, now));
             steps
         }
-        Conclusion::Rejected => ended(Tone::Bad, "Rejected. Nothing ran.", ended_by(whole)),
+        Conclusion::Rejected => ended(Tone::Bad, "Rejected. Nothing ran.", by),
         Conclusion::Expired => ended(Tone::Plain, "Nobody answered in time. Nothing ran.", None),
-        Conclusion::Withdrawn => {
-            let why = whole.why.as_deref().map(Foreign::line);
-            ended(Tone::Plain, "Withdrawn on the caller's side. Nothing ran.", why)
-        }
+        Conclusion::Withdrawn => ended(Tone::Plain, "Withdrawn on the caller's side. Nothing ran.", by),
         Conclusion::Superseded => {
             let says = "Closed, because what it takes has changed. A new request takes its place.";
             ended(Tone::Plain, says, None)
@@ -157,10 +154,9 @@ fn still_open(whole: &Whole, now: Time) -> Option<Step> {
 pub(crate) async fn begin(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(elevation): Named<ElevationId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
     seen(&console, elevation, &person).await?;
     let (begun, card, _) = console.authority.begin_consent(elevation, person.human.id).await??;
     // What is signed is what was seen: a card that has changed since is shown again first (invariant 6).
@@ -183,10 +179,9 @@ async fn seen(console: &Console, elevation: ElevationId, person: &Person) -> Res
 pub(crate) async fn vote(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(elevation): Named<ElevationId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
     seen(&console, elevation, &person).await?;
     let signed = webauthn::assertion(&asked)?;
     let voted = console.authority.vote(elevation, person.human.id, &signed).await??;
@@ -199,10 +194,9 @@ pub(crate) async fn vote(
 pub(crate) async fn reject(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(elevation): Named<ElevationId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
     seen(&console, elevation, &person).await?;
     let lock = asked.yes("lock");
     console.authority.reject(elevation, person.human.id, asked.text("reason")?, lock).await??;
@@ -212,27 +206,21 @@ pub(crate) async fn reject(
 pub(crate) async fn withdraw(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(elevation): Named<ElevationId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
     let whole = seen(&console, elevation, &person).await?;
-    let caller = console.authority.active().authenticated(whole.request.caller);
-    let caller = caller.filter(|caller| caller.roots.contains(&person.human.root));
-    let caller = caller.ok_or(NotCounted::NotEligible)?;
-    let why = format!("{}: {}", person.human.name, reason(&asked)?);
-    let withdrawn = console.authority.withdraw(&caller, elevation, Some(why)).await?;
-    withdrawn.map_err(|_| NotCounted::Over("it does not wait any more"))?;
+    let (caller, why) = (whole.request.caller, asked.text("reason")?);
+    console.authority.withdraw_for(caller, elevation, person.human.id, why).await??;
     Ok(done("Withdrawn."))
 }
 
 pub(crate) async fn revoke(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(elevation): Named<ElevationId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let elevation: ElevationId = id(&text).ok_or(NotCounted::NotFound)?;
     let whole = seen(&console, elevation, &person).await?;
     let grant = whole.grant.ok_or(NotCounted::NotFound)?;
     let (by, why) = (person.human.id.to_string(), reason(&asked)?);
@@ -248,10 +236,9 @@ pub(crate) fn reason(asked: &Asked) -> Result<String, NotDone> {
 pub(crate) async fn begin_resolve(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(attempt): Named<AttemptId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let attempt: AttemptId = id(&text).ok_or(NotCounted::NotFound)?;
     let outcome = named_outcome(&asked)?;
     let begun = console.authority.begin_resolve(attempt, outcome, person.human.id).await??;
     Ok(json(StatusCode::OK, &webauthn::to_get(&begun, console.authority.now())))
@@ -260,10 +247,9 @@ pub(crate) async fn begin_resolve(
 pub(crate) async fn resolve(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(attempt): Named<AttemptId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let attempt: AttemptId = id(&text).ok_or(NotCounted::NotFound)?;
     let (outcome, why) = (named_outcome(&asked)?, reason(&asked)?);
     let signed = webauthn::assertion(&asked)?;
     console.authority.resolve(attempt, outcome, person.human.id, &why, &signed).await??;

@@ -1,19 +1,20 @@
 //! Tools: what upstreams say of themselves. Accepting a definition takes a passkey, refusing one a session.
 
-use authority::{Active, NotCounted, PinState, Tool};
-use axum::extract::{Path, State};
+use authority::{Active, PinState, Tool};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use terms::PinId;
 
-use super::{frame, id, leaves};
+use super::{frame, leaves};
 use crate::answer::{NoPage, NotDone, done, json, page};
 use crate::asked::Asked;
 use crate::foreign::Foreign;
 use crate::moment::When;
+use crate::named::Named;
 use crate::person::Person;
 use crate::router::Shared;
-use crate::view::{Environment, Place, ToolPage, ToolRow, ToolsPage};
+use crate::view::{Diff, Environment, Place, ToolPage, ToolRow, ToolsPage, changes};
 use crate::webauthn;
 
 pub(crate) async fn tools(State(console): State<Shared>, person: Person) -> Result<Response, NoPage> {
@@ -42,16 +43,20 @@ fn row(active: &Active, tool: &Tool) -> ToolRow {
 pub(crate) async fn tool(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(pin): Named<PinId>,
 ) -> Result<Response, NoPage> {
-    let pin: PinId = id(&text).ok_or(NoPage::Nothing)?;
+    let before = console.authority.store().accepted_before(pin).await?;
     let active = console.authority.active();
     let tool = active.all_tools().find(|tool| tool.pin.id == pin).ok_or(NoPage::Nothing)?;
+    let diff = before.map(|before| Diff {
+        seen: When(before.seen_at),
+        changes: changes(&leaves::leaves(&before.definition), &leaves::leaves(&tool.pin.definition)),
+    });
     Ok(page(&ToolPage {
         frame: frame(&console, &person, Place::Tools).await?,
         row: row(&active, tool),
         waits: tool.pin.state == PinState::Quarantined,
-        diff: None,
+        diff,
         leaves: leaves::drawn(&tool.pin.definition),
     }))
 }
@@ -59,10 +64,9 @@ pub(crate) async fn tool(
 pub(crate) async fn begin_accept(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(pin): Named<PinId>,
     _: Asked,
 ) -> Result<Response, NotDone> {
-    let pin: PinId = id(&text).ok_or(NotCounted::NotFound)?;
     let begun = console.authority.begin_accept(pin, person.human.id).await??;
     Ok(json(StatusCode::OK, &webauthn::to_get(&begun, console.authority.now())))
 }
@@ -70,10 +74,9 @@ pub(crate) async fn begin_accept(
 pub(crate) async fn accept(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(pin): Named<PinId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    let pin: PinId = id(&text).ok_or(NotCounted::NotFound)?;
     let signed = webauthn::assertion(&asked)?;
     console.authority.accept(pin, person.human.id, &signed).await??;
     Ok(done("Accepted. Policy decides about its calls again."))
@@ -82,10 +85,9 @@ pub(crate) async fn accept(
 pub(crate) async fn refuse(
     State(console): State<Shared>,
     person: Person,
-    Path(text): Path<String>,
+    Named(pin): Named<PinId>,
     _: Asked,
 ) -> Result<Response, NotDone> {
-    let pin: PinId = id(&text).ok_or(NotCounted::NotFound)?;
     console.authority.refuse(pin, person.human.id.to_string()).await??;
     Ok(done("Refused. The tool stays stopped."))
 }

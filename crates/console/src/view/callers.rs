@@ -112,6 +112,8 @@ pub struct LockRow {
     pub by: Foreign,
     /// Why.
     pub why: Foreign,
+    /// Why this person cannot lift it; `None` when they can.
+    pub cannot: Option<String>,
 }
 
 /// What can be locked.

@@ -23,14 +23,18 @@ pub struct MePage {
 /// One passkey.
 #[derive(Clone, Debug)]
 pub struct PasskeyRow {
+    /// What its person calls it.
+    pub name: Option<Foreign>,
     /// The first characters of the credential's id.
     pub short: Foreign,
     /// When it was enrolled.
     pub enrolled: When,
-    /// Under whose invitation.
-    pub by: Foreign,
+    /// Who invited; `None` when the person added it with another one.
+    pub by: Option<Foreign>,
     /// Whether it is on one device only, may have copies, or has.
     pub kept: &'static str,
+    /// The body of the request that revokes it, without the reason; `None` for the last one, which stays.
+    pub revoke: Option<String>,
 }
 
 /// The way in.

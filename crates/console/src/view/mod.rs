@@ -3,6 +3,7 @@
 
 mod callers;
 mod card;
+mod diff;
 mod inbox;
 mod log;
 mod me;
@@ -15,14 +16,16 @@ use terms::Time;
 
 pub use callers::{CallerPage, CallerRow, CallersPage, GrantRow, LockRow, LocksPage, RunRow, Subject};
 pub use card::{Bounds, Caller, Card, Leaf, NeededLine, bounds};
+pub use diff::{Change, Diff, Piece, Sign, changes};
 pub use inbox::{HistoryPage, HistoryRow, InboxPage, Row};
 pub use log::{LogPage, LogRow, RecordPage};
 pub use me::{EnrolPage, MePage, PasskeyRow, SignInPage};
 pub use policies::{PoliciesPage, RequirementRow, Revision};
 pub use request::{Can, RequestPage, Step, Tone};
-pub use tools::{Diff, DiffLine, ToolPage, ToolRow, ToolsPage};
+pub use tools::{ToolPage, ToolRow, ToolsPage};
 
 use crate::foreign::Foreign;
+use crate::moment::Until;
 
 /// What every page of a signed-in person has around it.
 #[derive(Clone, Debug)]
@@ -35,10 +38,17 @@ pub struct Frame {
     pub waiting: usize,
     /// Whether the person may read the whole log.
     pub reads_log: bool,
-    /// Whether a lock on everything is in force.
-    pub all_locked: bool,
+    /// The lock on everything, while one is in force.
+    pub all_locked: Option<AllLocked>,
     /// Now, by the server's clock; countdowns are held against it.
     pub now: Time,
+}
+
+/// Everything is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllLocked {
+    /// Until when, where it ends by itself.
+    pub until: Option<Until>,
 }
 
 /// The places that the navigation leads to.

@@ -44,10 +44,12 @@ pub enum Can {
         /// Until when it waits.
         until: Until,
     },
-    /// Not sign it, but see it, and reject it where they could have been asked.
+    /// Not sign it, but see it.
     Look {
         /// Why not.
         why: Foreign,
+        /// Whether they can reject it.
+        rejects: bool,
         /// Until when it waits.
         until: Until,
     },

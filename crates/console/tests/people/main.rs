@@ -8,6 +8,7 @@
 mod sample;
 
 mod door;
+mod passkeys;
 mod reach;
 mod reading;
 mod showing;

@@ -152,37 +152,25 @@ impl Browser {
     }
 
     /// What the page's script does with the options that came: asks the passkey, and adds what it says to a body.
-    pub fn signed(&mut self, begun: &Answer, mut with: Json) -> Json {
-        assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
-        let begun = begun.json();
-        let options = begun.get("publicKey").unwrap();
-        let text = |name: &str| options.get(name).and_then(Json::as_str).unwrap();
-        assert_eq!(text("userVerification"), "required");
-        let challenge = from_b64url(text("challenge")).unwrap();
-        let said = self.passkey.get(text("rpId"), ORIGIN, &challenge).unwrap();
-        let Json::Object(members) = &mut with else { panic!() };
-        members.insert("nonce", begun.get("nonce").unwrap().clone());
-        members.insert("credential", b64url(&said.credential_id));
-        members.insert("clientDataJSON", b64url(&said.client_data_json));
-        members.insert("authenticatorData", b64url(&said.authenticator_data));
-        members.insert("signature", b64url(&said.signature));
-        members.insert("userHandle", Json::Null);
-        with
+    pub fn signed(&mut self, begun: &Answer, with: Json) -> Json {
+        signed_by(&mut self.passkey, begun, with)
     }
 
+    /// Makes one more passkey; answers it, and what is to be signed by one that is good already.
+    pub async fn make_passkey(&self) -> (SoftAuthenticator, Answer) {
+        let passkey = SoftAuthenticator::new(&SystemRandom::new()).unwrap();
+        let begun = self.post("/me/passkeys/ceremony", &json("{}")).await;
+        let made = self.post("/me/passkeys/made", &created_by(&passkey, &begun)).await;
+        (passkey, made)
+    }
+
+    /// From now on this one is used.
+    pub fn take(&mut self, passkey: SoftAuthenticator) {
+        self.passkey = passkey;
+    }
     pub async fn enrol(&mut self, invite: &str) {
         let begun = self.post(&format!("/enrol/{invite}/ceremony"), &json("{}")).await;
-        assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
-        let begun = begun.json();
-        let options = begun.get("publicKey").unwrap();
-        let challenge = from_b64url(options.get("challenge").and_then(Json::as_str).unwrap()).unwrap();
-        let rp_id = options.get("rp").and_then(|rp| rp.get("id")).and_then(Json::as_str).unwrap();
-        let said = self.passkey.create(rp_id, ORIGIN, &challenge).unwrap();
-        let body = Json::object([
-            ("nonce", begun.get("nonce").unwrap().clone()),
-            ("clientDataJSON", Json::from(b64url(&said.client_data_json))),
-            ("attestationObject", Json::from(b64url(&said.attestation_object))),
-        ]);
+        let body = created_by(&self.passkey, &begun);
         self.enter(&format!("/enrol/{invite}"), &body).await;
     }
 
@@ -358,4 +346,38 @@ pub fn deployment(version: &str) -> String {
 
 pub fn identity() -> UpstreamHash {
     UpstreamHash::of(&Json::from("ops as it is"))
+}
+
+/// What a page's script posts of a passkey that was made.
+fn created_by(passkey: &SoftAuthenticator, begun: &Answer) -> Json {
+    assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
+    let begun = begun.json();
+    let options = begun.get("publicKey").unwrap();
+    let challenge = from_b64url(options.get("challenge").and_then(Json::as_str).unwrap()).unwrap();
+    let rp_id = options.get("rp").and_then(|rp| rp.get("id")).and_then(Json::as_str).unwrap();
+    let said = passkey.create(rp_id, ORIGIN, &challenge).unwrap();
+    Json::object([
+        ("nonce", begun.get("nonce").unwrap().clone()),
+        ("clientDataJSON", Json::from(b64url(&said.client_data_json))),
+        ("attestationObject", Json::from(b64url(&said.attestation_object))),
+    ])
+}
+
+/// What a page's script posts of a signature.
+pub fn signed_by(passkey: &mut SoftAuthenticator, begun: &Answer, mut with: Json) -> Json {
+    assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
+    let begun = begun.json();
+    let options = begun.get("publicKey").unwrap();
+    let text = |name: &str| options.get(name).and_then(Json::as_str).unwrap();
+    assert_eq!(text("userVerification"), "required");
+    let challenge = from_b64url(text("challenge")).unwrap();
+    let said = passkey.get(text("rpId"), ORIGIN, &challenge).unwrap();
+    let Json::Object(members) = &mut with else { panic!() };
+    members.insert("nonce", begun.get("nonce").unwrap().clone());
+    members.insert("credential", b64url(&said.credential_id));
+    members.insert("clientDataJSON", b64url(&said.client_data_json));
+    members.insert("authenticatorData", b64url(&said.authenticator_data));
+    members.insert("signature", b64url(&said.signature));
+    members.insert("userHandle", Json::Null);
+    with
 }
