@@ -12,6 +12,10 @@ export class Authenticator {
   #id = randomBytes(32);
   #count = 0;
 
+  get id() {
+    return b64url(this.#id);
+  }
+
   /** The answer to `navigator.credentials.create()`, as the console's pages post it. */
   create({ rpId, origin, challenge }) {
     const { x, y } = this.#keys.publicKey.export({ format: "jwk" });

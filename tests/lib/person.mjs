@@ -20,14 +20,37 @@ export class Person {
   }
 
   /** Approves what the page shows: the ceremony names the card that was looked at. */
-  async approve(id, forged) {
+  async approve(id, forged, by) {
     const { text } = await this.page(`/r/${id}`);
     const card = /data-card="([^"]+)"/.exec(text)?.[1];
-    return this.#sign(`/r/${id}`, "vote", {}, { card }, forged);
+    return this.#sign(`/r/${id}`, "vote", {}, { card }, forged, by);
+  }
+
+  /** A new passkey of this session that no good one has signed for yet. */
+  async another() {
+    const { nonce, publicKey } = await this.post("/me/passkeys/ceremony", {});
+    const passkey = new Authenticator();
+    const made = passkey.create({ rpId: publicKey.rp.id, origin: this.#url, challenge: publicKey.challenge });
+    return { passkey, begun: await this.post("/me/passkeys/made", { nonce, ...made }) };
+  }
+
+  /** Adds a passkey of this name, signed for with `by`, or with this person's own. */
+  async add(name, { begun: { nonce, publicKey } }, by = this.#passkey) {
+    const signed = by.get({ rpId: publicKey.rpId, origin: this.#url, challenge: publicKey.challenge });
+    return this.post("/me/passkeys", { name, nonce, ...signed });
   }
 
   reject(id, reason, lock = false) {
     return this.post(`/r/${id}/reject`, lock ? { reason, lock } : { reason });
+  }
+
+  get credential() {
+    return this.#passkey.id;
+  }
+
+  signIn() {
+    this.#cookie = undefined;
+    return this.#sign("/sign-in", "", {});
   }
 
   unlock(id, reason = "seen enough") {
@@ -35,10 +58,10 @@ export class Person {
   }
 
   /** `forged`: what an attacker changes, of what is `asked` of the authenticator or of what is then `posted`. */
-  async #sign(page, act, body = {}, seen = {}, { asked = {}, posted = {} } = {}) {
+  async #sign(page, act, body = {}, seen = {}, { asked = {}, posted = {} } = {}, by = this.#passkey) {
     const { nonce, publicKey } = await this.post(`${page}/ceremony`, { ...body, ...seen });
-    const made = this.#passkey.get({ rpId: publicKey.rpId, origin: this.#url, challenge: publicKey.challenge, ...asked });
-    return this.post(`${page}/${act}`, { ...body, nonce, ...made, ...posted });
+    const made = by.get({ rpId: publicKey.rpId, origin: this.#url, challenge: publicKey.challenge, ...asked });
+    return this.post(act ? `${page}/${act}` : page, { ...body, nonce, ...made, ...posted });
   }
 
   async page(path) {

@@ -55,6 +55,15 @@ const ATTEMPTS = [
   }],
   ["a rejection by somebody whom it does not concern", () => mallory.reject(elevation, "no")],
   ["a rejection without a reason", () => alice.reject(elevation, "  ")],
+  ["a new passkey of the right person's session that no good one signed for", async () => {
+    const { passkey } = await alice.another();
+    return alice.approve(elevation, {}, passkey);
+  }],
+  ["a new passkey that signed for itself", async () => {
+    const another = await alice.another();
+    await assert.rejects(alice.add("mine", another, another.passkey), ({ status }) => status === 409);
+    return alice.approve(elevation, {}, another.passkey);
+  }],
   ["the agent's key", async () => {
     const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", origin: home.peopleUrl };
     const { status } = await raw(`${home.peopleUrl}/r/${elevation}/vote`, { headers, body: "{}" });
@@ -81,6 +90,22 @@ test("reading changes nothing, whatever the address says", async () => {
     assert.ok([404, 405].includes(status), `${path}: ${status}`);
   }
   assert.equal((await home.pending()).length, 2);
+});
+
+test("a passkey that a good one signed for approves like that one, and the last one is not revoked", async () => {
+  const another = await alice.another();
+  await alice.add("spare", another);
+  const revoke = (credential) => alice.post("/me/passkeys/revoke", { credential, reason: "lost" });
+  assert.match((await alice.page("/me")).text, /spare/);
+  await alice.approve(other, {}, another.passkey);
+  await assert.rejects(mallory.post("/me/passkeys/revoke", { credential: another.passkey.id, reason: "lost" }), ({ status }) => status === 404);
+  await revoke(another.passkey.id);
+  assert.equal((await alice.page("/me")).status, 401, "signed out everywhere");
+  await alice.signIn();
+  const [, only] = /<span class="muted mono"><bdi>([^<…]+)/.exec((await alice.page("/me")).text);
+  assert.ok(!another.passkey.id.startsWith(only));
+  await assert.rejects(revoke(alice.credential), ({ status }) => status === 409);
+  assert.equal((await alice.page("/me")).status, 200);
 });
 
 test("sixty repeats at once on one approval run it once, and each is told what became of it", async () => {

@@ -140,7 +140,7 @@ pub fn request(model: &card::Card) -> RequestPage {
         opened: ago(149),
         can: Can::Sign {
             verb: "Approve once",
-            says: "You sign as an approver, somebody else than those behind the caller.",
+            says: "You sign as an approver: you are not behind this caller.",
             until: until(751),
         },
         story: Vec::new(),

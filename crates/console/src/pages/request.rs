@@ -54,7 +54,7 @@ pub(crate) async fn page(
 
 const fn capacity(role: Role) -> &'static str {
     match role {
-        Role::Approver => "You sign as an approver: somebody else than those behind the caller.",
+        Role::Approver => "You sign as an approver: you are not behind this caller.",
         Role::Owner => {
             "You sign as the owner of this caller: your own confirmation, not an approval by others."
         }

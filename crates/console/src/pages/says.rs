@@ -18,7 +18,7 @@ const TABLE: &[(&str, &str)] = &[
     ("granted", "A grant was issued for {/uses} use(s)"),
     ("rejected", "{/name} rejected: {/reason}"),
     ("expired", "A request expired; nobody answered"),
-    ("withdrawn", "A request was withdrawn: {/why}"),
+    ("withdrawn", "{/by} withdrew a request: {/why}"),
     ("superseded", "A request was closed: {/why}"),
     ("revoked", "{/by} took grants back: {/why}"),
     ("locked", "{/by} locked {/subject/kind} {/subject/id}: {/why}"),
@@ -41,8 +41,8 @@ const TABLE: &[(&str, &str)] = &[
     ("human_changed", "{/name} was changed or invited again"),
     ("human_disabled", "{/name} was disabled by {/by}"),
     ("group_changed", "The membership of {/member} in {/group} was set to {/in}"),
-    ("passkey_enrolled", "{/human} enrolled a passkey, by leave of {/by}"),
-    ("passkey_revoked", "A passkey was revoked: {/why}"),
+    ("passkey_enrolled", "A passkey of {/human} was enrolled by {/by}"),
+    ("passkey_revoked", "{/by} revoked a passkey: {/why}"),
     ("signed_in", "{/human} signed in"),
     ("key_rotated", "A key of the installation was replaced"),
     ("exported", "The log was exported by {/by}"),
@@ -60,7 +60,11 @@ pub(crate) fn says(kind: &str, body: Option<&Json>, name: &impl Fn(&str) -> Opti
     while let Some((before, after)) = rest.split_once('{') {
         let (pointer, after) = after.split_once('}').unwrap_or((after, ""));
         out.push_str(before);
-        out.push_str(&member(body, pointer, name));
+        let filled = member(body, pointer, name);
+        if filled.is_empty() {
+            out.truncate(out.trim_end().len()); // "locked all: why"
+        }
+        out.push_str(&filled);
         rest = after;
     }
     out + rest
@@ -94,6 +98,10 @@ mod tests {
         let nobody = |_: &str| None;
         assert_eq!(says("rejected", Some(&body), &nobody), "erin rejected: too {/late}");
         assert_eq!(says("rejected", None, &nobody), "– rejected: –");
+        let all = Json::object([("kind", "all"), ("id", "")]);
+        let locked =
+            Json::object([("by", Json::from("erin")), ("subject", all), ("why", Json::from("drill"))]);
+        assert_eq!(says("locked", Some(&locked), &nobody), "erin locked all: drill");
     }
 
     #[test]
