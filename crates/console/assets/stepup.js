@@ -183,6 +183,7 @@
     const { status, response } = await load();
     if (status === 401) return location.reload();
     if (status !== 200 || !response) return;
+    document.body.dataset.seen = response.body.dataset.seen;
     const focused = document.activeElement;
     const place = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.matches("a[href]") ? `a[href="${CSS.escape(focused.getAttribute("href"))}"]` : null);
     localise(response);
@@ -228,10 +229,11 @@
     again = setTimeout(() => (inHand() ? changed() : refresh().catch(() => {})), 60);
   };
 
-  // ---- Following: a page that is looked at, or on which something can still happen, hears that something changed ----
+  // ---- Following: a page that is looked at hears that something changed, and the inbox hears it in the background
+  // too. No more than that: browsers hold only six connections to one server.
   const [SOON, LATE, UNNOTICED] = [1000, 30000, 3000];
   let [events, retry, wait, lost] = [null, null, SOON, 0];
-  const restless = () => one("[data-live-state], [data-moving]");
+  const idle = () => document.hidden && !one("[data-live-state]");
   const leave = () => {
     clearTimeout(retry);
     events?.close();
@@ -240,10 +242,9 @@
   const away = () => { one("#away").hidden = !lost || Date.now() - lost < UNNOTICED; };
   const follow = () => {
     leave();
-    if (document.hidden && !restless()) return;
-    events = new EventSource("/events");
+    if (idle()) return;
+    events = new EventSource(`/events?seen=${document.body.dataset.seen}`);
     events.onopen = () => {
-      if (lost) changed();
       [wait, lost] = [SOON, 0];
       live(true);
       away();
@@ -261,7 +262,7 @@
     wait = Math.min(wait * 2, LATE);
   };
   const looked = () => {
-    if (document.hidden && !restless()) return leave();
+    if (idle()) return leave();
     if (events) return;
     clearTimeout(retry);
     catchUp();

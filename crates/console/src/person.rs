@@ -23,6 +23,8 @@ pub(crate) struct Person {
     pub(crate) human: Human,
     /// By which session.
     pub(crate) session: Session,
+    /// How far changes were counted before anything was read for this request.
+    pub(crate) seen: u64,
 }
 
 /// Groups whose members read everything.
@@ -54,13 +56,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
 pub(crate) async fn signed_in(State(console): State<Shared>, mut request: Request, next: Next) -> Response {
     let reading = matches!(*request.method(), Method::GET | Method::HEAD);
     let token = token(&console.settings, request.headers());
+    let seen = *console.authority.changes().borrow();
     let session = match &token {
         Some(token) => console.authority.session(token.expose()).await,
         None => Ok(None),
     };
     match session {
         Ok(Some((human, session))) => {
-            request.extensions_mut().insert(Person { human, session });
+            request.extensions_mut().insert(Person { human, session, seen });
             next.run(request).await
         }
         Ok(None) if token.is_none() && reading && from_elsewhere(request.headers()) => {

@@ -390,8 +390,11 @@ async fn a_passkey_whose_counter_goes_back_is_suspended() {
     let two = world.challenged("deploy", &deploy("2")).await.elevation;
     let (first, second) = (world.begin(one, "ann").await.unwrap(), world.begin(two, "ann").await.unwrap());
     let (first, second) = (world.sign(&first, "ann"), world.sign(&second, "ann"));
+    let session = world.authority().open_session(world.id("ann"), Vec::new()).await.unwrap().unwrap();
     assert!(world.vote(two, "ann", &second).await.is_ok());
     assert!(matches!(world.vote(one, "ann", &first).await, Err(NotCounted::Copied(_))));
+    let session = world.authority().session(session.expose()).await.unwrap();
+    assert!(session.is_none(), "whoever has the copy may have opened it");
     assert_eq!(world.kinds().await.last().unwrap(), "passkey_revoked");
     let begun = world.begin(one, "ann").await.unwrap();
     assert!(begun.allow.is_empty());

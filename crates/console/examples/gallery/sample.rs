@@ -16,6 +16,7 @@ pub fn frame(here: Place) -> Frame {
         waiting: 3,
         reads_log: true,
         all_locked: None,
+        seen: 0,
         now: NOW,
     }
 }
@@ -147,7 +148,6 @@ pub fn request(model: &card::Card) -> RequestPage {
         withdrawable: false,
         live: false,
         unknown: None,
-        moving: true,
     }
 }
 
@@ -160,7 +160,6 @@ pub fn approved() -> RequestPage {
             step(Tone::Good, "Approved by", Some("Dana Okafor, erin"), Some(ago(40))),
             step(Tone::Good, "It ran, and the upstream answered: done.", None, Some(ago(31))),
         ],
-        moving: false,
         ..request(&model())
     }
 }

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
@@ -27,12 +28,27 @@ struct Following {
     _place: OwnedSemaphorePermit,
 }
 
-pub(crate) async fn follow(State(console): State<Shared>, person: Person) -> Response {
+/// How far the page that follows has counted.
+#[derive(Debug, Default, serde::Deserialize)]
+pub(crate) struct Since {
+    seen: Option<u64>,
+}
+
+pub(crate) async fn follow(
+    State(console): State<Shared>,
+    person: Person,
+    since: Result<Query<Since>, QueryRejection>,
+) -> Response {
     let Ok(place) = std::sync::Arc::clone(&console.followers).try_acquire_owned() else {
         let why = "Too many pages follow changes. This one shows what was when it was loaded.";
         return refusal(StatusCode::SERVICE_UNAVAILABLE, why);
     };
-    let changes = console.authority.changes();
+    let mut changes = console.authority.changes();
+    // What changed between the reading of the page and its following is told at once.
+    let seen = since.ok().and_then(|Query(since)| since.seen);
+    if seen.is_some_and(|seen| *changes.borrow() != seen) {
+        changes.mark_changed();
+    }
     let following = Following { console, person, changes, _place: place };
     Sse::new(stream::unfold(following, next)).into_response()
 }

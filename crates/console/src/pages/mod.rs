@@ -43,6 +43,7 @@ pub(crate) fn frame_of(console: &Console, person: &Person, here: Place, waiting:
         waiting,
         reads_log: person.reads_all(&active),
         all_locked: last.map(|until| AllLocked { until: until.map(|at| Until { at, now }) }),
+        seen: person.seen,
         now,
     }
 }

@@ -37,7 +37,6 @@ pub(crate) async fn page(
         Err(why) => Can::Look { why: Foreign::line(why), rejects: shown.rejects, until },
     };
     let live = whole.grant.as_ref().is_some_and(|grant| grant.state(now) == GrantState::Live);
-    let running = whole.attempts.iter().any(|attempt| attempt.outcome.is_none());
     Ok(answer::page(&RequestPage {
         frame: frame(&console, &person, Place::Inbox).await?,
         id: elevation.to_string(),
@@ -48,7 +47,6 @@ pub(crate) async fn page(
         withdrawable: waits && behind(&console, &whole, &person),
         live,
         unknown: unknown(&whole).map(|attempt| attempt.id.to_string()),
-        moving: waits || live || running,
     }))
 }
 

@@ -40,6 +40,8 @@ pub struct Frame {
     pub reads_log: bool,
     /// The lock on everything, while one is in force.
     pub all_locked: Option<AllLocked>,
+    /// How far changes were counted before the page was read; what comes after is told to those who follow.
+    pub seen: u64,
     /// Now, by the server's clock; countdowns are held against it.
     pub now: Time,
 }

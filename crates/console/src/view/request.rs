@@ -28,8 +28,6 @@ pub struct RequestPage {
     pub live: bool,
     /// The attempt whose outcome nobody knows.
     pub unknown: Option<String>,
-    /// Whether something can still happen, so that the page should keep looking.
-    pub moving: bool,
 }
 
 /// What the viewer can do with a request.

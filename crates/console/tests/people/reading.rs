@@ -49,6 +49,26 @@ async fn following_every_link_of_every_page_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_changes_between_the_reading_of_a_page_and_its_following_is_told_at_once() {
+    use futures_util::StreamExt as _;
+    use tower::ServiceExt as _;
+    let (world, people) = World::new().await;
+    let page = people["ann"].get("/").await.text;
+    let (_, rest) = page.split_once("data-seen=\"").unwrap();
+    let seen = rest.split_once('"').unwrap().0.to_owned();
+    let first = async |missed: bool| {
+        let request = people["ann"].request(Method::GET, &format!("/events?seen={seen}"), "");
+        let answer = world.router.clone().oneshot(request).await.unwrap();
+        let mut events = answer.into_body().into_data_stream();
+        let told = tokio::time::timeout(std::time::Duration::from_secs(2), events.next()).await;
+        assert_eq!(told.is_ok(), missed, "{told:?}");
+    };
+    first(false).await;
+    world.deploy("2.4.1").await;
+    first(true).await;
+}
+
+#[tokio::test]
 async fn a_page_that_follows_is_told_that_something_changed_and_nothing_of_what() {
     use futures_util::StreamExt as _;
     use tower::ServiceExt as _;
