@@ -181,3 +181,48 @@ describe("a full disk", () => {
     await home.judge();
   });
 });
+
+test("T121: a store that is older than the head kept outside of it is not opened, and a log that does not extend a kept head does not verify", async () => {
+  const home = await Home.make();
+  try {
+    const store = (name) => join(home.folder, name);
+    await home.serve();
+    await home.caller("agent");
+    await home.stop();
+    const older = readFileSync(store("stepup.db"));
+    await home.serve();
+    await home.caller("later");
+    const kept = store("kept.note");
+    const { size } = await home.cli("log", "tail");
+    await until("the head to be signed", async () => {
+      const { text } = await home.operations("/log/checkpoint");
+      writeFileSync(kept, text);
+      return Number(text.split("\n")[1]) >= size && text === readFileSync(store("keys/log.head"), "utf8");
+    });
+    await home.stop();
+    const log = store("log.jsonl");
+    const { key } = await home.cli("log", "export", log);
+    await home.cli("log", "verify", log, "--key", key, "--earlier", kept);
+    writeFileSync(store("stepup.db"), older);
+    for (const words of [["serve"], ["caller", "list"], ["log", "tail"], ["human", "invite", "eve"]]) {
+      const said = await home.saidBy(...words);
+      assert.equal(said.code, 1);
+      assert.match(said.stderr, /log\.head.*backup/s, words.join(" "));
+    }
+    // Who takes that head away too leaves a fork, which shows to whoever kept a head.
+    rmSync(store("keys/log.head"));
+    await home.serve();
+    await home.caller("other");
+    await home.cli("log", "export", log);
+    await home.cli("log", "verify", log, "--key", key);
+    const forked = await home.saidBy("log", "verify", log, "--key", key, "--earlier", kept);
+    assert.equal(forked.code, 15);
+    assert.match(forked.stderr, /does not verify/);
+    await home.stop();
+    assert.match(home.said(), /an old copy of it would not be noticed/);
+    writeFileSync(store("keys/log.head"), "nonsense\n");
+    assert.equal((await home.saidBy("caller", "list")).code, 1);
+  } finally {
+    await home.remove();
+  }
+});

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use audit::export::{Contents, Entry, Header, Writer};
 use audit::{Asserted, Checkpoint, Trust, VerifierKey};
@@ -74,16 +74,21 @@ pub enum NotVerified {
     Broken(String),
 }
 
-/// Verifies an exported file under a key from elsewhere; answers how many records it holds.
+/// Verifies an exported file under a key from elsewhere, and that it extends heads that were kept; answers how many records it holds.
 ///
 /// # Errors
 /// The first thing that is wrong, in one sentence.
-pub fn verify(file: &Path, key: &str) -> Result<u64, NotVerified> {
+pub fn verify(file: &Path, key: &str, earlier: &[PathBuf]) -> Result<u64, NotVerified> {
     let not_read = |what: String| NotVerified::NotRead(what);
     let key: VerifierKey = key.trim().parse().map_err(|e| not_read(format!("the key: {e}")))?;
     let log = File::open(file).map_err(|e| not_read(format!("{}: {e}", file.display())))?;
-    let earlier: &[Checkpoint] = &[];
-    let trust = Trust { key: &key, earlier, assertions: &signed_by_passkey };
+    let head = |path: &PathBuf| match crate::head::read(path, &key) {
+        Ok(Some(head)) => Ok(head),
+        Ok(None) => Err(not_read(format!("{}: there is no such file", path.display()))),
+        Err(error) => Err(not_read(error.to_string())),
+    };
+    let earlier = earlier.iter().map(head).collect::<Result<Vec<Checkpoint>, _>>()?;
+    let trust = Trust { key: &key, earlier: &earlier, assertions: &signed_by_passkey };
     let report = audit::verify(BufReader::new(log), &trust)
         .map_err(|broken| NotVerified::Broken(broken.to_string()))?;
     Ok(report.checkpoint.head.size)

@@ -6,6 +6,7 @@ mod clock;
 mod config;
 mod control;
 mod demo;
+mod head;
 mod init;
 mod keys;
 mod listen;
@@ -73,7 +74,9 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
             Ok(Said::done("", serde_json::Value::Null))
         }
         Command::Check => check::run(path),
-        Command::At(Verb::Log(cli::log::Verb::Verify { file, key })) => cli::log::verify(&file, &key),
+        Command::At(Verb::Log(cli::log::Verb::Verify { file, key, earlier })) => {
+            cli::log::verify(&file, &key, &earlier)
+        }
         Command::At(verb) => at_the_desk(verb, path, ambient).await,
         Command::Completions { .. } | Command::SampleOps(_) | Command::Child { .. } => {
             Err(Said::failed("this is not done here", ""))

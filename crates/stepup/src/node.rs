@@ -1,12 +1,13 @@
 //! One node, put together: keys, store, authority, desk. What `serve`, `demo` and the command line share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use audit::CheckpointKey;
 use authority::{Authority, Settings};
 use store::sqlite::{OpenError, Options, Sqlite};
-use terms::{Ambient, Secret};
+use store::{Head, Store as _};
+use terms::Ambient;
 
 use crate::cli::Desk;
 use crate::config::{Config, ConfigError};
@@ -23,7 +24,22 @@ pub enum StartError {
     Keys(#[from] KeysError),
     /// The store.
     #[error("{0}")]
-    Store(#[from] OpenError),
+    Store(OpenError),
+    /// The head of the log that is kept outside of the store.
+    #[error("{0}\n  help: it was written by this stepup; bring it back, or see docs/how-it-fails.md")]
+    Head(#[from] crate::head::HeadError),
+    /// The store does not extend that head.
+    #[error(
+        "{because}\n  help: {path} was signed over more, or over something else. Bring back the store that it is of. \
+         If you restored a backup on purpose, move that file away: the log then forks, grants and votes of the time \
+         that is lost come back, and whoever kept a later head will see it"
+    )]
+    Behind {
+        /// What the store found.
+        because: OpenError,
+        /// The file with the head.
+        path: String,
+    },
     /// A read or write of the store.
     #[error(transparent)]
     Failed(#[from] authority::Failed),
@@ -64,21 +80,28 @@ pub enum StartError {
     Policy(String),
 }
 
+/// How a node is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum To {
+    /// To work.
+    Work,
+    /// To play the demo.
+    Demo,
+    /// To be looked at.
+    Look,
+}
+
 /// Opens store and authority.
 ///
 /// # Errors
 /// [`StartError`] says why not.
 pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) -> Result<Desk, StartError> {
-    let keys = Keys::read(&config.keys)?;
-    let options = Options { demo, keys: Some(keys.id()), ..Options::default() };
-    let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
-    let authority = Authority::at_rest(store, ambient, settings(&config, demo), keys.seal).await?;
-    let misnamed = authority.misnamed_passkeys();
+    let desk = at_rest(config, ambient, if demo { To::Demo } else { To::Work }).await?;
+    let misnamed = desk.authority.misnamed_passkeys();
     if let Some(one) = misnamed.first() {
-        let (was, now) = (one.rp_id.clone(), config.people.rp_id.clone());
+        let (was, now) = (one.rp_id.clone(), desk.config.people.rp_id.clone());
         return Err(StartError::Renamed { passkeys: misnamed.len(), was, now });
     }
-    let desk = desk(config, authority, &keys.log_seed, demo)?;
     desk.authority.begin().await?;
     Ok(desk)
 }
@@ -88,11 +111,7 @@ pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) ->
 /// # Errors
 /// [`StartError`] says why not.
 pub async fn retire_passkeys(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> Result<usize, StartError> {
-    let keys = Keys::read(&config.keys)?;
-    let options = Options { keys: Some(keys.id()), ..Options::default() };
-    let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
-    let authority = Authority::at_rest(store, ambient, settings(&config, false), keys.seal).await?;
-    let desk = desk(config, authority, &keys.log_seed, false)?;
+    let desk = at_rest(config, ambient, To::Work).await?;
     desk.authority.begin().await?;
     Ok(desk.authority.retire_misnamed_passkeys(&desk.by).await?)
 }
@@ -102,17 +121,44 @@ pub async fn retire_passkeys(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> 
 /// # Errors
 /// [`StartError`] says why not.
 pub async fn look(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> Result<Desk, StartError> {
+    at_rest(config, ambient, To::Look).await
+}
+
+async fn at_rest(config: Arc<Config>, ambient: Arc<dyn Ambient>, to: To) -> Result<Desk, StartError> {
     let keys = Keys::read(&config.keys)?;
-    let options = Options { reads_only: true, keys: Some(keys.id()), ..Options::default() };
-    let store = Arc::new(Sqlite::open(&config.store, Arc::clone(&ambient), &options)?);
-    let authority = Authority::at_rest(store, ambient, settings(&config, false), keys.seal).await?;
-    desk(config, authority, &keys.log_seed, false)
+    let signer = CheckpointKey::from_seed(&config.log.origin, keys.log_seed.expose())?;
+    let kept = config.keys.join(crate::head::NAME);
+    let head = crate::head::read(&kept, signer.verifier())?.map(|checkpoint| checkpoint.head);
+    let options = Options {
+        demo: to == To::Demo,
+        reads_only: to == To::Look,
+        keys: Some(keys.id()),
+        anchor: head.map(|head| Head { size: head.size, root: head.root }),
+        ..Options::default()
+    };
+    let opened = Sqlite::open(&config.store, Arc::clone(&ambient), &options);
+    let store = Arc::new(opened.map_err(|because| refused(because, &kept, head.is_some()))?);
+    if head.is_none() && store.last_checkpoint().await?.is_some() {
+        let path = kept.display();
+        tracing::warn!(%path, "there is no head of the log outside of the store: an old copy of it would not be noticed");
+    }
+    let authority = Authority::at_rest(store, ambient, settings(&config, to == To::Demo), keys.seal).await?;
+    desk(config, authority, signer, to == To::Demo)
+}
+
+fn refused(because: OpenError, kept: &Path, anchored: bool) -> StartError {
+    let behind = matches!(because, OpenError::Behind { .. } | OpenError::Damaged);
+    if anchored && behind {
+        StartError::Behind { because, path: kept.display().to_string() }
+    } else {
+        StartError::Store(because)
+    }
 }
 
 fn desk(
     config: Arc<Config>,
     authority: Arc<Authority>,
-    log_seed: &Secret<[u8; 32]>,
+    signer: CheckpointKey,
     demo: bool,
 ) -> Result<Desk, StartError> {
     match (authority.active().demo(), demo) {
@@ -126,7 +172,6 @@ fn desk(
         }
         (true, true) | (false, false) => {}
     }
-    let signer = CheckpointKey::from_seed(&config.log.origin, log_seed.expose())?;
     let log_key = signer.verifier().to_string();
     let by = format!("os:{}", rustix::process::geteuid().as_raw());
     Ok(Desk { authority, config, signer: Arc::new(signer), log_key, by })

@@ -46,7 +46,12 @@ impl Desk {
             return Ok(());
         }
         let note = self.signer.checkpoint(audit::tree::Head { size: head.size, root: head.root });
-        store.checkpoint(head, note).await
+        store.checkpoint(head, note.clone()).await?;
+        if let Err(error) = crate::head::keep(&self.config.keys, &note) {
+            // The one before it stays: a store that is older than that is refused still.
+            tracing::error!(%error, "the newest head of the log is not kept outside of the store");
+        }
+        Ok(())
     }
 
     /// A page for people.

@@ -36,6 +36,9 @@ pub enum Verb {
         /// The public key of the log, as `stepup log export` printed it.
         #[arg(long)]
         key: String,
+        /// A signed head that you kept from before, as GET /log/checkpoint gives it: the log must extend it.
+        #[arg(long, value_name = "NOTE")]
+        earlier: Vec<PathBuf>,
     },
 }
 
@@ -44,7 +47,11 @@ impl Verb {
     pub fn typed_here(self) -> std::io::Result<Self> {
         match self {
             Self::Export { file } => Ok(Self::Export { file: std::path::absolute(file)? }),
-            Self::Verify { file, key } => Ok(Self::Verify { file: std::path::absolute(file)?, key }),
+            Self::Verify { file, key, earlier } => Ok(Self::Verify {
+                file: std::path::absolute(file)?,
+                key,
+                earlier: earlier.into_iter().map(std::path::absolute).collect::<Result<_, _>>()?,
+            }),
             Self::Tail { .. } | Self::Show { .. } => Ok(self),
         }
     }
@@ -62,7 +69,7 @@ impl Verb {
             Self::Tail { number } => tail(desk, number).await,
             Self::Show { record } => show(desk, &record).await,
             Self::Export { file } => export(desk, &file).await,
-            Self::Verify { file, key } => verify(&file, &key),
+            Self::Verify { file, key, earlier } => verify(&file, &key, &earlier),
         }
     }
 }
@@ -115,8 +122,8 @@ async fn export(desk: &Desk, file: &std::path::Path) -> Spoken {
 }
 
 /// Verifies a file; needs no store and no configuration.
-pub fn verify(file: &std::path::Path, key: &str) -> Spoken {
-    match crate::logfile::verify(file, key) {
+pub fn verify(file: &std::path::Path, key: &str, earlier: &[PathBuf]) -> Spoken {
+    match crate::logfile::verify(file, key, earlier) {
         Ok(records) => {
             let text = format!(
                 "Verified: {records} records, every one in its place, every approval signed for what ran."

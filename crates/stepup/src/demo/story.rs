@@ -178,7 +178,7 @@ impl<'a> Story<'a> {
         self.desk.authority.drain(terms::Millis::seconds(5)).await;
         let file = self.home.file("log.jsonl");
         let log_size = logfile::export(self.desk, &file).await?;
-        let verified = logfile::verify(&file, &self.desk.log_key);
+        let verified = logfile::verify(&file, &self.desk.log_key, &[]);
         self.step("the log verifies", "verified", if verified.is_ok() { "verified" } else { "broken" });
         let altered = self.home.file("log-altered.jsonl");
         let mut bytes = std::fs::read(&file)?;
@@ -187,7 +187,7 @@ impl<'a> Story<'a> {
             *byte ^= 1;
         }
         std::fs::write(&altered, bytes)?;
-        let broken = logfile::verify(&altered, &self.desk.log_key);
+        let broken = logfile::verify(&altered, &self.desk.log_key, &[]);
         self.step(
             "the log with one bit altered",
             "broken",
