@@ -1,26 +1,46 @@
-//! Strangers can begin only so many ceremonies a minute: each is a row in the store.
+//! Strangers can begin only so many ceremonies a minute: each is a row in the store. Each address has its share, so that
+//! one that begins them without end keeps nobody else out.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use terms::Time;
 
-/// Ceremonies of strangers in one minute.
-const A_MINUTE: u32 = 600;
+/// Ceremonies of strangers in one minute, and those from one address.
+const A_MINUTE: u32 = 6000;
+const FROM_ONE: u32 = 120;
 
 /// Counts within the current minute.
 #[derive(Default)]
-pub(crate) struct Throttle(Mutex<(i64, u32)>);
+pub(crate) struct Throttle(Mutex<Minute>);
+
+/// No larger than what one minute lets in.
+#[derive(Default)]
+struct Minute {
+    number: i64,
+    all: u32,
+    from: HashMap<Option<IpAddr>, u32>,
+}
 
 impl Throttle {
-    /// Takes one, unless this minute's are used up.
-    pub(crate) fn take(&self, now: Time) -> bool {
-        let minute = now.millis().div_euclid(60_000);
-        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if count.0 != minute {
-            *count = (minute, 0);
+    /// Takes one for an address, unless its share of this minute or the whole minute is used up.
+    pub(crate) fn take(&self, address: Option<IpAddr>, now: Time) -> bool {
+        let number = now.millis().div_euclid(60_000);
+        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if minute.number != number {
+            *minute = Minute { number, ..Minute::default() };
         }
-        count.1 = count.1.saturating_add(1);
-        count.1 <= A_MINUTE
+        if minute.all >= A_MINUTE {
+            return false;
+        }
+        let from = minute.from.entry(address.map(|address| address.to_canonical())).or_default();
+        if *from >= FROM_ONE {
+            return false;
+        }
+        *from += 1;
+        minute.all += 1;
+        true
     }
 }
 
@@ -29,11 +49,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_has_its_number_and_the_next_minute_its_own() {
+    fn who_begins_without_end_keeps_nobody_else_out() {
         let throttle = Throttle::default();
         let now = Time::from_millis(120_000);
-        assert!((0..A_MINUTE).all(|_| throttle.take(now)));
-        assert!(!throttle.take(now));
-        assert!(throttle.take(Time::from_millis(180_000)));
+        let (one, mapped, other) = ("10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2");
+        let take = |address: &str, now| throttle.take(address.parse().ok(), now);
+        assert!((0..FROM_ONE).all(|_| take(one, now)));
+        assert!(!take(one, now));
+        assert!(!take(mapped, now), "it is the same address");
+        assert!(take(other, now));
+        assert!(take(one, Time::from_millis(180_000)), "the next minute is another");
+    }
+
+    #[test]
+    fn many_addresses_together_have_no_more_than_the_minute() {
+        let throttle = Throttle::default();
+        let now = Time::from_millis(120_000);
+        let taken =
+            (0..20_000_u32).filter(|n| throttle.take(Some(IpAddr::from(n.to_be_bytes())), now)).count();
+        assert_eq!(u32::try_from(taken).unwrap(), A_MINUTE);
+        assert!(throttle.0.lock().unwrap().from.len() <= usize::try_from(A_MINUTE).unwrap());
     }
 }

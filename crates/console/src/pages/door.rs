@@ -1,7 +1,10 @@
 //! The way in: signing in with a passkey, and enrolling the first one.
 
+use std::net::SocketAddr;
+
 use authority::token_hash;
-use axum::extract::{Path, State};
+use axum::Extension;
+use axum::extract::{ConnectInfo, Path, State};
 use axum::response::Response;
 use http::StatusCode;
 
@@ -18,8 +21,12 @@ pub(crate) async fn sign_in_page() -> Response {
     page(&SignInPage { plain: true })
 }
 
-pub(crate) async fn begin_sign_in(State(console): State<Shared>, _: Asked) -> Result<Response, NotDone> {
-    if let Some(busy) = too_many(&console) {
+pub(crate) async fn begin_sign_in(
+    State(console): State<Shared>,
+    peer: Peer,
+    _: Asked,
+) -> Result<Response, NotDone> {
+    if let Some(busy) = too_many(&console, peer) {
         return Ok(busy);
     }
     let begun = console.authority.begin_sign_in().await?;
@@ -52,9 +59,10 @@ pub(crate) async fn enrol_page(
 pub(crate) async fn begin_enrol(
     State(console): State<Shared>,
     Path(token): Path<String>,
+    peer: Peer,
     _: Asked,
 ) -> Result<Response, NotDone> {
-    if let Some(busy) = too_many(&console) {
+    if let Some(busy) = too_many(&console, peer) {
         return Ok(busy);
     }
     let (begun, human) = console.authority.begin_enrol(&token).await??;
@@ -75,8 +83,12 @@ pub(crate) async fn enrol(
     Ok(with_session(&console.settings, &token, seconds, done("Your passkey is enrolled.")))
 }
 
-fn too_many(console: &Console) -> Option<Response> {
-    let free = console.strangers.take(console.authority.now());
+/// The address that a request came from, where the listener knows it.
+type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
+
+fn too_many(console: &Console, peer: Peer) -> Option<Response> {
+    let address = peer.map(|Extension(ConnectInfo(peer))| peer.ip());
+    let free = console.strangers.take(address, console.authority.now());
     let says = "Too many people begin to sign in at once. Try again in a minute.";
     (!free).then(|| refusal(StatusCode::TOO_MANY_REQUESTS, says))
 }
