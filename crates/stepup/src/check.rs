@@ -22,6 +22,9 @@ pub fn run(path: &Path) -> Spoken {
     if let Err(error) = crate::node::upstreams(&config) {
         wrong.push(error.to_string());
     }
+    if let Some(Err(error)) = config.webhook.as_ref().map(|webhook| webhook.secret(&config.home)) {
+        wrong.push(error.to_string());
+    }
     match config.with_policy() {
         Err(error) => wrong.push(error.to_string()),
         Ok(bundle) => match bundle.compile() {

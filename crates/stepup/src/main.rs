@@ -84,13 +84,16 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
     }
 }
 
-/// In the running server, or here when none is running.
+/// In the running server, or here when none is running. A server that runs has read its configuration: a lock does
+/// not depend on whether the file was spoilt since.
 async fn at_the_desk(verb: Verb, path: &std::path::Path, ambient: Arc<dyn Ambient>) -> Spoken {
-    let config = Arc::new(read(path)?);
     let verb = verb.typed_here().map_err(|e| Said::failed(format!("this folder: {e}"), ""))?;
-    if let Some(spoken) = control::ask(&control::path(&config.home), &verb).await {
+    if let Some(home) = Config::home(path)
+        && let Some(spoken) = control::ask(&control::path(&home), &verb).await
+    {
         return spoken;
     }
+    let config = Arc::new(read(path)?);
     let refused = |e: node::StartError| Said::failed(e.to_string(), "");
     if verb.only_reads() {
         let desk = node::look(config, ambient).await.map_err(refused)?;

@@ -46,6 +46,11 @@ impl Server {
         ambient: Arc<dyn Ambient>,
         demo: bool,
     ) -> Result<Self, StartError> {
+        let webhook = config.webhook.as_ref().map(|webhook| {
+            let secret = webhook.secret(&config.home)?;
+            Ok::<_, StartError>(console::notify::Webhook { url: webhook.url.clone(), secret })
+        });
+        let webhook = webhook.transpose()?;
         let desk = Arc::new(node::open(Arc::clone(&config), Arc::clone(&ambient), demo).await?);
         policy_folder::activate_at_start(&desk).await?;
         let launcher =
@@ -61,7 +66,7 @@ impl Server {
             tasks: JoinSet::new(),
         };
         server.listen(&config).await?;
-        server.beside(&config);
+        server.beside(&config, webhook);
         Ok(server)
     }
 
@@ -154,7 +159,7 @@ impl Server {
     }
 
     /// What runs beside the listeners.
-    fn beside(&mut self, config: &Arc<Config>) {
+    fn beside(&mut self, config: &Arc<Config>, webhook: Option<console::notify::Webhook>) {
         let desk = Arc::clone(&self.desk);
         let every = config.log.checkpoint_every.duration().max(Duration::from_millis(100));
         self.until_stop(async move {
@@ -174,9 +179,8 @@ impl Server {
                 }
             }
         });
-        if let Some(webhook) = config.webhook.clone() {
+        if let Some(webhook) = webhook {
             let authority = Arc::clone(&self.desk.authority);
-            let webhook = console::notify::Webhook { url: webhook.url, secret: webhook.secret };
             self.until_stop(console::notify::run(authority, webhook));
         }
         if config.policy.activate == Activate::OnSave {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use authority::{Bundle, UpstreamSettings};
 use terms::{Millis, Secret};
 
+use file::From;
 use wrong::Wrong;
 
 pub use file::{Activate, Budgets, Challenge, Log, Operations, Policy, Upstream as UpstreamFile};
@@ -68,13 +69,29 @@ pub struct People {
     pub session: Millis,
 }
 
-/// A webhook.
+/// A webhook. Its secret is read by whoever signs with it, and by nobody else: a lock does not wait for it (M9).
 #[derive(Debug, Clone)]
 pub struct Webhook {
     /// Where to.
     pub url: String,
-    /// What it is signed with.
-    pub secret: Secret<String>,
+    secret: From,
+    file: String,
+    line: Option<usize>,
+}
+
+impl Webhook {
+    /// Reads what it is signed with.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when there is none where the configuration says.
+    pub fn secret(&self, home: &Path) -> Result<Secret<String>, ConfigError> {
+        self.secret.read(home).map_err(|why| ConfigError {
+            file: self.file.clone(),
+            line: self.line,
+            message: format!("notify.secret cannot be read: {why}"),
+            help: Some("whoever runs `stepup serve` sets it; no other command needs it".to_owned()),
+        })
+    }
 }
 
 /// What is wrong with a configuration.
@@ -115,8 +132,13 @@ impl Config {
             let error = ConfigError::new(path, format!("cannot be read: {e}"));
             error.help("run `stepup init` to write a new one, or name it with --config")
         })?;
-        let home = path.canonicalize().ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
-        Self::parse(&text, path, home)
+        Self::parse(&text, path, Self::home(path).unwrap_or_default())
+    }
+
+    /// The folder that the relative paths of a file are relative to; `None` where there is no such file.
+    #[must_use]
+    pub fn home(path: &Path) -> Option<PathBuf> {
+        path.canonicalize().ok()?.parent().map(Path::to_owned)
     }
 
     /// Checks a text that was read from `path`.
@@ -130,7 +152,7 @@ impl Config {
         addresses(&file).map_err(wrong)?;
         let requirements = requirement::read_all(&file.requirements).map_err(wrong)?;
         let upstreams = upstream_settings(&file).map_err(wrong)?;
-        let webhook = webhook(file.notify.as_ref(), &home).map_err(wrong)?;
+        let webhook = file.notify.map(|notify| webhook(notify, path, text)).transpose().map_err(wrong)?;
         let people = people(&file.people).map_err(wrong)?;
         Ok(Self {
             store: home.join(store),
@@ -227,14 +249,10 @@ fn addresses(file: &file::File) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn webhook(notify: Option<&file::Notify>, home: &Path) -> Result<Option<Webhook>, Wrong> {
-    let Some(notify) = notify else { return Ok(None) };
+fn webhook(notify: file::Notify, path: &Path, text: &str) -> Result<Webhook, Wrong> {
     file::web(&notify.webhook).map_err(|wrong| wrong.within(["notify", "webhook"]))?;
-    let secret = notify.secret.read(home).map_err(|why| {
-        let help = "whoever runs stepup sets it: every command reads the whole configuration";
-        Wrong::new(format!("cannot be read: {why}")).help(help).within(["notify", "secret"])
-    })?;
-    Ok(Some(Webhook { url: notify.webhook.clone(), secret }))
+    let line = wrong::line_of(text, ["notify", "secret"]);
+    Ok(Webhook { url: notify.webhook, secret: notify.secret, file: path.display().to_string(), line })
 }
 
 fn upstream_settings(file: &file::File) -> Result<BTreeMap<String, UpstreamSettings>, Wrong> {

@@ -38,14 +38,21 @@ impl Wrong {
     pub(super) fn in_file(self, file: &Path, text: &str) -> ConfigError {
         ConfigError {
             file: file.display().to_string(),
-            line: DeTable::parse(text)
-                .ok()
-                .and_then(|root| position(root.get_ref(), &self.at))
-                .map(|at| line(text, at)),
+            line: place(text, &self.at),
             message: format!("{} {}", self.at.join("."), self.what),
             help: self.help,
         }
     }
+}
+
+/// The line, from 1, of keys that are there.
+pub(super) fn line_of<const N: usize>(text: &str, keys: [&str; N]) -> Option<usize> {
+    place(text, &keys.map(str::to_owned))
+}
+
+fn place(text: &str, at: &[String]) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    position(root.get_ref(), at).map(|at| line(text, at))
 }
 
 /// The line, from 1, of a byte.

@@ -238,3 +238,28 @@ fn a_taken_port_is_named_and_nothing_stays_behind() {
     let server = home.serve();
     assert_eq!(server.terminate().0.code(), Some(0));
 }
+
+#[test]
+fn a_lock_waits_for_no_secret_and_for_no_file_that_was_spoilt_since() {
+    let home = Home::new();
+    home.caller("bot");
+    let written = home.read("stepup.toml");
+    let webhook = "\n[notify]\nwebhook = \"https://chat.example\"\nsecret = { env = \"STEPUP_NO_SUCH\" }\n";
+    let server = home.serve();
+    for text in [format!("{written}{webhook}"), format!("{written}\n[agents\n")] {
+        home.write("stepup.toml", &text);
+        assert_eq!(home.tells(&["lock", "caller", "bot"])["what"], "The caller bot");
+    }
+    drop(server);
+
+    home.write("stepup.toml", &format!("{written}{webhook}"));
+    assert_eq!(home.tells(&["lock", "all"])["what"], "Everything", "nor is there a server to ask");
+    let file = webhook.replace("env = \"STEPUP_NO_SUCH\"", "file = \"no-such\"");
+    for (text, missing) in [(webhook, "STEPUP_NO_SUCH"), (&file, "no-such: No such file")] {
+        home.write("stepup.toml", &format!("{written}{text}"));
+        let line = format!("stepup.toml:{}: notify.secret", written.lines().count() + 4);
+        for words in [["serve"], ["check"]] {
+            home.run(&words).failed(1, &[&line, missing, "`stepup serve`"]);
+        }
+    }
+}
