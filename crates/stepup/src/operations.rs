@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -36,7 +37,8 @@ pub fn router(operations: Operations) -> Router {
 /// not answer is named and hinders no other.
 async fn ready(State(operations): State<Operations>) -> Response {
     let authority = &operations.desk.authority;
-    let store = authority.store().head().await;
+    let head = authority.store().head().await.map(|head| head.size).ok();
+    let store = recording(authority.store().as_ref()).await;
     let rules = authority.active().rules().len();
     let draining = operations.draining.load(Ordering::Acquire);
     let unisolated: Vec<&str> = operations.upstreams.unisolated().collect();
@@ -45,16 +47,27 @@ async fn ready(State(operations): State<Operations>) -> Response {
     let waiting = authority.active().all_tools().filter(|t| t.state() == "quarantined").count();
     let body = json!({
         "ready": ready,
-        "store": if store.is_ok() { "ok" } else { "failed: everything is denied" },
+        "store": store.as_ref().map_or_else(|why| format!("failed: {why}: everything is denied"), |()| "ok".into()),
         "rules": rules,
         "draining": draining,
-        "log_size": store.map(|head| head.size).ok(),
+        "log_size": head,
         "definitions_waiting": waiting,
         "upstreams_unreached": unreached,
         "upstreams_without_isolation": unisolated,
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [("content-type", "application/json")], format!("{body}\n")).into_response()
+}
+
+/// How long the store may take to say whether it records.
+const ANSWERS_IN: Duration = Duration::from_secs(5);
+
+/// Whether decisions can be recorded, as one would be told; otherwise why not.
+async fn recording(store: &dyn store::Store) -> Result<(), String> {
+    match tokio::time::timeout(ANSWERS_IN, store.writable()).await {
+        Ok(answer) => answer.map_err(|failed| failed.because),
+        Err(_) => Err("the store does not answer".to_owned()),
+    }
 }
 
 /// The newest signed head of the log.

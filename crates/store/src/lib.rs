@@ -104,6 +104,10 @@ pub trait Store: Send + Sync {
     /// The tree of all committed records.
     fn head(&self) -> Answer<'_, Head>;
 
+    /// Whether a decision could be recorded now; fails with why not. A store whose disk was full looks for room again
+    /// when it is asked, so that it recovers even if nobody decides anything meanwhile.
+    fn writable(&self) -> Answer<'_, ()>;
+
     /// Keeps a signed checkpoint of a head. Refuses one that is not of this tree or that is older.
     fn checkpoint(&self, head: Head, note: String) -> Answer<'_, ()>;
 

@@ -105,6 +105,10 @@ impl Store for Between {
         })
     }
 
+    fn writable(&self) -> Answer<'_, ()> {
+        self.real.writable()
+    }
+
     fn ceremony(&self, ceremony: Ceremony) -> Answer<'_, ()> {
         self.real.ceremony(ceremony)
     }

@@ -1,9 +1,12 @@
 //! A running server: its socket, its listeners, how it ends, and how it begins again.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -262,4 +265,57 @@ fn a_lock_waits_for_no_secret_and_for_no_file_that_was_spoilt_since() {
             home.run(&words).failed(1, &[&line, missing, "`stepup serve`"]);
         }
     }
+}
+
+/// A small disk of its own, where this machine lets us have one.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mounted(at: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir(&at).unwrap();
+        let size = format!("size={size}");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&at).output();
+        mount.is_ok_and(|done| done.status.success()).then_some(Self(at))
+    }
+
+    /// Fills what is left of it with a file.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("ballast");
+        let mut ballast = fs::File::create(&path).unwrap();
+        while ballast.write_all(&[7; 4096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn on_a_full_disk_it_is_not_ready_says_so_and_is_again_once_there_is_room() {
+    let home = Home::new();
+    let Some(disk) = Disk::mounted(home.path().join("disk"), "40m") else {
+        println!("skipped: this machine does not let us mount a small disk");
+        return;
+    };
+    let text = home.read("stepup.toml");
+    let store = "# url = \"sqlite:stepup.db\"";
+    assert!(text.contains(store), "init explains {store}");
+    home.write("stepup.toml", &text.replace(store, "url = \"sqlite:disk/stepup.db\""));
+    let mut server = home.serve();
+    home.caller("bot");
+    let ballast = disk.fill();
+    server.until("the disk is full", |_| home.run(&["caller", "rotate", "bot"]).code == 1);
+    let (status, ready) = server.get("/readyz").unwrap();
+    assert_eq!(status, 503, "{ready}");
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    assert_eq!(ready["ready"], false);
+    assert_eq!(ready["store"], "failed: the disk is full: everything is denied");
+    home.does(&["lock", "caller", "bot"]);
+    fs::remove_file(ballast).unwrap();
+    server.until("it is ready again", |server| server.get("/readyz").unwrap().0 == 200);
+    home.does(&["caller", "rotate", "bot"]);
+    drop(server);
 }

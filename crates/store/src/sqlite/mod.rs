@@ -19,7 +19,7 @@ use terms::{Ambient, AttemptId, BootId, CallerId, Digest, ElevationId, PinId, Re
 
 use self::readers::{READERS, Readers};
 use self::reserve::Reserve;
-use self::work::{Checkpointed, Consume, Notified, Signed};
+use self::work::{Checkpointed, Consume, Notified, Signed, Writable};
 use self::writer::{Door, Shown, Work, Writer};
 use crate::rows::{
     Attempt, Ceremony, Directory, Head, Invite, Listing, LogLine, Notice, Pin, Session, Situation, Standing,
@@ -303,6 +303,10 @@ impl Store for Sqlite {
             let tree = self.shown.frontier();
             Ok(Head { size: tree.size(), root: tree.root() })
         })
+    }
+
+    fn writable(&self) -> Answer<'_, ()> {
+        self.submit(Writable)
     }
 
     fn checkpoint(&self, head: Head, note: String) -> Answer<'_, ()> {

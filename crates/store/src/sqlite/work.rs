@@ -89,6 +89,19 @@ impl Work for Notified {
     }
 }
 
+/// Writes nothing: whoever asks is told what a decision would be told.
+pub(super) struct Writable;
+
+impl Work for Writable {
+    type Answer = ();
+
+    const DOING: &'static str = "asking whether decisions can be recorded";
+
+    fn run(&self, _: &mut Tx<'_>) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
 /// Keeps a signed checkpoint.
 pub(super) struct Checkpointed {
     pub(super) head: Head,

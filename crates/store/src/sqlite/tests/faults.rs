@@ -220,6 +220,7 @@ fn storage_that_failed_fails_everything_until_it_is_opened_again() {
         failed(store.commit(commit.clone()).await.unwrap_err());
         failed(store.directory().await.unwrap_err());
         failed(store.head().await.unwrap_err());
+        failed(store.writable().await.unwrap_err());
         failed(store.usage(world.caller, "ops/deploy".to_owned()).await.unwrap_err());
         drop(store);
         let again = super::open(&folder.path(), &folder.options).unwrap();
@@ -294,11 +295,13 @@ fn on_a_full_disk_what_takes_power_away_is_recorded_and_all_comes_back_without_a
         let grant = world.granted(&access, 5).await;
         let waiting = world.open(&world.access("waiting"), 1).await;
         assert_eq!(reserve.metadata().unwrap().len(), 2 << 20);
+        world.store().writable().await.unwrap();
         let ballast = fill(&disk.0);
 
         let refused = until_full(&world).await;
         assert_eq!(refused, Refused::Full);
         assert!(!reserve.exists(), "its room is given away");
+        assert_eq!(world.store().writable().await.unwrap_err().because, "the disk is full");
         let head = world.store().head().await.unwrap();
         let spend = world.spend(&grant, &access).await;
         assert_eq!(world.refused(spend).await, Refused::Full);
@@ -323,7 +326,9 @@ fn on_a_full_disk_what_takes_power_away_is_recorded_and_all_comes_back_without_a
             Refused::Full,
             "the disk is not asked at once"
         );
+        world.store().writable().await.expect_err("nor for who only asks");
         world.pass(1000);
+        world.store().writable().await.expect("who only asks is enough to bring it back");
         world.commit(vec![Change::Unlock(lock.id)]).await.unwrap();
         assert_eq!(reserve.metadata().unwrap().len(), 2 << 20, "there is a reserve again");
     });
