@@ -71,6 +71,8 @@ pub struct Kind {
 pub const CALLER: Kind = Kind { one: "caller", listed: "see `stepup caller list`" };
 /// People.
 pub const HUMAN: Kind = Kind { one: "person", listed: "see `stepup human list`" };
+/// Passkeys of one person.
+pub const PASSKEY: Kind = Kind { one: "passkey", listed: "see `stepup human passkeys NAME`" };
 /// Requests for approval.
 pub const REQUEST: Kind = Kind { one: "request", listed: "see `stepup requests list --all`" };
 /// Grants.

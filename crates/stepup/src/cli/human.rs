@@ -5,9 +5,9 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Desk;
 use super::caller::done;
 use super::say::{Said, Spoken, table, when};
+use super::{Desk, passkeys};
 
 /// People.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +27,22 @@ pub enum Verb {
         /// The person's name.
         name: String,
     },
+    /// List the good passkeys of a person.
+    Passkeys {
+        /// The person's name.
+        name: String,
+    },
+    /// Revoke a passkey that was lost: it signs nothing any more, and its person is signed out everywhere.
+    RevokePasskey {
+        /// The person's name.
+        name: String,
+        /// The passkey, or the beginning of its id.
+        #[arg(allow_hyphen_values = true)]
+        passkey: String,
+        /// Why; people see it.
+        #[arg(long, default_value = "revoked on the command line")]
+        why: String,
+    },
     /// Put a person, or a caller, into groups, or take it out.
     Groups {
         /// The person's or the caller's name.
@@ -44,9 +60,9 @@ impl Verb {
     /// Whether it writes nothing, so that it needs no started node.
     pub(super) const fn only_reads(&self) -> bool {
         match self {
-            Self::List => true,
+            Self::List | Self::Passkeys { .. } => true,
             Self::Groups { add, remove, .. } => add.is_empty() && remove.is_empty(),
-            Self::Invite { .. } | Self::Disable { .. } => false,
+            Self::Invite { .. } | Self::Disable { .. } | Self::RevokePasskey { .. } => false,
         }
     }
 
@@ -59,6 +75,8 @@ impl Verb {
                 let text = format!("{name} is disabled and signed out; no vote of theirs counts any more.");
                 Ok(Said::done(text, json!({ "human": name, "disabled": true })))
             }
+            Self::Passkeys { name } => passkeys::list(desk, &name),
+            Self::RevokePasskey { name, passkey, why } => passkeys::revoke(desk, &name, &passkey, &why).await,
             Self::Groups { name, add, remove } => {
                 known(desk, &name)?;
                 add.iter().try_for_each(|group| check_name(group))?;
@@ -97,6 +115,12 @@ const NEAR: &str = "\n\nThe page is on localhost: it opens in a browser on this 
 async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
     check_name(name)?;
     groups.iter().try_for_each(|group| check_name(group))?;
+    if desk.authority.active().human_named(name).is_some_and(|human| human.disabled_at.is_some()) {
+        return Err(Said::failed(
+            format!("{name} is disabled for good, and the name stays theirs in the log"),
+            "invite the person under another name",
+        ));
+    }
     let token = match desk.authority.add_human(name, groups, &desk.by).await? {
         Added::NameTaken => {
             for group in groups {

@@ -7,6 +7,7 @@ mod grants;
 mod human;
 mod lock;
 pub mod log;
+mod passkeys;
 mod policy;
 mod requests;
 mod say;

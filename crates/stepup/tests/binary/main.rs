@@ -8,5 +8,6 @@ mod config;
 mod demo;
 mod desk;
 mod init;
+mod passkeys;
 mod server;
 mod world;
