@@ -43,11 +43,28 @@ impl Limits {
         let all = all.and_then(|all| usize::try_from(all).ok()).unwrap_or(MOST);
         Self { connections: (all / one_in).clamp(LEAST, MOST), head_within: Millis::seconds(30) }
     }
+
+    /// The same, divided among the addresses of one listener.
+    #[must_use]
+    pub fn among(self, addresses: usize) -> Self {
+        Self { connections: (self.connections / addresses.max(1)).max(LEAST), ..self }
+    }
 }
 
-/// Connections of one listener at once, whatever the process may have.
+/// Connections of one listener at once, whatever the process may have. The heads of all that there may be at most are
+/// 256 MiB ([`LONGEST_HEAD`]).
 const LEAST: usize = 16;
-const MOST: usize = 16_384;
+const MOST: usize = 4096;
+
+/// Takes as many file descriptors as the process may take. The soft limit is often 1024, for programs that still use
+/// `select`; half-sent requests would fill that in no time.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files is not raised");
+    }
+}
 
 /// Serves until it is told to stop; then takes nothing new and returns when what is in flight is answered.
 pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {

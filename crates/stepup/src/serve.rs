@@ -46,6 +46,7 @@ impl Server {
         ambient: Arc<dyn Ambient>,
         demo: bool,
     ) -> Result<Self, StartError> {
+        listen::raise_open_files();
         let webhook = config.webhook.as_ref().map(|webhook| {
             let secret = webhook.secret(&config.home)?;
             Ok::<_, StartError>(console::notify::Webhook { url: webhook.url.clone(), secret })
@@ -106,7 +107,8 @@ impl Server {
         limits: Limits,
     ) -> Result<(), StartError> {
         let failed = |because| system(format!("listening on {}", listener.listen), because);
-        let addresses = tokio::net::lookup_host(&listener.listen).await.map_err(failed)?;
+        let addresses: Vec<_> = tokio::net::lookup_host(&listener.listen).await.map_err(failed)?.collect();
+        let limits = limits.among(addresses.len());
         let mut opened = 0;
         let mut last = None;
         for address in addresses {

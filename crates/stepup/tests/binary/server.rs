@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
-use crate::world::Home;
+use crate::world::{Home, STEPUP, Server, exchange};
 
 fn kinds(home: &Home) -> Vec<String> {
     let tail = home.tells(&["log", "tail", "-n", "1000"]);
@@ -318,4 +318,29 @@ fn on_a_full_disk_it_is_not_ready_says_so_and_is_again_once_there_is_room() {
     server.until("it is ready again", |server| server.get("/readyz").unwrap().0 == 200);
     home.does(&["caller", "rotate", "bot"]);
     drop(server);
+}
+
+#[test]
+fn half_sent_requests_at_the_agents_listener_take_nothing_from_people_operators_and_locks() {
+    let home = Home::new();
+    home.caller("bot");
+    let few = format!("ulimit -S -n 64 && ulimit -H -n 256 && exec {STEPUP} serve");
+    let mut server = home.serve_by(Command::new("sh").args(["-c", &few]).current_dir(home.path()));
+    let open = |server: &Server| fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let before = open(&server);
+    let half = |_| {
+        let mut stream = TcpStream::connect(("127.0.0.1", home.agents)).unwrap();
+        stream.write_all(b"POST /mcp/ops HTTP/1.1\r\nhost: x\r\nx-more: ").unwrap();
+        stream
+    };
+    let held: Vec<TcpStream> = (0..160).map(half).collect();
+    server.until("the listener is full", |server| open(server) >= before + 128);
+
+    assert_eq!(server.get("/readyz").unwrap().0, 200);
+    let page =
+        format!("GET /sign-in HTTP/1.1\r\nhost: localhost:{}\r\nconnection: close\r\n\r\n", home.people);
+    assert_eq!(exchange(home.people, &page).unwrap().0, 200);
+    assert_eq!(home.tells(&["lock", "caller", "bot"])["what"], "The caller bot");
+    assert!(!server.said("a connection could not be taken"), "{}", server.text());
+    drop(held);
 }

@@ -178,9 +178,14 @@ title = "Deploy {{/service}} {{/version}} to {{/environment}}"
 
     /// Starts the server and waits until it is ready.
     pub fn serve(&self) -> Server<'_> {
+        self.serve_by(stepup(&self.path()).arg("serve"))
+    }
+
+    /// The same by a command that becomes the server.
+    pub fn serve_by(&self, command: &mut Command) -> Server<'_> {
         let stderr = self.root.path().join("serve.jsonl");
         let file = fs::OpenOptions::new().create(true).append(true).open(&stderr).unwrap();
-        let child = stepup(&self.path()).arg("serve").stdout(Stdio::piped()).stderr(file).spawn().unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut server = Server { home: self, child, stderr };
         server.until("the server is ready", |server| {
             server.get("/readyz").is_some_and(|(status, _)| status == 200)
