@@ -49,7 +49,7 @@ impl Authority {
             title: title(tool, access),
             environment: tool.environment.clone(),
             caller: self.caller_line(active, pending),
-            fields: fields(access, label),
+            fields: fields(access),
             defaults: defaults(tool, access),
             references: references(tool, access),
             free: access.free(&terms.binds),
@@ -86,7 +86,7 @@ impl Authority {
     fn unusual(&self, pending: &Pending, tool: &Tool, situation: &Situation) -> Vec<Unusual> {
         let say = |text: UnusualText, with: Vec<String>| Some(Unusual { text, with });
         let name = pending.access.subject().id.clone();
-        let secrets = fields(&pending.access, label).into_iter().filter(|f| f.secret).map(|f| f.label);
+        let secrets = fields(&pending.access).into_iter().filter(|f| f.secret).map(|f| f.label);
         let secrets: Vec<String> = secrets.collect();
         let other = self.sources.other(pending.key, &pending.source, self.now());
         let ran = situation.last.as_ref().and_then(lost);
@@ -172,11 +172,6 @@ fn headline(arguments: &Json, pointer: &str) -> String {
     let value = text::visible(&value);
     let short: String = value.chars().take(IN_TITLE).collect();
     if short.len() < value.len() { format!("{short}…") } else { short }
-}
-
-/// An argument's name for people: the name itself. A title from the upstream's schema is a claim.
-fn label(pointer: &Pointer) -> String {
-    pointer.steps().iter().map(|step| text::visible(step)).collect::<Vec<_>>().join(" › ")
 }
 
 /// Arguments that were not sent and that the schema gives a default for (T07).

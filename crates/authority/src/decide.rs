@@ -404,7 +404,7 @@ pub(crate) fn lost(last: &Attempt) -> Option<(Time, String)> {
 
 /// Whether an access holds sealed secrets, so that only the repeated call can run it.
 pub(crate) fn sealed(access: &Access) -> bool {
-    terms::card::fields(access, std::string::ToString::to_string).iter().any(|field| field.secret)
+    terms::card::fields(access).iter().any(|field| field.secret)
 }
 
 fn names(by: &[policy::RuleId]) -> Vec<String> {

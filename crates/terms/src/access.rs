@@ -118,7 +118,7 @@ pub enum NotAnAccess {
     #[error("the arguments are not an object")]
     NotAnObject,
     /// A member's name holds characters that a person cannot see or compare; its place, made visible.
-    #[error("the argument {0} has a name with control, invisible or unassigned characters")]
+    #[error("the argument {0} has a name with control, invisible or unassigned characters, or not in NFC")]
     Name(String),
     /// The caller wrote the member that only we may write: wherever it stands, a card would show it as a
     /// secret and hide what is beside it.

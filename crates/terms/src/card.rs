@@ -5,7 +5,7 @@ use crate::access::{Access, sealed_length};
 use crate::hash::CardHash;
 use crate::json::{self, Json, Limits};
 use crate::requirement::Terms;
-use crate::text::Flag;
+use crate::text::{self, Flag};
 use crate::{Pointer, Time};
 
 /// Everything on one card, in the order in which it is read.
@@ -65,12 +65,12 @@ pub struct CallerLine {
 pub struct Field {
     /// Where it is.
     pub pointer: Pointer,
-    /// Its name for people: the schema's title, or the name itself.
+    /// Its place for people, which no other has: `steps[0] › name`. A title from the upstream's schema is a claim.
     pub label: String,
     /// Its whole value as text: strings as they are, all else as JSON. A string that reads like something else
     /// stands in quotes, so that `"false"` is not shown as `false`.
     pub value: String,
-    /// What to beware of in it.
+    /// What to beware of in it and in its name.
     pub flags: Vec<Flag>,
     /// The value is sealed; `value` gives its length.
     pub secret: bool,
@@ -298,38 +298,70 @@ fn list<T>(items: &[T], each: impl Fn(&T) -> Json) -> Json {
 }
 
 /// Every leaf of an access's arguments as a field, and after them of what the caller sent beside them, in
-/// canonical order; `label` names a place for people.
+/// canonical order.
 #[must_use]
-pub fn fields(access: &Access, label: impl Fn(&Pointer) -> String) -> Vec<Field> {
+pub fn fields(access: &Access) -> Vec<Field> {
     let mut out = Vec::new();
     let arguments = Json::Object(access.arguments().clone());
-    collect(&Pointer::root(), &arguments, &label, &mut out);
-    let meta = Json::Object(access.meta().clone());
-    // An argument can have that name too.
-    let beside = |at: &Pointer| format!("beside the arguments: {}", label(at));
+    let root = Place { pointer: Pointer::root(), label: String::new(), beware: false };
+    collect(&root, &arguments, &mut out);
     if !access.meta().is_empty() {
-        collect(&Pointer::root().child("_meta"), &meta, &beside, &mut out);
+        let meta = Json::Object(access.meta().clone());
+        // An argument can be named `_meta` too, but none can have a colon outside of quotation marks.
+        let label = "beside the arguments: _meta".to_owned();
+        let place = Place { pointer: Pointer::root().child("_meta"), label, beware: false };
+        collect(&place, &meta, &mut out);
     }
     out
 }
 
-fn collect(at: &Pointer, value: &Json, label: &impl Fn(&Pointer) -> String, out: &mut Vec<Field>) {
+/// Where a value is, for machines and for people. A pointer alone does not tell `{"0":…}` from `[…]`; the label
+/// does, and no two places have the same one: names that hold our own marks stand in quotation marks.
+struct Place {
+    pointer: Pointer,
+    label: String,
+    /// One of the names on the way is to be read with care.
+    beware: bool,
+}
+
+impl Place {
+    fn member(&self, name: &str) -> Self {
+        let shown = if plain_label(name) { name.to_owned() } else { text::quoted(name) };
+        let label = if self.label.is_empty() { shown } else { format!("{} › {shown}", self.label) };
+        let beware = self.beware || !text::flags(name).is_empty();
+        Self { pointer: self.pointer.child(name), label, beware }
+    }
+
+    fn item(&self, index: usize) -> Self {
+        let label = format!("{}[{index}]", self.label);
+        Self { pointer: self.pointer.child(index.to_string()), label, beware: self.beware }
+    }
+}
+
+/// Whether a name can be told from our own marks and from an index without quotation marks.
+fn plain_label(name: &str) -> bool {
+    let ordinary = |c: char| c.is_alphanumeric() || text::is_mark(c) || " _-./$@".contains(c);
+    let digits = name.chars().all(char::is_numeric); // an empty name too
+    let starts_well = !name.starts_with(text::is_mark);
+    !digits && starts_well && name.trim() == name && name.chars().all(ordinary) && text::visible(name) == name
+}
+
+fn collect(at: &Place, value: &Json, out: &mut Vec<Field>) {
     let sealed = sealed_length(value);
     match value {
         Json::Object(members) if sealed.is_none() && !members.is_empty() => {
-            members.iter().for_each(|(name, member)| collect(&at.child(name), member, label, out));
+            members.iter().for_each(|(name, member)| collect(&at.member(name), member, out));
         }
         Json::Array(items) if items.iter().any(|i| matches!(i, Json::Object(_) | Json::Array(_))) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(i, item)| collect(&at.child(i.to_string()), item, label, out));
+            items.iter().enumerate().for_each(|(i, item)| collect(&at.item(i), item, out));
         }
-        Json::Object(_) if at.steps().is_empty() => {}
+        Json::Object(_) if at.pointer.steps().is_empty() => {}
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
             let value = sealed.map_or_else(|| shown(value), |len| format!("secret, {len} bytes"));
-            let flags = crate::text::flags(&value);
-            out.push(Field { pointer: at.clone(), label: label(at), value, flags, secret: sealed.is_some() });
+            let mut flags = text::flags(&value);
+            flags.extend(at.beware.then_some(Flag::Name));
+            let (pointer, label) = (at.pointer.clone(), at.label.clone());
+            out.push(Field { pointer, label, value, flags, secret: sealed.is_some() });
         }
     }
 }

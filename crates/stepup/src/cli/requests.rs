@@ -105,7 +105,7 @@ async fn list(desk: &Desk, all: bool) -> Spoken {
 fn show(desk: &Desk, whole: &Whole) -> Said {
     let request = &whole.request;
     let words = terms::words::words(request.id, request.access.hash()).join(" ");
-    let arguments = terms::card::fields(&request.access, |p| p.to_string());
+    let arguments = terms::card::fields(&request.access);
     let arguments: Vec<String> =
         arguments.iter().map(|f| format!("  {:<14} {}", f.label, terms::text::visible(&f.value))).collect();
     let why = whole

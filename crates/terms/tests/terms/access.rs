@@ -158,11 +158,25 @@ fn names_that_a_person_could_not_see_or_compare_are_refused() {
         let Err(NotAnAccess::Name(shown)) = refused else { panic!("{name:?} was accepted") };
         assert!(shown.starts_with("/list/0/") && shown.contains("⟨U+"), "{shown}");
     }
-    for name in ["", "version", "größe", "名前", "e\u{301}", "a b", "naïve-key.x/y~z"] {
+    for name in ["", "version", "größe", "名前", "\u{e9}", "x\u{301}", "a b", "naïve-key.x/y~z"] {
         access(Json::object([(name, 1_u32)]));
     }
     let hidden = attempt("{\"token\":{\"hunter2\u{200b}\":1}}", &["/token"]).unwrap_err();
     assert!(!hidden.to_string().contains("hunter2"), "{hidden}");
+}
+
+/// Two rows of a card that no eye can tell apart, and an upstream that can (T04).
+#[test]
+fn a_name_that_is_not_in_nfc_is_refused_wherever_it_stands() {
+    for name in ["e\u{301}", "\u{212b}", "\u{1100}\u{1161}", "\u{37e}", "a\u{323}\u{307}e\u{301}"] {
+        let object = || Json::object([(name, 1_u32)]);
+        let sent = Json::object([("list", Json::from(vec![object()])), ("\u{e9}", Json::from(1_u32))]);
+        let refused = Access::new(subject(), "tools/call", resource(), sent, &[], &key());
+        assert!(matches!(refused, Err(NotAnAccess::Name(_))), "{name:?} was accepted");
+        let meta = object().as_object().unwrap().clone();
+        assert!(access(Json::object([("a", 1_u32)])).with_meta(meta).is_err(), "{name:?} was accepted");
+        access(Json::object([("a", name)])); // a value is compared byte by byte and never folded
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The card: its hash covers everything on it, and it hides nothing (invariants 6 and 9).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use proptest::prelude::*;
@@ -140,9 +140,8 @@ fn a_change_of_any_field_changes_what_is_signed() {
 #[test]
 fn no_argument_can_pose_as_a_secret() {
     let (access, _) = sealed(parse(r#"{"token":"hunter2","note":"secret, 9 bytes"}"#), &["/token"]);
-    let shown: Vec<_> =
-        fields(&access, Pointer::to_string).into_iter().map(|f| (f.label, f.value, f.secret)).collect();
-    let expected = [("/note", "secret, 9 bytes", false), ("/token", "secret, 9 bytes", true)];
+    let shown: Vec<_> = fields(&access).into_iter().map(|f| (f.label, f.value, f.secret)).collect();
+    let expected = [("note", "secret, 9 bytes", false), ("token", "secret, 9 bytes", true)];
     assert_eq!(shown, expected.map(|(label, value, secret)| (label.to_owned(), value.to_owned(), secret)));
 }
 
@@ -150,22 +149,19 @@ fn no_argument_can_pose_as_a_secret() {
 fn every_argument_is_a_field_to_its_leaves() {
     let arguments =
         r#"{"b":{"x":1.0,"y":null},"a":["p","q"],"c":[{"k":"v"},[2]],"d":{},"e":[],"f":"line\nbreak"}"#;
-    let shown: Vec<_> = fields(&access(parse(arguments)), Pointer::to_string)
-        .into_iter()
-        .map(|f| (f.label, f.value))
-        .collect();
+    let shown: Vec<_> = fields(&access(parse(arguments))).into_iter().map(|f| (f.label, f.value)).collect();
     let expected = [
-        ("/a", r#"["p","q"]"#),
-        ("/b/x", "1"),
-        ("/b/y", "null"),
-        ("/c/0/k", "v"),
-        ("/c/1", "[2]"),
-        ("/d", "{}"),
-        ("/e", "[]"),
-        ("/f", "line\nbreak"),
+        ("a", r#"["p","q"]"#),
+        ("b › x", "1"),
+        ("b › y", "null"),
+        ("c[0] › k", "v"),
+        ("c[1]", "[2]"),
+        ("d", "{}"),
+        ("e", "[]"),
+        ("f", "line\nbreak"),
     ];
     assert_eq!(shown, expected.map(|(at, value)| (at.to_owned(), value.to_owned())));
-    assert_eq!(fields(&access(parse("{}")), Pointer::to_string), []);
+    assert_eq!(fields(&access(parse("{}"))), []);
 }
 
 /// `"false"` is true in many a language: what is shown as `false` must be it.
@@ -185,17 +181,59 @@ fn a_string_that_reads_like_another_value_stands_in_quotes() {
         ("[[1]]", "[[1]]"),
     ];
     for (sent, expected) in table {
-        assert_eq!(fields(&access(Json::object([("x", sent)])), Pointer::to_string)[0].value, expected);
+        assert_eq!(fields(&access(Json::object([("x", sent)])))[0].value, expected);
     }
     let deep = "[".repeat(1 << 20);
-    assert_eq!(fields(&access(Json::object([("x", deep.as_str())])), Pointer::to_string)[0].value, deep);
+    assert_eq!(fields(&access(Json::object([("x", deep.as_str())])))[0].value, deep);
+}
+
+#[test]
+fn a_label_is_the_name_and_in_quotes_where_it_could_pass_for_our_own_marks() {
+    let table = [
+        (r#"{"version":1}"#, "version"),
+        (r#"{"größe":1}"#, "größe"),
+        (r#"{"ns/name-x.y":1}"#, "ns/name-x.y"),
+        (r#"{"first name":1}"#, "first name"),
+        (r#"{"a":{"b":2}}"#, "a › b"),
+        (r#"{"a › b":1}"#, "“a › b”"),
+        (r#"{"l":{"0":1}}"#, "l › “0”"),
+        (r#"{"l":[["x"]]}"#, "l[0]"),
+        (r#"{"l[0]":1}"#, "“l[0]”"),
+        (r#"{"l › 0":1}"#, "“l › 0”"),
+        (r#"{"":1}"#, "“”"),
+        (r#"{"":{"":1}}"#, "“” › “”"),
+        (r#"{" a":1}"#, "“ a”"),
+        (r#"{"“a”":1}"#, "“⟨U+201C⟩a⟨U+201D⟩”"),
+        (r#"{"\u00a0":1}"#, "“⟨U+00A0⟩”"),
+        (r#"{"⟨U+00A0⟩":1}"#, "“⟨U+27E8⟩U+00A0⟨U+27E9⟩”"),
+        (r#"{"beside the arguments: _meta":{"a":1}}"#, "“beside the arguments: _meta” › a"),
+    ];
+    for (sent, expected) in table {
+        assert_eq!(fields(&access(parse(sent)))[0].label, expected, "{sent}");
+    }
 }
 
 #[test]
 fn a_field_says_what_to_beware_of() {
-    let shown = fields(&access(Json::object([("path", "a\u{202e}b")])), |_| "Path".to_owned());
+    let shown = fields(&access(Json::object([("path", "a\u{202e}b")])));
     assert_eq!(shown[0].flags, [Flag::Invisible, Flag::Bidi]);
-    assert_eq!(shown[0].label, "Path");
+}
+
+#[test]
+fn a_name_is_flagged_as_a_value_is_and_so_is_all_that_stands_in_it() {
+    let sent =
+        r#"{"environment":"a","еnvironment":"b","ｉd":{"x":["c",{"y":"p\u0430y"}]},"\u00a0":1,"größe":1}"#;
+    let shown: BTreeMap<_, _> =
+        fields(&access(parse(sent))).into_iter().map(|f| (f.label, f.flags)).collect();
+    let expected = [
+        ("environment", vec![]),
+        ("еnvironment", vec![Flag::Name]),
+        ("ｉd › x[0]", vec![Flag::Name]),
+        ("ｉd › x[1] › y", vec![Flag::MixedScript, Flag::Name]),
+        ("“⟨U+00A0⟩”", vec![Flag::Name]),
+        ("größe", vec![]),
+    ];
+    assert_eq!(shown, expected.map(|(label, flags)| (label.to_owned(), flags)).into());
 }
 
 #[test]
@@ -215,13 +253,81 @@ fn an_unusual_thing_says_itself_with_its_numbers_as_data() {
     assert_eq!(other.says(), "The same key was used from 10.0.0.9 within the last hour");
 }
 
+/// Names made of what labels are made of, and few enough that they meet.
+fn posing() -> impl Strategy<Value = Json> {
+    let names = prop::collection::vec(
+        prop::sample::select(vec![
+            "a",
+            "0",
+            " › ",
+            "[0]",
+            "“",
+            "”",
+            "\"",
+            " ",
+            "⟨U+00A0⟩",
+            "\u{a0}",
+            "_meta",
+            "'",
+        ]),
+        0..3,
+    );
+    let names = names.prop_map(|parts| parts.concat());
+    Just(Json::from(1_u32)).prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(Json::Array),
+            prop::collection::vec((names.clone(), inner), 1..4).prop_map(Json::object),
+        ]
+    })
+}
+
+/// Whether it is beside the arguments, and each step with whether it is an index.
+type PlaceOfField = (bool, Vec<(String, bool)>);
+
+/// Every label with its place.
+fn labelled(arguments: Json, meta: Json) -> Vec<(String, PlaceOfField)> {
+    let both = access(Json::object([("a", arguments.clone()), ("l", Json::from(vec![arguments]))]));
+    let meta = [("a", meta)].into_iter().collect();
+    let both = both.with_meta(meta).unwrap();
+    let (sent, meta) = (Json::Object(both.arguments().clone()), Json::Object(both.meta().clone()));
+    let (mut seen, mut beside) = (None, false);
+    let fields = fields(&both).into_iter();
+    fields
+        .map(|field| {
+            // The canonical order starts anew where the arguments end.
+            beside |= seen.replace(field.pointer.clone()).is_some() && field.pointer.of(&sent).is_none();
+            let steps = field.pointer.steps();
+            let (whole, steps) = if beside { (&meta, &steps[1..]) } else { (&sent, steps) };
+            let mut at = whole;
+            let kinds = steps.iter().map(|step| {
+                let index = matches!(at, Json::Array(_));
+                at = Pointer::root().child(step).of(at).unwrap();
+                (step.clone(), index)
+            });
+            (field.label, (beside, kinds.collect()))
+        })
+        .collect()
+}
+
 proptest! {
     #![proptest_config(cases(1_000))]
+
+    /// Two arguments, of one request or of two, have the same label only where they have the same place.
+    #[test]
+    fn no_two_places_have_the_same_label(one in posing(), other in posing()) {
+        let mut places = BTreeMap::new();
+        let shown = labelled(one.clone(), other.clone()).into_iter().chain(labelled(other, one));
+        for (label, place) in shown {
+            prop_assert!(!label.is_empty());
+            let known = places.entry(label.clone()).or_insert_with(|| place.clone());
+            prop_assert_eq!(&*known, &place, "{}", label);
+        }
+    }
 
     /// The arguments can be put together again from what is shown: nothing is left out, folded or ambiguous.
     #[test]
     fn what_is_shown_is_all_that_was_sent(arguments in arguments()) {
-        let shown = fields(&access(arguments.clone()), Pointer::to_string);
+        let shown = fields(&access(arguments.clone()));
         let mut left = arguments.clone();
         for field in &shown {
             let value = field.pointer.of(&arguments).unwrap();
@@ -249,8 +355,8 @@ fn what_is_sent_beside_the_arguments_is_shown_bound_and_told_apart_from_them() {
     let meta = |text: &str| parse(text).as_object().unwrap().clone();
     let with = |text: &str| plain.clone().with_meta(meta(text)).unwrap();
     let sent = with(r#"{"x.y/z":["b",1]}"#);
-    let shown: Vec<_> = fields(&sent, Pointer::to_string).into_iter().map(|f| (f.label, f.value)).collect();
-    let expected = [("/_meta/x.y~1z", "argument"), ("beside the arguments: /_meta/x.y~1z", r#"["b",1]"#)];
+    let shown: Vec<_> = fields(&sent).into_iter().map(|f| (f.label, f.value)).collect();
+    let expected = [("_meta › x.y/z", "argument"), ("beside the arguments: _meta › x.y/z", r#"["b",1]"#)];
     assert_eq!(shown, expected.map(|(at, value)| (at.to_owned(), value.to_owned())));
     let binds = Binds::Pointers(BTreeSet::new());
     for other in [plain.clone(), with(r#"{"x.y/z":["b",2]}"#), with(r#"{"x.y/Z":["b",1]}"#)] {
