@@ -1,11 +1,14 @@
 //! The card: made here from the canonical access and the rules, never from what the caller or the upstream
 //! says of itself (R11, invariants 9 and 10).
 
+use std::collections::BTreeSet;
+
 use elevation::{Eligible, Pending, Weighed, weigh};
 use store::{Change, Failed, Situation};
 use terms::card::{
     CallerLine, Card, Claims, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
 };
+use terms::text::Flag;
 use terms::{Access, HumanId, Json, Pointer, text};
 
 use crate::active::{Active, Tool};
@@ -46,7 +49,7 @@ impl Authority {
         let access = &pending.access;
         let terms = &pending.requirement.terms;
         Card {
-            title: title(tool, access),
+            title: headline(tool, access).text,
             environment: tool.environment.clone(),
             caller: self.caller_line(active, pending),
             fields: fields(access),
@@ -90,7 +93,9 @@ impl Authority {
         let secrets: Vec<String> = secrets.collect();
         let other = self.sources.other(pending.key, &pending.source, self.now());
         let ran = situation.last.as_ref().and_then(lost);
+        let beware = headline(tool, &pending.access).flags.into_iter().map(Flag::says).collect::<Vec<_>>();
         [
+            (!beware.is_empty()).then(|| say(UnusualText::Headline, vec![beware.join("; ")])).flatten(),
             ran.and_then(|(_, outcome)| say(UnusualText::RanUndelivered, vec![outcome])),
             other.and_then(|other| say(UnusualText::OtherAddress, vec![other])),
             (!situation.used_before).then(|| say(UnusualText::FirstTime, vec![name.clone()])).flatten(),
@@ -143,35 +148,54 @@ impl Authority {
     }
 }
 
-/// The headline: the operator's template, or the tool's name. What the caller wrote is made visible in it.
-pub(crate) fn title(tool: &Tool, access: &Access) -> String {
+/// The headline, and what to beware of in the caller's words in it.
+pub(crate) struct Headline {
+    pub text: String,
+    flags: BTreeSet<Flag>,
+}
+
+/// The headline: the operator's template, or the tool's name. Words of others that could be read as ours stand in
+/// quotation marks that they cannot close.
+pub(crate) fn headline(tool: &Tool, access: &Access) -> Headline {
     let Some(template) = &tool.settings.title else {
-        return format!("Call {} on {}", text::visible(&tool.name), tool.upstream);
+        let text = format!("Call {} on {}", told_apart(&tool.name), tool.upstream);
+        return Headline { text, flags: text::flags(&tool.name).into_iter().collect() };
     };
     let arguments = Json::Object(access.arguments().clone());
-    let mut out = String::new();
+    let mut out = Headline { text: String::new(), flags: BTreeSet::new() };
     let mut rest = template.as_str();
     while let Some((before, after)) = rest.split_once('{') {
         let (inside, after) = after.split_once('}').unwrap_or((after, ""));
-        out.push_str(before);
-        out.push_str(&headline(&arguments, inside));
+        out.text.push_str(before);
+        out.fill(&arguments, inside);
         rest = after;
     }
-    out.push_str(rest);
+    out.text.push_str(rest);
     out
 }
 
-fn headline(arguments: &Json, pointer: &str) -> String {
-    let value = pointer.parse::<Pointer>().ok().and_then(|p| p.of(arguments).cloned());
-    let value = match value {
-        Some(Json::String(text)) => text,
-        Some(sealed) if sealed.get("$sealed").is_some() => "(secret)".to_owned(),
-        Some(other) => other.text(),
-        None => "(not sent)".to_owned(),
-    };
-    let value = text::visible(&value);
-    let short: String = value.chars().take(IN_TITLE).collect();
-    if short.len() < value.len() { format!("{short}…") } else { short }
+impl Headline {
+    fn fill(&mut self, arguments: &Json, pointer: &str) {
+        let value = pointer.parse::<Pointer>().ok().and_then(|p| p.of(arguments).cloned());
+        let value = match value {
+            Some(Json::String(text)) => text,
+            Some(sealed) if sealed.get("$sealed").is_some() => return self.text.push_str("(secret)"),
+            Some(other) => other.text(),
+            None => return self.text.push_str("(not sent)"),
+        };
+        let short: String = value.chars().take(IN_TITLE).collect();
+        self.text.push_str(&told_apart(&short));
+        if short.len() < value.len() {
+            self.text.push('…');
+        }
+        self.flags.extend(text::flags(&short));
+    }
+}
+
+/// A plain token as it is, and all else in quotation marks, so that nobody takes it for our own words.
+fn told_apart(words: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@+".contains(c);
+    if !words.is_empty() && words.chars().all(plain) { words.to_owned() } else { text::quoted(words) }
 }
 
 /// Arguments that were not sent and that the schema gives a default for (T07).

@@ -9,7 +9,7 @@ use terms::{Caller, ElevationId, GrantId, HumanId, Secrets, Slug};
 
 use crate::active::{Active, Tool};
 use crate::authority::Authority;
-use crate::card::{Shown, title};
+use crate::card::{Shown, headline};
 use crate::challenge::challenge;
 use crate::decide::{Ask, sealed};
 use crate::reject::{may_reject, names_group};
@@ -178,7 +178,7 @@ impl Authority {
         let (upstream, name) = whole.request.access.resource().parts().unwrap_or_default();
         active
             .tool(upstream, name)
-            .map_or_else(|| name.to_owned(), |tool| title(&tool, &whole.request.access))
+            .map_or_else(|| name.to_owned(), |tool| headline(&tool, &whole.request.access).text)
     }
 
     /// Every caller.

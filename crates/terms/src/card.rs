@@ -109,11 +109,13 @@ pub enum UnusualText {
     Unreviewed,
     /// Another access of this caller to the same tool was rejected lately.
     RejectedLately,
+    /// The headline repeats words of others that could deceive.
+    Headline,
 }
 
 impl UnusualText {
     /// Every text with its id; `{}` stands for the next of [`Unusual::with`].
-    pub const TABLE: [(Self, &'static str, &'static str); 6] = [
+    pub const TABLE: [(Self, &'static str, &'static str); 7] = [
         (Self::FirstTime, "first_time.1", "First time that {} uses this tool"),
         (Self::OtherAddress, "other_address.1", "The same key was used from {} within the last hour"),
         (
@@ -128,6 +130,7 @@ impl UnusualText {
         ),
         (Self::Unreviewed, "unreviewed.1", "Nobody here has reviewed what this tool does"),
         (Self::RejectedLately, "rejected_lately.1", "A similar request of {} was rejected lately"),
+        (Self::Headline, "headline.1", "Beware of the caller's words in the headline: {}"),
     ];
 
     /// The id and version.

@@ -2,7 +2,7 @@
 
 use store::{Listing, Whole};
 use terms::statement::Role;
-use terms::{Caller, ElevationId, Slug};
+use terms::{Caller, ElevationId, Json, Slug};
 
 use crate::world::{World, challenged, deploy};
 
@@ -96,7 +96,7 @@ async fn the_card_shows_what_was_sent_what_was_not_and_what_only_names_something
     let id = world.challenged("deploy", arguments).await.elevation;
     let (begun, card, role) = world.authority().begin_consent(id, world.id("ann")).await.unwrap().unwrap();
     assert_eq!(role, Role::Approver);
-    assert_eq!(card.title, "Deploy 2.4.1 to production⟨U+202E⟩");
+    assert_eq!(card.title, "Deploy 2.4.1 to “production⟨U+202E⟩”");
     assert_eq!(card.environment, "production");
     assert_eq!(card.fields.len(), 3);
     assert_eq!(card.defaults[0].1, "not sent: upstream default 3");
@@ -106,6 +106,41 @@ async fn the_card_shows_what_was_sent_what_was_not_and_what_only_names_something
     assert_eq!(card.words, world.challenged("deploy", arguments).await.words);
     world.vote(id, "ann", &world.sign(&begun, "ann")).await.unwrap();
     world.verified().await;
+}
+
+/// Invariant 9: the caller fills in the operator's sentence and cannot go on writing it.
+#[tokio::test]
+async fn nobody_can_take_the_callers_words_in_a_headline_for_ours() {
+    let dots = "v".repeat(60);
+    let table = [
+        ("2.4.1", "2.4.1"),
+        ("registry:5000/app@v1+b-2_3", "registry:5000/app@v1+b-2_3"),
+        (&dots, &dots),
+        ("", "“”"),
+        ("(secret)", "“(secret)”"),
+        ("(not sent)", "“(not sent)”"),
+        (
+            "2.4.1 to staging (dry run, no effect) — formerly",
+            "“2.4.1 to staging (dry run, no effect) — formerly”",
+        ),
+        ("1” to staging “", "“1⟨U+201D⟩ to staging ⟨U+201C⟩”"),
+        ("1\" to \"", "“1⟨U+0022⟩ to ⟨U+0022⟩”"),
+        ("1\u{2033} to '' it's", "“1⟨U+2033⟩ to ⟨U+0027⟩⟨U+0027⟩ it's”"),
+        ("⟨U+202E⟩", "“⟨U+27E8⟩U+202E⟨U+27E9⟩”"),
+        ("st\u{430}ging", "“st\u{430}ging”"),
+        ("größe", "“größe”"),
+    ];
+    for (version, shown) in table {
+        let world = World::new().await; // a caller may not have so many requests open
+        let arguments = Json::object([("environment", "production"), ("version", version)]).text();
+        let id = world.challenged("deploy", &arguments).await.elevation;
+        let (_, card, _) = world.authority().begin_consent(id, world.id("ann")).await.unwrap().unwrap();
+        assert_eq!(card.title, format!("Deploy {shown} to production"));
+        assert_eq!(world.authority().headline(&whole(&world, id).await), card.title);
+        let beware = card.unusual.iter().any(|u| u.text == terms::card::UnusualText::Headline);
+        assert_eq!(beware, version.contains('\u{430}'), "{version}");
+        world.verified().await;
+    }
 }
 
 #[tokio::test]
