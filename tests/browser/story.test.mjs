@@ -210,6 +210,19 @@ test("what an agent wrote is shown as text, all of it, and never obeyed", async 
   await page.locator(".story").getByText(/approved/i).first().waitFor();
 });
 
+test("more arguments than fill the screen are not approved before their end was on it", async () => {
+  await withdrawAll();
+  const many = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`part-${i}`, "x"]));
+  const { elevation } = challenge(await agent.call("deploy", { ...production("7.7.7"), ...many }));
+  await at(`/r/${elevation}`);
+  await button(/^Approve/).click();
+  await page.locator("#status.bad").getByText(/Read the arguments to their end/).waitFor();
+  assert.equal((await home.pending()).length, 1, "not approved unread");
+  await page.locator("[data-end]").evaluate((end) => end.scrollIntoView());
+  await button(/^Approve/).click();
+  await page.locator(".story").getByText(/approved/i).first().waitFor();
+});
+
 test("reject and lock stops everything that the caller does, until a passkey lifts it", async () => {
   const { elevation } = await stop("6.6.6");
   await at(`/r/${elevation}`);

@@ -129,6 +129,12 @@
   const read = (box) => {
     if (box.scrollTop + box.clientHeight >= box.scrollHeight - 4) box.dataset.read = "1";
   };
+  // Arguments that fill more than the screen, by their text: the same ones need not be read again.
+  const ended = new Set();
+  const ends = new IntersectionObserver((seen) => seen.forEach(({ isIntersecting, target }) => {
+    if (isIntersecting) ended.add(target.parentElement.textContent);
+  }));
+  const unended = () => all("[data-all]").find((part) => part.offsetHeight > innerHeight && !ended.has(part.textContent));
   let held = 0;
   let busy = false;
   const act = async (button) => {
@@ -138,6 +144,11 @@
       long.focus();
       long.scrollIntoView({ block: "center" });
       return say("Read this value to its end first, or show it at once.", true);
+    }
+    const rest = "whole" in button.dataset ? unended() : null;
+    if (rest) {
+      rest.scrollIntoView();
+      return say("Read the arguments to their end first.", true);
     }
     if ("whole" in button.dataset && Date.now() < held) return say("What is shown has just changed. Look again.", true);
     const send = body ? JSON.parse(body) : {};
@@ -217,10 +228,13 @@
       line.textContent = on === true ? "Live" : on === false ? "Reconnecting…" : "As of now";
     });
   };
-  const watch = () => all("[data-long]").forEach((box) => {
-    read(box);
-    box.addEventListener("scroll", () => read(box), { passive: true });
-  });
+  const watch = () => {
+    all("[data-long]").forEach((box) => {
+      read(box);
+      box.addEventListener("scroll", () => read(box), { passive: true });
+    });
+    all("[data-end]").forEach((end) => ends.observe(end));
+  };
   // Nothing is swapped under the fingers of somebody who is answering.
   const inHand = () => busy || ask?.open;
   let again = null;
