@@ -1,15 +1,18 @@
 //! The operations listener: alive, ready, and counted. No label ever holds foreign text (T146).
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
+use terms::Slug;
 
 use crate::cli::Desk;
 
@@ -30,7 +33,28 @@ pub fn router(operations: Operations) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/log/checkpoint", get(checkpoint))
+        .layer(axum::middleware::from_fn_with_state(operations.clone(), named))
         .with_state(operations)
+}
+
+/// Nothing is told to who came by another name: a page of the web could have made it lead here (T25).
+async fn named(State(operations): State<Operations>, request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let only = match (hosts.next(), hosts.next()) {
+        (Some(one), None) => one.to_str().ok(),
+        (Some(_) | None, Some(_) | None) => None,
+    };
+    if only.is_some_and(|host| ours(host, &operations.desk.config.operations.listen)) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, format!("{}\n", Slug::HostRefused.row().happened)).into_response()
+}
+
+/// The address that is listened on, or one by number: what probes say of `0.0.0.0`, and what no name server can make
+/// lead elsewhere.
+fn ours(host: &str, listen: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case(listen) || host.parse::<SocketAddr>().is_ok() || bare.parse::<IpAddr>().is_ok()
 }
 
 /// Ready when decisions can be recorded, rules are in force and this node is not going away. An upstream that does
@@ -76,5 +100,31 @@ async fn checkpoint(State(operations): State<Operations>) -> Response {
         Ok(Some((_, note))) => note.into_response(),
         Ok(None) => (StatusCode::NOT_FOUND, "no checkpoint has been signed yet\n").into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read\n").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ours;
+
+    #[test]
+    fn a_name_that_is_not_configured_is_not_ours() {
+        let listen = "ops.internal:7302";
+        for good in
+            ["ops.internal:7302", "OPS.internal:7302", "127.0.0.1:7302", "10.1.2.3", "[::1]:7302", "[::1]"]
+        {
+            assert!(ours(good, listen), "{good}");
+        }
+        for evil in [
+            "",
+            "evil",
+            "evil:7302",
+            "ops.internal",
+            "ops.internal:7302.evil",
+            "127.0.0.1.evil:7302",
+            "0x7f.1",
+        ] {
+            assert!(!ours(evil, listen), "{evil}");
+        }
     }
 }

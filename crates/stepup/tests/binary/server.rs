@@ -344,3 +344,26 @@ fn half_sent_requests_at_the_agents_listener_take_nothing_from_people_operators_
     assert!(!server.said("a connection could not be taken"), "{}", server.text());
     drop(held);
 }
+
+#[test]
+fn the_operations_listener_tells_nothing_to_who_came_by_another_name() {
+    let home = Home::new();
+    let server = home.serve();
+    let ours = format!("host: 127.0.0.1:{}\r\n", home.operations);
+    for (hosts, expected) in [
+        (ours.as_str(), 200),
+        ("host: evil\r\n", 403),
+        (&format!("host: evil:{}\r\n", home.operations), 403),
+        (&format!("{ours}host: evil\r\n"), 403),
+    ] {
+        for path in ["/healthz", "/readyz"] {
+            let request = format!("GET {path} HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+            let (status, _, body) = exchange(home.operations, &request).unwrap();
+            assert_eq!(status, expected, "{hosts}{path}: {body}");
+            assert_eq!(body.contains("rules"), expected == 200 && path == "/readyz", "{body}");
+        }
+    }
+    let request = "GET /nothing HTTP/1.1\r\nhost: evil\r\nconnection: close\r\n\r\n";
+    assert_eq!(exchange(home.operations, request).unwrap().0, 403, "not even what there is not");
+    drop(server);
+}
