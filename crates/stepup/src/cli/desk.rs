@@ -80,7 +80,7 @@ pub const GRANT: Kind = Kind { one: "grant", listed: "see `stepup grants list`" 
 /// Tools of upstreams.
 pub const TOOL: Kind = Kind { one: "tool", listed: "see `stepup upstream list`" };
 /// Locks in force.
-pub const LOCK: Kind = Kind { one: "lock", listed: "the page of locks shows those in force" };
+pub const LOCK: Kind = Kind { one: "lock", listed: "see `stepup lock list`" };
 
 /// The one of many whose id or name begins with what was typed.
 pub fn pick<'a, T>(

@@ -186,7 +186,7 @@ impl Verb {
             Self::Log(verb) => verb.only_reads(),
             // What these change is changed in the browser.
             Self::Upstream(_) | Self::Unlock { .. } => true,
-            Self::Lock(_) => false,
+            Self::Lock(verb) => verb.only_reads(),
         }
     }
 

@@ -47,6 +47,7 @@ fn a_verb_that_only_reads_writes_nothing_to_the_log() {
         &["caller", "show", "bot"],
         &["human", "list"],
         &["human", "groups", "robin"],
+        &["human", "passkeys", "robin"],
         &["upstream", "list"],
         &["upstream", "diff"],
         &["upstream", "accept", "ops/deploy"],
@@ -56,6 +57,7 @@ fn a_verb_that_only_reads_writes_nothing_to_the_log() {
         &["requests", "watch", "x"],
         &["grants", "list"],
         &["grants", "show", "x"],
+        &["lock", "list"],
         &["unlock", "x"],
         &["policy", "show"],
         &["log", "tail"],
@@ -260,6 +262,7 @@ fn whoever_is_disabled_for_good_needs_the_whole_name() {
 fn a_lock_is_set_by_a_word_and_lifted_in_the_browser_only() {
     let home = Home::new();
     home.caller("bot");
+    assert_eq!(home.does(&["lock", "list"]), "Nothing is locked.\n");
     for (words, what) in [
         (&["lock", "caller", "bot", "--why", "odd calls"][..], "The caller bot"),
         (&["lock", "human", "robin", "--for", "10m"], "Every caller that robin is behind"),
@@ -275,6 +278,15 @@ fn a_lock_is_set_by_a_word_and_lifted_in_the_browser_only() {
         assert!(opened["link"].as_str().unwrap().ends_with(&format!("/locks#{id}")), "{opened}");
     }
     assert!(home.tells(&["caller", "show", "bot"])["lock"].is_string(), "unlock lifted nothing");
+    let listed = home.tells(&["lock", "list"]);
+    assert_eq!(keys(&listed["locks"][0]), ["by", "lock", "since", "until", "what", "why"]);
+    let whats = ["Everything", "The upstream ops", "Every caller that robin is behind", "The caller bot"];
+    assert_eq!(names(&listed["locks"], "what"), whats, "newest first");
+    let text = home.does(&["lock", "list"]);
+    for lock in names(&listed["locks"], "lock") {
+        assert!(text.contains(lock), "what unlock needs is shown whole: {text}");
+    }
+    home.run(&["unlock", "nothing"]).failed(1, &["`stepup lock list`"]);
     let text = home.does(&["caller", "show", "bot"]);
     assert!(text.contains("odd calls"), "{text}");
     home.run(&["lock", "all", "--for", "ages"]).failed(1, &["--for", "ages", "15m"]);
