@@ -128,17 +128,19 @@ async fn at_rest(config: Arc<Config>, ambient: Arc<dyn Ambient>, to: To) -> Resu
     let keys = Keys::read(&config.keys)?;
     let signer = CheckpointKey::from_seed(&config.log.origin, keys.log_seed.expose())?;
     let kept = config.keys.join(crate::head::NAME);
-    let head = crate::head::read(&kept, signer.verifier())?.map(|checkpoint| checkpoint.head);
+    let head = crate::head::read(&kept, signer.verifier());
+    let anchor = head.as_ref().ok().and_then(Option::as_ref).map(|checkpoint| checkpoint.head);
     let options = Options {
         demo: to == To::Demo,
         reads_only: to == To::Look,
         keys: Some(keys.id()),
-        anchor: head.map(|head| Head { size: head.size, root: head.root }),
+        anchor: anchor.map(|head| Head { size: head.size, root: head.root }),
         ..Options::default()
     };
     let opened = Sqlite::open(&config.store, Arc::clone(&ambient), &options);
-    let store = Arc::new(opened.map_err(|because| refused(because, &kept, head.is_some()))?);
-    if head.is_none() && store.last_checkpoint().await?.is_some() {
+    let store = Arc::new(opened.map_err(|because| refused(because, &kept, anchor.is_some()))?);
+    // Of other keys the store tells first: then this head is another's too.
+    if head?.is_none() && store.last_checkpoint().await?.is_some() {
         let path = kept.display();
         tracing::warn!(%path, "there is no head of the log outside of the store: an old copy of it would not be noticed");
     }
