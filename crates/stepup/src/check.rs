@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde_json::json;
+use upstream::{Code, Transport};
 
 use crate::cli::{Exit, Said, Spoken};
-use crate::config::Config;
+use crate::config::{Config, UpstreamFile};
 use crate::keys::Keys;
 
 /// Checks everything that can be checked without the store.
@@ -62,6 +63,7 @@ fn warnings(config: &Config) -> Vec<String> {
                 "[upstreams.{name}] {runner} runs whatever version is newest: name one, as in package@1.2.3"
             ));
         }
+        warnings.extend(code(upstream, name, config).map(|why| format!("[upstreams.{name}] {why}")));
         if !runner.is_empty() && !found(runner) {
             warnings.push(format!("[upstreams.{name}] there is no program {runner} on this machine"));
         }
@@ -70,6 +72,30 @@ fn warnings(config: &Config) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Why approvals of an upstream would outlive a change of its code: what the command names is pinned, and what
+/// it only leads to is not (T19).
+fn code(upstream: &UpstreamFile, name: &str, config: &Config) -> Option<String> {
+    // What is wrong with it otherwise is an error and said there.
+    let exit = upstream.exit(name, &config.home).ok()?;
+    let Transport::Stdio(stdio) = exit.transport else { return None };
+    if !stdio.pin_files.is_empty() {
+        return None;
+    }
+    let program = stdio.command.first().map(String::as_str).unwrap_or_default();
+    match Code::of(&stdio) {
+        Code::Program | Code::Files(_) => None,
+        Code::Elsewhere => Some(format!(
+            "what runs is whatever {program} fetches or finds, and approvals stay good when that changes: install \
+             the server and name its own file, as in command = [\"node\", \"/opt/…/index.js\"], or list files of it \
+             in pin_files"
+        )),
+        Code::Unnamed => Some(format!(
+            "{program} runs code that the command names no file of, and approvals stay good when it changes: name \
+             the file, or list files of it in pin_files"
+        )),
+    }
 }
 
 /// Whether a program is where its name says, or on the search path. One that is named from a folder is found later.

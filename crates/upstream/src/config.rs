@@ -45,7 +45,8 @@ pub struct Stdio {
     pub isolation: Isolation,
     /// The account that it runs under: a name of `/etc/passwd`, or `uid:gid`. Needs root.
     pub user: Option<String>,
-    /// Files whose content is part of the upstream's identity, beside the program (decisions A28).
+    /// Files whose content is part of the upstream's identity, beside the program and what it interprets
+    /// ([`crate::Code`], decisions A28).
     pub pin_files: Vec<PathBuf>,
     /// The folder that it starts in; ours when absent.
     pub cwd: Option<PathBuf>,

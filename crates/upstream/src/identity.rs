@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use aws_lc_rs::digest::{Context, SHA256};
 use terms::{Digest, Json, UpstreamHash};
 
+use crate::code::Code;
 use crate::config::{Config, DEFAULT_PATH, Http, Stdio, Transport};
 
 /// A file that the identity rests on cannot be read.
@@ -31,7 +32,7 @@ impl NotThere {
 /// The identity as of now. Reads every file in full; [`crate::Upstreams::identity`] remembers them.
 ///
 /// # Errors
-/// [`NotThere`] when the program or a pinned file cannot be read.
+/// [`NotThere`] when the program, a file that it interprets or a pinned file cannot be read.
 pub fn identity(config: &Config) -> Result<UpstreamHash, NotThere> {
     Identities::default().of(config)
 }
@@ -84,8 +85,9 @@ impl Identities {
 
     fn stdio(&self, stdio: &Stdio, reading: Reading) -> Result<Json, NotThere> {
         let pinned = stdio.pin_files.iter().map(|path| in_folder(stdio, path));
-        let files =
-            std::iter::once(program(stdio)).chain(pinned.map(Ok)).map(|path| self.file(&path?, reading));
+        let run = Code::of(stdio).files();
+        let paths = std::iter::once(program(stdio)).chain(run.into_iter().chain(pinned).map(Ok));
+        let files = paths.map(|path| self.file(&path?, reading));
         let env = stdio.inherit.iter().chain(stdio.set.keys()).map(|name| Json::from(name.as_str()));
         let cwd = stdio.cwd.as_ref().map(|path| path.display().to_string());
         Ok(Json::object([
@@ -178,7 +180,7 @@ fn executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-fn in_folder(stdio: &Stdio, path: &Path) -> PathBuf {
+pub(crate) fn in_folder(stdio: &Stdio, path: &Path) -> PathBuf {
     stdio.cwd.as_ref().map_or_else(|| path.to_owned(), |cwd| cwd.join(path))
 }
 
@@ -239,6 +241,26 @@ mod tests {
         assert_ne!(identity(&config(stdio.clone())).unwrap(), first);
         std::fs::remove_file(folder.path().join("index.js")).unwrap();
         assert!(identity(&config(stdio)).unwrap_err().path.ends_with("index.js"));
+    }
+
+    #[test]
+    fn t19_another_script_for_the_same_interpreter_is_another_upstream_and_other_data_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let of = |command: [&str; 3]| {
+            let command = command.map(str::to_owned).to_vec();
+            let cwd = Some(folder.path().to_owned());
+            identity(&config(Stdio { command, cwd, ..Stdio::default() })).unwrap()
+        };
+        let (script, own) = (["sh", "server", "data"], ["cat", "server", "data"]);
+        write("server", "reviewed");
+        write("data", "1");
+        let first = (of(script), of(own));
+        write("data", "2");
+        assert_eq!((of(script), of(own)), first, "what a program works on is not what it is");
+        write("server", "replaced");
+        assert_ne!(of(script), first.0);
+        assert_eq!(of(own), first.1);
     }
 
     #[test]

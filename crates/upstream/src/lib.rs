@@ -5,6 +5,7 @@
 //! any caller in it. No other crate knows an HTTP client towards upstreams, or starts a child process.
 
 mod answer;
+mod code;
 mod config;
 mod errand;
 mod forward;
@@ -18,6 +19,7 @@ mod transport;
 mod upstreams;
 
 pub use answer::{Answer, Fault, Progress, RawJson};
+pub use code::Code;
 pub use config::{
     Config, ConfigError, Credential, DEFAULT_PATH, Http, Isolation, Share, Stdio, Timeouts, Transport,
 };

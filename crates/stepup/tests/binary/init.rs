@@ -132,6 +132,30 @@ fn check_warns_of_what_works_and_is_probably_not_meant() {
     assert!(warned.contains("npx") && warned.contains("has no environment"), "{warned}");
 }
 
+#[test]
+fn t19_check_warns_of_code_that_is_not_pinned_and_of_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["init", "--alone"]).done();
+    let config = fs::read_to_string(folder.path().join("stepup.toml")).unwrap();
+    fs::write(folder.path().join("server"), "").unwrap();
+    let server = folder.path().join("server").display().to_string();
+    for (command, pins, expected) in [
+        (vec!["npx", "-y", "@scope/server@1.2.3"], "", Some("whatever npx fetches")),
+        (vec!["docker", "run", "-i", "--rm", "mcp/files"], "", Some("whatever docker fetches")),
+        (vec!["sh", "-c", "exec some-server"], "", Some("names no file")),
+        (vec!["npx", "-y", "@scope/server@1.2.3"], "pin_files = [\"server\"]", None),
+        (vec!["sh", &server], "", None),
+        (vec!["cat", &server], "", None),
+    ] {
+        let upstream = format!("\n[upstreams.x]\ncommand = {command:?}\n{pins}\n");
+        fs::write(folder.path().join("stepup.toml"), config.clone() + &upstream).unwrap();
+        let said = run(folder.path(), &["check"]).done();
+        let found = said.contains("approvals stay good").then_some(());
+        assert_eq!(found, expected.map(|_| ()), "{command:?}: {said}");
+        assert!(said.contains(expected.unwrap_or_default()), "{command:?}: {said}");
+    }
+}
+
 /// What is commented out but is not a default is an example, and examples are good configuration.
 #[test]
 fn the_examples_that_init_writes_check_out() {
