@@ -184,7 +184,7 @@ impl Link {
                 for (name, sealed) in access.arguments().iter() {
                     differing(sealed, clear.get(name), &mut secrets);
                 }
-                child.said().passes(secrets);
+                child.said().passes(&secrets);
             }
             Wire::Http(_) => {}
         }

@@ -1,13 +1,12 @@
 //! Starting, watching and ending one child process (T30).
 
-use std::collections::VecDeque;
 use std::process::Stdio as Standard;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use terms::{Ambient, Millis, Secret};
+use terms::{Ambient, Millis};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::oneshot;
@@ -15,19 +14,14 @@ use tokio::sync::oneshot;
 use crate::config::Stdio;
 use crate::identity::program;
 use crate::launcher::Orders;
+use crate::transport::said::Said;
 use crate::upstreams::Surroundings;
 
 /// Bytes of the longest line of standard error that is logged.
-const LONGEST_LINE: u64 = 2048;
+pub(crate) const LONGEST_LINE: u64 = 2048;
 
 /// Lines of standard error logged a second.
 const LINES_A_SECOND: u32 = 20;
-
-/// A secret argument is struck out of what a child says until this many others came after it.
-const MOST_PASSED: usize = 256;
-
-/// A shorter text is found everywhere, and hides nothing when it is struck out.
-const SHORTEST_SECRET: usize = 4;
 
 /// Starts the launcher that becomes the child.
 pub(crate) async fn start(stdio: &Stdio, surroundings: &Surroundings) -> Result<Child, String> {
@@ -169,70 +163,9 @@ async fn read_line(reader: &mut BufReader<ChildStderr>) -> std::io::Result<Optio
     }
 }
 
-/// What a child says on its standard error: what is struck out of it, and the end of it.
-#[derive(Debug, Default)]
-pub(crate) struct Said(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// Secrets that the child was started with.
-    given: Vec<Secret<String>>,
-    /// Secret arguments of its latest calls.
-    passed: VecDeque<Secret<String>>,
-    last: String,
-}
-
-impl Said {
-    pub(crate) fn new(given: Vec<Secret<String>>) -> Self {
-        Self(Mutex::new(State { given, ..State::default() }))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// These are about to be passed to the child.
-    pub(crate) fn passes(&self, secrets: Vec<Secret<String>>) {
-        let mut state = self.state();
-        state.passed.extend(secrets);
-        let over = state.passed.len().saturating_sub(MOST_PASSED);
-        state.passed.drain(..over);
-    }
-
-    /// The line as it may be shown: without secrets, and everything in it visible.
-    fn line(&self, text: &str) -> String {
-        let mut state = self.state();
-        let long_enough = |secret: &&Secret<String>| secret.expose().len() >= SHORTEST_SECRET;
-        let secrets = state.given.iter().chain(&state.passed).filter(long_enough);
-        let without = secrets.fold(text.trim_end().to_owned(), |text, secret| {
-            text.replace(secret.expose().as_str(), "[secret]")
-        });
-        state.last = terms::text::visible(&without);
-        state.last.clone()
-    }
-
-    /// The last line, for whoever wonders why the child ended.
-    pub(crate) fn last(&self) -> Option<String> {
-        Some(self.state().last.clone()).filter(|last| !last.is_empty())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn invariant_8_a_childs_secret_is_struck_out_of_what_it_says() {
-        let said = Said::new(vec![Secret::new("s3cr3t-value".to_owned())]);
-        said.passes(vec![Secret::new("hunter2".to_owned())]);
-        let line = said.line("token=s3cr3t-value pass hunter2\u{1b}[31m\u{202e}\n");
-        assert!(!line.contains("s3cr3t") && !line.contains("hunter2"), "{line}");
-        assert!(!line.contains(['\u{1b}', '\u{202e}', '\n']), "{line}");
-        assert_eq!(said.last(), Some(line));
-        // A bounded number of them is remembered.
-        said.passes((0..MOST_PASSED).map(|n| Secret::new(n.to_string())).collect());
-        assert_eq!(said.state().passed.len(), MOST_PASSED);
-    }
 
     #[test]
     fn an_account_is_a_name_or_two_numbers() {

@@ -7,6 +7,7 @@
 
 pub(crate) mod child;
 pub(crate) mod http;
+pub(crate) mod said;
 mod sse;
 pub(crate) mod stdio;
 

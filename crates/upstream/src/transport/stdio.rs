@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::answer::{Answer, Fault};
 use crate::config::{Stdio, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
+use crate::transport::said::Said;
 use crate::transport::{Awaited, Broken, LONGEST, Notices, Pending, Sink, child};
 use crate::upstreams::Surroundings;
 
@@ -39,7 +40,7 @@ struct Shared {
     notices: Arc<Notices>,
     timeouts: Timeouts,
     ending: watch::Sender<bool>,
-    said: Arc<child::Said>,
+    said: Arc<Said>,
 }
 
 impl Child {
@@ -63,7 +64,7 @@ impl Child {
             notices,
             timeouts,
             ending: watch::Sender::new(false),
-            said: Arc::new(child::Said::new(secrets)),
+            said: Arc::new(Said::new(secrets)),
         });
         let (gone, ended) = watch::channel(false);
         let ambient = Arc::clone(&surroundings.ambient);
@@ -79,7 +80,7 @@ impl Child {
     }
 
     /// What it says on its standard error.
-    pub(crate) fn said(&self) -> &child::Said {
+    pub(crate) fn said(&self) -> &Said {
         &self.shared.said
     }
 
