@@ -6,7 +6,9 @@
 //! 1. is killed when the process that started it dies, so that nothing outlives us;
 //! 2. can gain no privileges (`no_new_privs`), which no descendant can undo;
 //! 3. closes every file descriptor but the three standard ones;
-//! 4. by Landlock, can neither read nor write stepup's own folders.
+//! 4. by Landlock, can neither read nor write stepup's own folders;
+//! 5. has no capability left, which matters where stepup runs as root: with them, it could read what is in
+//!    stepup's memory and environment, and undo what keeps it out.
 //!
 //! Landlock only knows what is allowed, and a rule on a folder covers all that is below. So "everything but the
 //! private folders" is written as: walk from `/` towards each private folder, and allow whatever lies beside
@@ -28,7 +30,9 @@ use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
     RulesetStatus, Scope, path_beneath_rules,
 };
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
+use rustix::thread::{CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities};
 
 use crate::config::Isolation;
 
@@ -111,9 +115,26 @@ fn prepare(orders: &Orders) -> Result<(), String> {
     rustix::thread::set_no_new_privs(true).map_err(|e| format!("giving up new privileges: {e}"))?;
     close_others().map_err(|e| format!("closing file descriptors: {e}"))?;
     match orders.isolation {
-        Isolation::None => Ok(()),
-        Isolation::Landlock => confine(&orders.private),
+        Isolation::None => {}
+        Isolation::Landlock => confine(&orders.private)?,
     }
+    // The last of all: listing what a child may use can take some.
+    give_up_capabilities().map_err(|e| format!("giving up capabilities: {e}"))
+}
+
+/// Gives up every capability. As no privileges can be gained any more, not even root's program gets one back.
+fn give_up_capabilities() -> rustix::io::Result<()> {
+    let known = (0..u64::BITS).map(|n| CapabilitySet::from_bits_retain(1 << n));
+    for capability in known {
+        match remove_capability_from_bounding_set(capability) {
+            // This one is of no kernel that runs here, or they are not ours to remove: then it ends below all the same.
+            Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // What is in no permitted set is in no ambient one (capabilities(7)).
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
 }
 
 /// Closes every file descriptor from 3 on. What somebody left open in stepup's parent is not for a child.

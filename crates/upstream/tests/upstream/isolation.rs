@@ -81,6 +81,24 @@ async fn another_account_keeps_a_child_out_where_files_do() {
     assert_eq!(told["beside"], "done");
 }
 
+#[test]
+fn t30_a_child_of_root_has_no_capability_and_cannot_read_the_environment_of_stepup() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not root: a child has no capabilities to lose here");
+        return;
+    }
+    for isolation in ["none", "landlock"] {
+        let script = "grep ^Cap /proc/self/status; grep -c WEBHOOK /proc/$PPID/environ && echo read";
+        let launch = format!(r#""$0" __child {isolation} $$ -- sh -c '{script}'; exit 0"#);
+        let output = shell(&launch).env("WEBHOOK", "s3cr3t").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let sets: Vec<&str> = told.lines().filter(|line| line.starts_with("Cap")).collect();
+        assert_eq!(sets.len(), 5, "{told} {}", String::from_utf8_lossy(&output.stderr));
+        assert!(sets.iter().all(|set| set.ends_with("\t0000000000000000")), "{isolation}: {told}");
+        assert!(!told.contains("read"), "{isolation}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn an_account_that_does_not_exist_and_a_private_folder_that_is_not_there_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
