@@ -2,6 +2,7 @@
 //! Nothing here knows how messages travel.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use terms::json::{Limits, Object};
 use terms::{Ambient, Json};
@@ -124,10 +125,15 @@ struct Envelope<'t> {
     error: Option<&'t RawValue>,
 }
 
-/// Reads one message: exactly one JSON text; a member of the envelope that comes twice is refused.
+/// Reads one message: exactly one JSON object. One whose envelope can be read in two ways is no message, or, where
+/// there is no doubt which request it answers, no valid answer to it, so that nobody waits for another.
 pub(crate) fn hear(bytes: &[u8]) -> Result<Heard, NotAMessage> {
     let text = std::str::from_utf8(bytes).map_err(|_| NotAMessage)?;
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| NotAMessage)?;
+    if !text.trim_start().starts_with('{') {
+        // Not in vain: serde reads an array as the members of an object in their order.
+        return Err(NotAMessage);
+    }
+    let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else { return unreadable(text) };
     if envelope.jsonrpc != "2.0" {
         return Err(NotAMessage);
     }
@@ -141,6 +147,19 @@ pub(crate) fn hear(bytes: &[u8]) -> Result<Heard, NotAMessage> {
             Ok(Heard::Answer(RequestId(id), answer(result, error)))
         }
         Envelope { .. } => Err(NotAMessage),
+    }
+}
+
+/// What cannot be read as an envelope, and may all the same name one request of ours and be no request itself.
+fn unreadable(text: &str) -> Result<Heard, NotAMessage> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+        method: Option<IgnoredAny>,
+    }
+    match serde_json::from_str(text) {
+        Ok(Named { id, method: None }) => Ok(Heard::Answer(RequestId(id), None)),
+        Ok(Named { method: Some(_), .. }) | Err(_) => Err(NotAMessage),
     }
 }
 
@@ -282,8 +301,10 @@ mod tests {
     #[test]
     fn invariant_10_an_answer_that_can_be_read_in_two_ways_is_no_answer() {
         for text in [
-            r#"{"jsonrpc":"2.0","id":"a","result":{},"result":{}}"#,
             r#"{"jsonrpc":"2.0","id":"a","id":"b","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":"a","method":"x","method":"x"}"#,
+            r#"["2.0","a",null,null,{},null]"#,
+            r#"["a",null]"#,
             r#"{"jsonrpc":"2.0","id":"a","method":"x","result":{}}"#,
             r#"{"jsonrpc":"1.0","id":"a","result":{}}"#,
             r#"{"jsonrpc":"2.0","id":7,"result":{}}"#,
@@ -296,6 +317,8 @@ mod tests {
         }
         assert!(hear(b"{\"jsonrpc\":\"2.0\",\"id\":\"\xff\",\"result\":{}}").is_err());
         for text in [
+            r#"{"jsonrpc":"2.0","id":"a","result":{},"result":{}}"#,
+            r#"{"jsonrpc":"2.0","jsonrpc":"2.0","id":"a","result":{}}"#,
             r#"{"jsonrpc":"2.0","id":"a","result":{},"error":{"code":1,"message":"m"}}"#,
             r#"{"jsonrpc":"2.0","id":"a"}"#,
             r#"{"jsonrpc":"2.0","id":"a","result":7}"#,

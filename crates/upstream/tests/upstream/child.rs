@@ -237,6 +237,15 @@ async fn an_answer_is_handed_on_by_its_text_without_what_only_we_may_write() {
 }
 
 #[tokio::test]
+async fn invariant_10_an_answer_with_a_member_twice_ends_its_call_at_once() {
+    let world = world(&["raw"]).await;
+    for rest in [r#""result":{},"result":{"isError":true}"#, r#""result":{},"jsonrpc":"2.0""#] {
+        let forwarded = world.call("raw", Json::object([("rest", Json::from(rest))])).await;
+        ended(&forwarded, Fault::Invalid, Outcome::Unknown);
+    }
+}
+
+#[tokio::test]
 async fn progress_reaches_the_call_that_it_is_of() {
     let world = world(&["progresses"]).await;
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
