@@ -213,6 +213,7 @@ impl Server {
 /// # Errors
 /// [`StartError`] when it does not start.
 pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>, how: &Serve) -> Result<(), StartError> {
+    keep_memory_closed();
     if how.retire_passkeys {
         let passkeys = node::retire_passkeys(Arc::clone(&config), Arc::clone(&ambient)).await?;
         tracing::warn!(passkeys, "revoked what was made for another name of the people's page");
@@ -228,6 +229,14 @@ pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>, how: &Serve) ->
     tracing::info!("stopping");
     server.stop().await;
     Ok(())
+}
+
+/// No core dump is written, and no process of the same account reads our memory or environment: secrets are there.
+fn keep_memory_closed() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "others of this account can read this process's memory");
+    }
 }
 
 /// SIGTERM or SIGINT.

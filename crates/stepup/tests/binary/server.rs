@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
-use crate::world::{Home, STEPUP, Server, exchange};
+use crate::world::{Home, STEPUP, Server, exchange, run, stepup};
 
 fn kinds(home: &Home) -> Vec<String> {
     let tail = home.tells(&["log", "tail", "-n", "1000"]);
@@ -366,4 +366,28 @@ fn the_operations_listener_tells_nothing_to_who_came_by_another_name() {
     let request = "GET /nothing HTTP/1.1\r\nhost: evil\r\nconnection: close\r\n\r\n";
     assert_eq!(exchange(home.operations, request).unwrap().0, 403, "not even what there is not");
     drop(server);
+}
+
+#[test]
+fn invariant_8_no_other_process_of_the_account_reads_the_servers_environment() {
+    // Neither the server nor who looks has a capability, root's included: only the account counts.
+    let parent = std::process::id().to_string();
+    let home = Home::new();
+    let mut serve = stepup(&home.path());
+    let server = home.serve_by(serve.args(["__child", "none", &parent, "--", STEPUP, "serve"]));
+    let look = |process: u32| {
+        let file = format!("/proc/{process}/environ");
+        run(&home.path(), &["__child", "none", &parent, "--", "grep", "-qz", "^TZ=", &file]).code
+    };
+    let mut other = Command::new(STEPUP)
+        .args(["__child", "none", &parent, "--", "sleep", "60"])
+        .env("TZ", "UTC")
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let (served, others) = (look(server.pid()), look(other.id()));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(others, 0, "a process of the account that is not closed can be read");
+    assert_ne!(served, 0, "and the server cannot");
 }
