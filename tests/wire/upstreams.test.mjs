@@ -106,7 +106,7 @@ describe("an upstream that lies", () => {
   /** What the caller is told, by how the upstream lied. */
   const TOLD = {
     honest: YOURS, foreign_id: YOURS, twice: YOURS, not_json: YOURS, nan: YOURS, not_utf8: YOURS, notifies: YOURS,
-    result_number: invalid, result_list: invalid, result_null: invalid, both: invalid, neither: invalid,
+    no_version: invalid, result_number: invalid, result_list: invalid, result_null: invalid, both: invalid, neither: invalid,
     error_text: invalid, error_code_text: invalid, is_error_text: invalid, is_error_twice: invalid, deep: invalid,
     dies: gone, closes: gone, half: gone, huge: gone,
     surrogate: ({ result }) => assert.equal(result.content[0].text, "\ud800"),
