@@ -175,6 +175,8 @@ export class Home {
    * and that no canary is in any output. Answers the checker's report.
    */
   async judge({ canaries = [], arrivals = this.arrivals, inFlight = 0 } = {}) {
+    // Outcomes are collected for 10 ms before they are written.
+    if (this.alive) await sleep(100);
     const file = join(this.root, `log-${Date.now()}.jsonl`);
     const { key } = await this.cli("log", "export", file);
     const verified = await this.cli("log", "verify", file, "--key", key);
