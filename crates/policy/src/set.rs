@@ -83,6 +83,8 @@ pub struct PolicySet {
     by_id: HashMap<RuleId, usize>,
     /// The actions that a `@stepup` names for every caller: `resource.ruled`.
     ruled: HashSet<String>,
+    /// Whether any rule asks what a caller did before.
+    reads_history: bool,
     index: Index,
     authorizer: Authorizer,
     slices: Memory<Bits, Slice>,
@@ -114,7 +116,9 @@ impl PolicySet {
         types: Types,
     ) -> Self {
         let by_id = rules.iter().enumerate().map(|(n, rule)| (rule.id.clone(), n)).collect();
+        let reads_history = rules.iter().any(|rule| rule.reads.members.contains(&Member::History));
         Self {
+            reads_history,
             rules,
             requirements,
             warnings,
@@ -147,8 +151,8 @@ impl PolicySet {
 
     /// Whether any rule asks what a caller did before.
     #[must_use]
-    pub fn reads_history(&self) -> bool {
-        self.rules.iter().any(|rule| rule.reads.members.contains(&Member::History))
+    pub const fn reads_history(&self) -> bool {
+        self.reads_history
     }
 
     fn rule(&self, id: &RuleId) -> Option<&Rule> {
