@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use terms::Slug;
 
 /// Members of `_meta` under this prefix are ours alone (T32).
-const OURS: &str = "dev.stepup/";
+pub const OURS: &str = "dev.stepup/";
 
 /// `_meta` lies no deeper than `result/contents/0/resource/_meta` in MCP 2025-11-25; what is deeper is a
 /// tool's own data.

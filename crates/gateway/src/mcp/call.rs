@@ -71,7 +71,7 @@ async fn wanted(
     known: &Known,
     upstream: &str,
     name: &str,
-    (arguments, meta): (Json, Object),
+    (arguments, mut meta): (Json, Object),
 ) -> Result<Wanted, Refusal> {
     let unknown = || Refusal::from(Slug::ToolUnknown);
     let active = gateway.authority.active();
@@ -103,8 +103,7 @@ async fn wanted(
         &tool.settings.secrets,
         gateway.authority.seal_key(),
     );
-    let meta = meta.iter().filter(|(member, _)| gateway.upstreams.takes(upstream, member));
-    let meta = meta.map(|(member, value)| (member.to_owned(), value.clone())).collect();
+    meta.retain(|member| gateway.upstreams.takes(upstream, member));
     let made = made.and_then(|(access, secrets)| Ok((access.with_meta(meta)?, secrets)));
     let (access, secrets) = made.map_err(|why| if seen() { not_an_access(&why) } else { unknown() })?;
     let ask = Ask {

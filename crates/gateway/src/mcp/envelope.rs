@@ -3,7 +3,7 @@
 
 use terms::json::{self, NotJson, Object};
 use terms::{Json, Slug};
-use upstream::Inert;
+use upstream::{Inert, OURS};
 
 use super::REVISION;
 use crate::answer::Refusal;
@@ -20,9 +20,6 @@ const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// Members of `_meta` that say who a client is and what it can: upstream, that is us (decisions B27).
 const OF_THE_CLIENT: [&str; 2] =
     ["io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/clientCapabilities"];
-
-/// Members of `_meta` under this prefix are between callers and us.
-const OURS: &str = "dev.stepup/";
 
 /// The id of a caller's request: a text or an integer, given back as it came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +78,8 @@ pub(crate) struct Meta {
     pub(crate) progress: Option<Id>,
     /// What goes upstream unjudged.
     pub(crate) inert: Inert,
-    /// Everything else: it goes upstream with the arguments, and is judged, shown and bound like them.
+    /// Everything else: what of it the operator lists for the upstream goes there with the arguments, judged, shown
+    /// and bound like them (rfd 17).
     pub(crate) judged: Object,
 }
 
@@ -173,13 +171,11 @@ impl Meta {
             return Err(Refusal::because(Slug::VersionUnsupported, format!("spoken here: {REVISION}")));
         }
         let inert = Inert::take(&mut meta);
-        let goes = |name: &str| !OF_THE_CLIENT.contains(&name) && !name.starts_with(OURS);
-        let judged = meta.iter().filter(|(name, _)| goes(name));
-        let judged = judged.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        Ok(Self { progress, inert, judged })
+        meta.retain(|name| !OF_THE_CLIENT.contains(&name) && !name.starts_with(OURS));
+        Ok(Self { progress, inert, judged: meta })
     }
 
-    /// Whether this text is anywhere in what goes upstream.
+    /// Whether this text is anywhere in what may go upstream.
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.inert.mentions(text)
             || self.judged.iter().any(|(name, value)| name.contains(text) || holds(value, text))

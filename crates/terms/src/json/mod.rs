@@ -77,6 +77,11 @@ impl Object {
         self.find(name).ok().map(|at| self.0.remove(at).1)
     }
 
+    /// Takes out the members whose names are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+
     /// The members in canonical order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v))
