@@ -10,7 +10,7 @@ use http::HeaderMap;
 use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Slug};
 
 use super::session::Listening;
-use super::stream::events;
+use super::stream::{OPEN, STILL_HERE, events, message};
 use super::{in_session, takes};
 use crate::answer::Refusal;
 use crate::caller::{Known, key_hash};
@@ -70,7 +70,7 @@ impl Stream {
     /// What is said next; `None` at the end: of the session, of the caller's key, or of this node.
     async fn next(&mut self) -> Option<String> {
         if !std::mem::replace(&mut self.open, true) {
-            return Some(": open\n\n".to_owned());
+            return Some(OPEN.to_owned());
         }
         let mut drained = self.gateway.drained();
         loop {
@@ -84,9 +84,9 @@ impl Stream {
             let now = self.gateway.authority.ambient().boottime();
             let text = if self.changed(&caller) {
                 let notice = [("jsonrpc", "2.0"), ("method", "notifications/tools/list_changed")];
-                format!("event: message\ndata: {}\n\n", Json::object(notice).text())
+                message(&Json::object(notice).text())
             } else if now.since(self.said) >= self.gateway.settings.keep_alive {
-                ": still here\n\n".to_owned()
+                STILL_HERE.to_owned()
             } else {
                 continue;
             };

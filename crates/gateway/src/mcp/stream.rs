@@ -15,6 +15,7 @@ use terms::{Json, Slug};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
+use tracing::instrument::Instrumented;
 use upstream::Inert;
 
 use crate::answer::{self, Refusal};
@@ -134,11 +135,11 @@ pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Work that is done where its answer is waited for, which spares every call the hop to another task; once nobody
 /// waits there any more, it goes on in a task of its own.
-struct GoesOn(Option<Work>);
+struct GoesOn(Option<Instrumented<Work>>);
 
 impl GoesOn {
     fn new(work: Work) -> Self {
-        Self(Some(Box::pin(work.in_current_span())))
+        Self(Some(work.in_current_span()))
     }
 
     fn apart(mut self) {
@@ -150,7 +151,7 @@ impl Future for GoesOn {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let done = self.0.as_mut().is_none_or(|work| work.as_mut().poll(context).is_ready());
+        let done = self.0.as_mut().is_none_or(|work| Pin::new(work).poll(context).is_ready());
         if done {
             self.0 = None;
             return Poll::Ready(());
@@ -216,7 +217,7 @@ fn stream(ear: Ear, keep_alive: Duration) -> Response {
     events(futures_util::stream::unfold(At::Start(ear), move |at| async move {
         Some(match at {
             // So that the client has the headers at once.
-            At::Start(ear) => (": open\n\n".to_owned(), At::Open(ear)),
+            At::Start(ear) => (OPEN.to_owned(), At::Open(ear)),
             At::Open(ear) => event(ear, keep_alive).await,
             At::End => return None,
         })
@@ -233,15 +234,24 @@ pub(super) fn events(texts: impl futures_util::Stream<Item = String> + Send + 's
     response
 }
 
-/// The next event. Every text is JSON on one line, so it is one `data` field.
+/// The comment with which a stream opens, and the one that keeps it open.
+pub(super) const OPEN: &str = ": open\n\n";
+pub(super) const STILL_HERE: &str = ": still here\n\n";
+
+/// One message as an event. Every text is JSON on one line, so it is one `data` field.
+pub(super) fn message(text: &str) -> String {
+    format!("event: message\ndata: {text}\n\n")
+}
+
+/// The next event.
 async fn event(mut ear: Ear, keep_alive: Duration) -> (String, At) {
     match tokio::time::timeout(keep_alive, ear.heard.recv()).await {
-        Err(_) => (": still here\n\n".to_owned(), At::Open(ear)),
-        Ok(Some(Said::Notice(text))) => (format!("event: message\ndata: {text}\n\n"), At::Open(ear)),
-        Ok(Some(Said::Answer(text))) => (format!("event: message\ndata: {text}\n\n"), At::End),
+        Err(_) => (STILL_HERE.to_owned(), At::Open(ear)),
+        Ok(Some(Said::Notice(text))) => (message(&text), At::Open(ear)),
+        Ok(Some(Said::Answer(text))) => (message(&text), At::End),
         Ok(None) => {
             let text = answer::told(&ear.id, "error", &broken().error().text());
-            (format!("event: message\ndata: {text}\n\n"), At::End)
+            (message(&text), At::End)
         }
     }
 }
