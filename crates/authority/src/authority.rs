@@ -92,7 +92,7 @@ impl Authority {
         Ok(authority)
     }
 
-    /// One that only looks: it has not started, writes nothing, and is for views alone.
+    /// One that has not started and has written nothing: until [`Self::begin`] it is for views alone.
     ///
     /// # Errors
     /// [`Failed`] when the store cannot be read.

@@ -47,7 +47,11 @@ impl Desk {
         }
         let note = self.signer.checkpoint(audit::tree::Head { size: head.size, root: head.root });
         store.checkpoint(head, note.clone()).await?;
-        if let Err(error) = crate::head::keep(&self.config.keys, &note) {
+        let config = Arc::clone(&self.config);
+        let keeping = tokio::task::spawn_blocking(move || crate::head::keep(&config.keys, &note));
+        let kept = keeping.await.map_err(|error| error.to_string());
+        let kept = kept.and_then(|kept| kept.map_err(|error| error.to_string()));
+        if let Err(error) = kept {
             // The one before it stays: a store that is older than that is refused still.
             tracing::error!(%error, "the newest head of the log is not kept outside of the store");
         }
