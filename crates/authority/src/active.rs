@@ -168,7 +168,19 @@ impl Active {
         upstream: &str,
         now: Time,
     ) -> Option<&Lock> {
-        self.locks.iter().filter(|l| l.until.is_none_or(|until| now < until)).find(|l| match &l.subject {
+        self.locks_on(caller, roots, upstream, now).next()
+    }
+
+    /// Every lock that stops this caller at this upstream: it is stopped until the last of them is over.
+    pub fn locks_on(
+        &self,
+        caller: CallerId,
+        roots: &BTreeSet<HumanId>,
+        upstream: &str,
+        now: Time,
+    ) -> impl Iterator<Item = &Lock> {
+        let stands = move |lock: &&Lock| lock.until.is_none_or(|until| now < until);
+        self.locks.iter().filter(stands).filter(move |lock| match &lock.subject {
             LockSubject::All => true,
             LockSubject::Caller(id) => *id == caller,
             LockSubject::Human(id) => roots.contains(id),

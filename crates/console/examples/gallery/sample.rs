@@ -145,6 +145,7 @@ pub fn request(model: &card::Card) -> RequestPage {
             until: until(751),
         },
         story: Vec::new(),
+        locks: Vec::new(),
         withdrawable: false,
         live: false,
         unknown: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use authority::{Lock, LockSubject, NotCounted};
+use authority::{Lock, LockSubject, NotCounted, Whole};
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -39,6 +39,15 @@ fn upstreams(console: &Console) -> BTreeSet<String> {
     pinned.chain(console.authority.attached().keys().cloned()).collect()
 }
 
+/// The locks that stop what a request asks for, now, whatever is approved.
+pub(crate) fn stopping(console: &Console, person: &Person, whole: &Whole) -> Vec<LockRow> {
+    let active = console.authority.active();
+    let Some(caller) = active.authenticated(whole.request.caller) else { return Vec::new() };
+    let (upstream, _) = whole.request.access.resource().parts().unwrap_or_default();
+    let locks = active.locks_on(caller.id, &caller.roots, upstream, console.authority.now());
+    locks.map(|lock| row(console, person, lock)).collect()
+}
+
 pub(crate) fn row(console: &Console, person: &Person, lock: &Lock) -> LockRow {
     let (active, now) = (console.authority.active(), console.authority.now());
     let name = |id| active.humans().find(|human| human.id == id).map(|human| human.name.clone());
@@ -49,7 +58,7 @@ pub(crate) fn row(console: &Console, person: &Person, lock: &Lock) -> LockRow {
             format!("Caller {}", row.map_or_else(|| id.to_string(), |row| row.name.clone()))
         }
         LockSubject::Human(id) => {
-            format!("Every caller behind which {} stands", name(*id).unwrap_or_else(|| id.to_string()))
+            format!("Everything that {} stands behind", name(*id).unwrap_or_else(|| id.to_string()))
         }
         LockSubject::Upstream(upstream) => format!("Upstream {upstream}"),
     };

@@ -8,7 +8,7 @@ use http::StatusCode;
 use terms::statement::Role;
 use terms::{AttemptId, ElevationId, Time};
 
-use super::frame;
+use super::{frame, locks};
 use crate::answer::{self, NoPage, NotDone, done, json, look_again};
 use crate::asked::Asked;
 use crate::foreign::Foreign;
@@ -17,7 +17,7 @@ use crate::named::Named;
 use crate::pages::inbox::ended_by;
 use crate::person::Person;
 use crate::router::{Console, Shared};
-use crate::view::{Can, Card, Place, RequestPage, Step, Tone};
+use crate::view::{Can, Card, LockRow, Place, RequestPage, Step, Tone};
 use crate::webauthn;
 
 pub(crate) async fn page(
@@ -36,6 +36,7 @@ pub(crate) async fn page(
         Ok(role) => Can::Sign { verb: Authority::verb(role), says: capacity(role), until },
         Err(why) => Can::Look { why: Foreign::line(why), rejects: shown.rejects, until },
     };
+    let stopping = locks::stopping(&console, &person, &whole);
     let live = whole.grant.as_ref().is_some_and(|grant| grant.state(now) == GrantState::Live);
     Ok(answer::page(&RequestPage {
         frame: frame(&console, &person, Place::Inbox).await?,
@@ -43,7 +44,8 @@ pub(crate) async fn page(
         card: Card::of(&shown.card),
         opened: When(whole.request.opened_at),
         can,
-        story: story(&whole, ended_by(&authority.active(), &whole), now),
+        story: story(&whole, ended_by(&authority.active(), &whole), !stopping.is_empty(), now),
+        locks: if waits || live { stopping } else { Vec::new() },
         withdrawable: waits && behind(&console, &whole, &person),
         live,
         unknown: unknown(&whole).map(|attempt| attempt.id.to_string()),
@@ -95,7 +97,7 @@ pub(crate) fn outcome(whole: &Whole, now: Time) -> &'static str {
 }
 
 /// What has happened to a request, in order.
-fn story(whole: &Whole, by: Option<Foreign>, now: Time) -> Vec<Step> {
+fn story(whole: &Whole, by: Option<Foreign>, locked: bool, now: Time) -> Vec<Step> {
     let ended = |tone, says, by| vec![Step { tone, says, by, at: whole.concluded_at.map(When), until: None }];
     let Stands::Concluded(conclusion) = whole.state else {
         let over = whole.request.expires_at <= now;
@@ -107,7 +109,7 @@ fn story(whole: &Whole, by: Option<Foreign>, now: Time) -> Vec<Step> {
             let names: Vec<&str> = whole.request.votes.iter().map(|vote| vote.name.as_str()).collect();
             let mut steps = ended(Tone::Good, "Approved by", Some(Foreign::line(names.join(", "))));
             steps.extend(whole.attempts.iter().map(attempted));
-            steps.extend(still_open(whole, now));
+            steps.extend(still_open(whole, locked, now));
             steps
         }
         Conclusion::Rejected => ended(Tone::Bad, "Rejected. Nothing ran.", by),
@@ -135,12 +137,16 @@ fn attempted(attempt: &Attempt) -> Step {
 }
 
 /// What the grant still allows, or that it allows nothing any more.
-fn still_open(whole: &Whole, now: Time) -> Option<Step> {
+fn still_open(whole: &Whole, locked: bool, now: Time) -> Option<Step> {
     let grant = whole.grant.as_ref()?;
     let step = |tone, says, until| Some(Step { tone, says, by: None, at: None, until });
     match grant.state(now) {
         GrantState::Live => {
-            let says = "The caller may run it; left:";
+            let says = if locked {
+                "A lock stops it, and its time runs; left:"
+            } else {
+                "The caller may run it; left:"
+            };
             step(Tone::Open, says, Some(Until { at: grant.not_after, now }))
         }
         GrantState::Lapsed => step(Tone::Plain, "The time to run it is over.", None),
@@ -180,13 +186,25 @@ pub(crate) async fn vote(
     Named(elevation): Named<ElevationId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    seen(&console, elevation, &person).await?;
+    let whole = seen(&console, elevation, &person).await?;
     let signed = webauthn::assertion(&asked)?;
     let voted = console.authority.vote(elevation, person.human.id, &signed).await??;
     Ok(done(match voted {
-        Voted::Approved(_) => "Approved. The caller may run it now.",
+        Voted::Approved(_) => approved(&locks::stopping(&console, &person, &whole)),
         Voted::Waiting => "Your signature counts. More is needed.",
     }))
+}
+
+/// What an approval comes to: a grant is no way round a lock (invariant 3).
+fn approved(locks: &[LockRow]) -> &'static str {
+    if locks.is_empty() {
+        "Approved. The caller may run it now."
+    } else if locks.iter().all(|lock| lock.cannot.is_none()) {
+        "Approved, but locked: nothing runs while a lock stands. You can lift it under Locks."
+    } else {
+        "Approved, but locked: nothing runs while a lock stands. Lifting it takes somebody who is not behind this \
+         caller."
+    }
 }
 
 pub(crate) async fn reject(

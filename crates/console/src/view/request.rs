@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Card, Frame};
+use super::{Card, Frame, LockRow};
 use crate::foreign::Foreign;
 use crate::moment::{Until, When};
 
@@ -22,6 +22,8 @@ pub struct RequestPage {
     pub can: Can,
     /// What has happened to it, in order; nothing while nobody has answered.
     pub story: Vec<Step>,
+    /// The locks that stop what it asks for, while it could run but for them.
+    pub locks: Vec<LockRow>,
     /// Whether the person is behind the caller, and can take the request back for it.
     pub withdrawable: bool,
     /// The grant can still be spent, so it can be taken back.

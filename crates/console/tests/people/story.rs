@@ -1,5 +1,6 @@
 //! What people do, from the invitation to the outcome.
 
+use authority::LockSubject;
 use http::StatusCode;
 use terms::Json;
 
@@ -30,6 +31,44 @@ async fn a_call_that_is_approved_runs_and_the_same_page_says_so() {
     assert!(page.text.contains("It ran: done."));
     assert!(!page.text.contains("id=\"approve\""));
     assert!(ann.get("/history").await.text.contains("ran: done"));
+}
+
+#[tokio::test]
+async fn an_approval_under_a_lock_says_that_nothing_runs_and_who_may_lift_it() {
+    let (world, mut people) = World::new().await;
+    let olgas = world.authority.active().humans().find(|human| human.name == "olga").unwrap().id;
+    let subjects = [
+        LockSubject::Caller(world.bot().id),
+        LockSubject::Human(olgas),
+        LockSubject::Upstream("ops".to_owned()),
+        LockSubject::All,
+    ];
+    for (n, subject) in subjects.into_iter().enumerate() {
+        let version = format!("2.4.{n}");
+        let [id, solo] =
+            [world.deploy(&version).await, world.challenged("scale", &format!(r#"{{"n":{n}}}"#)).await];
+        let (by, why) = ("os:op".to_owned(), "drill".to_owned());
+        let lock = world.authority.lock(subject.clone(), by, why, None).await.unwrap();
+        let own = people.get_mut("olga").unwrap().approve(solo).await;
+        let ann = people.get_mut("ann").unwrap();
+        let other = ann.approve(id).await;
+        for answer in [&own, &other] {
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+            assert!(answer.text.contains("nothing runs while a lock stands"), "{subject:?}: {}", answer.text);
+        }
+        assert!(other.text.contains("You can lift it"), "{subject:?}: {}", other.text);
+        let behind = matches!(subject, LockSubject::Caller(_) | LockSubject::Human(_));
+        assert_eq!(own.text.contains("You can lift it"), !behind, "{subject:?}: {}", own.text);
+
+        let page = ann.get(&format!("/r/{id}")).await.text;
+        assert!(page.contains("Locked: ") && page.contains("drill") && page.contains("Lift it"), "{page}");
+        assert!(!page.contains("The caller may run it"), "{subject:?}");
+        let begun = ann.post(&format!("/locks/{lock}/ceremony"), &json("{}")).await;
+        let body = ann.signed(&begun, json(r#"{"reason":"over"}"#));
+        assert_eq!(ann.post(&format!("/locks/{lock}/unlock"), &body).await.status, StatusCode::OK);
+        let page = ann.get(&format!("/r/{id}")).await.text;
+        assert!(page.contains("The caller may run it") && !page.contains("Locked: "), "{subject:?}");
+    }
 }
 
 #[tokio::test]
