@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use authority::{Active, Human, Session};
+use authority::{Active, Failed, Human, Session};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use terms::Secret;
 
 use crate::answer::{NoPage, NotDone, look_again, page, page_with};
-use crate::router::Shared;
+use crate::router::{Console, Shared};
 use crate::settings::Settings;
 use crate::view::{BouncePage, SignInPage};
 
@@ -55,18 +55,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
 /// Lets in whoever is signed in; all others see the same, whatever they asked for.
 pub(crate) async fn signed_in(State(console): State<Shared>, mut request: Request, next: Next) -> Response {
     let reading = matches!(*request.method(), Method::GET | Method::HEAD);
-    let token = token(&console.settings, request.headers());
+    let tokens = tokens(&console.settings, request.headers());
     let seen = *console.authority.changes().borrow();
-    let session = match &token {
-        Some(token) => console.authority.session(token.expose()).await,
-        None => Ok(None),
-    };
-    match session {
+    match session(&console, &tokens).await {
         Ok(Some((human, session))) => {
             request.extensions_mut().insert(Person { human, session, seen });
             next.run(request).await
         }
-        Ok(None) if token.is_none() && reading && from_elsewhere(request.headers()) => {
+        Ok(None) if tokens.is_empty() && reading && from_elsewhere(request.headers()) => {
             page(&BouncePage { path: request.uri().path().to_owned() })
         }
         Ok(None) if reading => page_with(StatusCode::UNAUTHORIZED, &SignInPage { plain: false }),
@@ -82,13 +78,31 @@ fn from_elsewhere(headers: &HeaderMap) -> bool {
         && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
 }
 
-/// The session's token, if exactly one cookie of its name came.
-fn token(settings: &Settings, headers: &HeaderMap) -> Option<Secret<String>> {
+/// Cookies of our name that are looked at. There is one, and then some that others set on this host: a browser sends
+/// them along and does not say whose they are (RFC 6265 §8.6).
+const TRIED: usize = 4;
+
+/// What stands in cookies of our name.
+fn tokens(settings: &Settings, headers: &HeaderMap) -> Vec<Secret<String>> {
+    let name = settings.cookie();
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ours = pairs.filter(|(name, _)| *name == settings.cookie()).map(|(_, value)| value);
-    let token = ours.next().filter(|_| ours.next().is_none())?;
-    Some(Secret::new(token.to_owned()))
+    let ours = pairs.filter(|(of, _)| *of == name).take(TRIED);
+    ours.map(|(_, value)| Secret::new(value.to_owned())).collect()
+}
+
+/// The session of these tokens that is good. Where they are of two people, nobody is signed in: a cookie that somebody
+/// slipped in does not decide as whom a person acts.
+async fn session(console: &Console, tokens: &[Secret<String>]) -> Result<Option<(Human, Session)>, Failed> {
+    let mut good: Option<(Human, Session)> = None;
+    for token in tokens {
+        match (console.authority.session(token.expose()).await?, &good) {
+            (Some(found), None) => good = Some(found),
+            (Some((human, _)), Some((other, _))) if human.id != other.id => return Ok(None),
+            (Some(_) | None, _) => {}
+        }
+    }
+    Ok(good)
 }
 
 /// Answers with a new session's cookie.

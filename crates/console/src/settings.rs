@@ -39,10 +39,13 @@ impl Settings {
     }
 
     /// The name of the session's cookie: `__Host-` over TLS; plain on `http://localhost`, where Safari drops
-    /// secure cookies (decisions A29).
+    /// secure cookies (decisions A29). Browsers send a cookie to every port of its host (RFC 6265 §8.5), so the name
+    /// holds ours: another stepup on this host neither reads it nor writes over it.
     #[must_use]
-    pub fn cookie(&self) -> &'static str {
-        if self.tls() { "__Host-stepup" } else { "stepup" }
+    pub fn cookie(&self) -> String {
+        let (prefix, default) = if self.tls() { ("__Host-", 443) } else { ("", 80) };
+        let port = self.public_url.parse::<Uri>().ok().and_then(|uri| uri.port_u16()).unwrap_or(default);
+        format!("{prefix}stepup-{port}")
     }
 }
 
@@ -55,7 +58,20 @@ mod tests {
         let settings = Settings::at("http://localhost:7301/");
         assert_eq!(settings.hosts, ["localhost:7301"]);
         assert_eq!(settings.origins, ["http://localhost:7301"]);
-        assert_eq!(Settings::at("https://stepup.example").cookie(), "__Host-stepup");
+    }
+
+    #[test]
+    fn no_two_addresses_of_one_host_have_a_cookie_of_the_same_name() {
+        let names = [
+            ("https://stepup.example", "__Host-stepup-443"),
+            ("https://stepup.example:8443/", "__Host-stepup-8443"),
+            ("http://localhost:7301", "stepup-7301"),
+            ("http://localhost:7401", "stepup-7401"),
+            ("http://localhost", "stepup-80"),
+        ];
+        for (address, name) in names {
+            assert_eq!(Settings::at(address).cookie(), name);
+        }
     }
 
     #[test]

@@ -162,13 +162,39 @@ async fn a_session_cookie_is_out_of_reach_of_scripts_and_of_other_sites() {
     let mut browser = world.browser();
     browser.enrol(&invite).await;
     let cookie = browser.cookie.clone().unwrap();
-    assert!(cookie.starts_with("__Host-stepup=session_"));
+    assert!(cookie.starts_with("__Host-stepup-443=session_"));
     let answer = browser.post("/me/sign-out", &json("{}")).await;
     let set = answer.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
     for attribute in ["Path=/", "HttpOnly", "SameSite=Strict", "Secure", "Max-Age=0"] {
         assert!(set.contains(attribute), "{attribute} in {set}");
     }
     assert!(!set.contains("Domain"));
+}
+
+#[tokio::test]
+async fn a_cookie_of_another_on_this_host_signs_nobody_out_and_nobody_in() {
+    let (_world, people) = World::new().await;
+    let (ann, ben) = (people["ann"].cookie.clone().unwrap(), people["ben"].cookie.clone().unwrap());
+    let junk = |n: usize| format!("{}=session_{n}", ann.split('=').next().unwrap());
+    let elsewhere = ann.replace("stepup-443", "stepup-8443");
+    let cases = [
+        (format!("stepup=session_x; theme=dark; {ann}; stepup-7401=session_y"), StatusCode::OK),
+        (format!("{}; {ann}", junk(1)), StatusCode::OK),
+        (format!("{ann}; {}; {}", junk(1), junk(2)), StatusCode::OK),
+        (format!("{ann}; {ann}"), StatusCode::OK),
+        (format!("{ann}; {ben}"), StatusCode::UNAUTHORIZED),
+        (format!("{}; {ben}; {ann}", junk(1)), StatusCode::UNAUTHORIZED),
+        (format!("{}; {}; {}; {}; {ann}", junk(1), junk(2), junk(3), junk(4)), StatusCode::UNAUTHORIZED),
+        (elsewhere, StatusCode::UNAUTHORIZED),
+        (junk(1), StatusCode::UNAUTHORIZED),
+    ];
+    for (cookies, expected) in cases {
+        let request = Request::get("/me").header(header::HOST, "stepup.example");
+        let request = request.header(header::COOKIE, &cookies).body(Body::empty()).unwrap();
+        let answer = people["ann"].send(request).await;
+        assert_eq!(answer.status, expected, "{cookies}");
+        assert_eq!(answer.text.contains("<h1><bdi>ann</bdi></h1>"), expected == StatusCode::OK, "{cookies}");
+    }
 }
 
 #[tokio::test]
