@@ -105,7 +105,7 @@ kinds! {
     CallerKeyRevoked "caller_key_revoked",
     /// A human was added.
     HumanAdded "human_added",
-    /// A human's name or root changed.
+    /// A human was invited again.
     HumanChanged "human_changed",
     /// A human was disabled.
     HumanDisabled "human_disabled",

@@ -91,7 +91,8 @@ impl Authority {
         Ok(added(self.commit(commit).await?, (id, token)))
     }
 
-    /// Invites a known person to enrol a passkey, the first or one more. Answers the invitation's token.
+    /// Invites a known person to enrol a passkey, the first or one more; earlier invitations of that person are over.
+    /// Answers the invitation's token.
     ///
     /// # Errors
     /// [`Failed`] when the store does.

@@ -214,7 +214,7 @@ pub enum Principal {
     Key(Key),
     /// A membership; one that exists already is no error.
     Member(Membership),
-    /// An invitation.
+    /// An invitation. Those that its person had until now and that were not used are over: one link is good at a time.
     Invite(Invite),
 }
 

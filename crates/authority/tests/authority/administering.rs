@@ -101,6 +101,23 @@ async fn an_invitation_enrols_one_passkey_once() {
 }
 
 #[tokio::test]
+async fn a_new_invitation_ends_the_earlier_ones_even_while_they_are_used() {
+    let world = World::new().await;
+    let invite = async || match world.authority().invite("ann", "olga").await.unwrap() {
+        Added::Done(token) => token.expose().clone(),
+        other @ (Added::NameTaken | Added::Missing(_) | Added::Refused(_)) => panic!("{other:?}"),
+    };
+    let lost = invite().await;
+    let (begun, _) = world.authority().begin_enrol(&lost).await.unwrap().unwrap();
+    let newer = invite().await;
+    let late = enrolling().create("stepup.example", ORIGIN, &from_b64url(&begun.challenge).unwrap()).unwrap();
+    assert_eq!(world.authority().enrol(&begun.nonce, &late).await.unwrap(), Err(NotCounted::NotFound));
+    assert_eq!(enrol(&world, &lost, &enrolling()).await, Err(NotCounted::NotFound));
+    enrol(&world, &newer, &enrolling()).await.unwrap();
+    world.verified().await;
+}
+
+#[tokio::test]
 async fn an_invitation_ends_after_three_days() {
     let world = World::new().await;
     let Added::Done(token) = world.authority().invite("ann", "olga").await.unwrap() else { panic!() };

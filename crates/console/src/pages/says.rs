@@ -38,7 +38,7 @@ const TABLE: &[(&str, &str)] = &[
     ("caller_key_added", "A caller got a new key, {/key_prefix}…"),
     ("caller_key_revoked", "A caller's key was revoked"),
     ("human_added", "{/name} was added by {/by}"),
-    ("human_changed", "{/name} was changed or invited again"),
+    ("human_changed", "{/name} was invited again by {/invited_by}; earlier invitations are over"),
     ("human_disabled", "{/name} was disabled by {/by}"),
     ("group_changed", "The membership of {/member} in {/group} was set to {/in}"),
     ("passkey_enrolled", "A passkey of {/human} was enrolled by {/by}"),

@@ -118,6 +118,7 @@ sentences! { $
         a_passkey_is_spare_only_while_its_person_keeps_another_good_one
         a_session_ends_with_its_time_on_request_and_with_its_human
         an_invitation_is_used_once_in_time_by_whom_it_is_for
+        a_new_invitation_ends_the_earlier_ones_of_its_person
         a_name_is_taken_once
         every_change_of_what_nodes_keep_moves_the_epoch_on_by_one
         the_directory_is_what_was_registered

@@ -146,20 +146,26 @@ pub async fn a_session_ends_with_its_time_on_request_and_with_its_human(world: &
     assert_eq!(world.refused(after).await, Refused::Conflict);
 }
 
+fn invite(world: &World, hash: &str, human: HumanId) -> Invite {
+    let until = world.ambient.now().after(Millis::new(1000));
+    Invite { hash: digest(hash), human, until, by: "init".to_owned() }
+}
+
 pub async fn an_invitation_is_used_once_in_time_by_whom_it_is_for(world: &mut World) {
     let [ann, ben] = world.approvers;
-    let until = world.ambient.now().after(Millis::new(1000));
-    let invite = |hash: &str, human| Invite { hash: digest(hash), human, until, by: "init".to_owned() };
-    for (hash, human) in [("a", ann), ("b", ann), ("c", ben)] {
-        world.commit(vec![Change::Register(Principal::Invite(invite(hash, human)))]).await.unwrap();
+    let invited = [("a", ann), ("c", ben)].map(|(hash, human)| invite(world, hash, human));
+    for invite in invited.clone() {
+        world.commit(vec![Change::Register(Principal::Invite(invite))]).await.unwrap();
     }
     let good = async |hash: &str| world.store().invite(digest(hash)).await.unwrap();
-    assert_eq!(good("a").await, Some(invite("a", ann)));
+    assert_eq!(good("a").await, Some(invited[0].clone()));
     assert_eq!(world.refused(enrol(passkey(world, "1", ben), Some("a"))).await, Refused::Conflict);
     assert_eq!(world.refused(enrol(passkey(world, "1", ann), Some("z"))).await, Refused::Missing);
     world.commit(vec![enrol(passkey(world, "1", ann), Some("a"))]).await.unwrap();
     assert_eq!(good("a").await, None);
     assert_eq!(world.refused(enrol(passkey(world, "2", ann), Some("a"))).await, Refused::Conflict);
+    let again = Change::Register(Principal::Invite(invite(world, "b", ann)));
+    world.commit(vec![again]).await.unwrap();
     assert_eq!(world.refused(enrol(passkey(world, "1", ann), Some("b"))).await, Refused::Conflict);
     assert!(good("b").await.is_some(), "a refused enrolment uses nothing up");
     world.commit(vec![Change::Retire(PrincipalRef::Human(ben))]).await.unwrap();
@@ -168,6 +174,25 @@ pub async fn an_invitation_is_used_once_in_time_by_whom_it_is_for(world: &mut Wo
     world.pass(1000);
     assert_eq!(good("b").await, None);
     assert_eq!(world.refused(enrol(passkey(world, "2", ann), Some("b"))).await, Refused::Lapsed);
+}
+
+pub async fn a_new_invitation_ends_the_earlier_ones_of_its_person(world: &mut World) {
+    let [ann, ben] = world.approvers;
+    let register = |invite| Change::Register(Principal::Invite(invite));
+    for (hash, human) in [("a", ann), ("b", ben), ("c", ann)] {
+        world.commit(vec![register(invite(world, hash, human))]).await.unwrap();
+    }
+    let good = async |hash: &str| world.store().invite(digest(hash)).await.unwrap().is_some();
+    assert_eq!((good("a").await, good("b").await, good("c").await), (false, true, true));
+    assert_eq!(world.refused(enrol(passkey(world, "1", ann), Some("a"))).await, Refused::Lapsed);
+    // One that comes to nothing ends none.
+    let taken = vec![register(invite(world, "d", ann)), register(invite(world, "c", ann))];
+    assert_eq!(world.commit(taken).await.unwrap_err(), Refused::Conflict);
+    assert!(good("c").await);
+    world.commit(vec![enrol(passkey(world, "1", ann), Some("c"))]).await.unwrap();
+    world.commit(vec![register(invite(world, "e", ann))]).await.unwrap();
+    assert_eq!(world.refused(enrol(passkey(world, "2", ann), Some("c"))).await, Refused::Conflict);
+    assert!(good("e").await);
 }
 
 pub async fn a_name_is_taken_once(world: &mut World) {

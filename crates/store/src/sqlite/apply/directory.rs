@@ -159,6 +159,11 @@ fn register_member(tx: &Tx<'_>, membership: &Membership) -> Done {
 fn register_invite(tx: &Tx<'_>, invite: &Invite) -> Done {
     changed(
         tx,
+        "UPDATE invites SET until = ?2 WHERE human = ?1 AND used_at IS NULL AND until > ?2",
+        params![invite.human.bytes(), tx.now.millis()],
+    )?;
+    changed(
+        tx,
         "INSERT INTO invites (hash, human, until, invited_by) VALUES (?1, ?2, ?3, ?4)",
         params![invite.hash.bytes(), invite.human.bytes(), invite.until.millis(), invite.by],
     )?;
