@@ -92,12 +92,13 @@ test("reading changes nothing, whatever the address says", async () => {
   assert.equal((await home.pending()).length, 2);
 });
 
-test("a passkey that a good one signed for approves like that one, and the last one is not revoked", async () => {
+test("a passkey that a good one signed for signs in, approves nothing on its first day, and the last one is not revoked", async () => {
   const another = await alice.another();
   await alice.add("spare", another);
   const revoke = (credential) => alice.post("/me/passkeys/revoke", { credential, reason: "lost" });
   assert.match((await alice.page("/me")).text, /spare/);
-  await alice.approve(other, {}, another.passkey);
+  await assert.rejects(alice.approve(other, {}, another.passkey), ({ status }) => status === 409);
+  await alice.approve(other);
   await assert.rejects(mallory.post("/me/passkeys/revoke", { credential: another.passkey.id, reason: "lost" }), ({ status }) => status === 404);
   await revoke(another.passkey.id);
   assert.equal((await alice.page("/me")).status, 401, "signed out everywhere");

@@ -193,6 +193,18 @@ impl Active {
         self.people.passkeys_of(human)
     }
 
+    /// From when a passkey signs more than its person in, while that is yet to come (T105).
+    #[must_use]
+    pub fn signs_from(&self, credential: &str, now: Time) -> Option<Time> {
+        self.people.signs_from(credential, now)
+    }
+
+    /// The good passkeys that are too new to sign, each with its person and from when it signs.
+    pub fn new_passkeys(&self, now: Time) -> impl Iterator<Item = (&Human, &Passkey, Time)> {
+        let all = self.humans().flat_map(|human| self.passkeys_of(human.id).map(move |key| (human, key)));
+        all.filter_map(move |(human, key)| Some((human, key, self.signs_from(&key.credential, now)?)))
+    }
+
     /// The installation.
     #[must_use]
     pub const fn install(&self) -> InstallId {

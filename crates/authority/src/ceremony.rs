@@ -136,9 +136,11 @@ impl Authority {
     ) -> Result<Begun, Failed> {
         let active = self.active();
         let (text, hash) = nonce(self.ambient.as_ref());
-        let allow: Vec<String> =
-            human.into_iter().flat_map(|h| active.passkeys_of(h)).map(|p| p.credential.clone()).collect();
-        let not_after = self.now().after(self.settings.ceremony_for);
+        let now = self.now();
+        let signs = |passkey: &&Passkey| active.signs_from(&passkey.credential, now).is_none();
+        let theirs = human.into_iter().flat_map(|human| active.passkeys_of(human));
+        let allow: Vec<String> = theirs.filter(signs).map(|p| p.credential.clone()).collect();
+        let not_after = now.after(self.settings.ceremony_for);
         let one = if let [only] = allow.as_slice() { only.clone() } else { String::new() };
         let statement = Statement {
             install: active.install,
@@ -197,11 +199,26 @@ impl Authority {
             Ok(ceremony) => ceremony,
             Err(refused) => return Ok(Err(refused)),
         };
-        let witnessed = self.verify(ceremony, by, signed);
+        let witnessed = self.verify(ceremony, by, signed).and_then(|witnessed| match act {
+            Ceremonial::SignIn => Ok(witnessed),
+            Ceremonial::Consent(_)
+            | Ceremonial::Enrol
+            | Ceremonial::MakePasskey
+            | Ceremonial::AddPasskey
+            | Ceremonial::Unlock(_)
+            | Ceremonial::Resolve
+            | Ceremonial::Pin => self.seasoned(witnessed),
+        });
         if let Err(NotCounted::Copied(credential)) = &witnessed {
             self.suspend(credential).await?;
         }
         Ok(witnessed)
+    }
+
+    /// What gives power is signed by no passkey that is too new (T105).
+    fn seasoned(&self, witnessed: Witnessed) -> Result<Witnessed, NotCounted> {
+        let new = self.active().signs_from(&witnessed.passkey.credential, self.now()).is_some();
+        if new { Err(NotCounted::PasskeyNew) } else { Ok(witnessed) }
     }
 
     fn verify(

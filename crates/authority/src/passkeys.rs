@@ -12,6 +12,7 @@ use terms::{Digest, HumanId, Json};
 use crate::administer::{Added, added};
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
+use crate::people::FIRST_DAY;
 use crate::reject::stated;
 use crate::vote::NotCounted;
 
@@ -63,8 +64,10 @@ impl Authority {
         };
         passkey.enrolled_by = invited.by;
         let (human, record) = (passkey.human, enrolled(&passkey, None));
+        let notice = self.beside_another(&passkey);
         let enrol = Change::Enrol { passkey: Box::new(passkey), invite: Some(invite) };
-        let commit = Commit { changes: vec![enrol], records: vec![self.record(Refs::default(), &record)] };
+        let changes = std::iter::once(enrol).chain(notice).collect();
+        let commit = Commit { changes, records: vec![self.record(Refs::default(), &record)] };
         let answer = self.commit(commit).await?;
         Ok(answer.map(|_| human).map_err(NotCounted::NotRecorded))
     }
@@ -145,13 +148,37 @@ impl Authority {
         let Some(made) = made else { return Ok(Err(NotCounted::CeremonyOver)) };
         let passkey = Passkey { name: Some(name), ..made };
         let record = enrolled(&passkey, Some(witnessed.signed()));
+        let notice = self.beside_another(&passkey);
         let enrol = Change::Enrol { passkey: Box::new(passkey), invite: None };
-        let commit = Commit {
-            changes: vec![witnessed.change(), enrol],
-            records: vec![self.record(Refs::default(), &record)],
-        };
+        let changes = [witnessed.change(), enrol].into_iter().chain(notice).collect();
+        let commit = Commit { changes, records: vec![self.record(Refs::default(), &record)] };
         let answer = self.commit(commit).await?;
         Ok(answer.map(|_| ()).map_err(NotCounted::NotRecorded))
+    }
+
+    /// The webhook's text for a passkey that is enrolled beside a good one of the same person: others may know that this
+    /// is not that person's (T105). Nothing that somebody made up but names that were registered here.
+    fn beside_another(&self, passkey: &Passkey) -> Option<Change> {
+        let active = self.active();
+        let root = active.human(passkey.human)?.root;
+        let mut identities = active.humans().filter(|human| human.root == root);
+        identities.find(|human| active.passkeys_of(human.id).next().is_some())?;
+        let name = |id: &str| active.humans().find(|h| h.id.to_string() == id).map(|h| h.name.clone());
+        let by = name(&passkey.enrolled_by).unwrap_or_else(|| passkey.enrolled_by.clone());
+        let body = Json::object([
+            ("type", Json::from("passkey.enrolled")),
+            ("timestamp", Json::from(passkey.enrolled_at)),
+            (
+                "data",
+                Json::object([
+                    ("human", Json::from(passkey.human)),
+                    ("name", Json::from(name(&passkey.human.to_string())?)),
+                    ("by", Json::from(by)),
+                    ("signs_from", Json::from(passkey.enrolled_at.after(FIRST_DAY))),
+                ]),
+            ),
+        ]);
+        Some(Change::Notify { kind: "passkey.enrolled".to_owned(), body: body.text() })
     }
 
     /// The passkey that a registration is of, as it would be enrolled by its own person.

@@ -6,15 +6,22 @@ use std::sync::Arc;
 
 use elevation::Eligible;
 use store::{Human, Key, Member, Membership, OwnedBy, Passkey, RegisteredCaller};
-use terms::{Caller, CallerId, Digest, HumanId, KeyId, Time};
+use terms::{Caller, CallerId, Digest, HumanId, KeyId, Millis, Time};
 
 /// Owners of owners are followed this far; a longer chain, or a ring, has no root (decisions A16).
 const DEPTH: usize = 8;
+
+/// How long a passkey that was enrolled beside a good one of the same person signs its person in and nothing else: time
+/// to notice one that somebody else slipped in (T105). The first passkey of a person waits for nothing, and neither does
+/// one by an invitation after all others were revoked: a person who works alone is never without one that signs.
+pub(crate) const FIRST_DAY: Millis = Millis::seconds(24 * 3600);
 
 /// People, callers, their keys and their groups.
 pub(crate) struct People {
     humans: HashMap<HumanId, Human>,
     passkeys: HashMap<String, Passkey>,
+    /// From when those passkeys sign that had to wait.
+    wait: HashMap<String, Time>,
     callers: HashMap<CallerId, RegisteredCaller>,
     by_name: HashMap<String, CallerId>,
     keys: HashMap<KeyId, Key>,
@@ -47,8 +54,10 @@ impl People {
         for membership in memberships {
             groups.entry(membership.member).or_default().insert(membership.group);
         }
+        let humans: HashMap<HumanId, Human> = humans.into_iter().map(|h| (h.id, h)).collect();
         let mut people = Self {
-            humans: humans.into_iter().map(|h| (h.id, h)).collect(),
+            wait: waits(&humans, &passkeys),
+            humans,
             passkeys: passkeys.into_iter().map(|p| (p.credential.clone(), p)).collect(),
             by_name: callers.iter().map(|c| (c.name.clone(), c.id)).collect(),
             callers: callers.into_iter().map(|c| (c.id, c)).collect(),
@@ -246,6 +255,11 @@ impl People {
         self.passkeys.values().filter(move |p| p.human == human && p.revoked_at.is_none())
     }
 
+    /// From when a passkey signs more than its person in, while that is yet to come.
+    pub(crate) fn signs_from(&self, credential: &str, now: Time) -> Option<Time> {
+        self.wait.get(credential).copied().filter(|from| now < *from)
+    }
+
     pub(crate) fn key(&self, id: KeyId) -> Option<&Key> {
         self.keys.get(&id)
     }
@@ -267,4 +281,21 @@ impl People {
     pub(crate) fn humans(&self) -> impl Iterator<Item = &Human> {
         self.humans.values()
     }
+}
+
+/// From when passkeys sign that were enrolled while their person, by whichever identity, had another good one. They come
+/// in the order in which they were enrolled.
+fn waits(humans: &HashMap<HumanId, Human>, passkeys: &[Passkey]) -> HashMap<String, Time> {
+    let mut earlier: HashMap<HumanId, Vec<&Passkey>> = HashMap::new();
+    let mut waits = HashMap::new();
+    for passkey in passkeys {
+        let root = humans.get(&passkey.human).map_or(passkey.human, |human| human.root);
+        let before = earlier.entry(root).or_default();
+        let good = |other: &&Passkey| other.revoked_at.is_none_or(|at| passkey.enrolled_at < at);
+        if before.iter().any(good) {
+            waits.insert(passkey.credential.clone(), passkey.enrolled_at.after(FIRST_DAY));
+        }
+        before.push(passkey);
+    }
+    waits
 }

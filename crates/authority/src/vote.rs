@@ -39,6 +39,11 @@ pub enum NotCounted {
     /// No passkey of this person.
     #[error("This passkey is not one of yours here.")]
     PasskeyUnknown,
+    /// It was enrolled beside another one less than a day ago.
+    #[error(
+        "This passkey is new: for its first 24 hours it signs you in and nothing else. Use an older one."
+    )]
+    PasskeyNew,
     /// The signature does not verify.
     #[error("The passkey's answer was not accepted: {0}.")]
     Signature(String),

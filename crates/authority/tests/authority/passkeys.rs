@@ -1,6 +1,6 @@
 //! A person's own passkeys: one more under the signature of one that is good already, and one less.
 
-use authority::{Begun, NotCounted, SignedAssertion, token_hash};
+use authority::{Begun, LockSubject, NotCounted, SignedAssertion, token_hash};
 use aws_lc_rs::rand::SystemRandom;
 use passkey::SoftAuthenticator;
 use terms::hash::from_b64url;
@@ -184,5 +184,92 @@ async fn nobody_has_more_passkeys_than_one_may() {
     let signed = desk.world.sign(&early, "ann");
     assert_eq!(desk.add(desk.session, "x", &signed).await, Err(NotCounted::TooManyPasskeys));
     assert_eq!(desk.made_in(desk.session).await, Err(NotCounted::TooManyPasskeys));
+    desk.world.verified().await;
+}
+
+#[tokio::test]
+async fn a_passkey_beside_another_one_signs_its_person_in_and_nothing_else_on_its_first_day() {
+    let mut desk = Desk::new().await;
+    desk.added().await;
+    desk.sign_in_with_fresh().await.unwrap();
+    let deploy = |n: u32| format!(r#"{{"environment":"production","version":"{n}"}}"#);
+    let lock = desk
+        .world
+        .authority()
+        .lock(LockSubject::Upstream("spare".into()), "os:op".into(), "drill".into(), None)
+        .await
+        .unwrap();
+    for (n, wait) in [(1, 0), (2, 24 * 3600 - 1)] {
+        desk.world.pass(wait);
+        let id = desk.world.challenged("deploy", &deploy(n)).await.elevation;
+        let begun = desk.world.begin(id, "ann").await.unwrap();
+        assert_eq!(begun.allow.len(), 1, "the browser does not ask it");
+        let signed = signed_with(&mut desk.fresh, &begun);
+        let refused = desk.world.vote(id, "ann", &signed).await;
+        assert_eq!(refused, Err(NotCounted::PasskeyUnknown), "another one was named");
+    }
+    // Without the older one nothing names another, and the new one waits all the same.
+    let ann = desk.world.id("ann");
+    let first = desk.world.authority().active().passkeys_of(ann).find(|p| p.name.is_none()).cloned().unwrap();
+    desk.revoke(&first.credential).await.unwrap();
+    let id = desk.world.challenged("deploy", &deploy(3)).await.elevation;
+    let begun = desk.world.begin(id, "ann").await.unwrap();
+    let signed = signed_with(&mut desk.fresh, &begun);
+    assert_eq!(desk.world.vote(id, "ann", &signed).await, Err(NotCounted::PasskeyNew));
+    let begun = desk.world.authority().begin_unlock(lock, ann).await.unwrap().unwrap();
+    let signed = signed_with(&mut desk.fresh, &begun);
+    let refused = desk.world.authority().unlock(lock, ann, "over", &signed).await.unwrap();
+    assert_eq!(refused, Err(NotCounted::PasskeyNew));
+    desk.session = signed_in(&desk.world, "ann").await;
+    let (authority, other) = (desk.world.authority(), SoftAuthenticator::new(&SystemRandom::new()).unwrap());
+    let (begun, _) = authority.begin_add_passkey(ann, desk.session).await.unwrap().unwrap();
+    let made = other.create("stepup.example", ORIGIN, &from_b64url(&begun.challenge).unwrap()).unwrap();
+    let begun = authority.vouch_for_passkey(ann, desk.session, &begun.nonce, &made).await.unwrap().unwrap();
+    let signed = signed_with(&mut desk.fresh, &begun);
+    assert_eq!(desk.add(desk.session, "third", &signed).await, Err(NotCounted::PasskeyNew));
+
+    desk.world.pass(1);
+    let begun = desk.world.begin(id, "ann").await.unwrap();
+    let signed = signed_with(&mut desk.fresh, &begun);
+    assert!(desk.world.vote(id, "ann", &signed).await.is_ok(), "its first day is over");
+    desk.world.verified().await;
+}
+
+#[tokio::test]
+async fn a_first_passkey_and_one_after_all_others_were_revoked_sign_at_once() {
+    let mut world = World::new().await;
+    let vote = async |world: &World, as_name: &str, n: u32| {
+        let call = format!(r#"{{"environment":"production","version":"{n}"}}"#);
+        let id = world.challenged("deploy", &call).await.elevation;
+        let begun = world.begin(id, "ann").await.unwrap();
+        world.vote(id, "ann", &world.sign(&begun, as_name)).await
+    };
+    assert!(vote(&world, "ann", 1).await.is_ok());
+    let ann = world.id("ann");
+    let all: Vec<_> = world.authority().active().passkeys_of(ann).map(|p| p.credential.clone()).collect();
+    for credential in all {
+        world.authority().revoke_passkey(&credential, "os:op", "lost").await.unwrap();
+    }
+    world.second_passkey("ann", "ann-2").await;
+    assert!(vote(&world, "ann-2", 2).await.is_ok(), "nobody is locked out");
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_passkey_beside_another_one_is_told_outside_and_a_first_one_is_not() {
+    let mut desk = Desk::new().await;
+    let told = async |desk: &Desk| {
+        let all = desk.world.authority().store().outbox(100).await.unwrap();
+        let all = all.into_iter().filter(|notice| notice.kind == "passkey.enrolled");
+        all.map(|notice| terms::json::parse(notice.body.as_bytes()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&desk).await, [], "the first of each person");
+    desk.added().await;
+    desk.world.second_passkey("ben", "ben-2").await;
+    let names = told(&desk).await;
+    let data = |json: &Json, member: &str| json.get("data")?.get(member)?.as_str().map(str::to_owned);
+    let names: Vec<_> = names.iter().map(|json| (data(json, "name"), data(json, "by"))).collect();
+    let of = |name: &str, by: &str| (Some(name.to_owned()), Some(by.to_owned()));
+    assert_eq!(names, [of("ann", "ann"), of("ben", "init")]);
     desk.world.verified().await;
 }

@@ -49,6 +49,8 @@ async fn a_statement_that_names_one_passkey_is_signed_by_no_other() {
     world.second_passkey("ann", "ann-2").await;
     let signed = world.sign(&begun, "ann-2");
     assert_eq!(world.vote(id, "ann", &signed).await, Err(NotCounted::PasskeyUnknown));
+    world.pass(24 * 3600); // a new one signs nothing on its first day
+    let id = world.challenged("deploy", &deploy("2")).await.elevation;
     let begun = world.begin(id, "ann").await.unwrap();
     assert_eq!(begun.allow.len(), 2);
     let foreign = world.sign(&begun, "ben"); // a statement that names no passkey is still one person's

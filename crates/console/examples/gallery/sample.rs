@@ -277,6 +277,12 @@ pub fn history_rows() -> Vec<HistoryRow> {
 
 pub fn history() -> HistoryPage {
     HistoryPage {
+        passkeys: vec![NewPasskey {
+            person: Foreign::line("erin"),
+            enrolled: ago(4400),
+            by: Foreign::line("erin"),
+            signs: until(82_000),
+        }],
         frame: frame(Place::History),
         rows: history_rows(),
         older: Some("/history?before=1".into()),
@@ -476,6 +482,8 @@ pub fn me() -> MePage {
                 enrolled: ago(400_000),
                 by: Some(Foreign::line("os:1000")),
                 kept: "kept by a passkey manager, may be on several devices",
+                signs: None,
+                last_that_signs: true,
                 revoke: Some(r#"{"credential":"q83vEjRWeJA"}"#.to_owned()),
             },
             PasskeyRow {
@@ -484,6 +492,8 @@ pub fn me() -> MePage {
                 enrolled: ago(9_000),
                 by: None,
                 kept: "on one device only",
+                signs: Some(until(82_000)),
+                last_that_signs: false,
                 revoke: Some(r#"{"credential":"zN2mTb7qLw0"}"#.to_owned()),
             },
         ],

@@ -7,14 +7,14 @@ use axum::response::Response;
 use elevation::State as Stands;
 use terms::Time;
 
-use super::{frame_of, name_of};
+use super::{frame_of, name_of, who};
 use crate::answer::{NoPage, page};
 use crate::foreign::Foreign;
 use crate::moment::{Until, When};
 use crate::pages::request::outcome;
 use crate::person::Person;
 use crate::router::{Console, Shared};
-use crate::view::{Card, HistoryPage, HistoryRow, InboxPage, Place, Row};
+use crate::view::{Card, HistoryPage, HistoryRow, InboxPage, NewPasskey, Place, Row};
 
 /// Requests on one page of the history.
 const PAGE: u32 = 50;
@@ -54,7 +54,16 @@ pub(crate) async fn history(
     let rows = rows(&console, &person, over).await?;
     let frame = super::frame(&console, &person, Place::History).await?;
     let older = older.map(|at| format!("/history?before={at}"));
-    Ok(page(&HistoryPage { frame, rows, older }))
+    let (active, now) = (console.authority.active(), console.authority.now());
+    let passkeys = active.new_passkeys(now).map(|(human, passkey, at)| NewPasskey {
+        person: Foreign::line(&human.name),
+        enrolled: When(passkey.enrolled_at),
+        by: who(&active, &passkey.enrolled_by),
+        signs: Until { at, now },
+    });
+    let mut passkeys: Vec<_> = passkeys.collect();
+    passkeys.sort_by_key(|row| std::cmp::Reverse(row.enrolled.0));
+    Ok(page(&HistoryPage { frame, passkeys, rows, older }))
 }
 
 /// Those of these requests that the person may see.

@@ -19,10 +19,12 @@ use crate::webauthn;
 const SHORT: usize = 12;
 
 pub(crate) async fn me(State(console): State<Shared>, person: Person) -> Result<Response, NoPage> {
-    let active = console.authority.active();
+    let (active, now) = (console.authority.active(), console.authority.now());
     let mut passkeys: Vec<_> = active.passkeys_of(person.human.id).collect();
     passkeys.sort_by_key(|key| key.enrolled_at);
     let spare = passkeys.len() > 1;
+    let signs = |key: &&&authority::Passkey| active.signs_from(&key.credential, now).is_none();
+    let signing = passkeys.iter().filter(signs).count();
     let own = person.human.id.to_string();
     let row = |key: &authority::Passkey| PasskeyRow {
         name: key.name.as_ref().map(Foreign::line),
@@ -34,13 +36,15 @@ pub(crate) async fn me(State(console): State<Shared>, person: Person) -> Result<
             (true, false) => "may be copied by a passkey manager, is not yet",
             (false, false) => "on one device only",
         },
+        signs: active.signs_from(&key.credential, now).map(|at| Until { at, now }),
+        last_that_signs: signing == 1 && active.signs_from(&key.credential, now).is_none(),
         revoke: spare.then(|| Json::object([("credential", key.credential.as_str())]).text()),
     };
     Ok(page(&MePage {
         frame: frame(&console, &person, Place::Me).await?,
         groups: person.groups(&active).iter().map(Foreign::line).collect(),
         passkeys: passkeys.into_iter().map(row).collect(),
-        until: Until { at: person.session.until, now: console.authority.now() },
+        until: Until { at: person.session.until, now },
     }))
 }
 
@@ -75,7 +79,7 @@ pub(crate) async fn add_passkey(
 ) -> Result<Response, NotDone> {
     let (signed, name) = (webauthn::assertion(&asked)?, asked.text("name")?);
     console.authority.add_passkey(person.human.id, person.session.hash, name, &signed).await??;
-    Ok(done("Added. You can sign with it from now on."))
+    Ok(done("Added. It signs you in from now on, and requests once its first 24 hours are over."))
 }
 
 pub(crate) async fn revoke_passkey(

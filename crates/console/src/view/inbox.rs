@@ -83,10 +83,25 @@ impl Row {
 pub struct HistoryPage {
     /// Around it.
     pub frame: Frame,
+    /// Passkeys that were enrolled beside another one of their person within the last day, of everybody.
+    pub passkeys: Vec<NewPasskey>,
     /// Newest first.
     pub rows: Vec<HistoryRow>,
     /// Where older ones are.
     pub older: Option<String>,
+}
+
+/// A passkey that others may know not to be its person's.
+#[derive(Clone, Debug)]
+pub struct NewPasskey {
+    /// Whose.
+    pub person: Foreign,
+    /// When it was enrolled.
+    pub enrolled: When,
+    /// Who let the person enrol it: whoever invited, or the person with another one.
+    pub by: Foreign,
+    /// From when it signs.
+    pub signs: Until,
 }
 
 /// One request that is over.

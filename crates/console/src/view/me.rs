@@ -33,6 +33,10 @@ pub struct PasskeyRow {
     pub by: Option<Foreign>,
     /// Whether it is on one device only, may have copies, or has.
     pub kept: &'static str,
+    /// From when it signs more than its person in, while that is yet to come.
+    pub signs: Option<Until>,
+    /// Whether it signs and no other one of its person does.
+    pub last_that_signs: bool,
     /// The body of the request that revokes it, without the reason; `None` for the last one, which stays.
     pub revoke: Option<String>,
 }

@@ -17,7 +17,7 @@ use terms::Time;
 pub use callers::{CallerPage, CallerRow, CallersPage, GrantRow, LockRow, LocksPage, RunRow, Subject};
 pub use card::{Bounds, Caller, Card, Leaf, NeededLine, bounds};
 pub use diff::{Change, Diff, Piece, Sign, changes};
-pub use inbox::{HistoryPage, HistoryRow, InboxPage, Row};
+pub use inbox::{HistoryPage, HistoryRow, InboxPage, NewPasskey, Row};
 pub use log::{LogPage, LogRow, RecordPage};
 pub use me::{EnrolPage, MePage, PasskeyRow, SignInPage};
 pub use policies::{PoliciesPage, RequirementRow, Revision};

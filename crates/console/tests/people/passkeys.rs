@@ -87,3 +87,27 @@ async fn revoking_one_signs_out_everywhere_and_the_other_signs_in_and_stays() {
     assert_eq!((last.status, last.error().contains("only passkey")), (StatusCode::CONFLICT, true));
     assert_eq!(ann.get("/me").await.status, StatusCode::OK, "what is refused signs nobody out");
 }
+
+#[tokio::test]
+async fn a_passkey_beside_another_one_shows_as_new_to_its_person_and_to_others_for_a_day() {
+    let (world, mut people) = World::new().await;
+    assert!(!people["dave"].get("/history").await.text.contains("New passkeys"), "the first of each person");
+    let ann = people.get_mut("ann").unwrap();
+    let (_, made) = ann.make_passkey().await;
+    let body = ann.signed(&made, json(NAMED));
+    let added = ann.post("/me/passkeys", &body).await;
+    assert!(added.text.contains("once its first 24 hours are over"), "{}", added.text);
+    let (mine, others) = (ann.get("/me").await.text, people["dave"].get("/history").await.text);
+    assert_eq!(mine.matches("It signs you in, and requests only in").count(), 1, "of two");
+    assert_eq!(
+        mine.matches("your new one signs requests only once").count(),
+        1,
+        "before the older one is revoked"
+    );
+    assert!(others.contains("New passkeys") && others.contains("<bdi>ann</bdi>"), "{others}");
+    world.ambient.pass(Millis::seconds(24 * 3600));
+    let ann = people.get_mut("ann").unwrap();
+    ann.sign_in().await;
+    assert!(!ann.get("/me").await.text.contains("requests only in"));
+    assert!(!ann.get("/history").await.text.contains("New passkeys"));
+}
