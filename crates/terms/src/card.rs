@@ -318,6 +318,24 @@ pub fn fields(access: &Access) -> Vec<Field> {
     out
 }
 
+impl Card {
+    /// The place of an argument for people, as it is among the fields, whether or not it was sent. A name of digits that
+    /// no field shows to be an index stands in quotation marks: then it is the name of a member.
+    #[must_use]
+    pub fn label(&self, at: &Pointer) -> String {
+        if let Some(field) = self.fields.iter().find(|field| field.pointer == *at) {
+            return field.label.clone();
+        }
+        let root = Place { pointer: Pointer::root(), label: String::new(), beware: false };
+        let place = at.steps().iter().fold(root, |place, step| {
+            let index = step.parse::<usize>().ok().filter(|index| index.to_string() == *step);
+            let shown = |item: &Place| self.fields.iter().any(|field| field.label.starts_with(&item.label));
+            index.map(|index| place.item(index)).filter(shown).unwrap_or_else(|| place.member(step))
+        });
+        place.label
+    }
+}
+
 /// Where a value is, for machines and for people. A pointer alone does not tell `{"0":…}` from `[…]`; the label
 /// does, and no two places have the same one: names that hold our own marks stand in quotation marks.
 struct Place {

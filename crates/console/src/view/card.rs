@@ -29,11 +29,11 @@ pub struct Card {
     pub ticket: Option<Foreign>,
     /// Every argument.
     pub fields: Vec<Leaf>,
-    /// What was not sent: name and what the upstream's schema says.
+    /// What was not sent: its label and what the upstream's schema says.
     pub defaults: Vec<(Foreign, Foreign)>,
-    /// What only names something else, and the digest that it is pinned to.
+    /// The label of what only names something else, and the digest that it is pinned to.
     pub references: Vec<(Foreign, Option<Foreign>)>,
-    /// What the grant leaves open.
+    /// The labels of what the grant leaves open.
     pub free: Vec<Foreign>,
     /// What is granted.
     pub bounds: Bounds,
@@ -122,6 +122,7 @@ impl Card {
     /// Draws a card.
     #[must_use]
     pub fn of(model: &Model) -> Self {
+        let label = |at: &terms::Pointer| Foreign::line(model.label(at));
         Self {
             hash: model.hash().to_string(),
             title: Foreign::line(&model.title),
@@ -139,17 +140,13 @@ impl Card {
             purpose: model.claims.purpose.as_ref().map(Foreign::exact),
             ticket: model.claims.ticket.as_ref().map(Foreign::exact),
             fields: model.fields.iter().map(|field| Leaf::of(field, model)).collect(),
-            defaults: model
-                .defaults
-                .iter()
-                .map(|(at, says)| (Foreign::line(at.to_string()), Foreign::exact(says)))
-                .collect(),
+            defaults: model.defaults.iter().map(|(at, says)| (label(at), Foreign::exact(says))).collect(),
             references: model
                 .references
                 .iter()
-                .map(|(at, pin)| (Foreign::line(at.to_string()), pin.as_ref().map(Foreign::exact)))
+                .map(|(at, pin)| (label(at), pin.as_ref().map(Foreign::exact)))
                 .collect(),
-            free: model.free.iter().map(|at| Foreign::line(at.to_string())).collect(),
+            free: model.free.iter().map(label).collect(),
             bounds: bounds(&model.grants),
             needed: model
                 .needed

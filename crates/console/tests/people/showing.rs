@@ -194,3 +194,24 @@ fn a_secret_is_a_length_and_a_free_argument_is_any() {
     let page = sample::request(&sample::nasty()).render().unwrap();
     assert!(page.contains("any value: the grant does not bind this") && page.contains("up to 3 times"));
 }
+
+#[test]
+fn what_was_not_sent_only_names_something_or_is_left_open_has_the_label_of_its_argument() {
+    let mut model = sample::model();
+    let mut item = sample::field("/steps/0/image", "app:2");
+    item.label = "steps[0] › image".to_owned();
+    model.fields.push(item);
+    model.defaults.push((sample::pointer("/7"), "not sent".to_owned()));
+    model.references.push((sample::pointer("/steps/0/image"), None));
+    model.free = vec![sample::pointer("/token"), sample::pointer("/steps/0")];
+    let card = Card::of(&model);
+    let labels: Vec<String> = [
+        card.defaults.iter().map(|(label, _)| label.plain()).collect::<Vec<_>>(),
+        card.references.iter().map(|(label, _)| label.plain()).collect(),
+        card.free.iter().map(Foreign::plain).collect(),
+    ]
+    .concat();
+    assert_eq!(labels, ["strategy", "“7”", "artifact", "steps[0] › image", "token", "steps[0]"]);
+    let page = sample::request(&model).render().unwrap();
+    assert!(!page.contains("/strategy") && !page.contains("/artifact"), "no pointer is left on the card");
+}

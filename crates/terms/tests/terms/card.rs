@@ -324,6 +324,29 @@ proptest! {
         }
     }
 
+    /// What was not sent, and what holds several fields, is named as fields are, and never as another place is.
+    #[test]
+    fn a_place_that_is_no_field_has_a_label_of_its_own(sent in posing(), absent in "[a0\\[\\] ›]{0,4}") {
+        let access = access(Json::object([("a", sent)]));
+        let card = Card { fields: fields(&access), ..card() };
+        let mut labels = BTreeMap::new();
+        for field in &card.fields {
+            prop_assert_eq!(&card.label(&field.pointer), &field.label);
+            let steps = field.pointer.steps();
+            for length in 1..steps.len() {
+                let outer = steps[..length].iter().fold(Pointer::root(), |at, step| at.child(step));
+                let label = card.label(&outer);
+                prop_assert!(field.label.starts_with(&label), "{} in {}", field.label, label);
+                prop_assert_eq!(labels.entry(label).or_insert_with(|| outer.clone()), &outer);
+            }
+            labels.insert(field.label.clone(), field.pointer.clone());
+        }
+        let absent = Pointer::root().child(&absent);
+        if absent.of(&Json::Object(access.arguments().clone())).is_none() {
+            prop_assert!(!labels.contains_key(&card.label(&absent)), "{}", card.label(&absent));
+        }
+    }
+
     /// The arguments can be put together again from what is shown: nothing is left out, folded or ambiguous.
     #[test]
     fn what_is_shown_is_all_that_was_sent(arguments in arguments()) {
