@@ -107,7 +107,7 @@ pub(crate) async fn lock(
     let caller = known(&console, named)?;
     let (by, why) = (person.human.id.to_string(), reason(&asked)?);
     console.authority.lock(LockSubject::Caller(caller), by, why, None).await?;
-    Ok(done("Locked. Nothing that this caller does runs."))
+    Ok(done("Locked. Nothing this caller asks for runs."))
 }
 
 pub(crate) async fn revoke(

@@ -15,7 +15,7 @@ const TABLE: &[(&str, &str)] = &[
     ("resolved", "{/signed/human} said how an attempt had ended: {/outcome}. {/why}"),
     ("listed", "A caller listed {/count} {/what} of {/upstream}"),
     ("voted", "{/name} signed: {/statement/verdict}"),
-    ("granted", "A grant was issued for {/uses} use(s)"),
+    ("granted", "A grant was issued; uses: {/uses}"),
     ("rejected", "{/name} rejected: {/reason}"),
     ("expired", "A request expired; nobody answered"),
     ("withdrawn", "{/by} withdrew a request: {/why}"),
