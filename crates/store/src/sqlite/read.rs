@@ -120,7 +120,9 @@ impl Snapshot<'_> {
 
     /// How many requests of these callers wait, together.
     pub(super) fn waiting(&self, callers: &[CallerId]) -> Read<u32> {
-        let count = "SELECT count(*) FROM elevations WHERE caller = ?1 AND state = 0 AND expires_at > ?2";
+        // The index is named: left to itself SQLite walks through everything that the caller ever asked for.
+        let count = "SELECT count(*) FROM elevations INDEXED BY elevations_pending
+                     WHERE caller = ?1 AND state = 0 AND expires_at > ?2";
         let of_one = |caller: &CallerId| self.value(count, params![caller.bytes(), self.now.millis()]);
         callers.iter().map(of_one).try_fold(0, |sum: u32, one| Ok(sum.saturating_add(one?)))
     }
