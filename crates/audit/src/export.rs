@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, Read as _, Write};
 
 use terms::hash::{b64url, from_b64url};
-use terms::json::{Limits, parse_within};
+use terms::json::{Limits, NotJson, parse_canonical};
 use terms::{Digest, InstallId, Json};
 
 use crate::record::Record;
@@ -70,8 +70,24 @@ pub enum Unreadable {
     #[error("a line is longer than {MAX_LINE} bytes")]
     TooLong,
     /// Not what this module writes.
-    #[error("a line is not {0}")]
-    Form(&'static str),
+    #[error("line {line} is not {form}")]
+    Form {
+        /// Counted from 1.
+        line: u64,
+        /// What it ought to be.
+        form: &'static str,
+    },
+    /// Not as this module writes it, whatever it means: an export has one form.
+    #[error(
+        "line {line} is not byte for byte what `stepup log export` writes ({why}): an editor, a formatter or a transfer \
+         as text has changed the file; verify the file as it was made"
+    )]
+    NotAsWritten {
+        /// Counted from 1.
+        line: u64,
+        /// What is written otherwise.
+        why: NotJson,
+    },
     /// Something after the last line.
     #[error("the file goes on after its checkpoint")]
     Trailing,
@@ -186,6 +202,8 @@ impl<W: Write> Writer<W> {
 pub struct Reader<R> {
     from: R,
     line: Vec<u8>,
+    /// How many lines were read.
+    lines: u64,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -194,8 +212,8 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// [`Unreadable`] when there is none.
     pub fn begin(from: R) -> Result<(Header, Self), Unreadable> {
-        let mut reader = Self { from, line: Vec::new() };
-        let header = Header::from_json(&reader.line()?).ok_or(Unreadable::Form("the header of a log"))?;
+        let mut reader = Self { from, line: Vec::new(), lines: 0 };
+        let header = Header::from_json(&reader.line()?).ok_or_else(|| reader.form("the header of a log"))?;
         Ok((header, reader))
     }
 
@@ -210,8 +228,12 @@ impl<R: BufRead> Reader<R> {
         let checkpoint = json.get("checkpoint").and_then(Json::as_str);
         match (checkpoint, json.as_object().map_or(0, terms::json::Object::len)) {
             (Some(note), 1) => Ok(Line::Checkpoint(note.to_owned())),
-            _ => Entry::from_json(json).map(Line::Entry).ok_or(Unreadable::Form("a leaf of a log")),
+            _ => Entry::from_json(json).map(Line::Entry).ok_or_else(|| self.form("a leaf of a log")),
         }
+    }
+
+    const fn form(&self, form: &'static str) -> Unreadable {
+        Unreadable::Form { line: self.lines, form }
     }
 
     /// Makes sure that nothing follows the checkpoint.
@@ -226,8 +248,11 @@ impl<R: BufRead> Reader<R> {
         self.line.clear();
         let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
         self.from.by_ref().take(limit).read_until(b'\n', &mut self.line)?;
+        self.lines += 1;
         match self.line.strip_suffix(b"\n") {
-            Some(text) => parse_within(text, LINE).map_err(|_| Unreadable::Form("strict JSON")),
+            Some(text) => {
+                parse_canonical(text, LINE).map_err(|why| Unreadable::NotAsWritten { line: self.lines, why })
+            }
             None if self.line.len() == MAX_LINE => Err(Unreadable::TooLong),
             None => Err(Unreadable::Truncated),
         }
@@ -280,7 +305,8 @@ mod tests {
         for (from, to) in [("\"body\":\"{}\"", "\"body\":null"), (&*b64url(&[9; 16]), "")] {
             let file = file.replace(from, to).replace("\"salt\":\"\"", "\"salt\":null");
             let (_, mut reader) = Reader::begin(file.as_bytes()).unwrap();
-            assert!(matches!(reader.next(), Err(Unreadable::Form("a leaf of a log"))), "{file}");
+            let form = reader.next().unwrap_err().to_string();
+            assert_eq!(form, "line 2 is not a leaf of a log", "{file}");
         }
     }
 }

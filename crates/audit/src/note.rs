@@ -41,6 +41,9 @@ pub enum NotANote {
     /// A line claims to be by the trusted key and is not.
     #[error("the signature by the key {0:08x} is not valid")]
     Forged(u32),
+    /// Signatures beside the key's own, where only that is taken.
+    #[error("the note has more than the one signature that the log's key {0:08x} made of it")]
+    Crowded(u32),
     /// The text is signed, yet no checkpoint.
     #[error("the signed text is not a checkpoint: expected origin, size and root")]
     Checkpoint,
@@ -173,6 +176,18 @@ impl VerifierKey {
     pub fn open(&self, note: &str) -> Result<Checkpoint, NotANote> {
         let checkpoint = Checkpoint::parse(self.text_of(note)?).ok_or(NotANote::Checkpoint)?;
         if checkpoint.origin == self.name { Ok(checkpoint) } else { Err(NotANote::Origin) }
+    }
+
+    /// The checkpoint in a note that this key signed, and nobody beside it: the one note that
+    /// [`CheckpointKey::checkpoint`] makes of this checkpoint, byte for byte.
+    ///
+    /// # Errors
+    /// [`NotANote`] for any other note.
+    pub fn open_alone(&self, note: &str) -> Result<Checkpoint, NotANote> {
+        let checkpoint = self.open(note)?;
+        // Text and base64 have one form, and Ed25519 one signature: what is left to differ is how many lines there are.
+        let (_, signatures) = note.rsplit_once("\n\n").ok_or(NotANote::Form)?;
+        if signatures.lines().count() == 1 { Ok(checkpoint) } else { Err(NotANote::Crowded(self.id())) }
     }
 
     /// The text of a note that this key signed. Signatures of other keys are not looked at, as the format asks.

@@ -7,7 +7,7 @@ mod book;
 use std::sync::LazyLock;
 
 use audit::body::{Erased, Outcome, Rejected, SubjectKind, Unlocked};
-use audit::{CheckpointKey, Refs, Trust, verify};
+use audit::{Broken, CheckpointKey, Refs, Trust, verify};
 use book::{
     Book, access, ann, at_elevation, ben, by_caller, caller, lock, owner, requirement, signing_key,
     verify_bytes,
@@ -272,4 +272,70 @@ fn what_follows_the_checkpoint_is_found() {
     let mut log = TWENTY.clone();
     log.push(b'\n');
     assert!(verify_bytes(&log).unwrap_err().what.contains("goes on"));
+}
+
+/// The 22 lines, of which one is rewritten so that it still means the same.
+fn rewritten(line: usize, how: impl Fn(&str) -> String) -> Broken {
+    let log = String::from_utf8(TWENTY.clone()).unwrap();
+    let lines: Vec<String> = log
+        .split_inclusive('\n')
+        .enumerate()
+        .map(|(at, text)| if at + 1 == line { how(text) } else { text.to_owned() })
+        .collect();
+    assert_ne!(lines.concat(), log, "nothing was rewritten");
+    verify_bytes(lines.concat().as_bytes()).expect_err("a second form of one line")
+}
+
+type Rewrite = fn(&str) -> String;
+
+#[test]
+fn no_line_has_a_second_form() {
+    let ways: [(&str, Rewrite); 7] = [
+        ("CRLF", |line| line.replace('\n', "\r\n")),
+        ("a space before", |line| format!(" {line}")),
+        ("a space after", |line| line.replace('\n', " \n")),
+        ("a space between", |line| line.replacen("\":", "\": ", 1)),
+        ("an escape that need not be", |line| line.replacen('e', "\\u0065", 1)),
+        ("members in another order", |line| {
+            let Json::Object(members) = terms::json::parse(line.as_bytes()).unwrap() else { panic!() };
+            let members: Vec<_> =
+                members.iter().map(|(name, value)| format!("{}:{value}", Json::from(name))).collect();
+            format!("{{{}}}\n", members.into_iter().rev().collect::<Vec<_>>().join(","))
+        }),
+        ("a byte order mark", |line| format!("\u{feff}{line}")),
+    ];
+    for line in 1..=22 {
+        for (way, how) in ways {
+            // The checkpoint is its line's only member.
+            if line == 22 && way == "members in another order" {
+                continue;
+            }
+            let broken = rewritten(line, how);
+            let place = format!("line {line} is not byte for byte what `stepup log export` writes");
+            assert!(broken.what.starts_with(&place), "{way}: {broken}");
+            assert!(broken.what.contains("as it was made"), "what to do: {broken}");
+        }
+    }
+}
+
+#[test]
+fn a_number_of_a_leaf_has_one_form() {
+    for (line, number) in [(2, "0.0"), (3, "1e0"), (4, "2.0")] {
+        let from = format!("\"leaf\":{},", line - 2);
+        let broken = rewritten(line, |text| text.replace(&from, &format!("\"leaf\":{number},")));
+        assert!(broken.what.starts_with(&format!("line {line} is not byte for byte")), "{broken}");
+    }
+}
+
+/// A checkpoint has one note: signatures of others, which the format lets a reader skip, are not in an export.
+#[test]
+fn a_checkpoint_with_another_signature_beside_its_own_is_refused() {
+    let book = twenty();
+    let note = signing_key().checkpoint(book.head());
+    let own = note.lines().last().unwrap();
+    let other = "\u{2014} EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QQ=";
+    for also in [own, other] {
+        let broken = verify_bytes(&book::export(&book.entries(), &format!("{note}{also}\n"))).unwrap_err();
+        assert!(broken.what.contains("one signature"), "{broken}");
+    }
 }

@@ -262,7 +262,7 @@ impl<'a> Verification<'a> {
     /// # Errors
     /// [`Broken`] when the checkpoint is not signed by the trusted key, or signs another log.
     pub fn end(self, note: &str) -> Result<Report, Broken> {
-        let checkpoint = self.trust.key.open(note).map_err(|e| Broken::whole(e.to_string()))?;
+        let checkpoint = self.trust.key.open_alone(note).map_err(|e| Broken::whole(e.to_string()))?;
         let head = self.head();
         if checkpoint.head.size != head.size {
             let (signed, is) = (checkpoint.head.size, head.size);

@@ -103,6 +103,7 @@ pub(crate) fn not_json(why: &NotJson) -> Refusal {
         NotJson::DuplicateKey { .. } => Slug::DuplicateKey,
         NotJson::NumberInexact { .. } => Slug::NumberInexact,
         NotJson::TooLarge { .. } => Slug::TooLarge,
+        NotJson::NotCanonical { .. } => Slug::NotCanonical,
     };
     Refusal::because(slug, why.to_string())
 }

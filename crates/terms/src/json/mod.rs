@@ -7,7 +7,7 @@ mod parse;
 mod write;
 
 pub use number::{Inexact, Number};
-pub use parse::{Limits, NotJson, parse, parse_within};
+pub use parse::{Limits, NotJson, parse, parse_canonical, parse_within};
 
 /// One JSON value, canonical by construction.
 #[derive(Clone, Debug, PartialEq)]

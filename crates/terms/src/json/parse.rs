@@ -1,7 +1,7 @@
 //! The strict parser: RFC 8259 and nothing beside it. Ambiguity is refused, never repaired (R3); every
 //! limit is checked before anything is allocated for what is over it (R19).
 
-use super::{Inexact, Json, Number, Object};
+use super::{Inexact, Json, Number, Object, write};
 
 /// How much of it there may be (decisions B23).
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,14 @@ pub enum NotJson {
         /// Which limit.
         what: &'static str,
     },
+    /// JSON in another form than the canonical one, where only that is taken.
+    #[error("not canonical JSON at byte {at}: {what}")]
+    NotCanonical {
+        /// Byte offset.
+        at: usize,
+        /// What is written otherwise there.
+        what: &'static str,
+    },
 }
 
 /// Parses one request body; see [`Limits::REQUEST`].
@@ -70,25 +78,56 @@ pub fn parse(bytes: &[u8]) -> Result<Json, NotJson> {
 /// # Errors
 /// [`NotJson`] for anything that is not exactly one strict JSON text within the limits.
 pub fn parse_within(bytes: &[u8], limits: Limits) -> Result<Json, NotJson> {
+    parse_as(Form::Any, bytes, limits)
+}
+
+/// Parses one JSON text that is in canonical form (RFC 8785): the one text that [`Json::text`] writes for the value, which
+/// is thereby proven without writing it.
+///
+/// # Errors
+/// [`NotJson`], and [`NotJson::NotCanonical`] for every other text of the same value.
+pub fn parse_canonical(bytes: &[u8], limits: Limits) -> Result<Json, NotJson> {
+    parse_as(Form::Canonical, bytes, limits)
+}
+
+/// Which of the texts of one value are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Any,
+    Canonical,
+}
+
+fn parse_as(form: Form, bytes: &[u8], limits: Limits) -> Result<Json, NotJson> {
     if bytes.len() > limits.bytes {
         return Err(NotJson::TooLarge { what: "size of the text" });
     }
     let text =
         std::str::from_utf8(bytes).map_err(|e| NotJson::Syntax { at: e.valid_up_to(), what: "not UTF-8" })?;
-    let mut parser = Parser { text, at: 0, limits, items: 0 };
+    let mut parser = Parser { text, at: 0, limits, items: 0, form };
     let value = parser.value(0)?;
-    parser.space();
+    parser.space()?;
     if parser.at == text.len() { Ok(value) } else { Err(parser.wrong("something after the value")) }
 }
+
+const ESCAPE: &str = "an escape in another form";
 
 struct Parser<'a> {
     text: &'a str,
     at: usize,
     limits: Limits,
     items: usize,
+    form: Form,
 }
 
 impl Parser<'_> {
+    /// Refuses what begins at `at` and is in another form than the canonical one, where only that is taken.
+    fn canonical(&self, at: usize, what: &'static str, is: impl FnOnce() -> bool) -> Result<(), NotJson> {
+        match self.form {
+            Form::Canonical if !is() => Err(NotJson::NotCanonical { at, what }),
+            Form::Canonical | Form::Any => Ok(()),
+        }
+    }
+
     const fn wrong(&self, what: &'static str) -> NotJson {
         NotJson::Syntax { at: self.at, what }
     }
@@ -101,10 +140,12 @@ impl Parser<'_> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn space(&mut self) {
+    fn space(&mut self) -> Result<(), NotJson> {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.canonical(self.at, "white space outside a string", || false)?;
             self.at += 1;
         }
+        Ok(())
     }
 
     /// Takes one byte if it is the next.
@@ -128,7 +169,7 @@ impl Parser<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Json, NotJson> {
-        self.space();
+        self.space()?;
         match self.peek() {
             Some(b'{' | b'[') if depth >= self.limits.depth => {
                 Err(NotJson::TooLarge { what: "depth of nesting" })
@@ -156,24 +197,11 @@ impl Parser<'_> {
     fn object(&mut self, depth: usize) -> Result<Json, NotJson> {
         self.at += 1;
         let mut members = Vec::new();
-        self.space();
-        if !self.take(b'}') {
-            loop {
-                self.count()?;
-                self.space();
-                if self.peek() != Some(b'"') {
-                    return Err(self.wrong("expected a member's name in quotes"));
-                }
-                let name = self.string()?;
-                self.space();
-                self.expect(b':', "expected ':'")?;
-                members.push((name, self.value(depth + 1)?));
-                self.space();
-                if self.take(b'}') {
-                    break;
-                }
-                self.expect(b',', "expected ',' or '}'")?;
-            }
+        let mut more = !self.ends(b'}')?;
+        while more {
+            let name = self.name(members.last())?;
+            members.push((name, self.value(depth + 1)?));
+            more = self.goes_on(b'}', "expected ',' or '}'")?;
         }
         Object::from_members(members).map(Json::Object).map_err(|_| NotJson::DuplicateKey { at: self.at })
     }
@@ -181,19 +209,40 @@ impl Parser<'_> {
     fn array(&mut self, depth: usize) -> Result<Json, NotJson> {
         self.at += 1;
         let mut items = Vec::new();
-        self.space();
-        if !self.take(b']') {
-            loop {
-                self.count()?;
-                items.push(self.value(depth + 1)?);
-                self.space();
-                if self.take(b']') {
-                    break;
-                }
-                self.expect(b',', "expected ',' or ']'")?;
-            }
+        let mut more = !self.ends(b']')?;
+        while more {
+            self.count()?;
+            items.push(self.value(depth + 1)?);
+            more = self.goes_on(b']', "expected ',' or ']'")?;
         }
         Ok(Json::Array(items))
+    }
+
+    /// Takes the end of an object or array if it is next.
+    fn ends(&mut self, close: u8) -> Result<bool, NotJson> {
+        self.space()?;
+        Ok(self.take(close))
+    }
+
+    /// After a member or an item: whether another one follows.
+    fn goes_on(&mut self, close: u8, what: &'static str) -> Result<bool, NotJson> {
+        if self.ends(close)? { Ok(false) } else { self.expect(b',', what).map(|()| true) }
+    }
+
+    /// The name of a member, up to its value.
+    fn name(&mut self, last: Option<&(String, Json)>) -> Result<String, NotJson> {
+        self.count()?;
+        self.space()?;
+        if self.peek() != Some(b'"') {
+            return Err(self.wrong("expected a member's name in quotes"));
+        }
+        let (start, name) = (self.at, self.string()?);
+        // A name that comes twice is refused later, as what it is.
+        let sorted = || last.is_none_or(|(last, _)| last.encode_utf16().le(name.encode_utf16()));
+        self.canonical(start, "a member that comes before the last one", sorted)?;
+        self.space()?;
+        self.expect(b':', "expected ':'")?;
+        Ok(name)
     }
 
     fn digits(&mut self) -> Result<(), NotJson> {
@@ -220,7 +269,9 @@ impl Parser<'_> {
             self.digits()?;
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        Number::from_text(text).map_err(|Inexact| NotJson::NumberInexact { at: start })
+        let number = Number::from_text(text).map_err(|Inexact| NotJson::NumberInexact { at: start })?;
+        self.canonical(start, "a number in another form", || number.text() == text)?;
+        Ok(number)
     }
 
     fn string(&mut self) -> Result<String, NotJson> {
@@ -247,19 +298,29 @@ impl Parser<'_> {
         }
     }
 
+    /// Only `\/` and `\uXXXX` are second ways to write a character; the others are the canonical ones.
     fn escape(&mut self) -> Result<char, NotJson> {
+        let start = self.at;
         self.at += 1;
         let kind = self.peek().ok_or_else(|| self.wrong("the string does not end"))?;
         let plain = match kind {
             b'"' => '"',
             b'\\' => '\\',
-            b'/' => '/',
+            b'/' => {
+                self.canonical(start, ESCAPE, || false)?;
+                '/'
+            }
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
             b'r' => '\r',
             b't' => '\t',
-            b'u' => return self.unicode(),
+            b'u' => {
+                let c = self.unicode()?;
+                let written = self.text.get(start..self.at).unwrap_or_default();
+                self.canonical(start, ESCAPE, || write::escaped(c) == written)?;
+                return Ok(c);
+            }
             _ => return Err(self.wrong("an unknown escape")),
         };
         self.at += 1;

@@ -1,5 +1,7 @@
 //! The one writer: RFC 8785 §3.2.
 
+use std::borrow::Cow;
+
 use super::Json;
 
 pub(super) fn text(value: &Json) -> String {
@@ -50,21 +52,28 @@ fn string(s: &str, out: &mut String) {
         out.push_str(std::mem::take(&mut rest));
     }
     while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
-        let (run, escaped) = rest.split_at(at);
+        let (run, special) = rest.split_at(at);
         out.push_str(run);
-        let mut chars = escaped.chars();
-        match chars.next().unwrap_or_default() {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            control => out.push_str(&format!("\\u{:04x}", u32::from(control))),
-        }
+        let mut chars = special.chars();
+        out.push_str(&escaped(chars.next().unwrap_or_default()));
         rest = chars.as_str();
     }
     out.push_str(rest);
     out.push('"');
+}
+
+/// How a character is written inside a string.
+pub(super) fn escaped(c: char) -> Cow<'static, str> {
+    let short = match c {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\u{8}' => "\\b",
+        '\t' => "\\t",
+        '\n' => "\\n",
+        '\u{c}' => "\\f",
+        '\r' => "\\r",
+        control @ '\0'..' ' => return Cow::Owned(format!("\\u{:04x}", u32::from(control))),
+        plain => return Cow::Owned(plain.to_string()),
+    };
+    Cow::Borrowed(short)
 }

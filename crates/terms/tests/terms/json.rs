@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use terms::Json;
-use terms::json::{Limits, NotJson, Object, parse, parse_within};
+use terms::json::{Limits, NotJson, Object, parse, parse_canonical, parse_within};
 
 use crate::suites::rule;
 use crate::support::{any_json, cases, string};
@@ -122,6 +122,17 @@ proptest! {
     }
 
     #[test]
+    fn of_all_texts_of_a_value_only_the_canonical_one_is_taken_as_canonical(
+        value in any_json(),
+        choices in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        prop_assert_eq!(&parse_canonical(value.text().as_bytes(), Limits::REQUEST), &Ok(value.clone()));
+        let written = messy(&value, &mut choices.into_iter().cycle().take(10_000));
+        let taken = parse_canonical(written.as_bytes(), Limits::REQUEST);
+        prop_assert_eq!(taken.is_ok(), written == value.text(), "{}: {:?}", written, taken);
+    }
+
+    #[test]
     fn no_text_has_two_readings(
         value in any_json(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..4),
@@ -137,6 +148,8 @@ proptest! {
             }
         }
         prop_assert_eq!(agrees(&bytes), Ok(()));
+        let canonical = parse(&bytes).ok().filter(|read| read.text().as_bytes() == bytes);
+        prop_assert_eq!(parse_canonical(&bytes, Limits::REQUEST).ok(), canonical);
     }
 
     #[test]
@@ -292,4 +305,19 @@ fn an_integer_that_no_double_holds_is_written_as_text() {
     assert_eq!(Json::from(1_i64 << 53).text(), "9007199254740992");
     assert_eq!(Json::from((1_i64 << 53) + 1).text(), "\"9007199254740993\"");
     assert_eq!(Json::from(i64::MIN).text(), "\"-9223372036854775808\"");
+}
+
+#[test]
+fn whoever_writes_another_form_is_told_where_it_begins() {
+    let other = |text: &str| match parse_canonical(text.as_bytes(), Limits::REQUEST) {
+        Err(NotJson::NotCanonical { at, what }) => (at, what),
+        read => panic!("{text}: {read:?}"),
+    };
+    assert_eq!(other("{\"a\": 1}"), (5, "white space outside a string"));
+    assert_eq!(other("1\r"), (1, "white space outside a string"));
+    assert_eq!(other("[1.0]"), (1, "a number in another form"));
+    assert_eq!(other("[\"ab\\/\"]"), (4, "an escape in another form"));
+    assert_eq!(other("\"\\u001F\""), (1, "an escape in another form"));
+    assert_eq!(other("\"\\u000a\""), (1, "an escape in another form"));
+    assert_eq!(other("{\"b\":1,\"a\":2}"), (7, "a member that comes before the last one"));
 }

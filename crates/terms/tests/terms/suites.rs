@@ -20,6 +20,7 @@ pub const fn rule(refused: &NotJson) -> &'static str {
         NotJson::DuplicateKey { .. } => "duplicate_key",
         NotJson::NumberInexact { .. } => "number_inexact",
         NotJson::TooLarge { .. } => "too_large",
+        NotJson::NotCanonical { .. } => "not_canonical",
     }
 }
 
