@@ -348,9 +348,9 @@ members! {
         expires_at: Time,
     }
 
-    /// An elevation was taken back by its caller or its owner.
+    /// An elevation was taken back by its caller, a person behind it or an operator.
     Withdrawn = Withdrawn {
-        /// Who: the id of a caller or a human.
+        /// Who: the id of a caller or a human, or `os:` and the uid of an operator.
         by: String,
         /// Why.
         why: Option<String>,

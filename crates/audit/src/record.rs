@@ -61,7 +61,7 @@ kinds! {
     Rejected "rejected",
     /// An elevation's time ran out.
     Expired "expired",
-    /// An elevation was taken back by its caller or its owner.
+    /// An elevation was taken back by its caller, a person behind it or an operator.
     Withdrawn "withdrawn",
     /// An elevation made room for another because what it takes had changed.
     Superseded "superseded",

@@ -18,7 +18,7 @@ pub(crate) enum End {
     Expired,
     /// What it takes has changed; the request that takes its place, where one is opened.
     Superseded(Option<ElevationId>),
-    /// Its caller, or a person behind it, took it back: the id of either.
+    /// Its caller, a person behind it, or an operator took it back: the id of either, or the operator's account.
     Withdrawn { by: String, why: Option<String> },
     /// A person said no.
     Rejected { human: HumanId, name: String, reason: String },
@@ -35,7 +35,22 @@ impl Authority {
         id: ElevationId,
         why: Option<String>,
     ) -> Result<Result<(), Slug>, Failed> {
-        self.withdrawn(caller, id, caller.id.to_string(), why).await
+        self.withdrawn(caller.id, id, caller.id.to_string(), why).await
+    }
+
+    /// An operator takes a request back, whoever's it is and whether or not its caller may still ask: that takes power
+    /// away only. `by` is their account (decisions A33), which the record names.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; [`Slug::ElevationUnknown`] when no such request of this caller waits.
+    pub async fn withdraw_as_operator(
+        &self,
+        caller: CallerId,
+        id: ElevationId,
+        by: &str,
+        why: String,
+    ) -> Result<Result<(), Slug>, Failed> {
+        self.withdrawn(caller, id, by.to_owned(), Some(why)).await
     }
 
     /// A person behind the caller takes a request back for it.
@@ -55,19 +70,19 @@ impl Authority {
         let caller = active.people.caller(caller);
         let behind = caller.filter(|caller| root.is_some_and(|root| caller.roots.contains(&root)));
         let Some(caller) = behind else { return Ok(Err(NotCounted::NotEligible)) };
-        let withdrawn = self.withdrawn(caller, id, human.to_string(), Some(why)).await?;
+        let withdrawn = self.withdrawn(caller.id, id, human.to_string(), Some(why)).await?;
         Ok(withdrawn.map_err(|_| NotCounted::Over("it does not wait any more")))
     }
 
     async fn withdrawn(
         &self,
-        caller: &Caller,
+        caller: CallerId,
         id: ElevationId,
         by: String,
         why: Option<String>,
     ) -> Result<Result<(), Slug>, Failed> {
         for _ in 0..TRIES {
-            let whole = self.store.elevation(id).await?.filter(|w| w.request.caller == caller.id);
+            let whole = self.store.elevation(id).await?.filter(|w| w.request.caller == caller);
             let Some(pending) = whole.filter(|w| w.state == State::Pending).map(|w| w.request) else {
                 return Ok(Err(Slug::ElevationUnknown));
             };

@@ -28,7 +28,7 @@ pub enum Verb {
         /// Its id, or the beginning of it.
         id: String,
     },
-    /// Take a request back in its caller's name.
+    /// Take a request back. The log says that you did, not its caller.
     Withdraw {
         /// Its id, or the beginning of it.
         id: String,
@@ -130,15 +130,11 @@ fn show(desk: &Desk, whole: &Whole) -> Said {
 }
 
 async fn withdraw(desk: &Desk, whole: &Whole, why: String) -> Spoken {
-    let active = desk.authority.active();
-    let Some(caller) = active.authenticated(whole.request.caller) else {
-        return Err(Said::failed("its caller is disabled", "it expires by itself"));
-    };
-    match desk.authority.withdraw(&caller, whole.request.id, Some(why)).await? {
-        Ok(()) => Ok(Said::done(
-            "Withdrawn.",
-            json!({ "request": whole.request.id.to_string(), "state": "withdrawn" }),
-        )),
+    let request = &whole.request;
+    match desk.authority.withdraw_as_operator(request.caller, request.id, &desk.by, why).await? {
+        Ok(()) => {
+            Ok(Said::done("Withdrawn.", json!({ "request": request.id.to_string(), "state": "withdrawn" })))
+        }
         Err(_) => Err(Said::failed(format!("it is over: {}", stands(desk, whole).name()), "")),
     }
 }

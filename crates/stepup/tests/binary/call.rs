@@ -49,6 +49,10 @@ fn what_is_harmless_runs_what_is_sensitive_is_stopped_and_who_is_locked_runs_not
 
     let withdrawn = home.tells(&["requests", "withdraw", &id]);
     assert_eq!(withdrawn, json!({ "request": id, "state": "withdrawn" }));
+    let newest = home.tells(&["log", "tail", "-n", "1"])["records"][0]["record"].clone();
+    let record = home.tells(&["log", "show", newest.as_str().unwrap()]);
+    let operator = format!("os:{}", rustix::process::geteuid().as_raw());
+    assert_eq!(record["body"]["by"], operator, "the operator withdrew it, not its caller: {record}");
     assert_eq!(home.run(&["requests", "show", &id]).code, 13);
     assert_eq!(home.run(&["requests", "watch", &id]).code, 13, "it is over already");
     assert_eq!(home.does(&["requests", "list"]), "Nothing waits.\n");
