@@ -91,18 +91,27 @@ enum To {
     Look,
 }
 
-/// Opens store and authority.
+/// Opens store and authority, and writes down that they start.
 ///
 /// # Errors
 /// [`StartError`] says why not.
 pub async fn open(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) -> Result<Desk, StartError> {
+    let desk = ready(config, ambient, demo).await?;
+    desk.authority.begin().await?;
+    Ok(desk)
+}
+
+/// Opens them, ready to start: nothing is written before [`Authority::begin`], with which the log says that they do.
+///
+/// # Errors
+/// [`StartError`] says why not.
+pub async fn ready(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) -> Result<Desk, StartError> {
     let desk = at_rest(config, ambient, if demo { To::Demo } else { To::Work }).await?;
     let misnamed = desk.authority.misnamed_passkeys();
     if let Some(one) = misnamed.first() {
         let (was, now) = (one.rp_id.clone(), desk.config.people.rp_id.clone());
         return Err(StartError::Renamed { passkeys: misnamed.len(), was, now });
     }
-    desk.authority.begin().await?;
     Ok(desk)
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use authority::Bundle;
 use notify::{RecursiveMode, Watcher as _};
 
 use crate::cli::Desk;
@@ -13,17 +14,18 @@ use crate::node::StartError;
 /// Editors write a file in several steps; the folder is read once it has been quiet for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// At start: the folder comes into force when nothing is, or when it counts as soon as it is saved.
+/// At start, before anything is written: the folder's rules, where they are to come into force. They do when none are, or
+/// when the folder counts as soon as it is saved.
 ///
 /// # Errors
 /// [`StartError`] when nothing is in force and the folder cannot be.
-pub async fn activate_at_start(desk: &Desk) -> Result<(), StartError> {
+pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
     let in_force = !desk.authority.active().rules().is_empty();
     let bundle = match desk.config.with_policy() {
         Ok(bundle) => bundle,
         Err(error) if in_force => {
             tracing::error!(%error, "the policy folder cannot be read; the rules in force stay");
-            return Ok(());
+            return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
@@ -31,19 +33,24 @@ pub async fn activate_at_start(desk: &Desk) -> Result<(), StartError> {
         if bundle.hash() != desk.authority.active().policy() {
             tracing::warn!("the policy folder is not what is in force: run stepup policy activate");
         }
-        return Ok(());
+        return Ok(None);
     }
-    match desk.authority.activate(&bundle, &desk.by).await? {
-        Ok(_) => Ok(()),
-        Err(findings) if in_force => {
-            tracing::error!(
-                findings = findings.len(),
-                "the policy folder does not check out; the rules in force stay"
-            );
-            Ok(())
-        }
-        Err(findings) => Err(StartError::Policy(crate::cli::refused(&findings).text)),
+    match bundle.compile() {
+        Err(findings) if !in_force => Err(StartError::Policy(crate::cli::refused(&findings).text)),
+        Ok(_) | Err(_) => Ok(Some(bundle)),
     }
+}
+
+/// Puts what [`read_at_start`] read in force.
+///
+/// # Errors
+/// [`StartError`] when the store fails.
+pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<(), StartError> {
+    if let Err(findings) = desk.authority.activate(bundle, &desk.by).await? {
+        let findings = findings.len();
+        tracing::error!(findings, "the policy folder does not check out; the rules in force stay");
+    }
+    Ok(())
 }
 
 /// Activates the folder each time it is saved.

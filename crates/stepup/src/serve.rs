@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use axum::Router;
 use terms::{Ambient, Millis};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli::{Desk, Serve};
-use crate::config::{Activate, Config, Listener};
+use crate::config::{Activate, Config};
 use crate::listen::{self, Limits};
 use crate::node::{self, StartError};
 use crate::operations::Operations;
@@ -37,7 +37,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts everything, or nothing.
+    /// Starts everything, or nothing: whatever can be in the way is looked at before the log says that it starts.
     ///
     /// # Errors
     /// [`StartError`] says what is in the way and what to do.
@@ -52,12 +52,17 @@ impl Server {
             Ok::<_, StartError>(console::notify::Webhook { url: webhook.url.clone(), secret })
         });
         let webhook = webhook.transpose()?;
-        let desk = Arc::new(node::open(Arc::clone(&config), Arc::clone(&ambient), demo).await?);
-        policy_folder::activate_at_start(&desk).await?;
+        let desk = Arc::new(node::ready(Arc::clone(&config), Arc::clone(&ambient), demo).await?);
+        let rules = policy_folder::read_at_start(&desk)?;
         let launcher =
             std::env::current_exe().map_err(|because| system("finding our own program", because))?;
         let upstreams =
             upstream::Upstreams::new(node::upstreams(&config)?, ambient, &node::private(&config), launcher)?;
+        let doors = Doors::open(&config).await?;
+        desk.authority.begin().await?;
+        if let Some(rules) = rules {
+            policy_folder::activate_at_start(&desk, &rules).await?;
+        }
         upstreams.sweep();
         let mut server = Self {
             desk,
@@ -66,63 +71,35 @@ impl Server {
             stop: watch::Sender::new(false),
             tasks: JoinSet::new(),
         };
-        server.listen(&config).await?;
+        server.listen(&config, doors);
         server.beside(&config, webhook);
         Ok(server)
     }
 
-    async fn listen(&mut self, config: &Config) -> Result<(), StartError> {
+    /// Answers at every door.
+    fn listen(&mut self, config: &Config, doors: Doors) {
         let authority = Arc::clone(&self.desk.authority);
         let gateway =
             gateway::Gateway::new(Arc::clone(&authority), Arc::clone(&self.upstreams), agents(config));
         gateway.watch();
-        self.open(&config.agents, gateway.router(), DRAIN, Limits::share(2)).await?;
+        self.answer(doors.agents, &gateway.router(), DRAIN, Limits::share(2));
         self.watch_drain(gateway);
         let console = console::router(authority, people(config));
-        self.open(&config.people.listener, console, FAREWELL, Limits::share(8)).await?;
+        self.answer(doors.people, &console, FAREWELL, Limits::share(8));
         let operations = Operations {
             desk: Arc::clone(&self.desk),
             upstreams: Arc::clone(&self.upstreams),
             draining: Arc::clone(&self.draining),
         };
-        let listener = Listener {
-            listen: config.operations.listen.clone(),
-            public_url: String::new(),
-            origins: Vec::new(),
-        };
-        self.open(&listener, crate::operations::router(operations), FAREWELL, Limits::share(16)).await?;
-        let path = control::path(&config.home);
-        let socket = control::bind(&path).map_err(|e| system(path.display().to_string(), e))?;
+        self.answer(doors.operations, &crate::operations::router(operations), FAREWELL, Limits::share(16));
         let desk = Arc::clone(&self.desk);
-        self.until_stop(async move { control::serve(socket, desk).await });
-        Ok(())
+        self.until_stop(async move { control::serve(doors.control, desk).await });
     }
 
-    /// Listens on every address that the name stands for; "localhost" is both families (B19).
-    async fn open(
-        &mut self,
-        listener: &Listener,
-        router: Router,
-        grace: Millis,
-        limits: Limits,
-    ) -> Result<(), StartError> {
-        let failed = |because| system(format!("listening on {}", listener.listen), because);
-        let addresses: Vec<_> = tokio::net::lookup_host(&listener.listen).await.map_err(failed)?.collect();
-        let limits = limits.among(addresses.len());
-        let mut opened = 0;
-        let mut last = None;
-        for address in addresses {
-            match TcpListener::bind(address).await {
-                Ok(socket) => {
-                    opened += 1;
-                    self.accept(socket, router.clone(), grace, limits);
-                }
-                Err(because) => last = Some(because),
-            }
-        }
-        match last {
-            Some(because) if opened == 0 => Err(failed(because)),
-            Some(_) | None => Ok(()),
+    fn answer(&mut self, sockets: Vec<TcpListener>, router: &Router, grace: Millis, limits: Limits) {
+        let limits = limits.among(sockets.len());
+        for socket in sockets {
+            self.accept(socket, router.clone(), grace, limits);
         }
     }
 
@@ -205,6 +182,42 @@ impl Server {
             tracing::error!(%failed, "the log's last head is not signed");
         }
         let _ = std::fs::remove_file(control::path(&self.desk.config.home));
+    }
+}
+
+/// Where the server is reached: open, and nobody is answered yet.
+struct Doors {
+    agents: Vec<TcpListener>,
+    people: Vec<TcpListener>,
+    operations: Vec<TcpListener>,
+    control: UnixListener,
+}
+
+impl Doors {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        let agents = Self::every(&config.agents.listen).await?;
+        let people = Self::every(&config.people.listener.listen).await?;
+        let operations = Self::every(&config.operations.listen).await?;
+        let path = control::path(&config.home);
+        let control = control::bind(&path).map_err(|e| system(path.display().to_string(), e))?;
+        Ok(Self { agents, people, operations, control })
+    }
+
+    /// Every address that the name stands for; "localhost" is both families (B19).
+    async fn every(name: &str) -> Result<Vec<TcpListener>, StartError> {
+        let failed = |because| system(format!("listening on {name}"), because);
+        let mut opened = Vec::new();
+        let mut last = None;
+        for address in tokio::net::lookup_host(name).await.map_err(failed)? {
+            match TcpListener::bind(address).await {
+                Ok(socket) => opened.push(socket),
+                Err(because) => last = Some(because),
+            }
+        }
+        match last {
+            Some(because) if opened.is_empty() => Err(failed(because)),
+            Some(_) | None => Ok(opened),
+        }
     }
 }
 

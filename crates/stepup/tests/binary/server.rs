@@ -243,6 +243,34 @@ fn a_taken_port_is_named_and_nothing_stays_behind() {
 }
 
 #[test]
+fn a_server_that_does_not_start_does_not_say_in_the_log_that_it_did() {
+    let home = Home::new();
+    home.caller("bot");
+    let before = kinds(&home);
+    let config = home.read("stepup.toml");
+
+    let taken = std::net::TcpListener::bind(("127.0.0.1", home.operations)).unwrap();
+    home.run(&["serve"]).failed(1, &[&home.operations.to_string()]);
+    drop(taken);
+    home.write("policies/more.cedar", "forbid (principal, action, resource);");
+    home.run(&["serve"]).failed(1, &["more.cedar"]);
+    fs::remove_file(home.path().join("policies/more.cedar")).unwrap();
+    let nobody = "[upstreams.other]\ncommand = [\"cat\"]\nuser = \"no-such-account\"\n";
+    home.write("stepup.toml", &format!("{config}\n{nobody}"));
+    home.run(&["serve"]).failed(1, &["no-such-account"]);
+    home.write("stepup.toml", &config);
+
+    assert_eq!(kinds(&home), before);
+    let server = home.serve();
+    assert_eq!(
+        kinds(&home).iter().filter(|kind| *kind == "started").count(),
+        1 + before.iter().filter(|kind| *kind == "started").count()
+    );
+    drop(server);
+    home.verifies();
+}
+
+#[test]
 fn a_lock_waits_for_no_secret_and_for_no_file_that_was_spoilt_since() {
     let home = Home::new();
     home.caller("bot");
