@@ -48,7 +48,7 @@ for (const [sdk, Client] of Object.entries(CLIENTS)) {
     test("a ticket is read without friction", async () => {
       const result = await client.call("get_ticket", { id: "OPS-17" });
       assert.equal(result.structuredContent.state, "open");
-      assert.match(tools.find(({ name }) => name === "deploy").description, / May need: release-approval\.$/);
+      assert.match(tools.find(({ name }) => name === "deploy").description, /\n\nMay need: release-approval\.$/);
     });
 
     test("a stopped call says what a model needs, and stepup_run runs it once it is approved", async () => {

@@ -9,7 +9,7 @@ import { EVERYTHING, everythingHttp, files, folder, RICH, watched } from "../lib
 import { comparable, everything, filesystem, seed } from "./matrix.mjs";
 
 const OURS = ["stepup_run", "stepup_status"];
-const SENTENCE = / ?May need: [^.]+\.$/;
+const SENTENCE = /(\n\n)?May need: [^.]+\.$/;
 const ALL_READ = { "*": { reviewed: "read-only" } };
 
 /** An error as it was told. */

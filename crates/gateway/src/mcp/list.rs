@@ -51,8 +51,9 @@ fn shown(definition: &Json, needs: &[String]) -> Json {
     let mut definition = definition.clone();
     if let (false, Json::Object(members)) = (needs.is_empty(), &mut definition) {
         let said = members.get("description").and_then(Json::as_str).unwrap_or_default();
-        let space = if said.is_empty() { "" } else { " " };
-        members.insert("description", format!("{said}{space}May need: {}.", needs.join(", ")));
+        // A paragraph of its own, so that it goes on from nothing that the upstream wrote.
+        let apart = if said.is_empty() { "" } else { "\n\n" };
+        members.insert("description", format!("{said}{apart}May need: {}.", needs.join(", ")));
     }
     definition
 }

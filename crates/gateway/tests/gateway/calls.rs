@@ -71,7 +71,7 @@ async fn a_list_shows_definitions_as_pinned_and_what_a_call_may_need() {
         let needs = if stepped { Some("release") } else { (tool["name"] == "restore").then_some("told") };
         if let Some(needs) = needs {
             let said = tool["description"].as_str().unwrap();
-            expected["description"] = json!(format!("{said} May need: {needs}."));
+            expected["description"] = json!(format!("{said}\n\nMay need: {needs}."));
         }
         assert_eq!(shown, [&expected]);
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Desk;
-use super::say::{Exit, Said, Spoken, when};
+use super::say::{Exit, Said, Spoken, count, when};
 use crate::logfile::NotVerified;
 
 /// The log.
@@ -113,8 +113,9 @@ async fn export(desk: &Desk, file: &std::path::Path) -> Spoken {
         .map_err(|e| Said::failed(format!("{}: {e}", file.display()), "nothing was written"))?;
     desk.authority.exported(&desk.by, size).await?;
     let text = format!(
-        "{size} records are in {}. Anybody can verify them with nothing but this key:\n\n  stepup log verify {} --key '{}'",
+        "{} has {}. Anybody can verify it with nothing but this key:\n\n  stepup log verify {} --key '{}'",
         file.display(),
+        count(size, "record"),
         file.display(),
         desk.log_key
     );
@@ -126,7 +127,8 @@ pub fn verify(file: &std::path::Path, key: &str, earlier: &[PathBuf]) -> Spoken 
     match crate::logfile::verify(file, key, earlier) {
         Ok(records) => {
             let text = format!(
-                "Verified: {records} records, every one in its place, every approval signed for what ran."
+                "Verified: {}, every one in its place, every approval signed for what ran.",
+                count(records, "record")
             );
             Ok(Said::done(text, json!({ "verified": true, "records": records })))
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Desk;
-use super::say::{Said, Spoken, when};
+use super::say::{Said, Spoken, count, when};
 
 /// The rules.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ fn show(desk: &Desk) -> Said {
         "No rules are in force: everything is denied. `stepup policy activate` puts the folder in force."
             .to_owned()
     } else {
-        format!("In force: {}\n{} rules\n{}", active.policy(), rules.len(), lines.join("\n"))
+        format!("In force: {}\n{}\n{}", active.policy(), count(rules.len(), "rule"), lines.join("\n"))
     };
     Said::done(
         text,

@@ -128,6 +128,12 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     std::iter::once(head).chain(body).collect::<Vec<_>>().join("\n")
 }
 
+/// So many of something, in words: one record, two records.
+pub fn count<N: PartialEq + From<u8> + std::fmt::Display>(n: N, what: &str) -> String {
+    let plural = if n == N::from(1) { "" } else { "s" };
+    format!("{n} {what}{plural}")
+}
+
 /// A time as people read it, in their zone.
 pub fn when(time: terms::Time) -> String {
     let Ok(at) = jiff::Timestamp::from_millisecond(time.millis()) else { return time.millis().to_string() };
@@ -136,7 +142,15 @@ pub fn when(time: terms::Time) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Exit;
+    use super::{Exit, count};
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(
+            [count(0_u64, "record"), count(1_u64, "record"), count(2_u64, "record")].concat(),
+            "0 records1 record2 records"
+        );
+    }
 
     #[test]
     fn every_exit_code_is_on_the_page_of_the_command_line() {
