@@ -1,7 +1,7 @@
 //! What upstreams are and say of themselves, looked at when stepup starts, when they say that it has changed,
-//! and when their files have. What it means is for `authority` to say: what is new or changed is stopped.
+//! when their files have, and after a while in any case: not every upstream says so. What it means is for `authority` to say: what is new or changed is stopped.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use authority::Failed;
@@ -53,12 +53,11 @@ pub(crate) async fn attach(inner: &Inner, upstream: &str) -> Result<(), Unreacha
     Ok(())
 }
 
-/// Looks at an upstream at start and whenever its list may have changed. While it cannot be asked, its pins
-/// stay, and calls to it are told so.
+/// Looks at an upstream at start, whenever its list may have changed, and when it was not looked at for as long as is
+/// configured. While it cannot be asked, its pins stay, and calls to it are told so.
 pub(crate) async fn follow(inner: Weak<Inner>, upstream: String) {
-    let Some(mut changes) = inner.upgrade().and_then(|inner| inner.upstreams.changes(&upstream)) else {
-        return;
-    };
+    let of = |inner: Arc<Inner>| inner.upstreams.changes(&upstream).zip(inner.upstreams.relist(&upstream));
+    let Some((mut changes, relist)) = inner.upgrade().and_then(of) else { return };
     let mut wait = FIRST_WAIT;
     loop {
         changes.mark_unchanged();
@@ -68,8 +67,9 @@ pub(crate) async fn follow(inner: Weak<Inner>, upstream: String) {
         match looked {
             Ok(()) => {
                 wait = FIRST_WAIT;
-                if changes.changed().await.is_err() {
-                    return;
+                match tokio::time::timeout(relist.duration(), changes.changed()).await {
+                    Ok(Ok(())) | Err(_) => {} // it says so, or was long not asked
+                    Ok(Err(_)) => return,
                 }
             }
             Err(why) => {

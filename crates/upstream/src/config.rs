@@ -97,6 +97,9 @@ pub struct Timeouts {
     pub start: Millis,
     /// Until a request can be written: a connection made, or the child's input free.
     pub connect: Millis,
+    /// Its list of tools is read again after this long at the latest, whether or not it says that the list has changed:
+    /// so late a changed definition is noticed (T18). Over a link of our own, beside all calls.
+    pub relist: Millis,
     /// After this long without a call, a link is closed.
     pub idle: Millis,
     /// How long a child has to end by itself, before it is asked to, and again before it is made to.
@@ -111,6 +114,7 @@ impl Default for Timeouts {
         Self {
             start: Millis::seconds(30),
             connect: Millis::seconds(5),
+            relist: Millis::seconds(60),
             idle: Millis::seconds(600),
             close: Millis::seconds(2),
         }

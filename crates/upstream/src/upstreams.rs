@@ -244,6 +244,12 @@ impl Upstreams {
         self.entries.get(upstream).map(|entry| entry.notices.changes())
     }
 
+    /// How long what an upstream said of its tools is taken as it was.
+    #[must_use]
+    pub fn relist(&self, upstream: &str) -> Option<Millis> {
+        self.entries.get(upstream).map(|entry| entry.config.timeouts.relist)
+    }
+
     /// How many messages of an upstream went nowhere.
     #[must_use]
     pub fn dropped(&self, upstream: &str) -> Option<u64> {

@@ -5,10 +5,11 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use terms::Millis;
 
 use crate::ops::{TICKET, tools};
 use crate::wire::Reply;
-use crate::world::{Session, World, becomes, deploy};
+use crate::world::{RULES, Session, World, becomes, deploy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_permitted_passes_as_the_upstream_wrote_it() {
@@ -285,6 +286,20 @@ async fn a_list_that_changes_while_stepup_runs_is_seen_and_what_is_new_is_stoppe
     assert_eq!(bot.call("brand_new", json!({"id": 1})).await.slug(), "tool_quarantined");
     assert_eq!(bot.call("fails", json!({})).await.slug(), "tool_unknown");
     assert_eq!((world.ops.count("brand_new"), world.ops.count("fails")), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t18_a_definition_that_changes_in_silence_is_stopped_within_the_configured_time() {
+    let relist = |config: &mut upstream::Config| config.timeouts.relist = Millis::new(100);
+    let world = World::configured(RULES, |_| {}, relist).await;
+    world.gateway.watch();
+    let bot = world.session("bot").await;
+    assert_eq!(bot.call("read_ticket", json!({"id": 1})).await.status, 200);
+    world.ops.change(|tools| tools[0]["description"] = json!("reads a ticket, and mails it"));
+    let stopped = || world.authority.active().tool("ops", "read_ticket").map(|tool| tool.pin.state);
+    becomes("the change is seen", || stopped() == Some(authority::PinState::Quarantined)).await;
+    assert_eq!(bot.call("read_ticket", json!({"id": 1})).await.slug(), "tool_quarantined");
+    assert_eq!(world.ops.count("read_ticket"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

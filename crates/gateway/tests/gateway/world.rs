@@ -162,17 +162,27 @@ impl World {
 
     /// olga owns `bot` and `spy`, which are agents; ann is a manager.
     pub async fn with(rules: &str, settle: impl FnOnce(&mut Settings)) -> Self {
+        Self::configured(rules, settle, |_| {}).await
+    }
+
+    /// The same with an upstream that is configured otherwise.
+    pub async fn configured(
+        rules: &str,
+        settle: impl FnOnce(&mut Settings),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let machine = Arc::new(Machine::default());
         let ambient: Arc<dyn Ambient> = Arc::clone(&machine) as Arc<dyn Ambient>;
         let folder = tempfile::tempdir().unwrap();
         let ops = Ops::start().await;
-        let config = Config {
+        let mut config = Config {
             name: "ops".to_owned(),
             transport: Transport::Http(Http { url: ops.url.clone(), credential: None }),
             share: Share::Session,
             meta: ["x.y/id", "x.y/mode", "x.y/z"].map(str::to_owned).into(),
             timeouts: Timeouts { connect: Millis::seconds(2), ..Timeouts::default() },
         };
+        configure(&mut config);
         let upstreams = Upstreams::new(vec![config], Arc::clone(&ambient), &[], PathBuf::new()).unwrap();
         let authority = authority(folder.path(), ambient).await;
         let socket = tokio::net::TcpSocket::new_v4().unwrap();

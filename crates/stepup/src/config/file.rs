@@ -269,9 +269,19 @@ pub struct Upstream {
     /// Whether a changed description stops a tool.
     #[serde(default)]
     pub pins: Pins,
+    /// How late a changed definition is noticed whose upstream does not say that it has changed.
+    #[serde(default = "relist", deserialize_with = "span")]
+    pub relist: Millis,
     /// What is said of its tools.
     #[serde(default)]
     pub tools: BTreeMap<String, Tool>,
+}
+
+/// The least that an upstream is left alone between two readings of its list.
+const SHORTEST_RELIST: Millis = Millis::seconds(1);
+
+fn relist() -> Millis {
+    upstream::Timeouts::default().relist
 }
 
 /// How an upstream's child is shared.
@@ -353,7 +363,7 @@ impl Upstream {
             transport,
             share,
             meta: self.meta.clone(),
-            timeouts: upstream::Timeouts::default(),
+            timeouts: upstream::Timeouts { relist: self.relist, ..upstream::Timeouts::default() },
         })
     }
 
@@ -388,6 +398,11 @@ impl Upstream {
                     "write url for a server that runs already, command for a program that stepup starts";
                 return Err(Wrong::new("needs either url or command").help(help));
             }
+        }
+        if self.relist < SHORTEST_RELIST {
+            let wrong =
+                Wrong::new("is under a second: the upstream would be asked for its list all the time");
+            return Err(wrong.help("write a span such as \"1m\"").within(["relist"]));
         }
         let tools = self.tools.iter().map(|(name, tool)| {
             let settings = tool.settings().map_err(|wrong| wrong.within(["tools", name]))?;

@@ -24,6 +24,7 @@ const BAD: &[(&str, &str)] = &[
     ("another database", "[store]\n\nurl = \"postgres://db/stepup\"\n"),
     ("both url and command", "[upstreams.ops]\nurl = \"https://ops.example/mcp\"\ncommand = [\"ops\"]\n"),
     ("neither url nor command", "[log]\n\n[upstreams.ops]\nenvironment = \"production\"\n"),
+    ("an upstream that is asked all the time", "[upstreams.ops]\ncommand = [\"ops\"]\nrelist = \"900ms\"\n"),
     ("an upstream's url without a scheme", "[upstreams.ops]\nurl = \"ops.example/mcp\"\n"),
     ("a bad upstream name", "[upstreams.\"The Ops\"]\nurl = \"https://ops.example/mcp\"\n"),
     ("an upstream name of a path", "[upstreams.\"../ops\"]\nurl = \"https://ops.example/mcp\"\n"),

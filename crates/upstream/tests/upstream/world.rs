@@ -84,6 +84,7 @@ fn config(transport: Transport) -> Config {
     let timeouts = Timeouts {
         start: Millis::seconds(15),
         connect: Millis::seconds(2),
+        relist: Millis::seconds(60),
         idle: Millis::seconds(600),
         close: Millis::new(500),
     };
