@@ -239,6 +239,109 @@ async fn a_body_that_is_not_plain_json_and_an_answer_that_cannot_be_taken_are_re
     assert_eq!((reply.status, reply.slug().as_str()), (413, "too_large"));
 }
 
+/// How a refusal is told, in the words of docs/mcp.md.
+fn form(reply: &wire::Reply) -> &'static str {
+    let body = reply.json();
+    match (body.get("jsonrpc"), body.get("id"), body.get("error")) {
+        (None, None, Some(_)) => "plain",
+        (Some(_), None, Some(_)) => "JSON-RPC, no id",
+        (Some(_), Some(_), Some(_)) => "JSON-RPC",
+        (Some(_), Some(_), None) if body["result"]["isError"] == true => "tool result",
+        _ => panic!("no refusal: {reply:?}"),
+    }
+}
+
+/// The table of docs/mcp.md: what is wrong, and the rest of the row.
+fn table() -> Vec<(&'static str, &'static str)> {
+    let page = include_str!("../../../../docs/mcp.md");
+    let (_, table) =
+        page.split_once("| what is wrong | status | told as | slug |\n|---|---|---|---|\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches(['|', ' ']).split_once(" | ").unwrap()).collect()
+}
+
+/// Which node a request of the table goes to.
+#[derive(Clone, Copy, PartialEq)]
+enum At {
+    Well,
+    Full,
+    Drained,
+}
+
+/// What is sent otherwise than a good `ping` of a session, in the order of the table: the node, the request line, one
+/// header (`-` leaves it out), and the body.
+fn tried() -> Vec<(At, &'static str, (&'static str, &'static str), String)> {
+    let of = |method: &str, params: serde_json::Value| {
+        json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
+    };
+    let tool = |name: &str, arguments| of("tools/call", json!({"name": name, "arguments": arguments}));
+    let ping = || of("ping", json!({}));
+    let (none, mcp) = (("X-None", "-"), "POST /mcp/ops");
+    let mut all: Vec<_> = [
+        (At::Well, mcp, ("Authorization", "-")),
+        (At::Well, mcp, ("Authorization", "Bearer nobody")),
+        (At::Well, mcp, ("Host", "evil.example")),
+        (At::Well, mcp, ("Origin", "https://evil.example")),
+        (At::Well, "POST /mcp/nothing", none),
+        (At::Well, "PUT /mcp/ops", none),
+        (At::Well, mcp, ("Content-Type", "text/plain")),
+        (At::Well, mcp, ("Accept", "application/json")),
+        (At::Well, mcp, ("X-Long", "-")),
+        (At::Full, mcp, none),
+        (At::Drained, mcp, none),
+        (At::Well, mcp, ("Mcp-Session-Id", "-")),
+        (At::Well, mcp, ("Mcp-Session-Id", "another")),
+        (At::Well, mcp, none),
+        (At::Well, mcp, none),
+        (At::Well, mcp, ("Mcp-Protocol-Version", "1999-01-01")),
+        (At::Well, mcp, ("Mcp-Method", "tools/list")),
+    ]
+    .map(|(at, line, header)| (at, line, header, ping()))
+    .into();
+    all[8].3 = "x".repeat(2 << 20);
+    all[13].3 = "{".to_owned();
+    all[14].3 = format!("[{}]", ping());
+    let bodies = [
+        ping().replace("\"id\":1", "\"id\":1,\"extra\":1"),
+        of("prompts/list", json!({})),
+        tool("nothing", json!({})),
+        tool("read_ticket", json!({"id": "x"})),
+        tool("destroy", json!({})),
+    ];
+    all.extend(bodies.map(|body| (At::Well, mcp, none, body)));
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_is_told_as_the_table_of_the_page_says() {
+    let well = World::new().await;
+    let session = well.session("bot").await.id;
+    let full = World::with(crate::world::RULES, |settings| settings.budgets.in_flight = 0).await;
+    let drained = World::new().await;
+    drained.gateway.drain();
+    let (rows, tried) = (table(), tried());
+    assert_eq!(rows.len(), tried.len());
+    for ((what, rest), (at, line, (name, value), body)) in rows.into_iter().zip(tried) {
+        let world = match at {
+            At::Well => &well,
+            At::Full => &full,
+            At::Drained => &drained,
+        };
+        let key = format!("Bearer {}", world.key("bot"));
+        let mut headers = vec![
+            ("Authorization", key.as_str()),
+            ("Mcp-Session-Id", session.as_str()),
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json, text/event-stream"),
+        ];
+        headers.retain(|(other, _)| *other != name);
+        headers.extend((value != "-").then_some((name, value)));
+        let (method, path) = line.split_once(' ').unwrap();
+        let reply = world.request(method, path, &headers, &body).await;
+        assert_eq!(format!("{} | {} | `{}`", reply.status, form(&reply), reply.slug()), rest, "{what}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_drips_is_given_up_and_so_is_its_place() {
     let world = World::with(crate::world::RULES, |settings| {

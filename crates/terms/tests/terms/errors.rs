@@ -106,10 +106,12 @@ const INTRODUCTION: &str = "\
 Every refusal carries a slug, which never changes its meaning, what happened, what to do, and the id of its
 record in the log. It never carries a policy's id, an approver's name, or text of an upstream.
 
-- **HTTP** is the status at doors that speak plain HTTP.
+- **HTTP** is the status at doors that speak plain HTTP, and over MCP where there is no request to answer.
 - **JSON-RPC** is the code over MCP. Positive codes are ours.
-- **Told as**: *HTTP status*, before there is any protocol answer; *JSON-RPC error*; or *tool result* with
-  `isError`, because models are shown those and rarely errors.
+- **Told as**: *HTTP status*, before there is any protocol answer; *JSON-RPC error*, under status 200 where it
+  answers a request; or *tool result* with `isError`, because models are shown those and rarely errors.
+
+Which it is when, over MCP, is a table in [mcp.md](mcp.md#status-json-rpc-error-or-tool-result).
 ";
 
 fn section(page: &mut String, row: &Row) {
