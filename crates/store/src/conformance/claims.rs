@@ -108,6 +108,13 @@ pub async fn a_grant_that_is_over_is_not_spent(world: &mut World) {
     let spend = world.spend(&grants[0], spent).await;
     world.commit(vec![spend]).await.unwrap();
     world.commit(vec![Change::Revoke(Selector::Grant(grants[1].id))]).await.unwrap();
+    // Before their time is over too: afterwards that alone would refuse them.
+    for (grant, access, refused) in
+        [(&grants[0], spent, Refused::Spent), (&grants[1], revoked, Refused::Revoked)]
+    {
+        let spend = world.spend(grant, access).await;
+        assert_eq!(world.refused(spend).await, refused);
+    }
     world.pass(299_999);
     let in_time = world.spend(&grants[2], lapsed).await;
     world.pass(1);
@@ -121,7 +128,7 @@ pub async fn a_grant_that_is_over_is_not_spent(world: &mut World) {
     }
 }
 
-fn lock(world: &World, subject: LockSubject, until: Option<Time>) -> Lock {
+pub(super) fn lock(world: &World, subject: LockSubject, until: Option<Time>) -> Lock {
     let (id, since) = (LockId::fresh(world.ambient.as_ref()), world.ambient.now_of());
     Lock { id, subject, since, until, by: "os:1000".to_owned(), why: "odd".to_owned() }
 }
@@ -145,16 +152,19 @@ pub async fn a_lock_of_any_kind_stops_every_claim(world: &mut World) {
         LockSubject::All,
         LockSubject::Caller(world.caller),
         LockSubject::Human(world.owner),
+        LockSubject::Human(world.approvers[0]),
         LockSubject::Upstream("ops".to_owned()),
     ];
+    // Two people stand behind this caller, and the lock of either stops it.
+    let roots = vec![world.owner, world.approvers[0]];
     for subject in kinds {
         let lock = lock(world, subject, None);
         world.commit(vec![Change::Lock(lock.clone())]).await.unwrap();
         assert_eq!(world.store().directory().await.unwrap().locks, std::slice::from_ref(&lock));
-        let baseline = Change::Attempt(world.claim(&access).await);
-        assert_eq!(world.refused(baseline).await, Refused::Locked(lock.id));
-        let spend = world.spend(&grant, &access).await;
-        assert_eq!(world.refused(spend).await, Refused::Locked(lock.id));
+        let mut claim = world.claim(&access).await;
+        claim.subjects.roots.clone_from(&roots);
+        assert_eq!(world.refused(spending(&grant, claim.clone())).await, Refused::Locked(lock.id));
+        assert_eq!(world.refused(Change::Attempt(claim)).await, Refused::Locked(lock.id));
         world.commit(vec![Change::Unlock(lock.id)]).await.unwrap();
     }
     let other = world.another_caller("other").await;

@@ -1,8 +1,13 @@
 use audit::record::Kind;
-use elevation::Conclusion;
+use elevation::{Conclusion, Outcome};
+use terms::statement::Role;
+use terms::{HumanId, Json, LockId, PinId, PolicyHash};
 
 use super::World;
-use crate::{Change, Commit, Refused};
+use super::claims::lock;
+use super::people::{enrol, passkey, pin};
+use super::world::{human, spending};
+use crate::{Change, Commit, LockSubject, PinState, Principal, PrincipalRef, Refused, Selector};
 
 pub async fn a_refused_commit_leaves_neither_state_nor_record(world: &mut World) {
     let access = world.access("1");
@@ -70,14 +75,37 @@ pub async fn a_commit_refused_at_its_last_record_leaves_no_leaf(world: &mut Worl
 
 pub async fn authority_without_a_record_is_refused(world: &mut World) {
     let access = world.access("1");
-    let claim = world.claim(&access).await;
-    let open = Change::Open { pending: Box::new(world.request(&access, 1)) };
-    for change in [Change::Attempt(claim.clone()), open] {
-        let commit = Commit { changes: vec![change], records: Vec::new() };
-        world.store().commit(commit).await.expect_err("a change without its record");
+    let (claim, pending) = (world.claim(&access).await, world.request(&access, 1));
+    let (approving, grant) = world.approved(&pending);
+    let expects = world.epoch().await;
+    let by = || "ann".to_owned();
+    let mut changes = vec![
+        Change::Open { pending: Box::new(pending.clone()) },
+        world.voted(&pending, world.approvers[0], Role::Approver),
+        Change::Attempt(claim.clone()),
+        spending(&grant, claim.clone()),
+        Change::Settle { attempt: claim.attempt, outcome: Outcome::Done, delivered: None, resolves: false },
+        Change::Revoke(Selector::Caller(world.caller)),
+        Change::Lock(lock(world, LockSubject::All, None)),
+        Change::Unlock(LockId::fresh(world.ambient.as_ref())),
+        Change::Pin(Box::new(pin(world, "1", PinState::Accepted))),
+        Change::Judge { pin: PinId::fresh(world.ambient.as_ref()), state: PinState::Accepted, by: by() },
+        Change::Activate { hash: PolicyHash::of(&Json::Null), bundle: Json::Null, by: by(), expects },
+        Change::Register(Principal::Human(human("eve", HumanId::fresh(world.ambient.as_ref())))),
+        Change::Retire(PrincipalRef::Caller(world.caller)),
+        enrol(passkey(world, "c", world.owner), None),
+    ];
+    changes.extend(approving);
+    let head = world.store().head().await.unwrap();
+    for change in changes {
+        let commit = Commit { changes: vec![change.clone()], records: Vec::new() };
+        let answer = world.store().commit(commit).await;
+        let failed = answer.expect_err("a change without its record");
+        assert!(failed.because.contains("no record"), "{change:?}: {failed}");
     }
     assert_eq!(world.store().attempt(claim.attempt).await.unwrap(), None);
     assert_eq!(world.situation(&access).await.pending, None);
+    assert_eq!((world.store().head().await.unwrap(), world.epoch().await), (head, expects));
 }
 
 pub async fn an_answered_commit_is_seen_by_every_read(world: &mut World) {

@@ -55,7 +55,7 @@ pub async fn a_nonce_is_worth_nothing_after_its_time(world: &mut World) {
     world.store().ceremony(twice).await.expect_err("a nonce is used for one ceremony");
 }
 
-fn passkey(world: &World, credential: &str, human: HumanId) -> Passkey {
+pub(super) fn passkey(world: &World, credential: &str, human: HumanId) -> Passkey {
     Passkey {
         credential: credential.to_owned(),
         human,
@@ -72,7 +72,7 @@ fn passkey(world: &World, credential: &str, human: HumanId) -> Passkey {
     }
 }
 
-fn enrol(passkey: Passkey, invite: Option<&str>) -> Change {
+pub(super) fn enrol(passkey: Passkey, invite: Option<&str>) -> Change {
     Change::Enrol { passkey: Box::new(passkey), invite: invite.map(digest) }
 }
 
@@ -208,7 +208,7 @@ pub async fn a_name_is_taken_once(world: &mut World) {
     assert_eq!(world.refused(Change::Register(Principal::Caller(orphan))).await, Refused::Missing);
 }
 
-fn pin(world: &World, name: &str, state: PinState) -> Pin {
+pub(super) fn pin(world: &World, name: &str, state: PinState) -> Pin {
     let definition = Json::object([("name", name)]);
     Pin {
         id: PinId::fresh(world.ambient.as_ref()),

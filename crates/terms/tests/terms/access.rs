@@ -47,6 +47,10 @@ fn the_same_secret_seals_the_same_and_any_other_pointer_value_or_key_differs() {
         seal_at(&sealed(parse(r#"{"a":"1"}"#), &["/a"]).0, "/a"),
         seal_at(&sealed(parse(r#"{"a":1}"#), &["/a"]).0, "/a")
     );
+    // Where the pointer ends and the value begins is hashed too.
+    let tag =
+        |sent: &str, place: &str| seal_at(&sealed(parse(sent), &[place]).0, place).get("$sealed").cloned();
+    assert_ne!(tag(r#"{"a":11}"#, "/a"), tag(r#"{"a1":1}"#, "/a1"));
 }
 
 #[test]
@@ -273,12 +277,29 @@ fn everything_binds_as_all_arguments_bound_do() {
     assert_eq!(access.free(&bound(&["/a", "/b/x"])), [at("/b/c"), at("/d")]);
 }
 
+/// The approver was shown "note: any", and nothing of a `force`.
+#[test]
+fn a_free_argument_does_not_stand_for_another_one() {
+    let bind = |text: &str| access(parse(text)).bind_hash(&bound(&["/to", "/in/to"]));
+    assert_eq!(bind(r#"{"to":1,"note":"x"}"#), bind(r#"{"to":1,"note":"y"}"#));
+    assert_ne!(bind(r#"{"to":1,"note":"x"}"#), bind(r#"{"to":1,"force":"x"}"#));
+    assert_ne!(bind(r#"{"in":{"to":1,"note":"x"}}"#), bind(r#"{"in":{"to":1,"force":"x"}}"#));
+    assert_ne!(bind(r#"{"in":{"to":1},"note":1}"#), bind(r#"{"in":{"to":1,"note":1}}"#));
+}
+
 #[test]
 fn what_is_null_is_not_what_is_absent() {
     let of = |text: &str| access(parse(text)).hash();
     assert_ne!(of("{}"), of(r#"{"to":null}"#));
     assert_ne!(of(r#"{"to":null}"#), of(r#"{"to":"null"}"#));
     assert_ne!(of(r#"{"to":{}}"#), of(r#"{"to":null}"#));
+    // Nor where a grant binds only some arguments, this one among them or not.
+    for binds in [bound(&["/to"]), bound(&["/in/to"]), bound(&[])] {
+        let of = |text: &str| access(parse(text)).bind_hash(&binds);
+        assert_ne!(of("{}"), of(r#"{"to":null}"#), "{binds:?}");
+    }
+    let of = |text: &str| access(parse(text)).bind_hash(&bound(&["/in/to"]));
+    assert_ne!(of(r#"{"in":{}}"#), of(r#"{"in":{"to":null}}"#));
 }
 
 proptest! {
