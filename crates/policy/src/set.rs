@@ -383,6 +383,19 @@ mod tests {
         Access::new(caller.subject(), "tools/call", resource, arguments, &[], &key).unwrap().0
     }
 
+    /// Compiling refuses such a set; one that came to be all the same denies.
+    #[test]
+    fn a_step_up_to_a_requirement_that_is_gone_denies() {
+        let (caller, tool) = (caller(CallerKind::Agent, &[]), tool(""));
+        let access = access(&caller, &tool);
+        let question = Question { caller: &caller, access: &access, tool: &tool, moment: &MOMENT };
+        let rules = ["permit (principal, action, resource);", "forbid (principal, action, resource);"];
+        let mut set = set(&rules.map(str::to_owned));
+        set.rules[1].requirement = Some("gone".to_owned());
+        let denied = crate::Judgement::Deny { by: Vec::new(), why: crate::DenyReason::Failed };
+        assert_eq!(crate::judge(&set, &question), denied);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 

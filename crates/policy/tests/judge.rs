@@ -109,6 +109,22 @@ fn every_evaluation_error_denies_wherever_it_is() {
     }
 }
 
+/// Evidence in the context of a call would be a way to approve it past its requirement (decisions A6).
+#[test]
+fn no_rule_about_a_call_sees_votes() {
+    for (condition, expected) in [
+        ("context has votes", DenyReason::NotPermitted),
+        ("context.votes >= 0", DenyReason::Failed),
+        ("context has evidence", DenyReason::NotPermitted),
+    ] {
+        let rule = format!(r#"@id("rule") permit (principal, action, resource) when {{ {condition} }};"#);
+        let Judgement::Deny { why, .. } = ask(&set(&rule), &deploy(), "{}") else {
+            panic!("{condition} let a call through")
+        };
+        assert_eq!(why, expected, "{condition}");
+    }
+}
+
 #[test]
 fn an_unknown_action_or_a_question_that_does_not_fit_together_is_denied() {
     let (set, caller, deploy) = (set(ALL), caller(), deploy());
@@ -116,20 +132,22 @@ fn an_unknown_action_or_a_question_that_does_not_fit_together_is_denied() {
     let someone = terms::Caller { name: "someone".into(), ..caller.clone() };
     let service = terms::Caller { kind: CallerKind::Service, ..caller.clone() };
     let through = terms::Caller { act: vec!["x".into()], ..caller.clone() };
+    let owned = terms::Caller { owner: "somebody else".into(), ..caller.clone() };
     let fits = access(&caller, &deploy, "{}");
-    let json = fits.to_json();
-    let mut prompt = json.clone();
-    if let terms::Json::Object(members) = &mut prompt {
-        members.insert("action", terms::Json::object([("name", "prompts/get")]));
-    }
-    let prompt = terms::Access::from_json(&prompt).unwrap();
+    let but = |place: &str, instead: &str| {
+        let mut json = fits.to_json();
+        *place.parse::<terms::Pointer>().unwrap().of_mut(&mut json).unwrap() = terms::Json::from(instead);
+        terms::Access::from_json(&json).unwrap()
+    };
+    let (prompt, route) = (but("/action/name", "prompts/get"), but("/resource/type", "route"));
 
     let word =
         |caller, tool, access| word(&judge(&set, &Question { caller, access, tool, moment: &moment() }));
     assert_eq!(word(&caller, &deploy, &fits), "permit");
     assert_eq!(word(&caller, &deploy, &prompt), "unknown");
+    assert_eq!(word(&caller, &deploy, &route), "unknown");
     assert_eq!(word(&caller, &other, &fits), "unknown");
-    for other in [&someone, &service, &through] {
+    for other in [&someone, &service, &through, &owned] {
         assert_eq!(word(other, &deploy, &fits), "unknown");
     }
 }
