@@ -574,7 +574,7 @@ fn a_vote_signs_this_elevation_this_access_this_card_this_requirement_and_these_
     bad_statement("another requirement", |s| {
         consent(s).requirement_hash = requirement(TWO, 1).hash();
     });
-    bad_statement("other terms", |s| consent(s).terms = requirement(ONE, 2).terms);
+    bad_statement("consent to other terms", |s| consent(s).terms = requirement(ONE, 2).terms);
     bad_statement("not consent", |s| {
         let subject_hash = terms::Digest::plain(b"");
         s.matter = Matter::Act { act: "unlock".to_owned(), subject_hash };
@@ -723,7 +723,7 @@ fn the_card_shows_what_is_signed_to_the_last_argument() {
     wrong(&card_of(|card| drop(card.fields.pop())), "every argument");
     wrong(&card_of(|card| card.fields[0].value = "staging".to_owned()), "every argument");
     wrong(&card_of(|card| card.words[0] = "abandon".to_owned()), "words of another request");
-    wrong(&card_of(|card| card.grants.valid_for = Millis::seconds(1)), "other terms");
+    wrong(&card_of(|card| card.grants.valid_for = Millis::seconds(1)), "the card shows other terms");
 }
 
 // ---- forms and erasures ----

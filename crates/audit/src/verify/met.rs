@@ -216,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn a_requirement_without_parts_is_never_met() {
+        let nothing = Requirement { parts: [].into(), ..requirement(r#"{"purpose":true}"#) };
+        let at = Time::from_millis(0);
+        let evidence =
+            Evidence { ballots: Vec::new(), purpose: Some("why"), ticket: None, key_bound: true, at };
+        assert!(met(&nothing, &evidence).is_err());
+    }
+
+    #[test]
     fn an_owner_counts_only_while_the_signature_is_fresh() {
         assert!(judge(r#"{"owner":59000}"#, &[(1, Role::Owner, &[])]));
         assert!(!judge(r#"{"owner":58000}"#, &[(1, Role::Owner, &[])]));
