@@ -112,8 +112,9 @@ impl Permit {
         self.load.as_ref().map(|load| &load.access)
     }
 
-    /// Turns the permit into what is sent, just before the first byte. Looks once more whether it is in time
-    /// and whether a lock or new rules have come since (B28, T123).
+    /// Turns the permit into what is sent, just before the first byte. Looks once more whether it is in time,
+    /// and whether a lock has come since or its caller is gone (B28, T123). New rules are not looked at: they are
+    /// acknowledged only once every permit that was made before is gone.
     ///
     /// # Errors
     /// [`Stale`] when it may not run any more; then it is settled as not sent.
