@@ -299,6 +299,12 @@ async fn a_second_identity_of_the_owner_does_not_approve() {
     world.identity("olga-at-home", olga, "managers").await;
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
     assert_eq!(world.begin(id, "olga-at-home").await, Err(NotCounted::Behind));
+    // Nor the first one, of a caller that the second one owns.
+    world.authority().set_member("managers", "olga", true, "init").await.unwrap();
+    let hers = world.caller("hers", "olga-at-home", &[]).await;
+    let ask = world.ask_as(&hers, "deploy", &deploy("1"));
+    let id = challenged(world.authority().decide(&ask).await.unwrap()).elevation;
+    assert_eq!(world.begin(id, "olga").await, Err(NotCounted::Behind));
     world.verified().await;
 }
 
