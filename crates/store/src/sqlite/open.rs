@@ -129,6 +129,8 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, OpenError> {
     sql.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     sql.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     sql.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // A plan for every value: else SQLite compiles each statement anew that a partial index might serve (qpsg).
+    sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     sql.pragma_update(None, "cell_size_check", true)?;
     Ok(sql)
 }

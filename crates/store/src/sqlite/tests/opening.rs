@@ -2,10 +2,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use audit::record::Kind;
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use terms::Digest;
 
-use super::super::open::{MIGRATIONS, migrate};
+use super::super::open::{MIGRATIONS, migrate, reader};
 use super::{Folder, OpenError, Options, Sqlite, in_world, open};
 use crate::conformance::World;
 use crate::testing::TestAmbient;
@@ -34,6 +34,19 @@ fn every_file_is_for_its_owner_alone() {
         let mode = file.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", file.path().display());
     }
+}
+
+#[test]
+fn a_statement_is_compiled_once_whatever_is_bound_to_it() {
+    let folder = Folder::new();
+    let _held = open(&folder.path(), &folder.options).unwrap();
+    let sql = reader(&folder.path()).unwrap();
+    // What is bound says whether an index over one state serves.
+    let mut statement = sql.prepare("SELECT n FROM elevations WHERE caller = ?1 AND state = ?2").unwrap();
+    for state in [0, 1, 0] {
+        assert!(!statement.exists((b"caller", state)).unwrap());
+    }
+    assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
 }
 
 #[test]
