@@ -19,6 +19,10 @@ use terms::{
     Seam, Time,
 };
 
+// As the product's, which SQLite takes its memory from as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The clock of the machine, and ids that only have to differ.
 struct Machine {
     start: Instant,
