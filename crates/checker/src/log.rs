@@ -114,16 +114,15 @@ fn sha256(parts: &[&[u8]]) -> Hash {
 ///
 /// # Errors
 /// [`NotALog`] where there is nothing to judge. What can be judged and is wrong is in [`Log::faults`].
-pub fn read(input: impl BufRead, key: Option<&str>) -> Result<Log, NotALog> {
-    let mut lines = Vec::new();
-    for line in input.lines() {
-        lines.push(line?);
-    }
+pub fn read(mut input: impl BufRead, key: Option<&str>) -> Result<Log, NotALog> {
+    let mut text = String::new();
+    input.read_to_string(&mut text)?;
+    let lines: Vec<&str> = text.split_terminator('\n').collect();
     let (first, rest) = lines.split_first().ok_or(NotALog::Missing("header"))?;
     let header: Header = parse(first, 1)?;
     let (last, leaves) = rest.split_last().ok_or(NotALog::Missing("checkpoint"))?;
     let end: End = parse(last, lines.len()).map_err(|_| NotALog::Missing("checkpoint"))?;
-    let mut log = Log::default();
+    let mut log = Log { faults: otherwise_written(&text, &lines), ..Log::default() };
     if header.format != "stepup-log/1" {
         log.faults.push(format!("the format is {}", header.format));
     }
@@ -159,6 +158,21 @@ pub fn read(input: impl BufRead, key: Option<&str>) -> Result<Log, NotALog> {
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str, line: usize) -> Result<T, NotALog> {
     serde_json::from_str(text).map_err(|e| NotALog::Line { line, why: e.to_string() })
+}
+
+/// The lines that are not canonical JSON, and the end of one that is not one newline: the same log has the same file.
+fn otherwise_written(text: &str, lines: &[&str]) -> Vec<String> {
+    let canonical = |line: &str| {
+        serde_json::from_str(line).is_ok_and(|mut value: Value| {
+            // Names are ASCII and numbers whole here, so that this is RFC 8785.
+            value.sort_all_objects();
+            serde_json::to_string(&value).is_ok_and(|written| written == line)
+        })
+    };
+    let wrong = lines.iter().enumerate().filter(|(_, line)| !canonical(line));
+    let wrong = wrong.map(|(i, _)| format!("line {} is not canonical JSON", i.saturating_add(1)));
+    let unended = (!text.ends_with('\n')).then(|| "the last line has no end".to_owned());
+    wrong.chain(unended).collect()
 }
 
 /// The body, if it is the one that the envelope states.
@@ -220,7 +234,9 @@ fn checkpoint(note: &str, key: &str, origin: &str, leaves: &[Hash]) -> Result<()
     let public = public.strip_prefix(&[1]).ok_or("the key is not an Ed25519 verifier key")?;
     let name = name.filter(|name| *name == origin).ok_or("the key is of another log")?;
     let line = format!("\u{2014} {name} ");
-    let signature = signatures.lines().find_map(|l| STANDARD.decode(l.strip_prefix(&line)?).ok());
+    let only = signatures.strip_suffix('\n').filter(|only| !only.contains('\n'));
+    let only = only.ok_or("the checkpoint does not have exactly one signature")?;
+    let signature = only.strip_prefix(&line).and_then(|encoded| STANDARD.decode(encoded).ok());
     let signature = signature.ok_or("the checkpoint is not signed by the log")?;
     let (signer, signature) =
         signature.split_at_checked(4).ok_or("the checkpoint's signature is too short")?;

@@ -91,6 +91,7 @@ impl Run {
         let signature = [id, key.sign(text.as_bytes()).as_ref()].concat();
         let note = format!("{text}\n\u{2014} {ORIGIN} {}\n", STANDARD.encode(signature));
         lines.push(json!({"checkpoint": note}));
+        lines.iter_mut().for_each(Value::sort_all_objects);
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
@@ -219,6 +220,32 @@ fn o2_an_altered_byte_is_found_wherever_it_is() {
         assert_ne!(altered, log, "{from}");
         let (code, report) = sound().judged_with(&altered);
         assert_eq!((code, &report["verdicts"][1]["holds"]), (Some(1), &json!(false)), "{from}");
+    }
+}
+
+#[test]
+fn o2_a_line_in_any_other_form_than_the_one_that_is_written_is_found() {
+    let log = sound().log();
+    let second = "\u{2014} another AAAA";
+    for (what, altered) in [
+        ("CRLF", log.replace('\n', "\r\n")),
+        ("CRLF at one line", log.replacen("}\n", "}\r\n", 1)),
+        ("white space", log.replacen("\"leaf\":3", "\"leaf\": 3", 1)),
+        ("white space behind it", log.replacen("}\n", "} \n", 1)),
+        (
+            "another order",
+            log.replacen("{\"body\":\"{}\",", "{", 1).replacen("\"leaf\":0", "\"body\":\"{}\",\"leaf\":0", 1),
+        ),
+        ("another escape", log.replacen("voted", "v\\u006fted", 1)),
+        ("a name twice", log.replacen("\"leaf\":3", "\"leaf\":3,\"leaf\":3", 1)),
+        ("no end", log.trim_end().to_owned()),
+        ("another signature", log.replacen("\\n\"}\n", &format!("\\n{second}\\n\"}}\n"), 1)),
+    ] {
+        assert_ne!(altered, log, "{what}");
+        let (code, report) = sound().judged_with(&altered);
+        // A name that comes twice is no log at all.
+        let found = code == Some(2) || (code == Some(1) && report["verdicts"][1]["holds"] == json!(false));
+        assert!(found, "{what}: {report:#}");
     }
 }
 
