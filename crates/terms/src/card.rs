@@ -294,6 +294,11 @@ impl Field {
             ("secret", Json::from(self.secret)),
         ])
     }
+
+    /// Whether the value is an array: a string that reads like one is shown in quotation marks.
+    fn shows_array(&self) -> bool {
+        !self.secret && matches!(json::parse_within(self.value.as_bytes(), READ), Ok(Json::Array(_)))
+    }
 }
 
 fn list<T>(items: &[T], each: impl Fn(&T) -> Json) -> Json {
@@ -320,7 +325,8 @@ pub fn fields(access: &Access) -> Vec<Field> {
 
 impl Card {
     /// The place of an argument for people, as it is among the fields, whether or not it was sent. A name of digits that
-    /// no field shows to be an index stands in quotation marks: then it is the name of a member.
+    /// no field shows to be an index, by its label or by the array that it shows, stands in quotation marks: then it is
+    /// the name of a member.
     #[must_use]
     pub fn label(&self, at: &Pointer) -> String {
         if let Some(field) = self.fields.iter().find(|field| field.pointer == *at) {
@@ -329,7 +335,10 @@ impl Card {
         let root = Place { pointer: Pointer::root(), label: String::new(), beware: false };
         let place = at.steps().iter().fold(root, |place, step| {
             let index = step.parse::<usize>().ok().filter(|index| index.to_string() == *step);
-            let shown = |item: &Place| self.fields.iter().any(|field| field.label.starts_with(&item.label));
+            let of_array = |field: &Field| field.pointer == place.pointer && field.shows_array();
+            let shown = |item: &Place| {
+                self.fields.iter().any(|field| field.label.starts_with(&item.label) || of_array(field))
+            };
             index.map(|index| place.item(index)).filter(shown).unwrap_or_else(|| place.member(step))
         });
         place.label
@@ -387,10 +396,11 @@ fn collect(at: &Place, value: &Json, out: &mut Vec<Field>) {
     }
 }
 
+/// Enough for whatever is shown as JSON: scalars, and arrays of them.
+const READ: Limits = Limits { bytes: usize::MAX, depth: 1, items: usize::MAX, string: usize::MAX };
+
 /// A text that no other value has.
 fn shown(value: &Json) -> String {
-    /// Enough for whatever is shown as JSON: scalars, and arrays of them.
-    const READ: Limits = Limits { bytes: usize::MAX, depth: 1, items: usize::MAX, string: usize::MAX };
     match value {
         Json::String(text) if json::parse_within(text.as_bytes(), READ).is_err() => text.clone(),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {

@@ -213,6 +213,25 @@ fn a_label_is_the_name_and_in_quotes_where_it_could_pass_for_our_own_marks() {
     }
 }
 
+/// What a grant leaves open may lie in an array whose items are no fields of their own.
+#[test]
+fn an_item_of_an_array_is_an_index_and_a_member_named_like_one_is_not() {
+    let sent = r#"{"tags":["a","b"],"none":[],"named":{"0":1,"1":{}},"text":"[1]","deep":[["x"]]}"#;
+    let card = Card { fields: fields(&access(parse(sent))), ..card() };
+    for (pointer, label) in [
+        ("/tags/0", "tags[0]"),
+        ("/tags/7", "tags[7]"),
+        ("/none/0", "none[0]"),
+        ("/deep/0/0", "deep[0][0]"),
+        ("/named/0", "named › “0”"),
+        ("/text/0", "text › “0”"),
+        ("/tags/00", "tags › “00”"),
+        ("/absent/0", "absent › “0”"),
+    ] {
+        assert_eq!(card.label(&at(pointer)), label, "{pointer}");
+    }
+}
+
 #[test]
 fn a_field_says_what_to_beware_of() {
     let shown = fields(&access(Json::object([("path", "a\u{202e}b")])));
