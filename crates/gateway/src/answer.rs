@@ -54,15 +54,15 @@ impl Refusal {
     /// As an answer to the request with that id, or to none.
     pub(crate) fn answer(&self, id: Option<&Id>) -> Response {
         match (self.slug.row().carried, id) {
-            (Carried::JsonRpc | Carried::ToolError, Some(id)) => {
-                json(StatusCode::OK, &told(id, "error", &self.error().text()))
-            }
+            (Carried::JsonRpc, Some(id)) => json(StatusCode::OK, &told(id, "error", &self.error().text())),
             (Carried::JsonRpc, None) => {
                 // "a JSON-RPC error response that has no id" (MCP 2025-11-25, transports)
                 let error = [("jsonrpc", Json::from("2.0")), ("error", self.error())];
                 self.under_status(&Json::object(error))
             }
-            (Carried::Http, _) | (Carried::ToolError, None) => self.plain(),
+            // What calls are told as their results has no form of its own elsewhere: a list that cannot be recorded is
+            // this node's failure, 503 (decisions §8).
+            (Carried::Http | Carried::ToolError, _) => self.plain(),
         }
     }
 

@@ -106,8 +106,8 @@ catalogue! {
         "The session is unknown, ended, or another caller's."
         "Send `initialize` again.";
     MediaType "media_type" 415 1007 Http
-        "The body is not `application/json` without content coding, or the answer cannot be accepted."
-        "Send `Content-Type: application/json` and `Accept: application/json, text/event-stream`.";
+        "The body is not `application/json` without content coding."
+        "Send `Content-Type: application/json`, and no `Content-Encoding`.";
     NotFound "not_found" 404 1008 Http
         "There is nothing here for you at this address."
         "Check the address against the configuration.";
@@ -204,6 +204,9 @@ catalogue! {
     Draining "draining" 503 1035 Http
         "This node is shutting down and takes nothing new."
         "Make the same call again in a moment.";
+    NotAcceptable "not_acceptable" 406 1036 Http
+        "The Accept header leaves out a form in which the answer may come."
+        "Send `Accept: application/json, text/event-stream`; to listen with GET, the second is enough.";
 }
 
 impl std::fmt::Display for Slug {

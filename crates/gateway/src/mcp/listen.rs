@@ -44,7 +44,7 @@ pub(super) fn listen(
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     if !takes(headers, "text/event-stream") {
-        return Err(Slug::MediaType.into());
+        return Err(Slug::NotAcceptable.into());
     }
     let session = in_session(&gateway, known, &upstream, headers)?;
     let listening = session

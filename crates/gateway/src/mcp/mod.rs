@@ -77,7 +77,7 @@ pub(crate) fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
 /// The client takes both forms of answer, as the transport asks of it.
 fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
     let both = takes(headers, "application/json") && takes(headers, "text/event-stream");
-    if both { Ok(()) } else { Err(Slug::MediaType.into()) }
+    if both { Ok(()) } else { Err(Slug::NotAcceptable.into()) }
 }
 
 /// Whether the client takes answers of a kind.

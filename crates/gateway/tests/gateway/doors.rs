@@ -1,9 +1,10 @@
 //! What is refused before a call is looked at, and that nothing of it ever arrives (T01, T02, T11 to T13, T25).
 
 use serde_json::{Value, json};
+use terms::Seam;
 
 use crate::wire;
-use crate::world::World;
+use crate::world::{Trap, World};
 
 const DENY_ALL: &str = r#"@id("nothing") forbid (principal, action, resource);"#;
 
@@ -227,12 +228,17 @@ async fn a_body_that_is_not_plain_json_and_an_answer_that_cannot_be_taken_are_re
         vec![auth, accept, ("Content-Type", json), ("Content-Type", json)],
         vec![auth, accept, ("Content-Type", json), ("Content-Encoding", "gzip")],
         vec![auth, accept, ("Content-Type", "multipart/form-data; boundary=x")],
-        vec![auth, ("Accept", json), ("Content-Type", json)],
-        vec![auth, ("Accept", "text/html"), ("Content-Type", json)],
     ] {
         let reply = world.request("POST", "/mcp/ops", &headers, "{}").await;
         assert_eq!((reply.status, reply.slug().as_str()), (415, "media_type"), "{headers:?}");
     }
+    for accepts in [vec![], vec![("Accept", json)], vec![("Accept", "text/html")]] {
+        let headers = [vec![auth, ("Content-Type", json)], accepts].concat();
+        let reply = world.request("POST", "/mcp/ops", &headers, "{}").await;
+        assert_eq!((reply.status, reply.slug().as_str()), (406, "not_acceptable"), "{headers:?}");
+    }
+    let reply = world.request("GET", "/mcp/ops", &[auth, ("Accept", json)], "").await;
+    assert_eq!((reply.status, reply.slug().as_str()), (406, "not_acceptable"));
     let padding = "x".repeat(33 << 10);
     let head = world.head("POST", "/mcp/ops", &[auth, ("X-Padding", &padding)], 2);
     let reply = wire::send(world.at, &head, b"{}").await;
@@ -266,6 +272,7 @@ enum At {
     Well,
     Full,
     Drained,
+    Failed,
 }
 
 /// What is sent otherwise than a good `ping` of a session, in the order of the table: the node, the request line, one
@@ -309,6 +316,8 @@ fn tried() -> Vec<(At, &'static str, (&'static str, &'static str), String)> {
         tool("destroy", json!({})),
     ];
     all.extend(bodies.map(|body| (At::Well, mcp, none, body)));
+    let failing = [tool("read_ticket", json!({"id": 1})), of("tools/list", json!({}))];
+    all.extend(failing.map(|body| (At::Failed, mcp, none, body)));
     all
 }
 
@@ -319,13 +328,17 @@ async fn every_refusal_is_told_as_the_table_of_the_page_says() {
     let full = World::with(crate::world::RULES, |settings| settings.budgets.in_flight = 0).await;
     let drained = World::new().await;
     drained.gateway.drain();
+    let failed = World::new().await;
+    let of_failed = failed.session("bot").await.id;
+    failed.machine.trap(Trap::Seam(Seam::StoreBegin));
     let (rows, tried) = (table(), tried());
     assert_eq!(rows.len(), tried.len());
     for ((what, rest), (at, line, (name, value), body)) in rows.into_iter().zip(tried) {
-        let world = match at {
-            At::Well => &well,
-            At::Full => &full,
-            At::Drained => &drained,
+        let (world, session) = match at {
+            At::Well => (&well, &session),
+            At::Full => (&full, &session),
+            At::Drained => (&drained, &session),
+            At::Failed => (&failed, &of_failed),
         };
         let key = format!("Bearer {}", world.key("bot"));
         let mut headers = vec![
@@ -339,6 +352,7 @@ async fn every_refusal_is_told_as_the_table_of_the_page_says() {
         let (method, path) = line.split_once(' ').unwrap();
         let reply = world.request(method, path, &headers, &body).await;
         assert_eq!(format!("{} | {} | `{}`", reply.status, form(&reply), reply.slug()), rest, "{what}");
+        assert_eq!(reply.headers.contains_key("retry-after"), [429, 503].contains(&reply.status), "{what}");
     }
 }
 
