@@ -1,5 +1,6 @@
-//! What upstreams are and say of themselves, looked at when stepup starts, when they say that it has changed,
-//! when their files have, and after a while in any case: not every upstream says so. What it means is for `authority` to say: what is new or changed is stopped.
+//! What upstreams are and say of themselves, looked at when stepup starts, when they say that it has changed, when their
+//! files have, and after a while in any case: not every upstream says so. What it means is for `authority` to say: what
+//! is new or changed is stopped.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -20,7 +21,8 @@ pub enum NotPinned {
     Failed(#[from] Failed),
 }
 
-/// The first and the longest wait after an upstream could not be asked; it doubles between.
+/// The first and the longest wait after an upstream could not be asked; it doubles between. The first one is also the
+/// shortest between two looks: who says all the time that its list has changed, or ends after each, is not asked faster.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -67,7 +69,9 @@ pub(crate) async fn follow(inner: Weak<Inner>, upstream: String) {
         match looked {
             Ok(()) => {
                 wait = FIRST_WAIT;
-                match tokio::time::timeout(relist.duration(), changes.changed()).await {
+                tokio::time::sleep(FIRST_WAIT).await;
+                let rest = relist.duration().saturating_sub(FIRST_WAIT);
+                match tokio::time::timeout(rest, changes.changed()).await {
                     Ok(Ok(())) | Err(_) => {} // it says so, or was long not asked
                     Ok(Err(_)) => return,
                 }

@@ -303,6 +303,23 @@ async fn t18_a_definition_that_changes_in_silence_is_stopped_within_the_configur
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_says_all_the_time_that_its_list_changed_is_asked_twice_a_second_at_most() {
+    let world = World::new().await;
+    world.gateway.watch();
+    let asked = || world.ops.everything().matches("tools/list").count();
+    let before = asked();
+    becomes("it is looked at", || asked() > before).await;
+    let started = world.authority.ambient().boottime();
+    for _ in 0..200 {
+        world.ops.announce();
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let took = world.authority.ambient().boottime().since(started);
+    let times = u128::try_from(asked() - before).unwrap();
+    assert!((2..=2 + took.duration().as_millis() / 500).contains(&times), "{times} times");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_cannot_take_the_place_of_our_own_tools() {
     let world = World::new().await;
     let bot = world.session("bot").await;
