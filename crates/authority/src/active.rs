@@ -193,6 +193,12 @@ impl Active {
         self.people.passkeys_of(human)
     }
 
+    /// Whether a person has a good passkey, by whichever identity: one that is enrolled beside it waits (T105).
+    #[must_use]
+    pub fn has_passkey(&self, human: &Human) -> bool {
+        self.people.passkeys_ever(human.root).any(|passkey| passkey.revoked_at.is_none())
+    }
+
     /// From when a passkey signs more than its person in, while that is yet to come (T105).
     #[must_use]
     pub fn signs_from(&self, credential: &str, now: Time) -> Option<Time> {

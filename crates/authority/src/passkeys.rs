@@ -7,7 +7,7 @@ use passkey::{DEMO_AAGUID, Registration};
 use store::{Ceremony, Change, Commit, Failed, Human, Passkey, PrincipalRef, Refused};
 use terms::hash::{b64url, from_b64url, hex};
 use terms::statement::Statement;
-use terms::{Digest, HumanId, Json};
+use terms::{Digest, HumanId, Json, Millis};
 
 use crate::administer::{Added, added};
 use crate::authority::Authority;
@@ -64,7 +64,7 @@ impl Authority {
         };
         passkey.enrolled_by = invited.by;
         let (human, record) = (passkey.human, enrolled(&passkey, None));
-        let notice = self.beside_another(&passkey);
+        let notice = self.one_more(&passkey);
         let enrol = Change::Enrol { passkey: Box::new(passkey), invite: Some(invite) };
         let changes = std::iter::once(enrol).chain(notice).collect();
         let commit = Commit { changes, records: vec![self.record(Refs::default(), &record)] };
@@ -148,7 +148,7 @@ impl Authority {
         let Some(made) = made else { return Ok(Err(NotCounted::CeremonyOver)) };
         let passkey = Passkey { name: Some(name), ..made };
         let record = enrolled(&passkey, Some(witnessed.signed()));
-        let notice = self.beside_another(&passkey);
+        let notice = self.one_more(&passkey);
         let enrol = Change::Enrol { passkey: Box::new(passkey), invite: None };
         let changes = [witnessed.change(), enrol].into_iter().chain(notice).collect();
         let commit = Commit { changes, records: vec![self.record(Refs::default(), &record)] };
@@ -156,13 +156,14 @@ impl Authority {
         Ok(answer.map(|_| ()).map_err(NotCounted::NotRecorded))
     }
 
-    /// The webhook's text for a passkey that is enrolled beside a good one of the same person: others may know that this
-    /// is not that person's (T105). Nothing that somebody made up but names that were registered here.
-    fn beside_another(&self, passkey: &Passkey) -> Option<Change> {
+    /// The webhook's text for a passkey that is not the first of its person: others may know that it is not that
+    /// person's, and sooner where it signs at once because all earlier ones were revoked (T105). Nothing that somebody
+    /// made up but names that were registered here.
+    fn one_more(&self, passkey: &Passkey) -> Option<Change> {
         let active = self.active();
-        let root = active.human(passkey.human)?.root;
-        let mut identities = active.humans().filter(|human| human.root == root);
-        identities.find(|human| active.passkeys_of(human.id).next().is_some())?;
+        let human = active.human(passkey.human)?;
+        active.people.passkeys_ever(human.root).next()?;
+        let wait = if active.has_passkey(human) { FIRST_DAY } else { Millis::new(0) };
         let name = |id: &str| active.humans().find(|h| h.id.to_string() == id).map(|h| h.name.clone());
         let by = name(&passkey.enrolled_by).unwrap_or_else(|| passkey.enrolled_by.clone());
         let body = Json::object([
@@ -172,9 +173,9 @@ impl Authority {
                 "data",
                 Json::object([
                     ("human", Json::from(passkey.human)),
-                    ("name", Json::from(name(&passkey.human.to_string())?)),
+                    ("name", Json::from(human.name.as_str())),
                     ("by", Json::from(by)),
-                    ("signs_from", Json::from(passkey.enrolled_at.after(FIRST_DAY))),
+                    ("signs_from", Json::from(passkey.enrolled_at.after(wait))),
                 ]),
             ),
         ]);

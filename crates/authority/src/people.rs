@@ -255,6 +255,12 @@ impl People {
         self.passkeys.values().filter(move |p| p.human == human && p.revoked_at.is_none())
     }
 
+    /// Every passkey that a person ever had, by whichever identity.
+    pub(crate) fn passkeys_ever(&self, root: HumanId) -> impl Iterator<Item = &Passkey> {
+        let theirs = move |id: HumanId| self.humans.get(&id).is_some_and(|human| human.root == root);
+        self.passkeys.values().filter(move |passkey| theirs(passkey.human))
+    }
+
     /// From when a passkey signs more than its person in, while that is yet to come.
     pub(crate) fn signs_from(&self, credential: &str, now: Time) -> Option<Time> {
         self.wait.get(credential).copied().filter(|from| now < *from)

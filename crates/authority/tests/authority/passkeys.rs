@@ -256,7 +256,7 @@ async fn a_first_passkey_and_one_after_all_others_were_revoked_sign_at_once() {
 }
 
 #[tokio::test]
-async fn a_passkey_beside_another_one_is_told_outside_and_a_first_one_is_not() {
+async fn every_passkey_but_the_first_of_a_person_is_told_outside_with_when_it_signs() {
     let mut desk = Desk::new().await;
     let told = async |desk: &Desk| {
         let all = desk.world.authority().store().outbox(100).await.unwrap();
@@ -271,5 +271,20 @@ async fn a_passkey_beside_another_one_is_told_outside_and_a_first_one_is_not() {
     let names: Vec<_> = names.iter().map(|json| (data(json, "name"), data(json, "by"))).collect();
     let of = |name: &str, by: &str| (Some(name.to_owned()), Some(by.to_owned()));
     assert_eq!(names, [of("ann", "ann"), of("ben", "init")]);
+
+    // One that signs at once is told of all the same: whoever revoked the others may not have been asked to.
+    let ben = desk.world.id("ben");
+    let all: Vec<_> =
+        desk.world.authority().active().passkeys_of(ben).map(|p| p.credential.clone()).collect();
+    for credential in all {
+        desk.world.authority().revoke_passkey(&credential, "os:op", "lost").await.unwrap();
+    }
+    desk.world.second_passkey("ben", "ben-3").await;
+    let waits = |json: &Json| {
+        let at = |json: Option<&Json>| json.and_then(Json::as_i64).unwrap();
+        at(json.get("data").unwrap().get("signs_from")) - at(json.get("timestamp"))
+    };
+    let day = 24 * 3600 * 1000;
+    assert_eq!(told(&desk).await.iter().map(waits).collect::<Vec<_>>(), [day, day, 0]);
     desk.world.verified().await;
 }

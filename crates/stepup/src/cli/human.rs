@@ -121,23 +121,38 @@ async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
             "invite the person under another name",
         ));
     }
-    let token = match desk.authority.add_human(name, groups, &desk.by).await? {
+    let (token, again) = match desk.authority.add_human(name, groups, &desk.by).await? {
         Added::NameTaken => {
             for group in groups {
                 done(desk.authority.set_member(group, name, true, &desk.by).await?)?;
             }
-            done(desk.authority.invite(name, &desk.by).await?)?
+            (done(desk.authority.invite(name, &desk.by).await?)?, again(desk, name))
         }
-        other @ (Added::Done(_) | Added::Missing(_) | Added::Refused(_)) => done(other)?.1,
+        other @ (Added::Done(_) | Added::Missing(_) | Added::Refused(_)) => (done(other)?.1, String::new()),
     };
     let link = desk.page(&format!("enrol/{}", token.expose()));
     let until = when(desk.authority.invited_until());
     let near = desk.config.people.rp_id == "localhost" && desk.authority.active().humans().count() > 1;
     let near = if near { NEAR } else { "" };
     let text = format!(
-        "{name} can enrol a passkey here, once, until {until}:\n\n  {link}\n\nWhoever opens the link first becomes {name}: hand it over in person or over a channel you trust.{near}"
+        "{name} can enrol a passkey here, once, until {until}:\n\n  {link}\n\nWhoever opens the link first becomes {name}: hand it over in person or over a channel you trust.{again}{near}"
     );
     Ok(Said::done(text, json!({ "human": name, "link": link })))
+}
+
+/// What is different when a person is invited again (T105).
+fn again(desk: &Desk, name: &str) -> String {
+    let active = desk.authority.active();
+    let waits = active.human_named(name).is_some_and(|human| active.has_passkey(human));
+    let waits = if waits {
+        format!(
+            "\n\n{name} has a passkey that is good: one that is made beside it signs in, and approves nothing for its \
+             first 24 hours. If the old one is lost, revoke it before the link is opened: stepup human passkeys {name}"
+        )
+    } else {
+        String::new()
+    };
+    format!("\n\nEarlier invitations of {name} are over.{waits}")
 }
 
 fn list(desk: &Desk) -> Said {

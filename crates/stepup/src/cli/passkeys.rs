@@ -14,23 +14,27 @@ const SHOWN: usize = 12;
 pub(super) fn list(desk: &Desk, name: &str) -> Spoken {
     let all = of(desk, &person(desk, name)?);
     let shown = shown(&all);
+    let (active, now) = (desk.authority.active(), desk.authority.now());
+    let signs_from = |one: &Passkey| active.signs_from(&one.credential, now);
     let rows: Vec<Vec<String>> = all
         .iter()
         .map(|one| {
             let id = one.credential.chars().take(shown).collect();
-            vec![id, called(one).unwrap_or_default(), when(one.enrolled_at)]
+            let signs = signs_from(one).map_or_else(|| "yes".to_owned(), |at| format!("from {}", when(at)));
+            vec![id, called(one).unwrap_or_default(), when(one.enrolled_at), signs]
         })
         .collect();
     let json = all
         .iter()
         .map(|one| {
-            json!({ "passkey": one.credential, "name": one.name, "enrolled_at": one.enrolled_at.millis() })
+            json!({ "passkey": one.credential, "name": one.name, "enrolled_at": one.enrolled_at.millis(),
+                    "signs_from": signs_from(one).map(terms::Time::millis) })
         })
         .collect::<Vec<_>>();
     let text = if rows.is_empty() {
         format!("{name} has no passkey. Invite them to make one: stepup human invite {name}")
     } else {
-        table(&["PASSKEY", "NAME", "ENROLLED"], &rows)
+        table(&["PASSKEY", "NAME", "ENROLLED", "SIGNS"], &rows)
     };
     Ok(Said::done(text, json!({ "human": name, "passkeys": json })))
 }

@@ -48,7 +48,8 @@ fn renamed(mut attestation: Vec<u8>) -> Vec<u8> {
 fn a_lost_passkey_is_listed_and_revoked_and_after_the_last_one_it_says_what_to_do() {
     let home = Home::new();
     let server = home.serve();
-    home.does(&["human", "invite", "hal"]);
+    let first = home.does(&["human", "invite", "hal"]);
+    assert!(!first.contains("are over"), "{first}");
     assert!(home.does(&["human", "passkeys", "hal"]).contains("stepup human invite hal"));
     enrol(&home, "hal");
     enrol(&home, "hal");
@@ -58,6 +59,13 @@ fn a_lost_passkey_is_listed_and_revoked_and_after_the_last_one_it_says_what_to_d
     assert_eq!(ids.len(), 2);
     let text = home.does(&["human", "passkeys", "hal"]);
     assert!(text.starts_with("PASSKEY") && text.contains(&ids[0][..12]), "{text}");
+    assert_eq!(listed["passkeys"][0]["signs_from"], Value::Null);
+    let day = |one: &Value| one["signs_from"].as_i64().unwrap() - one["enrolled_at"].as_i64().unwrap();
+    assert_eq!(day(&listed["passkeys"][1]), 24 * 3600 * 1000);
+    let signs: Vec<bool> = text.lines().skip(1).map(|line| line.trim_end().ends_with("yes")).collect();
+    assert_eq!(signs, [true, false], "{text}");
+    let third = home.does(&["human", "invite", "hal"]);
+    assert!(third.contains("Earlier invitations of hal are over.") && third.contains("24 hours"), "{third}");
 
     home.does(&["human", "invite", "ann"]);
     home.run(&["human", "revoke-passkey", "ann", ids[0]]).failed(1, &["no passkey"]);
@@ -70,6 +78,8 @@ fn a_lost_passkey_is_listed_and_revoked_and_after_the_last_one_it_says_what_to_d
     home.run(&["human", "revoke-passkey", "hal", ids[0]]).failed(1, &["no passkey"]);
     let last = home.does(&["human", "revoke-passkey", "hal", ids[1]]);
     assert!(last.contains("stepup human invite hal"), "{last}");
+    let again = home.does(&["human", "invite", "hal"]);
+    assert!(again.contains("are over") && !again.contains("24 hours"), "{again}");
     assert_eq!(home.tells(&["human", "list"])["humans"][1]["passkeys"], 0);
     let tail = home.tells(&["log", "tail", "-n", "1000"]);
     let revoked = tail["records"].as_array().unwrap().iter().filter(|r| r["kind"] == "passkey_revoked");
