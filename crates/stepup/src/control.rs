@@ -37,25 +37,37 @@ pub fn path(home: &Path) -> PathBuf {
     home.join(NAME)
 }
 
+/// The socket, as long as a server has it; with that server its file goes too.
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 /// Listens. A socket that a dead server left is replaced; the store's lock makes sure that it is dead.
 ///
 /// # Errors
 /// What binding fails with.
-pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
+pub fn bind(path: PathBuf) -> std::io::Result<Socket> {
     if path.exists() {
-        std::fs::remove_file(path)?;
+        std::fs::remove_file(&path)?;
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    let socket = Socket { listener: UnixListener::bind(&path)?, path };
+    std::fs::set_permissions(&socket.path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(socket)
 }
 
 /// Answers commands for as long as the server runs.
-pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
+pub async fn serve(socket: Socket, desk: Arc<Desk>) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
+        match socket.listener.accept().await {
             Ok((stream, _)) => {
                 let desk = Arc::clone(&desk);
                 tokio::spawn(async move {
@@ -129,4 +141,20 @@ pub async fn ask(path: &Path, verb: &Verb) -> Option<Spoken> {
         }
     };
     Some(asking.await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_replaces_what_a_dead_server_left_and_leaves_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let path = path(home.path());
+        drop(UnixListener::bind(&path).unwrap());
+        let socket = bind(path.clone()).unwrap();
+        UnixStream::connect(&path).await.unwrap();
+        drop(socket);
+        assert!(!path.exists());
+    }
 }

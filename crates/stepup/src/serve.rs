@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use terms::{Ambient, Millis};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -181,7 +181,6 @@ impl Server {
         if let Err(failed) = self.desk.checkpoint().await {
             tracing::error!(%failed, "the log's last head is not signed");
         }
-        let _ = std::fs::remove_file(control::path(&self.desk.config.home));
     }
 }
 
@@ -190,7 +189,7 @@ struct Doors {
     agents: Vec<TcpListener>,
     people: Vec<TcpListener>,
     operations: Vec<TcpListener>,
-    control: UnixListener,
+    control: control::Socket,
 }
 
 impl Doors {
@@ -198,8 +197,8 @@ impl Doors {
         let agents = Self::every(&config.agents.listen).await?;
         let people = Self::every(&config.people.listener.listen).await?;
         let operations = Self::every(&config.operations.listen).await?;
-        let path = control::path(&config.home);
-        let control = control::bind(&path).map_err(|e| system(path.display().to_string(), e))?;
+        let failed = |e| system(control::path(&config.home).display().to_string(), e);
+        let control = control::bind(control::path(&config.home)).map_err(failed)?;
         Ok(Self { agents, people, operations, control })
     }
 
@@ -231,14 +230,18 @@ pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>, how: &Serve) ->
         let passkeys = node::retire_passkeys(Arc::clone(&config), Arc::clone(&ambient)).await?;
         tracing::warn!(passkeys, "revoked what was made for another name of the people's page");
     }
-    let server = Server::start(Arc::clone(&config), ambient, false).await?;
+    let mut told = Box::pin(told_to_stop());
+    let server = tokio::select! {
+        server = Server::start(Arc::clone(&config), ambient, false) => server?,
+        () = &mut told => return Ok(()),
+    };
     tracing::info!(
         agents = config.agents.public_url,
         people = config.people.listener.public_url,
         operations = config.operations.listen,
         "ready"
     );
-    told_to_stop().await;
+    told.await;
     tracing::info!("stopping");
     server.stop().await;
     Ok(())
@@ -252,17 +255,21 @@ fn keep_memory_closed() {
     }
 }
 
-/// SIGTERM or SIGINT.
-pub async fn told_to_stop() {
+/// Hears SIGTERM and SIGINT from now on, and ends once either has come. Made before the server answers: whoever sees that
+/// it is ready may tell it to stop.
+fn told_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let heard = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match heard {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
+            _ => std::future::pending().await,
         }
-        _ => std::future::pending().await,
     }
 }
 
