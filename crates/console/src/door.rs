@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use terms::Slug;
+use terms::{Slug, sole};
 
 use crate::answer::{problem, refusal};
 use crate::router::Shared;
@@ -80,11 +80,11 @@ enum Host {
 }
 
 fn host(settings: &Settings, request: &Request) -> Host {
-    let mut named = request.headers().get_all(header::HOST).iter();
-    let name = match (named.next(), named.next()) {
-        (Some(one), None) => one.to_str().ok(),
-        (None, _) => request.uri().authority().map(http::uri::Authority::as_str),
-        (Some(_), Some(_)) => None,
+    let headers = request.headers();
+    let name = if headers.contains_key(header::HOST) {
+        sole(headers.get_all(header::HOST)).and_then(|name| name.to_str().ok())
+    } else {
+        request.uri().authority().map(http::uri::Authority::as_str)
     };
     let Some(name) = name.map(str::to_lowercase) else { return Host::Other };
     if settings.hosts.contains(&name) {
@@ -100,8 +100,7 @@ fn is_port(text: &str) -> bool {
 
 /// Browsers name the origin of whoever posts, and no page but ours may send JSON here without being asked about it.
 fn posted_by_us(settings: &Settings, headers: &HeaderMap) -> Result<(), Slug> {
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    let origin = origins.next().filter(|_| origins.next().is_none()).and_then(|o| o.to_str().ok());
+    let origin = sole(headers.get_all(header::ORIGIN)).and_then(|origin| origin.to_str().ok());
     if !origin.is_some_and(|origin| settings.origins.iter().any(|ours| ours == origin)) {
         return Err(Slug::OriginRefused);
     }
@@ -109,7 +108,8 @@ fn posted_by_us(settings: &Settings, headers: &HeaderMap) -> Result<(), Slug> {
     if site.is_some_and(|site| site != b"same-origin") {
         return Err(Slug::OriginRefused);
     }
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = sole(headers.get_all(header::CONTENT_TYPE)).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Slug::MediaType) }
 }

@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use terms::Slug;
+use terms::{Slug, sole};
 
 use crate::answer::Refusal;
 use crate::gateway::Shared;
@@ -48,11 +48,9 @@ fn check(settings: &Settings, uri: &Uri, headers: &HeaderMap) -> Result<(), Slug
     Ok(())
 }
 
-/// The value of a header that comes exactly once; two readers could pick different ones of two (T44).
+/// The value of a header that comes exactly once.
 pub(crate) fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    let mut values = headers.get_all(name).iter();
-    let only = values.next()?;
-    if values.next().is_some() { None } else { only.to_str().ok() }
+    sole(headers.get_all(name))?.to_str().ok()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
-use terms::Slug;
+use terms::{Slug, sole};
 
 use crate::cli::Desk;
 
@@ -39,12 +39,8 @@ pub fn router(operations: Operations) -> Router {
 
 /// Nothing is told to who came by another name: a page of the web could have made it lead here (T25).
 async fn named(State(operations): State<Operations>, request: Request, next: Next) -> Response {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let only = match (hosts.next(), hosts.next()) {
-        (Some(one), None) => one.to_str().ok(),
-        (Some(_) | None, Some(_) | None) => None,
-    };
-    if only.is_some_and(|host| ours(host, &operations.desk.config.operations.listen)) {
+    let host = sole(request.headers().get_all(header::HOST)).and_then(|host| host.to_str().ok());
+    if host.is_some_and(|host| ours(host, &operations.desk.config.operations.listen)) {
         return next.run(request).await;
     }
     (StatusCode::FORBIDDEN, format!("{}\n", Slug::HostRefused.row().happened)).into_response()

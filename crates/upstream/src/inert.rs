@@ -2,8 +2,8 @@
 //! entry of a form that can name nothing but a trace or a level. Everything else that an upstream sees is judged.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use terms::Json;
 use terms::json::Object;
+use terms::{Json, sole};
 
 /// Which trace a call belongs to, and how much the upstream may log of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,10 +44,8 @@ impl Inert {
     #[must_use]
     pub fn with_headers(self, headers: &HeaderMap) -> Self {
         let named = LISTED.iter().take(IN_HEADERS).filter_map(|(name, fits)| {
-            let mut values = headers.get_all(*name).iter();
-            let (value, more) = (values.next()?, values.next());
-            let fits = more.is_none() && value.to_str().is_ok_and(fits);
-            fits.then(|| (*name, value.clone()))
+            let value = sole(headers.get_all(*name))?;
+            value.to_str().is_ok_and(fits).then(|| (*name, value.clone()))
         });
         Self { headers: named.collect(), ..self }
     }

@@ -94,6 +94,10 @@ async fn only_our_own_pages_may_post() {
         ("from a name beside ours", Box::new(|r| set(r, "sec-fetch-site", "same-site"))),
         ("a form", Box::new(|r| set(r, "content-type", "application/x-www-form-urlencoded"))),
         ("plain text", Box::new(|r| set(r, "content-type", "text/plain"))),
+        (
+            "two types",
+            Box::new(|r| assert!(r.headers_mut().append("content-type", "text/plain".parse().unwrap()))),
+        ),
         ("no type", Box::new(|r| drop(r.headers_mut().remove(header::CONTENT_TYPE)))),
         ("another host", Box::new(|r| set(r, "host", "evil.example"))),
         ("our address by number", Box::new(|r| set(r, "host", "127.0.0.1:7301"))),
