@@ -7,6 +7,9 @@ mod cli;
 mod config;
 mod demo;
 mod desk;
+#[path = "../../../store/src/sqlite/tests/disk.rs"]
+#[allow(clippy::print_stdout)] // a skip is said
+mod disk;
 mod init;
 mod passkeys;
 mod server;

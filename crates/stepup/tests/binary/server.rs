@@ -5,13 +5,13 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
+use crate::disk::Disk;
 use crate::world::{Home, STEPUP, Server, exchange, run, stepup};
 
 fn kinds(home: &Home) -> Vec<String> {
@@ -295,39 +295,10 @@ fn a_lock_waits_for_no_secret_and_for_no_file_that_was_spoilt_since() {
     }
 }
 
-/// A small disk of its own, where this machine lets us have one.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mounted(at: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir(&at).unwrap();
-        let size = format!("size={size}");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&at).output();
-        mount.is_ok_and(|done| done.status.success()).then_some(Self(at))
-    }
-
-    /// Fills what is left of it with a file.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("ballast");
-        let mut ballast = fs::File::create(&path).unwrap();
-        while ballast.write_all(&[7; 4096]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
-    }
-}
-
 #[test]
 fn on_a_full_disk_it_is_not_ready_says_so_and_is_again_once_there_is_room() {
     let home = Home::new();
-    let Some(disk) = Disk::mounted(home.path().join("disk"), "40m") else {
-        println!("skipped: this machine does not let us mount a small disk");
-        return;
-    };
+    let Some(disk) = Disk::mounted(home.path().join("disk"), "40m") else { return };
     let text = home.read("stepup.toml");
     let store = "# url = \"sqlite:stepup.db\"";
     assert!(text.contains(store), "init explains {store}");

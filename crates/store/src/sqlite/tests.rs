@@ -1,5 +1,6 @@
 //! The suite of every backend, and what only SQLite can get wrong.
 
+mod disk;
 mod faults;
 mod opening;
 mod round_trip;

@@ -1,7 +1,6 @@
 //! What happens when storage does not do what it should. Faults come in pairs where a write may have persisted.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -11,6 +10,7 @@ use terms::{Ambient, Boottime, HumanId, LockId, Seam, Time};
 
 use super::super::reserve::Reserve;
 use super::super::writer::{Shown, Stop, Tx, Work};
+use super::disk::Disk;
 use super::{Folder, Options, Sqlite, in_world};
 use crate::conformance::World;
 use crate::conformance::{claim_of, human};
@@ -254,39 +254,10 @@ fn a_broken_store_says_so_and_nothing_of_what_was_bound() {
     }
 }
 
-/// A small disk of its own, where this machine lets us have one.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mounted(at: &Path, size: &str) -> Option<Self> {
-        let size = format!("size={size}");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(at).output();
-        mount.is_ok_and(|done| done.status.success()).then(|| Self(at.to_owned()))
-    }
-}
-
-/// Fills what is left of a disk.
-fn fill(disk: &Path) -> PathBuf {
-    use std::io::Write as _;
-    let path = disk.join("ballast");
-    let mut ballast = std::fs::File::create(&path).unwrap();
-    while ballast.write_all(&[7; 4096]).is_ok() {}
-    path
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
-    }
-}
-
 #[test]
 fn on_a_full_disk_what_takes_power_away_is_recorded_and_all_comes_back_without_a_restart() {
     let under = tempfile::tempdir().unwrap();
-    let Some(disk) = Disk::mounted(under.path(), "16m") else {
-        println!("skipped: this machine does not let us mount a small disk");
-        return;
-    };
+    let Some(disk) = Disk::mounted(under.path().to_owned(), "16m") else { return };
     let options = Options { reserve: 2 << 20, ..Options::default() };
     let folder = Folder { folder: tempfile::tempdir_in(under.path()).unwrap(), options };
     let reserve = folder.folder.path().join("stepup.db-reserve");
@@ -296,7 +267,7 @@ fn on_a_full_disk_what_takes_power_away_is_recorded_and_all_comes_back_without_a
         let waiting = world.open(&world.access("waiting"), 1).await;
         assert_eq!(reserve.metadata().unwrap().len(), 2 << 20);
         world.store().writable().await.unwrap();
-        let ballast = fill(&disk.0);
+        let ballast = disk.fill();
 
         let refused = until_full(&world).await;
         assert_eq!(refused, Refused::Full);
@@ -337,14 +308,11 @@ fn on_a_full_disk_what_takes_power_away_is_recorded_and_all_comes_back_without_a
 #[test]
 fn room_that_was_given_away_is_not_taken_for_room_on_the_disk() {
     let under = tempfile::tempdir().unwrap();
-    let Some(disk) = Disk::mounted(under.path(), "4m") else {
-        println!("skipped: this machine does not let us mount a small disk");
-        return;
-    };
+    let Some(disk) = Disk::mounted(under.path().to_owned(), "4m") else { return };
     let (path, second) = (under.path().join("reserve"), |n: u64| Boottime::from_nanos(n * 1_000_000_000));
     let mut reserve = Reserve::open(path.clone(), 1 << 20, second(0));
     assert!(!reserve.in_use() && path.exists());
-    let ballast = fill(&disk.0);
+    let ballast = disk.fill();
     reserve.release(second(1));
     assert!(reserve.in_use() && !path.exists());
     assert!(!reserve.restore(second(2)));
