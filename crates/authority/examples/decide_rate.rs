@@ -90,7 +90,8 @@ fn settings() -> Settings {
 async fn set_up(folder: PathBuf) -> (Arc<Authority>, Caller) {
     let ambient = Arc::new(Machine { start: Instant::now(), ids: AtomicU64::new(1) });
     let store = Arc::new(Sqlite::open(&folder, ambient.clone(), &Options::default()).unwrap());
-    let authority = Authority::open(store, ambient, settings(), SealKey::new([9; 32])).await.unwrap();
+    let authority = Authority::at_rest(store, ambient, settings(), SealKey::new([9; 32])).await.unwrap();
+    authority.begin().await.unwrap();
     authority.attach(Upstream { name: "ops".to_owned(), identity: identity() });
     authority.activate(&bundle(), "bench").await.unwrap().unwrap();
     let definition = |name: &str| {

@@ -76,23 +76,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads what is in force, records that it starts, and settles what an earlier run left open as unknown (decisions
-    /// B6).
-    ///
-    /// # Errors
-    /// [`Failed`] when the store cannot be read or written.
-    pub async fn open(
-        store: Shared,
-        ambient: Arc<dyn Ambient>,
-        settings: Settings,
-        seal: SealKey,
-    ) -> Result<Arc<Self>, Failed> {
-        let authority = Self::at_rest(store, ambient, settings, seal).await?;
-        authority.begin().await?;
-        Ok(authority)
-    }
-
-    /// One that has not started and has written nothing: until [`Self::begin`] it is for views alone.
+    /// Reads what is in force. It has not started and has written nothing: until [`Self::begin`] it is for views alone.
     ///
     /// # Errors
     /// [`Failed`] when the store cannot be read.

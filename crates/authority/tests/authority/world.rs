@@ -267,7 +267,8 @@ impl World {
         };
         let seal = SealKey::new([9; 32]);
         self.between = Some(Arc::clone(&store));
-        let authority = Authority::open(store, ambient, self.settings.clone(), seal).await.unwrap();
+        let authority = Authority::at_rest(store, ambient, self.settings.clone(), seal).await.unwrap();
+        authority.begin().await.unwrap();
         authority.attach(Upstream { name: "ops".to_owned(), identity: identity() });
         self.authority = Some(authority);
     }

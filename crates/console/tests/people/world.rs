@@ -231,7 +231,9 @@ impl World {
             },
             demo: true, // the software authenticator is the demo's
         };
-        let authority = Authority::open(Arc::new(store), shared, ours, SealKey::new([9; 32])).await.unwrap();
+        let authority =
+            Authority::at_rest(Arc::new(store), shared, ours, SealKey::new([9; 32])).await.unwrap();
+        authority.begin().await.unwrap();
         authority.attach(Upstream { name: "ops".to_owned(), identity: identity() });
         let router = console::router(Arc::clone(&authority), console::Settings::at(ORIGIN));
         let mut world = Self { dir, ambient, authority, router, key: Secret::new(String::new()) };

@@ -152,7 +152,10 @@ async fn authority(folder: &std::path::Path, ambient: Arc<dyn Ambient>) -> Arc<A
         relying_party: RelyingParty { rp_id: "localhost".to_owned(), origins: vec![ORIGIN.to_owned()] },
         demo: true, // the software authenticator is the demo's
     };
-    Authority::open(Arc::new(store), ambient, settings, SealKey::new([7; 32])).await.unwrap()
+    let authority =
+        Authority::at_rest(Arc::new(store), ambient, settings, SealKey::new([7; 32])).await.unwrap();
+    authority.begin().await.unwrap();
+    authority
 }
 
 impl World {

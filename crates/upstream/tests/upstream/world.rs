@@ -236,7 +236,9 @@ async fn permissive(folder: &Path, ambient: Arc<dyn Ambient>) -> (Arc<Authority>
         relying_party: passkey::RelyingParty { rp_id: "localhost".to_owned(), origins: Vec::new() },
         demo: false,
     };
-    let authority = Authority::open(Arc::new(store), ambient, settings, SealKey::new([7; 32])).await.unwrap();
+    let authority =
+        Authority::at_rest(Arc::new(store), ambient, settings, SealKey::new([7; 32])).await.unwrap();
+    authority.begin().await.unwrap();
     let permits = "@id(\"all\") permit(principal, action, resource);".to_owned();
     let bundle = Bundle { texts: BTreeMap::from([("all.cedar".to_owned(), permits)]), ..Bundle::default() };
     assert!(authority.activate(&bundle, "test").await.unwrap().unwrap());
