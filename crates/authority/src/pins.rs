@@ -185,7 +185,8 @@ impl Authority {
             Err(refused) => return Ok(Err(refused)),
         };
         let active = self.active();
-        let found = active.pins().find(|p| p.id == pin && witnessed.ceremony.card == subject_of(p));
+        let found = active.pins().find(|p| p.id == pin && p.state == PinState::Quarantined);
+        let found = found.filter(|p| witnessed.ceremony.card == subject_of(p));
         let Some(pin) = found else { return Ok(Err(NotCounted::CeremonyOver)) };
         let by = active.human(human).map(|h| h.name.clone()).unwrap_or_default();
         let record = body::PinAccepted {

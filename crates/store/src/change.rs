@@ -107,7 +107,7 @@ pub enum Change {
     Unlock(LockId),
     /// Pins a definition; the newest one of each (upstream, kind, name) is in the directory. Next epoch.
     Pin(Box<Pin>),
-    /// Decides on a pin, if it is the newest of its (upstream, kind, name). Next epoch.
+    /// Decides on a pin, if it is the newest of its (upstream, kind, name), and to accept it, quarantined. Next epoch.
     Judge {
         /// Which.
         pin: PinId,

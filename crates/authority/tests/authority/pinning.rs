@@ -108,6 +108,27 @@ async fn a_signature_accepts_the_definition_that_was_shown_and_no_later_one() {
 }
 
 #[tokio::test]
+async fn a_page_from_before_a_definition_was_refused_or_gone_does_not_accept_it() {
+    let world = World::new().await;
+    let ann = world.id("ann");
+    let changed = with(definition("deploy", "{}"));
+    world.authority().observe("ops", changed.clone()).await.unwrap();
+    let pin = world.authority().active().tool("ops", "deploy").unwrap().pin.id;
+    let before_refused = world.authority().begin_accept(pin, ann).await.unwrap().unwrap();
+    let before_gone = world.authority().begin_accept(pin, ann).await.unwrap().unwrap();
+    let accept = async |begun| {
+        let signed = world.sign(&begun, "ann");
+        world.authority().accept(pin, ann, &signed).await.unwrap()
+    };
+    world.authority().refuse(pin, "ben".to_owned()).await.unwrap().unwrap();
+    assert_eq!(accept(before_refused).await, Err(NotCounted::CeremonyOver));
+    assert_eq!(world.denied("deploy", &deploy("1")).await.slug, Slug::ToolQuarantined);
+    world.authority().observe("ops", Vec::new()).await.unwrap();
+    assert_eq!(accept(before_gone).await, Err(NotCounted::CeremonyOver));
+    world.verified().await;
+}
+
+#[tokio::test]
 async fn one_name_with_two_definitions_is_stopped() {
     let world = World::new().await;
     let twice = vec![definition("same", "{}"), definition("same", r#"{"x":{"type":"string"}}"#)];

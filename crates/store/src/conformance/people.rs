@@ -387,6 +387,9 @@ pub async fn only_the_newest_definition_is_judged(world: &mut World) {
         world.commit(vec![judge(new.id, state)]).await.unwrap();
         let judged = Pin { state, decided_by: Some("ann".to_owned()), ..new.clone() };
         assert_eq!(world.store().directory().await.unwrap().pins, [judged, other.clone()]);
+        if state != PinState::Quarantined {
+            assert_eq!(world.refused(judge(new.id, PinState::Accepted)).await, Refused::Conflict);
+        }
     }
 }
 

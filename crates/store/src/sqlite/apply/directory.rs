@@ -35,14 +35,16 @@ pub(super) fn pin(tx: &Tx<'_>, pin: &Pin, applied: &mut Applied) -> Done {
     Ok(())
 }
 
-/// Only the newest definition can be decided on: an older one is not what would run.
+/// Only the newest definition can be decided on: an older one is not what would run. Only one that is stopped can be
+/// accepted: what was refused or is gone meanwhile stays so.
 pub(super) fn judge(tx: &Tx<'_>, pin: PinId, state: PinState, by: &str, applied: &mut Applied) -> Done {
     applied.next_epoch = true;
     let judged = changed(
         tx,
-        "UPDATE pins SET state = ?2, decided_by = ?3, accepted = max(accepted, ?4) WHERE id = ?1 AND n = (SELECT max(newest.n) FROM pins newest
+        "UPDATE pins SET state = ?2, decided_by = ?3, accepted = max(accepted, ?4) WHERE id = ?1
+           AND (NOT ?4 OR state = ?5) AND n = (SELECT max(newest.n) FROM pins newest
            WHERE (newest.upstream, newest.kind, newest.name) = (pins.upstream, pins.kind, pins.name))",
-        params![pin.bytes(), state.number(), by, state == PinState::Accepted],
+        params![pin.bytes(), state.number(), by, state == PinState::Accepted, PinState::Quarantined.number()],
     )?;
     if judged {
         return Ok(());
