@@ -7,8 +7,8 @@ mod book;
 use std::collections::BTreeSet;
 
 use audit::body::{
-    Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked, Rejected, Resolved, Revoked,
-    Signed, SubjectKind, Unlocked, Voted, Withdrawn,
+    Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked, Rejected, Resolved, Restored,
+    Revoked, Signed, Started, SubjectKind, Unlocked, Voted, Withdrawn,
 };
 use audit::{Refs, Report};
 use book::{
@@ -16,7 +16,7 @@ use book::{
     grant, grant_refs, lock, owner, person, requirement, spent,
 };
 use terms::statement::{Matter, Role, Statement};
-use terms::{Binds, Json, Millis, RecordId, Time};
+use terms::{Binds, InstallId, Json, Millis, RecordId, Time};
 
 /// The last record of the book is wrong, and for this reason.
 #[track_caller]
@@ -29,6 +29,22 @@ fn wrong(book: &Book, why: &str) {
 #[track_caller]
 fn sound(book: &Book) -> Report {
     book.verify().unwrap()
+}
+
+// ---- the log itself ----
+
+#[test]
+fn a_log_is_of_one_installation() {
+    let other = InstallId::from_slice(&[9; 16]).unwrap();
+    let restored = |install| Restored { install, lost_from: 1, why: "moved".to_owned(), signed: None };
+    let mut book = Book::new();
+    book.add(Refs::default(), &restored(book::install()));
+    sound(&book);
+    book.add(Refs::default(), &restored(other));
+    wrong(&book, "of another installation");
+    let mut book = Book::new();
+    book.add(Refs::default(), &Started { install: other, ..book::started() });
+    wrong(&book, "of another installation");
 }
 
 // ---- attempts ----

@@ -108,6 +108,19 @@ pub fn install() -> InstallId {
     InstallId::from_slice(&bytes(3)).unwrap()
 }
 
+/// What a log begins with.
+pub fn started() -> Started {
+    Started {
+        install: install(),
+        boot: BootId::from_slice(&bytes(1)).unwrap(),
+        version: "0.1.0".to_owned(),
+        rp: RelyingParty {
+            id: "stepup.example".to_owned(),
+            origins: vec!["https://stepup.example".to_owned()],
+        },
+    }
+}
+
 pub fn signing_key() -> CheckpointKey {
     CheckpointKey::from_seed("stepup.example/log", &[5; 32]).unwrap()
 }
@@ -170,18 +183,7 @@ impl Book {
     pub fn new() -> Self {
         let mut book =
             Self { records: Vec::new(), erased: BTreeSet::new(), now: 1_700_000_000_000, nonces: 0 };
-        book.add(
-            Refs::default(),
-            &Started {
-                install: install(),
-                boot: BootId::from_slice(&bytes(1)).unwrap(),
-                version: "0.1.0".to_owned(),
-                rp: RelyingParty {
-                    id: "stepup.example".to_owned(),
-                    origins: vec!["https://stepup.example".to_owned()],
-                },
-            },
-        );
+        book.add(Refs::default(), &started());
         book
     }
 

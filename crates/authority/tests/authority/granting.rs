@@ -185,7 +185,7 @@ async fn under_a_shorter_requirement_a_grant_ends_sooner() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_a_thousand_retries_at_once_one_runs_and_none_asks_anyone_again() {
+async fn of_a_thousand_retries_at_once_one_runs_and_together_they_ask_once_more_at_most() {
     let world = World::new().await;
     let challenge = world.challenged("deploy", &deploy("1")).await;
     world.approve(challenge.elevation, "ann").await.unwrap();
@@ -208,18 +208,16 @@ async fn of_a_thousand_retries_at_once_one_runs_and_none_asks_anyone_again() {
         })
         .collect();
     let mut ran = 0;
-    let mut asked = 0;
     for call in calls {
         match call.await.unwrap() {
             None => ran += 1,
             Some(Slug::AlreadyRunning | Slug::AlreadyRan) => {}
             // Who came only after it had ended asks anew, all of them for one request.
-            Some(Slug::ApprovalRequired | Slug::Busy) => asked += 1,
+            Some(Slug::ApprovalRequired | Slug::Busy) => {}
             Some(other) => panic!("{other}"),
         }
     }
     assert_eq!(ran, 1);
-    assert!(asked < 1000);
     let whole = world.authority().store().elevation(challenge.elevation).await.unwrap().unwrap();
     assert_eq!(whole.attempts.len(), 1);
     assert!(world.bodies("challenged").await.len() <= 2);

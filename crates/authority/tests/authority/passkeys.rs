@@ -2,11 +2,12 @@
 
 use authority::{Begun, LockSubject, NotCounted, SignedAssertion, token_hash};
 use aws_lc_rs::rand::SystemRandom;
+use elevation::Outcome;
 use passkey::SoftAuthenticator;
 use terms::hash::from_b64url;
 use terms::{Digest, Json, Millis};
 
-use crate::world::{ORIGIN, World, signed_with};
+use crate::world::{ORIGIN, World, definition, signed_with};
 
 /// A browser that ann is signed in with, and a new authenticator beside it.
 struct Desk {
@@ -227,12 +228,39 @@ async fn a_passkey_beside_another_one_signs_its_person_in_and_nothing_else_on_it
     let begun = authority.vouch_for_passkey(ann, desk.session, &begun.nonce, &made).await.unwrap().unwrap();
     let signed = signed_with(&mut desk.fresh, &begun);
     assert_eq!(desk.add(desk.session, "third", &signed).await, Err(NotCounted::PasskeyNew));
+    let other = desk.world.challenged("deploy", &deploy(4)).await.elevation;
+    desk.world.approve(other, "ben").await.unwrap();
+    let permit = desk.world.permitted("deploy", &deploy(4)).await;
+    let attempt = permit.attempt().unwrap();
+    desk.world.run_to(permit, Outcome::Unknown, Some(false)).await;
+    let authority = desk.world.authority();
+    let begun = authority.begin_resolve(attempt, Outcome::Done, ann).await.unwrap().unwrap();
+    let signed = signed_with(&mut desk.fresh, &begun);
+    let refused = authority.resolve(attempt, Outcome::Done, ann, "seen", &signed).await.unwrap();
+    assert_eq!(refused, Err(NotCounted::PasskeyNew));
+    for properties in ["{}", r#"{"x":{"type":"string"}}"#] {
+        authority.observe("other", vec![definition("tool", properties)]).await.unwrap();
+    }
+    let pin = authority.active().tool("other", "tool").unwrap().pin.id;
+    let begun = authority.begin_accept(pin, ann).await.unwrap().unwrap();
+    let signed = signed_with(&mut desk.fresh, &begun);
+    assert_eq!(authority.accept(pin, ann, &signed).await.unwrap(), Err(NotCounted::PasskeyNew));
 
     desk.world.pass(1);
     let begun = desk.world.begin(id, "ann").await.unwrap();
     let signed = signed_with(&mut desk.fresh, &begun);
     assert!(desk.world.vote(id, "ann", &signed).await.is_ok(), "its first day is over");
     desk.world.verified().await;
+}
+
+#[tokio::test]
+async fn a_passkey_of_another_identity_of_its_person_waits_too() {
+    let mut world = World::new().await;
+    let ann = world.id("ann");
+    world.identity("ann-at-home", ann, "managers").await;
+    let id = world.challenged("deploy", r#"{"environment":"production","version":"1"}"#).await.elevation;
+    assert_eq!(world.approve(id, "ann-at-home").await, Err(NotCounted::PasskeyNew));
+    world.verified().await;
 }
 
 #[tokio::test]

@@ -37,6 +37,11 @@ async fn a_passkey_of_somebody_else_signs_nothing() {
     let mut signed = world.sign(&begun, "ben");
     signed.credential = world.passkey("ann").to_owned();
     assert!(matches!(world.vote(id, "ann", &signed).await, Err(NotCounted::Signature(_))));
+    // Nor does ann's own signature count for ben, who hands it in.
+    let begun = world.begin(id, "ann").await.unwrap();
+    let signed = world.sign(&begun, "ann");
+    assert_eq!(world.vote(id, "ben", &signed).await, Err(NotCounted::PasskeyUnknown));
+    assert!(world.bodies("voted").await.is_empty());
     world.verified().await;
 }
 
