@@ -4,7 +4,7 @@ use authority::NotCounted;
 use elevation::{Conclusion, State};
 use terms::Slug;
 
-use crate::world::{World, deploy};
+use crate::world::{World, deploy, woken};
 
 #[tokio::test]
 async fn who_could_sign_and_who_is_behind_the_caller_reject_and_nobody_else() {
@@ -90,10 +90,28 @@ async fn the_sweep_ends_what_is_due_and_wakes_who_waits() {
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
     assert_eq!(world.authority().expire().await.unwrap(), 0);
     world.pass(900);
-    let mut waiting = world.authority().waiting(id);
+    let waiting = world.authority().waiting(id);
     assert_eq!(world.authority().expire().await.unwrap(), 1);
-    waiting.changed().await;
+    woken(waiting).await;
     let status = world.authority().status(&world.bot(), id).await.unwrap().unwrap();
     assert_eq!(status.state, State::Concluded(Conclusion::Expired));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a_vote_a_rejection_and_a_withdrawal_wake_who_waits() {
+    let world = World::new().await;
+    let id = async |n: &str| world.challenged("deploy", &deploy(n)).await.elevation;
+    let [voted, rejected, withdrawn, taken_back] =
+        [id("1").await, id("2").await, id("3").await, id("4").await];
+    let all = [voted, rejected, withdrawn, taken_back].map(|id| world.authority().waiting(id));
+    let (authority, ann, olga) = (world.authority(), world.id("ann"), world.id("olga"));
+    world.approve(voted, "ann").await.unwrap();
+    authority.reject(rejected, ann, "no", false).await.unwrap().unwrap();
+    authority.withdraw(&world.bot(), withdrawn, None).await.unwrap().unwrap();
+    authority.withdraw_for(world.bot().id, taken_back, olga, "no").await.unwrap().unwrap();
+    for waiting in all {
+        woken(waiting).await;
+    }
     world.verified().await;
 }

@@ -3,7 +3,7 @@
 use authority::Ask;
 use terms::{Millis, Slug};
 
-use crate::world::{RULES, World, bundle, bundle_of, challenged, denied, deploy, permitted, settings};
+use crate::world::{RULES, World, bundle, bundle_of, challenged, denied, deploy, permitted, settings, woken};
 
 #[tokio::test]
 async fn the_story_stopped_approved_run_once_and_stopped_again() {
@@ -125,9 +125,9 @@ async fn a_request_whose_requirement_has_changed_makes_room_for_a_new_one_and_vo
     let terms = &mut changed.requirements.get_mut("pair").unwrap().terms;
     terms.valid_for = Millis::seconds(60);
     world.authority().activate(&changed, "olga").await.unwrap().unwrap();
-    let mut waiting = world.authority().waiting(old.elevation);
+    let waiting = world.authority().waiting(old.elevation);
     let new = world.challenged("set_secret", pair).await;
-    waiting.changed().await; // whoever waits for the old one is woken
+    woken(waiting).await; // whoever waits for the old one
     assert_ne!(new.elevation, old.elevation);
     assert!(new.lines.iter().all(|line| line.have == 0));
     let superseded = world.bodies("superseded").await;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use authority::{NotCounted, Voted};
 use terms::{Caller, Millis, Slug, Tree};
 
-use crate::world::{RULES, World, approvals, bundle, bundle_of, challenged, deploy, requirement, settings};
+use crate::world::{
+    RULES, World, approvals, bundle, bundle_of, challenged, deploy, requirement, settings, woken,
+};
 
 const SECRET: &str = r#"{"name":"db","token":"hunter2"}"#;
 
@@ -162,9 +164,11 @@ async fn a_vote_on_a_requirement_that_has_changed_is_refused_and_the_request_clo
     let mut changed = bundle();
     changed.requirements.get_mut("release").unwrap().terms.valid_for = Millis::seconds(60);
     world.authority().activate(&changed, "olga").await.unwrap().unwrap();
+    let waiting = world.authority().waiting(id);
     assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CardChanged));
     let whole = world.authority().store().elevation(id).await.unwrap().unwrap();
     assert_eq!(whole.state.name(), "superseded");
+    woken(waiting).await;
     assert!(world.bodies("granted").await.is_empty());
     world.verified().await;
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::between::Between;
 use audit::export::{Contents, Entry, Header, Writer};
@@ -13,7 +14,7 @@ use audit::tree::{Head, leaf_hash};
 use audit::{Asserted, Broken, CheckpointKey, Report, Trust, verify};
 use authority::{
     Added, Ask, Authority, Begun, Bundle, Challenge, Denial, NewCaller, NotCounted, Permit, Ruling, Settings,
-    SignedAssertion, ToolSettings, Upstream, UpstreamSettings, Voted, token_hash,
+    SignedAssertion, ToolSettings, Upstream, UpstreamSettings, Voted, Waiting, token_hash,
 };
 use aws_lc_rs::rand::SystemRandom;
 use elevation::Outcome;
@@ -638,6 +639,12 @@ pub fn denied(ruling: Ruling) -> Denial {
         Ruling::Denied(denial) => denial,
         other @ (Ruling::Permitted(_) | Ruling::Challenged(_)) => panic!("not denied: {other:?}"),
     }
+}
+
+/// Waits until somebody is woken, who is so at once or not at all.
+pub async fn woken(mut waiting: Waiting) {
+    let woken = tokio::time::timeout(Duration::from_secs(10), waiting.changed()).await;
+    assert!(woken.is_ok(), "nobody was woken");
 }
 
 /// A call of `deploy` to production, of this version.
