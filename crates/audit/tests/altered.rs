@@ -7,6 +7,7 @@ mod book;
 use std::sync::LazyLock;
 
 use audit::body::{Erased, Outcome, Rejected, SubjectKind, Unlocked};
+use audit::tree::{Head, leaf_hash, root};
 use audit::{Broken, CheckpointKey, Refs, Trust, verify};
 use book::{
     Book, access, ann, at_elevation, ben, by_caller, caller, lock, owner, requirement, signing_key,
@@ -187,9 +188,29 @@ fn an_envelope_that_was_altered_with_its_hash_is_found_by_the_root() {
     let mut entries = book.entries();
     let envelope = &mut entries[8].envelope;
     *envelope = envelope.replace(r#""node":"a""#, r#""node":"b""#);
-    entries[8].hash = audit::tree::leaf_hash(entries[8].envelope.as_bytes());
+    entries[8].hash = leaf_hash(entries[8].envelope.as_bytes());
     let broken = verify_bytes(&book::export(&entries, &signing_key().checkpoint(book.head()))).unwrap_err();
     assert!(broken.what.contains("root that was signed"), "{broken}");
+}
+
+#[test]
+fn an_envelope_of_another_format_is_not_read_as_one_of_this() {
+    let entries = twenty().entries();
+    for (from, to) in [
+        (r#""v":1"#, r#""v":2"#),
+        (r#"{"at":"#, r#"{"also":1,"at":"#),
+        (r#""refs":{"#, r#""refs":{"also":"x","#),
+    ] {
+        let mut entries = entries.clone();
+        assert_eq!(entries[8].envelope.matches(from).count(), 1, "{from}");
+        entries[8].envelope = entries[8].envelope.replace(from, to);
+        entries[8].hash = leaf_hash(entries[8].envelope.as_bytes());
+        let leaves: Vec<_> = entries.iter().map(|entry| entry.hash).collect();
+        let head = Head { size: 20, root: root(&leaves) };
+        let broken = verify_bytes(&book::export(&entries, &signing_key().checkpoint(head))).unwrap_err();
+        assert!(broken.what.contains("not one of this format"), "{to}: {broken}");
+        assert_eq!(broken.leaf, Some(8));
+    }
 }
 
 #[test]

@@ -7,10 +7,10 @@ mod book;
 use std::collections::BTreeSet;
 
 use audit::body::{
-    Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked, Rejected, Resolved, Restored,
-    Revoked, Signed, Started, SubjectKind, Unlocked, Voted, Withdrawn,
+    Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked, Rejected, RelyingParty,
+    Resolved, Restored, Revoked, Signed, Started, SubjectKind, Unlocked, Voted, Withdrawn,
 };
-use audit::{Refs, Report};
+use audit::{Asserted, Refs, Report, Trust, verify};
 use book::{
     Book, ONE, Person, TWO, access, ann, at_elevation, attempt, ben, by_caller, caller, elevation, enrolled,
     grant, grant_refs, lock, owner, person, requirement, spent,
@@ -45,6 +45,21 @@ fn a_log_is_of_one_installation() {
     let mut book = Book::new();
     book.add(Refs::default(), &Started { install: other, ..book::started() });
     wrong(&book, "of another installation");
+}
+
+#[test]
+fn what_is_signed_is_signed_for_whom_the_last_start_says() {
+    let mut book = Book::challenged(ONE, 1);
+    let rp = RelyingParty { id: "renamed.example".to_owned(), origins: Vec::new() };
+    book.add(Refs::default(), &Started { rp: rp.clone(), ..book::started() });
+    let vote = book.vote(1, &ann(), Role::Approver);
+    book.add(at_elevation(1), &vote);
+    let assertions = |asserted: &Asserted<'_>| {
+        if *asserted.rp == rp { book::check(asserted) } else { Err("for another".to_owned()) }
+    };
+    let key = book::signing_key();
+    let trust = Trust { key: key.verifier(), earlier: &[], assertions: &assertions };
+    assert_eq!(verify(book.export().as_slice(), &trust).unwrap().signatures, 1);
 }
 
 // ---- attempts ----
