@@ -7,8 +7,9 @@ mod book;
 use std::collections::BTreeSet;
 
 use audit::body::{
-    Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked, Rejected, RelyingParty,
-    Resolved, Restored, Revoked, Signed, Started, SubjectKind, Unlocked, Voted, Withdrawn,
+    Challenged, Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked, Permitted,
+    Rejected, RelyingParty, Resolved, Restored, Revoked, Signed, Started, SubjectKind, Unlocked, Voted, Who,
+    Withdrawn,
 };
 use audit::{Asserted, Refs, Report, Trust, verify};
 use book::{
@@ -166,6 +167,35 @@ fn a_record_speaks_of_one_access() {
         let (mut refs, mut spent) = (refs.clone(), good.clone());
         bend(&mut spent, &mut refs);
         book.add(refs, &spent);
+        wrong(&book, why);
+    }
+}
+
+#[test]
+fn what_was_permitted_by_policy_and_what_was_challenged_is_one_access_too() {
+    let asked = access("1");
+    let permitted = |of: &str, name: &str| Permitted {
+        caller: Who { name: name.to_owned(), ..book::who() },
+        access: access(of).to_json(),
+        access_hash: asked.hash(),
+        by: vec!["baseline".to_owned()],
+    };
+    let name = book::who().name;
+    for (of, name, refers, why) in [
+        ("6.6.6", name.as_str(), "1", "hash that it states"),
+        ("1", name.as_str(), "6.6.6", "refers to another access"),
+        ("1", "other-bot", "1", "of another caller"),
+    ] {
+        let mut book = Book::new();
+        let access_hash = Some(access(refers).hash());
+        let refs = Refs { attempt: Some(attempt(1)), access_hash, ..by_caller() };
+        book.add(refs, &permitted(of, name));
+        wrong(&book, why);
+        let mut book = Book::new();
+        let refs = Refs { elevation: Some(elevation(1)), access_hash, ..by_caller() };
+        let caller = Who { name: name.to_owned(), ..book::who() };
+        let challenged = book.challenge_of(&access(of), requirement(ONE, 1));
+        book.add(refs, &Challenged { caller, access_hash: asked.hash(), ..challenged });
         wrong(&book, why);
     }
 }

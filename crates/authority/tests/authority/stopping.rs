@@ -91,6 +91,29 @@ async fn who_is_behind_a_locked_caller_lifts_its_lock_only_where_nobody_else_cou
 }
 
 #[tokio::test]
+async fn a_locked_person_lifts_their_own_lock_only_where_nobody_else_could() {
+    let mut world = World::new().await;
+    let olga = world.id("olga");
+    world.identity("olga-at-home", olga, "managers").await;
+    let id = lock(&world, LockSubject::Human(olga)).await;
+    for name in ["olga", "olga-at-home"] {
+        let begun = world.authority().begin_unlock(id, world.id(name)).await.unwrap();
+        assert_eq!(begun, Err(NotCounted::Behind));
+    }
+    for name in ["ann", "ben", "sam", "dave"] {
+        world.authority().disable_human(name, "init").await.unwrap();
+    }
+    // What is so when the page is shown is looked at again when it is signed.
+    let begun = world.authority().begin_unlock(id, olga).await.unwrap().unwrap();
+    world.human("eve", &[]).await;
+    let signed = world.sign(&begun, "olga");
+    assert_eq!(world.authority().unlock(id, olga, "", &signed).await.unwrap(), Err(NotCounted::Behind));
+    world.authority().disable_human("eve", "init").await.unwrap();
+    unlock(&world, id, "olga").await.unwrap();
+    world.verified().await;
+}
+
+#[tokio::test]
 async fn where_everyone_is_behind_a_locked_caller_one_of_them_lifts_its_lock() {
     let mut world = World::new().await;
     world.caller("anns", "ann", &[]).await;

@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn one_caller_cannot_take_the_sessions_of_another_by_opening_many() {
-        let (hand, all) = sessions(Budgets { sessions: 2, all_sessions: 3, ..Budgets::default() });
+        let (hand, all) = sessions(Budgets { sessions: 2, all_sessions: 4, ..Budgets::default() });
         let (others, _) = all.open(caller(2), "ops").unwrap();
         let mine: Vec<_> = (0..5)
             .map(|n| {
@@ -255,6 +255,7 @@ mod tests {
         assert!(all.find(&others.id, caller(2), "ops").is_ok());
         let left = mine.iter().filter(|s| all.find(&s.id, caller(1), "ops").is_ok()).count();
         assert_eq!(left, 2);
+        all.open(caller(4), "ops").unwrap();
         assert_eq!(all.open(caller(3), "ops").err(), Some(Slug::OverBudget));
     }
 
