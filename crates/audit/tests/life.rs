@@ -223,6 +223,9 @@ fn a_denial_speaks_of_one_access_or_of_none() {
     let mut book = Book::new();
     book.add(refs, &denied(false, false));
     wrong(&book, "that it lacks");
+    let mut book = Book::new();
+    book.add(by_caller(), &denied(false, true));
+    wrong(&book, "refers to another access");
 }
 
 #[test]

@@ -103,6 +103,8 @@ async fn a_locked_person_lifts_their_own_lock_only_where_nobody_else_could() {
     for name in ["ann", "ben", "sam", "dave"] {
         world.authority().disable_human(name, "init").await.unwrap();
     }
+    // Who has not enrolled yet could not lift it.
+    drop(world.authority().add_human("zoe", &[], "init").await.unwrap());
     // What is so when the page is shown is looked at again when it is signed.
     let begun = world.authority().begin_unlock(id, olga).await.unwrap().unwrap();
     world.human("eve", &[]).await;
@@ -137,6 +139,10 @@ async fn a_signature_that_lifts_one_lock_lifts_no_other_and_none_twice() {
     let signed = world.sign(&begun, "ann");
     let other = world.authority().unlock(two, ann, "", &signed).await.unwrap();
     assert_eq!(other, Err(NotCounted::CeremonyOver));
+    let begun = world.authority().begin_unlock(one, ann).await.unwrap().unwrap();
+    let (signed, long) = (world.sign(&begun, "ann"), "x".repeat(501));
+    let refused = world.authority().unlock(one, ann, &long, &signed).await.unwrap();
+    assert_eq!(refused, Err(NotCounted::ReasonMissing), "no room for so long a reason");
     unlock(&world, one, "ann").await.unwrap();
     assert_eq!(unlock(&world, one, "ann").await, Err(NotCounted::NotFound));
     assert_eq!(world.denied("read_ticket", "{}").await.slug, Slug::CallerLocked);
