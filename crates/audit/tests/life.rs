@@ -7,9 +7,9 @@ mod book;
 use std::collections::BTreeSet;
 
 use audit::body::{
-    Challenged, Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked, Permitted,
-    Rejected, RelyingParty, Resolved, Restored, Revoked, Signed, Started, SubjectKind, Unlocked, Voted, Who,
-    Withdrawn,
+    Challenged, Definition, Denied, Erased, Expired, Granted, Outcome, PasskeyEnrolled, PasskeyRevoked,
+    Permitted, PinAccepted, Rejected, RelyingParty, Resolved, Restored, Revoked, Signed, Started,
+    SubjectKind, Unlocked, Voted, Who, Withdrawn,
 };
 use audit::{Asserted, Refs, Report, Trust, verify};
 use book::{
@@ -17,7 +17,7 @@ use book::{
     grant, grant_refs, lock, owner, person, requirement, spent,
 };
 use terms::statement::{Matter, Role, Statement};
-use terms::{Binds, InstallId, Json, Millis, RecordId, Time};
+use terms::{Binds, Digest, InstallId, Json, Millis, PinId, RecordId, Time};
 
 /// The last record of the book is wrong, and for this reason.
 #[track_caller]
@@ -316,6 +316,38 @@ fn the_subject_of_an_act_is_the_one_that_was_signed() {
     signed.subject = Json::object([("lock", Json::from(lock(1)))]);
     book.add(Refs::default(), &Unlocked { lock: lock(1), why: "fine".to_owned(), signed });
     wrong(&book, "the subject in the record");
+}
+
+/// A definition accepted by what Ann signed of it; `with` says what was done to either since.
+fn accepted(act: &str, with: impl FnOnce(&mut PinAccepted)) -> Book {
+    let mut book = Book::new();
+    book.enrol(&ann());
+    let (pin, digest) = (PinId::from_slice(&[1; 16]).unwrap(), Digest::plain(b"deploy"));
+    let subject = Json::object([
+        ("pin", Json::from(pin)),
+        ("upstream", Json::from("ops")),
+        ("digest", Json::from(digest.to_string())),
+    ]);
+    let definition = Definition { pin, kind: "tool".to_owned(), name: "deploy".to_owned(), digest };
+    let signed = Some(book.act(&ann(), act, subject));
+    let mut accepted =
+        PinAccepted { upstream: "ops".to_owned(), definition, reviewed: None, by: "ann".to_owned(), signed };
+    with(&mut accepted);
+    book.add(Refs::default(), &accepted);
+    book
+}
+
+#[test]
+fn a_definition_is_accepted_by_a_signature_over_that_definition() {
+    sound(&accepted("accept", |_| {}));
+    wrong(&accepted("unlock", |_| {}), "another act");
+    wrong(
+        &accepted("accept", |it| it.definition.pin = PinId::from_slice(&[2; 16]).unwrap()),
+        "on something else",
+    );
+    let another = "for another definition";
+    wrong(&accepted("accept", |it| it.definition.digest = Digest::plain(b"deploy all")), another);
+    wrong(&accepted("accept", |it| it.upstream = "prod".to_owned()), another);
 }
 
 // ---- grants ----

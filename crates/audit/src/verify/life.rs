@@ -482,9 +482,13 @@ impl<'a> Life<'a> {
     }
 
     fn pin_accepted(&mut self, seen: &Seen<'_>) -> Result<(), Wrong> {
-        let Some(PinAccepted { definition, signed: Some(signed), .. }) = self.body(seen)? else {
+        let Some(PinAccepted { upstream, definition, signed: Some(signed), .. }) = self.body(seen)? else {
             return Ok(());
         };
+        let says = |member: &str| signed.subject.get(member).and_then(Json::as_str);
+        let same =
+            says("digest") == Some(&definition.digest.to_string()) && says("upstream") == Some(&upstream);
+        must(same, "what was signed is for another definition")?;
         consent::act(self, seen.at(), "accept", ("pin", definition.pin.to_string()), &signed)
     }
 
