@@ -100,7 +100,7 @@ impl Authority {
             other.and_then(|other| say(UnusualText::OtherAddress, vec![other])),
             (!situation.used_before).then(|| say(UnusualText::FirstTime, vec![name.clone()])).flatten(),
             tool.settings.reviewed.is_none().then(|| say(UnusualText::Unreviewed, Vec::new())).flatten(),
-            situation.rejected.as_ref().and_then(|_| say(UnusualText::RejectedLately, vec![name])),
+            situation.rejected_another.then(|| say(UnusualText::RejectedLately, vec![name])).flatten(),
             (!secrets.is_empty())
                 .then(|| say(UnusualText::SecretArgument, vec![secrets.join(", ")]))
                 .flatten(),

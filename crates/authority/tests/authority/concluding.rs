@@ -29,6 +29,27 @@ async fn a_rejection_says_why() {
 }
 
 #[tokio::test]
+async fn who_decides_is_told_that_another_call_of_the_tool_was_rejected_lately_and_only_another() {
+    let world = World::new().await;
+    let lately = async |id| {
+        let (_, card, _) = world.authority().begin_consent(id, world.id("ben")).await.unwrap().unwrap();
+        card.unusual.iter().any(|unusual| unusual.text == terms::card::UnusualText::RejectedLately)
+    };
+    let first = world.challenged("deploy", &deploy("1")).await.elevation;
+    let second = world.challenged("deploy", &deploy("2")).await.elevation;
+    assert!(!lately(second).await);
+    world.authority().reject(first, world.id("ann"), "no", false).await.unwrap().unwrap();
+    assert!(lately(second).await);
+    let other_tool = world.challenged("set_secret", r#"{"name":"db","token":"t"}"#).await.elevation;
+    assert!(!lately(other_tool).await);
+    world.pass(601);
+    assert!(!lately(second).await);
+    let same = world.challenged("deploy", &deploy("1")).await.elevation;
+    assert!(!lately(same).await);
+    world.verified().await;
+}
+
+#[tokio::test]
 async fn one_rejection_concludes_and_no_vote_follows() {
     let world = World::new().await;
     let id = world.challenged("deploy", &deploy("1")).await.elevation;

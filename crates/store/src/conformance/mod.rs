@@ -130,6 +130,7 @@ sentences! { $
     }
     standing {
         what_waits_is_found_with_its_votes
+        a_rejection_of_another_access_to_the_resource_is_told_and_none_of_the_very_one
         what_waits_is_counted_over_callers
         live_grants_are_found_with_the_request_they_rest_on
         the_newest_grant_that_is_over_is_found

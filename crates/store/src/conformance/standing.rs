@@ -32,6 +32,24 @@ pub async fn what_waits_is_found_with_its_votes(world: &mut World) {
     assert!(due.is_some(), "but it is found, so that it can be expired in the commit that opens the next");
 }
 
+pub async fn a_rejection_of_another_access_to_the_resource_is_told_and_none_of_the_very_one(
+    world: &mut World,
+) {
+    let rejected = world.open(&world.access("1"), 1).await;
+    let told = async |world: &World, version: &str, since| {
+        world.situation_of(world.caller, &world.access(version), since).await.rejected_another
+    };
+    assert!(!told(world, "2", 0).await);
+    world.commit(vec![World::concluded(&rejected, Conclusion::Rejected)]).await.unwrap();
+    assert!(told(world, "2", 0).await);
+    assert!(!told(world, "1", 0).await);
+    let other = world.another_caller("other").await;
+    assert!(!world.situation_of(other, &world.access("2"), 0).await.rejected_another);
+    world.pass(10);
+    assert!(told(world, "2", 10).await);
+    assert!(!told(world, "2", 9).await);
+}
+
 pub async fn what_waits_is_counted_over_callers(world: &mut World) {
     let (caller, other) = (world.caller, world.another_caller("other").await);
     let waiting =

@@ -60,7 +60,7 @@ pub(super) fn hold(path: &Path, create: bool) -> Result<Held, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let mut lock = options.open(beside(&path, "-lock")).map_err(io("opening the lock file"))?;
-    match lock.try_lock() {
+    match take(&lock) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::Taken { by: holder(&mut lock) }),
         Err(TryLockError::Error(error)) => return Err(io("locking the store")(error)),
@@ -71,6 +71,21 @@ pub(super) fn hold(path: &Path, create: bool) -> Result<Held, OpenError> {
         .map_err(io("writing the lock file"))?;
     Ok(Held { path, _lock: lock })
 }
+
+/// Takes the lock, which a process that was killed may hold a moment longer: what it had just forked has it too, until
+/// it runs its own program.
+fn take(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..GRACE.1 {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(GRACE.0),
+            taken => return taken,
+        }
+    }
+    lock.try_lock()
+}
+
+/// How long that moment may be: a pause, and how many.
+const GRACE: (std::time::Duration, u32) = (std::time::Duration::from_millis(25), 20);
 
 /// A new file is readable by its owner alone; SQLite gives its companions the same mode.
 fn make(path: &Path) -> Result<(), OpenError> {

@@ -2,7 +2,7 @@
 
 use elevation::{Grant, Pending, State, Version, Vote};
 use rusqlite::{OptionalExtension as _, Params, Row, params};
-use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, PinId, RecordId, Time};
+use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, Millis, PinId, RecordId, Time};
 
 use super::apply::{SLOTS, slot};
 use super::cells::{Cell, Cells, Names, single};
@@ -19,6 +19,9 @@ const MOST: u32 = 1000;
 
 /// Grants that one decision looks at (decisions B21).
 const GRANTS: u32 = 32;
+
+/// How far back requests are looked through for one that was rejected of another access.
+const DAY: Millis = Millis::seconds(24 * 3600);
 
 /// Unsettled attempts of earlier runs in one answer.
 const UNSETTLED: u32 = 65_536;
@@ -96,6 +99,17 @@ impl Snapshot<'_> {
             params![caller, access, asked.rejected_since.millis()],
             |c| Ok(Rejection { elevation: c.take()?, why: c.take()?, at: c.take()? }),
         )?;
+        let rejected_another = self.value(
+            "SELECT EXISTS (SELECT 1 FROM elevations WHERE caller = ?1 AND opened_at >= ?4 AND resource = ?5
+               AND access_hash <> ?2 AND state = 2 AND concluded_at >= ?3)",
+            params![
+                caller,
+                access,
+                asked.rejected_since.millis(),
+                asked.rejected_since.before(DAY).millis(),
+                asked.resource
+            ],
+        )?;
         let over = self.one(
             concat!(
                 "SELECT ",
@@ -112,6 +126,7 @@ impl Snapshot<'_> {
             grants: self.live(asked)?,
             over,
             rejected,
+            rejected_another,
             last: self.last(asked)?,
             pending_count: self.waiting(&[asked.caller])?,
             used_before: self.value(USED, params![caller, asked.resource])?,

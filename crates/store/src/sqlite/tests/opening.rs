@@ -25,6 +25,18 @@ fn who_holds_the_store_is_named() {
 }
 
 #[test]
+fn a_store_whose_holder_is_going_is_waited_for() {
+    let folder = Folder::new();
+    let held = open(&folder.path(), &folder.options).unwrap();
+    let going = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(held);
+    });
+    open(&folder.path(), &folder.options).unwrap();
+    going.join().unwrap();
+}
+
+#[test]
 fn every_file_is_for_its_owner_alone() {
     let folder = Folder::new();
     let _held = open(&folder.path(), &folder.options).unwrap();
