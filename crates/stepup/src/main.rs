@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod clock;
 mod config;
+mod connect;
 mod control;
 mod demo;
 mod head;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         | Command::Demo(_)
         | Command::Init(_)
         | Command::Check
+        | Command::Connect(_)
         | Command::At(_)) => runtime().and_then(|runtime| runtime.block_on(run(command, &cli.config))),
     };
     say(outcome, json)
@@ -74,6 +76,7 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
             Ok(Said::done("", serde_json::Value::Null))
         }
         Command::Check => check::run(path),
+        Command::Connect(how) => connect::run(&how, path, ambient.as_ref()),
         Command::At(Verb::Log(cli::log::Verb::Verify { file, key, earlier })) => {
             cli::log::verify(&file, &key, &earlier)
         }

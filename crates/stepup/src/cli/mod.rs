@@ -54,6 +54,8 @@ pub enum Command {
     Init(Init),
     /// Check configuration, policy and keys, and say what to change.
     Check,
+    /// Write the upstreams into an MCP client's own configuration, or take them out again.
+    Connect(Connect),
     /// Callers, people, requests, locks, the log.
     #[command(flatten)]
     At(Verb),
@@ -108,6 +110,35 @@ pub struct Init {
     /// Several people: somebody else approves.
     #[arg(long)]
     pub team: bool,
+}
+
+/// Which client, and how.
+#[derive(Args, Debug)]
+pub struct Connect {
+    /// The client.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(crate::connect::names()))]
+    pub client: String,
+    /// Take out what this command put in.
+    #[arg(long)]
+    pub remove: bool,
+    /// An upstream; may be repeated. All of them where none is named.
+    #[arg(long = "upstream", value_name = "NAME")]
+    pub upstreams: Vec<String>,
+    /// The variable of the client's environment that holds the key.
+    #[arg(long, value_name = "NAME", default_value = "STEPUP_KEY", conflicts_with = "remove")]
+    pub key_env: String,
+    /// A file that holds the key: the client then starts `stepup stdio`, which reads it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key_env", "remove"])]
+    pub key_file: Option<PathBuf>,
+    /// The client's configuration, where it is not in its usual place.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Show what would change, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write without asking.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// The sample upstream.

@@ -5,6 +5,7 @@ mod agent;
 mod call;
 mod cli;
 mod config;
+mod connect;
 mod demo;
 mod desk;
 #[path = "../../../store/src/sqlite/tests/disk.rs"]
