@@ -60,7 +60,7 @@ fn at(
         Said::failed(format!("there is no client {}", connect.client), "see --help").exit(Exit::Usage)
     })?;
     let file = connect.file.clone().unwrap_or_else(|| client.file(account));
-    let plan = if connect.remove {
+    let mut plan = if connect.remove {
         Plan::without(connect, client, &file)?
     } else {
         Plan::with(connect, client, &file, config)?
@@ -73,7 +73,8 @@ fn at(
     }
     let show = |text: &str| writeln!(std::io::stderr(), "{text}\n");
     if !connect.yes {
-        let _ = show(&plan.diff);
+        let _ = show(&plan.explained());
+        plan.shown = true;
         if !ask(&format!("Write this to {}?", plan.found.path.display()))? {
             return Ok(plan.said(client, "Nothing was written", false, None));
         }
@@ -88,6 +89,8 @@ struct Plan {
     edited: Edited,
     becomes: Becomes,
     diff: String,
+    /// Whether somebody has seen the diff already.
+    shown: bool,
     next: String,
 }
 
@@ -134,20 +137,32 @@ impl Plan {
         } else {
             diff::between(client, &name, found.text.as_deref().unwrap_or_default(), &edited)
         };
-        Self { found, edited, becomes, diff, next }
+        Self { found, edited, becomes, diff, shown: false, next }
+    }
+
+    /// The diff, and what its marks stand for.
+    fn explained(&self) -> String {
+        if !self.diff.contains('…') {
+            return self.diff.clone();
+        }
+        format!("{}\n(… is not of stepup, may be a secret, and is not shown.)", self.diff)
     }
 
     fn said(&self, client: &Client, what: &str, written: bool, backup: Option<PathBuf>) -> Said {
         let file = self.found.path.display();
-        let mut text = vec![self.diff.clone(), format!("{what}: {} in {file}.", client.title)];
-        if let Some(backup) = &backup {
-            text.push(format!("What was there before is in {}.", backup.display()));
+        let mut text = vec![format!("{what}: {} in {file}.", client.title)];
+        if !self.shown {
+            text.insert(0, self.explained());
+        }
+        match (&backup, &self.found.text) {
+            (Some(backup), Some(_)) => {
+                text.push(format!("What was there before is in {}.", backup.display()))
+            }
+            (Some(_), None) => text.push("There was no such file before.".to_owned()),
+            (None, _) => {}
         }
         if written {
             text.push(self.next.clone());
-        }
-        if self.diff.contains('…') {
-            text.insert(1, "(… is not of stepup, may be a secret, and is not shown.)".to_owned());
         }
         text.retain(|line| !line.is_empty());
         let Edited { added, changed, removed, .. } = &self.edited;

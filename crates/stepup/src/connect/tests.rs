@@ -736,6 +736,23 @@ proptest! {
     }
 
     #[test]
+    fn tables_of_ours_come_and_go_between_those_of_others(
+        whole in prop::collection::btree_map("[a-z\"#\\] -]{1,5}", prop::collection::btree_map("[a-z'#\\[ ]{1,5}", "[a-z\n\"'\\[\\]#=]{0,9}", 0..3), 0..4),
+        servers in prop::collection::btree_map("[a-z\"#\\] -]{1,5}", prop::collection::btree_map("[a-z]{1,5}", "[a-z\n\"'\\[\\]#=]{0,9}", 0..3), 0..4),
+    ) {
+        let client = Client::named("codex").unwrap();
+        let mut whole: toml::Table = toml::Table::try_from(whole).unwrap();
+        whole.insert("mcp_servers".to_owned(), toml::Value::try_from(servers).unwrap());
+        let before = toml::to_string_pretty(&whole).unwrap();
+        let added = edit::add(client, &before, &wanted(client), false).unwrap().text;
+        prop_assert!(added.starts_with(&before));
+        prop_assert_eq!(&edit::remove(client, &added, &[]).unwrap().text, &before);
+        // And with something of others behind.
+        let theirs = format!("{added}\n# new\n[z_z]\nz = 1\n");
+        prop_assert_eq!(edit::remove(client, &theirs, &[]).unwrap().text, format!("{before}\n# new\n[z_z]\nz = 1\n"));
+    }
+
+    #[test]
     fn no_text_is_too_odd_to_be_refused(text in "[\\[\\]{}\",:/* a1\\\\\n\\u{feff}\\u{e9}]{0,40}", toml in "[\\[\\]{}\"'=.#a1\n_-]{0,40}") {
         for (client, text) in [("vscode", &text), ("codex", &toml)] {
             let client = Client::named(client).unwrap();
