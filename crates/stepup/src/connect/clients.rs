@@ -4,14 +4,18 @@
 //!
 //! | client | what | source |
 //! |---|---|---|
-//! | Claude Code | user scope in `~/.claude.json`, `mcpServers`, `type` `http`, `${VAR}` in headers | code.claude.com/docs/en/mcp; anthropics/claude-code#37165 (2026-03-21); measured with 2.1.278 at dev.to/rulestack (2026-09-22) |
+//! | Claude Code | user scope in `~/.claude.json`, `mcpServers`, `type` `http`, `${VAR}` in headers | code.claude.com/docs/en/mcp, as cited and measured with 2.1.278 at dev.to/rulestack (2026-09-22); anthropics/claude-code#37165 (2026-03-21) |
 //! | | `CLAUDE_CONFIG_DIR` moves the file along | anthropics/claude-code#48448 (2026-04-15) |
-//! | Claude Desktop | programs only; macOS and, since 2026-06-30, Linux | modelcontextprotocol.io/quickstart/user; raw.githubusercontent.com/agigante80/actual-mcp-server, docs/guides/clients/claude-desktop.md; github.com/simongettkandt/claude-desktop |
-//! | Cursor | `~/.cursor/mcp.json`, `mcpServers`, `url`, `${env:NAME}` in headers | cursor.com/docs/mcp (as read 2026-06-19) |
+//! | Claude Desktop | programs only; macOS and, since 2026-06-30, Linux | agigante80/actual-mcp-server, docs/guides/clients/claude-desktop.md; simongettkandt/claude-desktop, README (both as stored) |
+//! | Cursor | `~/.cursor/mcp.json`, `mcpServers`, `url`, `${env:NAME}` in headers | cursor.com/docs/mcp, as cited at gradien-website.pages.dev (2026-06-19) and in Zuplo's page on Cursor |
 //! | VS Code | user profile's `mcp.json`, `servers`, `inputs` | microsoft/vscode-docs, docs/copilot/reference/mcp-configuration.md (2026-05-20) |
 //! | | `${env:…}` is not replaced in headers, `${input:…}` is | microsoft/vscode#336232 (2026-09-15, open) |
-//! | Codex | `$CODEX_HOME/config.toml`, `[mcp_servers.NAME]`, `url`, `bearer_token_env_var`; a token itself is refused | openai/codex, docs/config.md; docs.rs/codex-wrapper (checked against 0.145.0) |
+//! | Codex | `$CODEX_HOME/config.toml`, `[mcp_servers.NAME]`, `url`, `bearer_token_env_var`; a token itself is refused | openai/codex, docs/config.md; newtalaria/docs, mcp/codex.md |
 //! | Gemini CLI | `~/.gemini/settings.json`, `mcpServers`, `httpUrl`, `${VAR}` in any string | google-gemini/gemini-cli, docs/tools/mcp-server.md; geminicli.com/docs/cli/configuration |
+//!
+//! Tried that day on what this command writes: `claude` 2.1.197, `codex` 0.169.0 and `gemini` 0.61.0 (in a folder that it
+//! trusts) list the servers; `claude` and `gemini` connect, and send the value of the variable. Cursor, VS Code and
+//! Claude Desktop are as documented, not tried.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -172,6 +172,11 @@ impl<'a> Document<'a> {
     pub fn without(&self, container: &Range<usize>, item: &Item) -> String {
         let items = self.items(container);
         let end = item.value.end;
+        let (open, close) = (container.start + 1, container.end.saturating_sub(1));
+        let around = [open..item.start(), end..close].map(|range| self.text.get(range).unwrap_or_default());
+        if items.len() == 1 && around.iter().all(|text| text.trim().is_empty()) {
+            return self.splice(&[(open..close, "")]);
+        }
         let start = self.start_without(item, end);
         let after = self.after_blanks(end);
         if self.plain.as_bytes().get(after) == Some(&b',') {
