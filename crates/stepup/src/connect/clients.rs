@@ -172,8 +172,8 @@ pub(super) enum Way {
     Stdio {
         /// Our own program.
         program: PathBuf,
-        /// The configuration.
-        config: PathBuf,
+        /// The address of the gateway.
+        url: String,
         /// The file of the key.
         key: PathBuf,
     },
@@ -219,13 +219,11 @@ impl Client {
                     }
                 };
             }
-            Way::Stdio { program, config, key } => {
+            Way::Stdio { program, url, key } => {
                 self.stdio.map(|kind| put("type", kind.into()));
                 put("command", text(program)?);
-                let words = ["stdio", "--upstream", upstream, "--key-file"].map(Value::from);
-                let args =
-                    [Value::from("--config"), text(config)?].into_iter().chain(words).chain([text(key)?]);
-                put("args", args.collect());
+                let args = ["stdio", "--upstream", upstream, "--url", url, "--key-file"].map(Value::from);
+                put("args", args.into_iter().chain([text(key)?]).collect());
             }
         }
         Some(entry.into())
@@ -271,8 +269,8 @@ impl Client {
         }
         let args = entry.get("args").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         match args {
-            [config, _, verb, option, of, key, _] => {
-                [config, verb, option, of, key] == ["--config", "stdio", "--upstream", upstream, "--key-file"]
+            [verb, option, of, address, _, key, _] => {
+                [verb, option, of, address, key] == ["stdio", "--upstream", upstream, "--url", "--key-file"]
             }
             _ => false,
         }

@@ -97,7 +97,7 @@ struct Plan {
 impl Plan {
     fn with(connect: &Connect, client: &Client, file: &Path, config: &Path) -> Result<Self, Said> {
         let read = Config::read(config).map_err(|e| Said::failed(e.to_string(), ""))?;
-        let way = way(connect, client, &read, config)?;
+        let way = way(connect, client, &read)?;
         let entry = |upstream: &String| client.entry(upstream, &way).map(|entry| (upstream.clone(), entry));
         let wanted: Option<Vec<(String, Value)>> = upstreams(connect, &read)?.iter().map(entry).collect();
         let wanted = wanted.ok_or_else(|| Said::failed("a path is not UTF-8", "move the file"))?;
@@ -189,13 +189,12 @@ fn upstreams(connect: &Connect, config: &Config) -> Result<Vec<String>, Said> {
 }
 
 /// By HTTP with a variable, or by a program with a file.
-fn way(connect: &Connect, client: &Client, config: &Config, file: &Path) -> Result<Way, Said> {
+fn way(connect: &Connect, client: &Client, config: &Config) -> Result<Way, Said> {
     let usage = |what: String, todo: &str| Said::failed(what, todo).exit(Exit::Usage);
     if let Some(key) = &connect.key_file {
-        let failed = |path: &Path, e: &std::io::Error| Said::failed(format!("{}: {e}", path.display()), "");
-        let program = std::env::current_exe().map_err(|e| failed(Path::new("stepup"), &e))?;
-        let config = file.canonicalize().map_err(|e| failed(file, &e))?;
-        return Ok(Way::Stdio { program, config, key: key_file(key)? });
+        let program = std::env::current_exe()
+            .map_err(|e| Said::failed(format!("where this program is cannot be told: {e}"), ""))?;
+        return Ok(Way::Stdio { program, url: config.agents.public_url.clone(), key: key_file(key)? });
     }
     if client.http.is_none() {
         let todo = "write the key that `stepup caller add` printed to a file that only you can read (chmod 600), and \

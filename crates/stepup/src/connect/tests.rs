@@ -204,7 +204,11 @@ fn wanted(client: &Client) -> Vec<(String, Value)> {
         Some(_) => {
             Way::Http { base: "http://127.0.0.1:7300/mcp/".to_owned(), variable: "STEPUP_KEY".to_owned() }
         }
-        None => Way::Stdio { program: "/bin/stepup".into(), config: "/c".into(), key: "/k".into() },
+        None => Way::Stdio {
+            program: "/bin/stepup".into(),
+            url: "http://127.0.0.1:7300".to_owned(),
+            key: "/k".into(),
+        },
     };
     ["files", "ops"].map(|name| (name.to_owned(), client.entry(name, &way).unwrap())).to_vec()
 }
