@@ -4,8 +4,9 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
+use terms::revision::Side;
 use terms::slug::Carried;
-use terms::{Json, RecordId, Slug};
+use terms::{Json, RecordId, Revision, Slug};
 
 use crate::mcp::envelope::Id;
 
@@ -43,6 +44,12 @@ impl Refusal {
         data.insert("todo", self.slug.row().todo);
         if let Some(record) = self.record {
             data.insert("record", record);
+        }
+        if self.slug == Slug::VersionUnsupported {
+            // As the error of an `initialize` lists them (MCP 2025-11-25, lifecycle, "Error Handling"). What was asked
+            // for is not repeated: it may be anything.
+            let supported = Revision::all(Side::Callers).map(|revision| Json::from(revision.name()));
+            data.insert("supported", Json::Array(supported.collect()));
         }
         Json::object([
             ("code", Json::from(i64::from(self.slug.row().code))),

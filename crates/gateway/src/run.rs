@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use authority::{Permit, Settlement};
 use elevation::Outcome;
-use terms::{AttemptId, Json, Seam, Slug};
+use terms::{AttemptId, Feature, Json, Seam, Slug};
 use tokio::sync::mpsc;
 use upstream::{Along, Answer, Errand, Forwarded, Link, Progress};
 
+use crate::answer::Refusal;
 use crate::gateway::Inner;
 use crate::mcp::Structured;
 use crate::mcp::refusal::{self, Broken};
@@ -41,7 +42,7 @@ pub(crate) async fn run(
     drop(running);
     inner.authority.ambient().seam(Seam::AnswerSend);
     let delivered = match answer {
-        Ok(answer) => give(client, answer).await,
+        Ok(answer) => give(client, answer, structured).await,
         Err(fault) => {
             let broken = Broken { slug: fault.slug(), attempt, outcome, elevated };
             client.result(&refusal::broken(&broken, structured)).await
@@ -103,8 +104,11 @@ fn cancel(link: &Arc<Link>, attempt: Option<AttemptId>) {
     tokio::spawn(async move { link.errand(Errand::Cancel(attempt)).await.map(|_| ()) });
 }
 
-/// The upstream's answer, by its own text. Says whether somebody took it.
-async fn give(client: Client, answer: Answer) -> bool {
+/// The upstream's answer, by its own text, unless it asks for what is not carried. Says whether somebody took it.
+async fn give(client: Client, answer: Answer, structured: Structured) -> bool {
+    if let Some(feature) = answer.needs() {
+        return client.result(&refusal::refused(&needs(feature), structured)).await;
+    }
     match answer {
         Answer::Result { result, .. } => client.result(result.text()).await,
         Answer::Error { code, message, data } => {
@@ -112,6 +116,18 @@ async fn give(client: Client, answer: Answer) -> bool {
             client.error(&format!(r#"{{"code":{code},"message":{}{data}}}"#, Json::from(message))).await
         }
     }
+}
+
+/// A call of an upstream that needs what is not carried.
+pub(crate) fn needs(feature: Feature) -> Refusal {
+    let what = match feature {
+        Feature::Tasks => "This tool can only be called as a task, so it did not run.",
+        Feature::UrlElicitation => {
+            "It answered that somebody has to open an address of its own first, which is not passed on."
+        }
+    };
+    let todo = Slug::UpstreamNeedsFeature.row().todo;
+    Refusal::because(Slug::UpstreamNeedsFeature, format!("Needed: {}. {what} {todo}", feature.name()))
 }
 
 /// A call whose upstream cannot be reached, before anything was decided.

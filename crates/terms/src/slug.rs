@@ -92,13 +92,13 @@ catalogue! {
         "Send each request by itself.";
     RequestInvalid "request_invalid" 400 -32600 JsonRpc
         "The body is not a JSON-RPC 2.0 request of the protocol revision in use."
-        "Send `jsonrpc`, `method`, `id` and `params` as MCP 2025-11-25 defines them.";
+        "Send `jsonrpc`, `method`, `id` and `params` as MCP defines them.";
     HeaderMismatch "header_mismatch" 400 -32020 JsonRpc
         "A header and the body disagree."
         "Make the Mcp-* headers say what the body says.";
-    VersionUnsupported "version_unsupported" 400 -32022 JsonRpc
-        "The MCP-Protocol-Version header names a revision that is not spoken here."
-        "Use the revision that `initialize` answered.";
+    VersionUnsupported "version_unsupported" 400 -32602 JsonRpc
+        "The request names a revision of MCP that is not spoken here, or not in its session."
+        "Open a session with `initialize`, and name the revision that it answered.";
     SessionRequired "session_required" 400 1005 Http
         "The request belongs to no session."
         "Send `initialize` first and then its Mcp-Session-Id with every request.";
@@ -207,6 +207,9 @@ catalogue! {
     NotAcceptable "not_acceptable" 406 1036 Http
         "The Accept header leaves out a form in which the answer may come."
         "Send `Accept: application/json, text/event-stream`; to listen with GET, the second is enough.";
+    UpstreamNeedsFeature "upstream_needs_feature" 502 1037 ToolError
+        "The upstream needs a feature of MCP that is not carried here."
+        "Use another tool.";
 }
 
 impl std::fmt::Display for Slug {

@@ -4,8 +4,8 @@
 //! be JSON within limits and handed on by their text, so that a caller reads the same value as without us.
 
 use elevation::Outcome;
-use terms::Slug;
 use terms::json::Limits;
+use terms::{Feature, Slug};
 
 use crate::raw;
 
@@ -35,6 +35,10 @@ impl std::fmt::Debug for RawJson {
     }
 }
 
+/// The error code with which a server asks for an address to be opened (MCP 2025-11-25, elicitation). We declare no
+/// elicitation, so its links are not handed on (T32).
+pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
+
 /// A complete answer of the upstream to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -57,6 +61,15 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// What the upstream asks of its client before it does what it was called for.
+    #[must_use]
+    pub const fn needs(&self) -> Option<Feature> {
+        match self {
+            Self::Error { code: URL_ELICITATION_REQUIRED, .. } => Some(Feature::UrlElicitation),
+            Self::Error { .. } | Self::Result { .. } => None,
+        }
+    }
+
     /// How an attempt that was answered so has ended: a tool that says that it failed has failed, and so has
     /// one that answers with an error.
     #[must_use]

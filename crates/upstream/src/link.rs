@@ -3,19 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use terms::{Access, Ambient, AttemptId, Boottime, Json, Millis, Secret, UpstreamHash};
+use terms::revision::Side;
+use terms::{Access, Ambient, AttemptId, Boottime, Feature, Json, Millis, Revision, Secret, UpstreamHash};
 
 use crate::answer::{Answer, Fault, RawJson};
 use crate::config::Timeouts;
 use crate::errand::Errand;
 use crate::message::{Hello, Request, RequestId, cancelled, hello, notification};
 use crate::transport::Wire;
-
-/// The revision that we speak.
-const REVISION: &str = "2025-11-25";
-
-/// Revisions whose `initialize`, `tools/list`, `tools/call` and transports are the same as far as we use them.
-const SPOKEN: [&str; 3] = [REVISION, "2025-06-18", "2025-03-26"];
 
 /// Calls under way on one link.
 const MOST_CALLS: usize = 1024;
@@ -26,7 +21,10 @@ pub struct Link {
     identity: UpstreamHash,
     pub(crate) wire: Wire,
     pub(crate) ambient: Arc<dyn Ambient>,
+    /// What `initialize` settled, whatever the callers speak whose calls go over it.
+    revision: Revision,
     tools: bool,
+    tasks: bool,
     timeouts: Timeouts,
     begun: Boottime,
     used: Mutex<Boottime>,
@@ -54,7 +52,9 @@ impl Link {
             identity,
             wire,
             ambient,
+            revision: Revision::NEWEST,
             tools: false,
+            tasks: false,
             timeouts,
             begun: now,
             used: Mutex::new(now),
@@ -62,10 +62,11 @@ impl Link {
         };
         let result = link.errand(Errand::Hello).await.map_err(|fault| link.why(fault))?;
         let said = result.as_ref().and_then(hello).ok_or("its answer to `initialize` is not valid")?;
-        link.settle(&said)?;
+        link.revision = link.settle(&said)?;
         let ready = notification("notifications/initialized", None);
         link.tell(ready).await.map_err(|fault| fault.to_string())?;
         link.tools = said.tools;
+        link.tasks = said.tasks && link.revision.has(Feature::Tasks);
         Ok(link)
     }
 
@@ -78,17 +79,18 @@ impl Link {
         words.map_or_else(|| fault.to_string(), |words| format!("{fault}; the last that it said: {words}"))
     }
 
-    fn settle(&self, said: &Hello) -> Result<(), String> {
-        if !SPOKEN.contains(&said.version.as_str()) {
+    /// The revision that it answered, if we speak that one.
+    fn settle(&self, said: &Hello) -> Result<Revision, String> {
+        let revision = Revision::spoken(&said.version, Side::Upstreams).ok_or_else(|| {
             let version = terms::text::visible(&said.version);
-            return Err(format!("it speaks MCP {version}, and stepup speaks {}", SPOKEN.join(", ")));
-        }
+            let ours: Vec<&str> = Revision::all(Side::Upstreams).map(Revision::name).collect();
+            format!("it speaks MCP {version}, and stepup speaks {}", ours.join(", "))
+        })?;
         match &self.wire {
-            Wire::Child(_) => Ok(()),
-            Wire::Http(session) => {
-                session.settled(&said.version).ok_or_else(|| "it was greeted twice".to_owned())
-            }
+            Wire::Child(_) => {}
+            Wire::Http(session) => session.settled(revision).ok_or("it was greeted twice")?,
         }
+        Ok(revision)
     }
 
     /// The name of the upstream.
@@ -107,6 +109,17 @@ impl Link {
     #[must_use]
     pub fn alive(&self) -> bool {
         self.wire.alive()
+    }
+
+    /// The revision that is spoken over it.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Whether the upstream takes calls as tasks.
+    pub(crate) const fn takes_tasks(&self) -> bool {
+        self.tasks
     }
 
     /// Whether the upstream says that it has tools.
@@ -260,7 +273,7 @@ fn texts(value: &Json, into: &mut Vec<Secret<String>>) {
 /// `initialize`, in which we say that we can do nothing: what an upstream may ask a client is not answered.
 fn introduction() -> Json {
     Json::object([
-        ("protocolVersion", Json::from(REVISION)),
+        ("protocolVersion", Json::from(Revision::NEWEST.name())),
         ("capabilities", Json::object::<&str, Json>([])),
         (
             "clientInfo",

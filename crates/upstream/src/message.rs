@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 as MCP 2025-11-25 uses it: the requests that we write, and what we make of what we hear.
+//! JSON-RPC 2.0 as MCP uses it in its legacy era: the requests that we write, and what we make of what we hear.
 //! Nothing here knows how messages travel.
 
 use serde::Deserialize;
@@ -7,13 +7,9 @@ use serde_json::value::RawValue;
 use terms::json::{Limits, Object};
 use terms::{Ambient, Json};
 
-use crate::answer::{Answer, Progress, RawJson};
+use crate::answer::{Answer, Progress, RawJson, URL_ELICITATION_REQUIRED};
 use crate::inert::Inert;
 use crate::raw;
-
-/// An error code with which a server asks for an elicitation by URL. We declare no elicitation, so its links
-/// are not handed on (T32).
-const URL_ELICITATION_REQUIRED: i64 = -32042;
 
 /// The member of `_meta` under which progress is asked for; its value is ours.
 const PROGRESS_TOKEN: &str = "progressToken";
@@ -253,6 +249,14 @@ pub(crate) fn page(result: &RawJson) -> Option<Page> {
 pub(crate) struct Hello {
     pub(crate) version: String,
     pub(crate) tools: bool,
+    /// Whether calls of its tools may be tasks.
+    pub(crate) tasks: bool,
+}
+
+/// Whether the tasks that a server says it takes are calls of its tools.
+fn takes_calls(tasks: &str) -> bool {
+    let tasks = serde_json::from_str::<serde_json::Value>(tasks).unwrap_or_default();
+    tasks.pointer("/requests/tools/call").is_some_and(serde_json::Value::is_object)
 }
 
 /// Reads the answer to `initialize`.
@@ -261,6 +265,8 @@ pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
     struct Capabilities<'t> {
         #[serde(borrow)]
         tools: Option<&'t RawValue>,
+        #[serde(borrow)]
+        tasks: Option<&'t RawValue>,
     }
     #[derive(Deserialize)]
     struct Initialized<'t> {
@@ -270,7 +276,11 @@ pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
         capabilities: Capabilities<'t>,
     }
     let Initialized { version, capabilities } = serde_json::from_str(result.text()).ok()?;
-    Some(Hello { version, tools: capabilities.tools.is_some() })
+    Some(Hello {
+        version,
+        tools: capabilities.tools.is_some(),
+        tasks: capabilities.tasks.is_some_and(|tasks| takes_calls(tasks.get())),
+    })
 }
 
 #[cfg(test)]

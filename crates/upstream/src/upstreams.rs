@@ -102,6 +102,8 @@ struct Entry {
     places: Mutex<HashMap<Owner, Arc<Place>>>,
     /// Whether it answered when a link to it was last made.
     reached: AtomicBool,
+    /// Whether it said at the last greeting that it takes calls as tasks.
+    tasks: AtomicBool,
 }
 
 /// The place of one link; whoever makes the link holds the lock.
@@ -266,6 +268,12 @@ impl Upstreams {
         self.entries.values().filter(open).map(|entry| entry.config.name.as_str())
     }
 
+    /// Whether an upstream takes calls as tasks, by what it said when it was last greeted.
+    #[must_use]
+    pub fn takes_tasks(&self, upstream: &str) -> bool {
+        self.entries.get(upstream).is_some_and(|entry| entry.tasks.load(Ordering::Acquire))
+    }
+
     /// Upstreams that did not answer when they were last asked to, or never were asked.
     pub fn unreached(&self) -> impl Iterator<Item = &str> {
         let unreached = |entry: &&Arc<Entry>| !entry.reached.load(Ordering::Acquire);
@@ -316,6 +324,7 @@ impl Upstreams {
         entry.reached.store(made.is_ok(), Ordering::Release);
         match made {
             Ok(link) => {
+                entry.tasks.store(link.takes_tasks(), Ordering::Release);
                 let link = Arc::new(link);
                 state.link = Some(Arc::clone(&link));
                 entry.attend(owner, &link);
@@ -360,6 +369,7 @@ impl Entry {
             notices,
             places: Mutex::default(),
             reached: AtomicBool::new(false),
+            tasks: AtomicBool::new(false),
         })
     }
 

@@ -7,7 +7,7 @@ use authority::{Ask, Denial, PinState, Tool};
 use axum::response::Response;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
-use terms::{Access, ElevationId, Json, Slug};
+use terms::{Access, ElevationId, Feature, Json, Slug};
 
 use super::envelope::{Request, only};
 use super::session::{Running, Session};
@@ -38,6 +38,11 @@ pub(super) async fn call(
     request: Request,
 ) -> Result<Response, Refusal> {
     let Request { id, mut params, meta, .. } = request;
+    if session.revision.has(Feature::Tasks) {
+        // No tasks are declared, and who declares none answers as if none were asked for (MCP 2025-11-25, tasks, "Task
+        // Support and Handling").
+        params.remove("task");
+    }
     only(&params, &["name", "arguments"])?;
     let Some(Json::String(name)) = params.remove("name") else {
         return Err(Refusal::because(Slug::RequestInvalid, "there is no tool name"));
@@ -54,6 +59,13 @@ pub(super) async fn call(
             Err(refusal) if refusal.slug == Slug::UpstreamUnreachable => {
                 drop(running);
                 let told = refusal::broken(&run::UNREACHABLE, Structured::BySchema);
+                Box::pin(async move {
+                    let _taken = client.result(&told).await;
+                })
+            }
+            Err(refusal) if refusal.slug == Slug::UpstreamNeedsFeature => {
+                drop(running);
+                let told = refusal::refused(&refusal, Structured::BySchema);
                 Box::pin(async move {
                     let _taken = client.result(&told).await;
                 })
@@ -93,6 +105,9 @@ async fn wanted(
     if let Err(what) = checked {
         return Err(if seen() { Refusal::because(Slug::ArgumentsInvalid, what) } else { unknown() });
     }
+    if gateway.upstreams.takes_tasks(upstream) && requires_task(&tool.pin.definition) {
+        return Err(if seen() { run::needs(Feature::Tasks) } else { unknown() });
+    }
     let resource =
         Resource { kind: "tool".to_owned(), id: tool.id(), definition: tool.pin.digest, upstream: identity };
     let made = Access::new(
@@ -115,6 +130,13 @@ async fn wanted(
         ticket: None,
     };
     Ok(Wanted { ask, back: None, structured: room(&tool) })
+}
+
+/// Whether a tool can only be called as a task, where its upstream takes any (MCP 2025-11-25, tasks, "Tool-Level
+/// Negotiation"): such a call would be refused there, after a person has approved it.
+fn requires_task(definition: &Json) -> bool {
+    let support = definition.get("execution").and_then(|execution| execution.get("taskSupport"));
+    support.and_then(Json::as_str) == Some("required")
 }
 
 fn not_an_access(why: &NotAnAccess) -> Refusal {

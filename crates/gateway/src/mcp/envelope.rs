@@ -1,11 +1,10 @@
-//! The JSON-RPC 2.0 envelope as MCP 2025-11-25 uses it, read strictly: one message a body, no member beside
+//! The JSON-RPC 2.0 envelope as MCP uses it since 2025-06-18, read strictly: one message a body, no member beside
 //! those that the protocol names, and of `_meta` only what this side acts on (R3, B27).
 
 use terms::json::{self, NotJson, Object};
 use terms::{Json, Slug};
 use upstream::{Inert, OURS};
 
-use super::REVISION;
 use crate::answer::Refusal;
 
 /// The longest text that a caller may name its own request by.
@@ -58,7 +57,19 @@ pub(crate) enum Message {
         method: String,
         /// Its parameters.
         params: Object,
+        /// What it says of its revision.
+        revision: Option<Json>,
     },
+}
+
+impl Message {
+    /// What it says of its revision, whatever that is.
+    pub(crate) const fn revision(&self) -> Option<&Json> {
+        match self {
+            Self::Request(request) => request.meta.revision.as_ref(),
+            Self::Notification { revision, .. } => revision.as_ref(),
+        }
+    }
 }
 
 /// A request.
@@ -76,6 +87,8 @@ pub(crate) struct Request {
 pub(crate) struct Meta {
     /// The token under which progress is told, where the caller listens for it.
     pub(crate) progress: Option<Id>,
+    /// What the request says of its revision, whatever that is.
+    pub(crate) revision: Option<Json>,
     /// What goes upstream unjudged.
     pub(crate) inert: Inert,
     /// Everything else: what of it the operator lists for the upstream goes there with the arguments, judged, shown
@@ -151,7 +164,7 @@ fn envelope(mut members: Object, id: Option<Id>) -> Result<Message, NotAMessage>
     let meta = Meta::take(&mut params)?;
     Ok(match id {
         Some(id) => Message::Request(Request { id, method, params, meta }),
-        None => Message::Notification { method, params },
+        None => Message::Notification { method, params, revision: meta.revision },
     })
 }
 
@@ -166,14 +179,11 @@ impl Meta {
         let invalid = || Refusal::because(Slug::RequestInvalid, "progressToken is neither text nor integer");
         let token = meta.remove(PROGRESS_TOKEN);
         let progress = token.map(|token| Id::of(&token).ok_or_else(invalid)).transpose()?;
-        // Upstream the link has said its own; one that differs would be of a protocol that is not spoken here.
+        // Upstream the link has said its own.
         let revision = meta.remove(PROTOCOL_VERSION);
-        if revision.is_some_and(|revision| revision.as_str() != Some(REVISION)) {
-            return Err(Refusal::because(Slug::VersionUnsupported, format!("spoken here: {REVISION}")));
-        }
         let inert = Inert::take(&mut meta);
         meta.retain(|name| !OF_THE_CLIENT.contains(&name) && !name.starts_with(OURS));
-        Ok(Self { progress, inert, judged: meta })
+        Ok(Self { progress, revision, inert, judged: meta })
     }
 
     /// Whether this text is anywhere in what may go upstream.
@@ -280,20 +290,11 @@ mod tests {
             "io.modelcontextprotocol/related-task":{"taskId":"t"},"dev.stepup/challenge":{"elevation":"e"}}"#;
         let read = meta(all);
         assert_eq!(read.progress, Some(Id::Text("p".into())));
+        assert_eq!(read.revision, Some(Json::from("2025-11-25")));
         assert!(read.inert.mentions("0af765") && read.inert.mentions("info"));
         let judged = r#"{"io.modelcontextprotocol/related-task":{"taskId":"t"},"x/y":1}"#;
         assert_eq!(Json::Object(read.judged).text(), judged);
         assert_eq!(meta("{}"), Meta::default());
-    }
-
-    #[test]
-    fn another_revision_in_meta_is_refused_as_it_is_in_the_header() {
-        for revision in [r#""2026-07-28""#, "7", "null"] {
-            let body = format!(
-                r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":{revision}}}}}}}"#
-            );
-            assert_eq!(refused(&body), (Slug::VersionUnsupported, Some(Id::Number(1))), "{revision}");
-        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) fn listen(
     if !takes(headers, "text/event-stream") {
         return Err(Slug::NotAcceptable.into());
     }
-    let session = in_session(&gateway, known, &upstream, headers)?;
+    let session = in_session(&gateway, known, &upstream, headers, None)?;
     let listening = session
         .listen()
         .ok_or_else(|| Refusal::because(Slug::OverBudget, "this session has its stream already"))?;

@@ -1,5 +1,8 @@
-//! MCP 2025-11-25 over streamable HTTP: one message a POST, sessions, and of its methods those that tools need.
-//! Any other method is denied (R7), and nothing that a caller sends without asking is passed on (T37).
+//! MCP over streamable HTTP: one message a POST, sessions, and of its methods those that tools need. Any other method is
+//! denied (R7), and nothing that a caller sends without asking is passed on (T37).
+//!
+//! Which revision is spoken is a fact of the session ([`Session::revision`]), and what sets revisions apart is one table
+//! ([`Revision::TABLE`]); nothing below [`answer`] asks how the conversation was opened.
 
 mod call;
 pub(crate) mod carrier;
@@ -19,7 +22,8 @@ use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use terms::json::{Limits, Object};
-use terms::{Json, Slug};
+use terms::revision::Side;
+use terms::{Json, Revision, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{self, Known};
@@ -37,9 +41,6 @@ pub(crate) enum Structured {
     /// Only the upstream knows what would fit.
     BySchema,
 }
-
-/// The revision that is spoken.
-const REVISION: &str = "2025-11-25";
 
 /// The header that names a session.
 const SESSION: http::HeaderName = http::HeaderName::from_static("mcp-session-id");
@@ -87,12 +88,31 @@ fn takes(headers: &HeaderMap, kind: &str) -> bool {
     kinds.any(|one| one.trim() == "*/*" || one.trim().eq_ignore_ascii_case(kind))
 }
 
-/// Absent is fine: the session knows what was agreed on.
-fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
-    if !headers.contains_key(&VERSION) || one(headers, &VERSION) == Some(REVISION) {
-        return Ok(());
+/// What a request names as its revision, in its header and in its body. Neither has to be there: the session knows what
+/// was agreed on (MCP 2025-11-25, transports, "Protocol Version Header").
+#[derive(Clone, Copy)]
+struct Named<'r> {
+    headers: Option<&'r HeaderMap>,
+    body: Option<&'r Json>,
+}
+
+impl Named<'_> {
+    /// Refuses who names, in either place, a revision that is not one of these.
+    fn within(self, revisions: &[Revision]) -> Result<(), Refusal> {
+        let headers = self.headers.filter(|headers| headers.contains_key(&VERSION));
+        let header = headers.map(|headers| one(headers, &VERSION));
+        let mut named = header.into_iter().chain(self.body.map(Json::as_str));
+        if named.all(|name| revisions.iter().any(|revision| Some(revision.name()) == name)) {
+            return Ok(());
+        }
+        let names: Vec<&str> = revisions.iter().map(|revision| revision.name()).collect();
+        Err(Refusal::because(Slug::VersionUnsupported, format!("spoken here: {}", names.join(", "))))
     }
-    Err(Refusal::because(Slug::VersionUnsupported, format!("spoken here: {REVISION}")))
+}
+
+/// The revisions that a session may be of.
+fn revisions() -> Vec<Revision> {
+    Revision::all(Side::Callers).collect()
 }
 
 async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequest) -> Response {
@@ -139,8 +159,9 @@ fn agreed(
     headers: &HeaderMap,
     message: &Message,
 ) -> Result<Arc<Session>, Refusal> {
+    let session = in_session(gateway, known, upstream, headers, message.revision())?;
     check_routing(headers, message)?;
-    in_session(gateway, known, upstream, headers)
+    Ok(session)
 }
 
 /// Headers that later revisions have for routers: decisions rest on the body, and a router must not have read
@@ -148,7 +169,7 @@ fn agreed(
 fn check_routing(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
     let (method, params) = match message {
         Message::Request(request) => (&request.method, &request.params),
-        Message::Notification { method, params } => (method, params),
+        Message::Notification { method, params, .. } => (method, params),
     };
     let name = params.get("name").and_then(Json::as_str);
     for (header, body) in [("mcp-method", Some(method.as_str())), ("mcp-name", name)] {
@@ -160,28 +181,44 @@ fn check_routing(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// The session that a request names, if it is this caller's with this upstream.
+/// The session that a request names, if it is this caller's with this upstream, and of the revision that the request
+/// names. Who opens without a session, as the modern era does, hears first which revisions open one.
 fn in_session(
     gateway: &Shared,
     known: &Known,
     upstream: &str,
     headers: &HeaderMap,
+    body: Option<&Json>,
 ) -> Result<Arc<Session>, Refusal> {
-    check_version(headers)?;
+    let named = Named { headers: Some(headers), body };
+    named.within(&revisions())?;
     if !headers.contains_key(&SESSION) {
         return Err(Slug::SessionRequired.into());
     }
     let id = one(headers, &SESSION).ok_or(Slug::SessionUnknown)?;
-    Ok(gateway.sessions.find(id, known.caller.id, upstream)?)
+    let session = gateway.sessions.find(id, known.caller.id, upstream)?;
+    named.within(&[session.revision])?;
+    Ok(session)
 }
 
-/// `initialize`: opens a session. Whatever revision the client wants, it is told the one that is spoken here.
+/// `initialize`: opens a session of the revision that the client wants, or of the newest where that one is not spoken
+/// here: who does not speak it ends the session (MCP 2025-11-25, lifecycle, "Version Negotiation").
 fn initialize(gateway: &Shared, known: &Known, upstream: &str, request: &Request) -> Response {
     if let Err(refusal) = envelope::only(&request.params, &["protocolVersion", "capabilities", "clientInfo"])
     {
         return refusal.answer(Some(&request.id));
     }
-    let (session, lost) = match gateway.sessions.open(known.caller.id, upstream) {
+    // The header is for what comes after: it may only be known from our answer.
+    let named = Named { headers: None, body: request.meta.revision.as_ref() };
+    if let Err(refusal) = named.within(&revisions()) {
+        return refusal.answer(None);
+    }
+    let Some(wanted) = request.params.get("protocolVersion").and_then(Json::as_str) else {
+        return Refusal::because(Slug::RequestInvalid, "there is no protocolVersion")
+            .answer(Some(&request.id));
+    };
+    let revision = Revision::spoken(wanted, Side::Callers).unwrap_or(Revision::NEWEST);
+    let (session, lost) = match gateway.sessions.open(known.caller.id, upstream, revision) {
         Ok(opened) => opened,
         Err(slug) => return Refusal::from(slug).plain(),
     };
@@ -190,7 +227,7 @@ fn initialize(gateway: &Shared, known: &Known, upstream: &str, request: &Request
     }
     let server = [("name", Json::from("stepup")), ("version", Json::from(env!("CARGO_PKG_VERSION")))];
     let result = Json::object([
-        ("protocolVersion", Json::from(REVISION)),
+        ("protocolVersion", Json::from(session.revision.name())),
         ("capabilities", Json::object([("tools", Json::object([("listChanged", true)]))])),
         ("serverInfo", Json::object(server)),
         ("instructions", Json::from(INSTRUCTIONS)),
@@ -204,7 +241,7 @@ fn initialize(gateway: &Shared, known: &Known, upstream: &str, request: &Request
 
 /// `DELETE`: ends a session.
 fn end(gateway: &Shared, known: &Known, upstream: &str, headers: &HeaderMap) -> Response {
-    let ended = in_session(gateway, known, upstream, headers)
+    let ended = in_session(gateway, known, upstream, headers, None)
         .and_then(|session| Ok(gateway.sessions.close(&session.id, known.caller.id, upstream)?));
     match ended {
         Ok(session) => {
@@ -223,7 +260,7 @@ async fn answer(
     message: Message,
 ) -> Response {
     let request = match message {
-        Message::Notification { method, params } => {
+        Message::Notification { method, params, .. } => {
             heard(&session, &method, &params);
             return answer::empty(StatusCode::ACCEPTED);
         }

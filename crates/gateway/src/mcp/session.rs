@@ -1,4 +1,4 @@
-//! Sessions of MCP 2025-11-25 (transports, "Session Management"), in memory: after a restart clients are told
+//! Sessions of MCP's legacy era (2025-11-25, transports, "Session Management"), in memory: after a restart clients are told
 //! 404 and initialize again (B26). A session authenticates nobody: it is bound to the caller and the upstream
 //! that opened it, and to anyone else it is as unknown as one that never was (R13, T22).
 
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use terms::hash::b64url;
-use terms::{Ambient, Boottime, CallerId, Slug};
+use terms::{Ambient, Boottime, CallerId, Revision, Slug};
 use tokio::sync::watch;
 use upstream::SessionKey;
 
@@ -24,6 +24,8 @@ pub(crate) struct Sessions {
 /// One session of one caller with one upstream.
 pub(crate) struct Session {
     pub(crate) id: String,
+    /// What `initialize` settled. What is spoken with the upstream is settled apart from it.
+    pub(crate) revision: Revision,
     caller: CallerId,
     upstream: String,
     used: Mutex<Boottime>,
@@ -57,11 +59,13 @@ impl Sessions {
         &self,
         caller: CallerId,
         upstream: &str,
+        revision: Revision,
     ) -> Result<(Arc<Session>, Option<Arc<Session>>), Slug> {
         let mut bytes = [0; 32];
         self.ambient.fill(&mut bytes);
         let session = Arc::new(Session {
             id: b64url(&bytes),
+            revision,
             caller,
             upstream: upstream.to_owned(),
             used: Mutex::new(self.ambient.boottime()),
@@ -227,7 +231,7 @@ mod tests {
     #[test]
     fn t22_a_session_is_nobody_elses_and_not_of_another_upstream() {
         let (_, all) = sessions(Budgets::default());
-        let (session, _) = all.open(caller(1), "ops").unwrap();
+        let (session, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
         assert!(session.id.len() >= 22 && session.id.bytes().all(|b| b.is_ascii_graphic()));
         assert!(all.find(&session.id, caller(1), "ops").is_ok());
         for (id, who, upstream) in [
@@ -245,25 +249,25 @@ mod tests {
     #[test]
     fn one_caller_cannot_take_the_sessions_of_another_by_opening_many() {
         let (hand, all) = sessions(Budgets { sessions: 2, all_sessions: 4, ..Budgets::default() });
-        let (others, _) = all.open(caller(2), "ops").unwrap();
+        let (others, _) = all.open(caller(2), "ops", Revision::NEWEST).unwrap();
         let mine: Vec<_> = (0..5)
             .map(|n| {
                 hand.0.store(n, Ordering::Relaxed);
-                all.open(caller(1), "ops").unwrap().0
+                all.open(caller(1), "ops", Revision::NEWEST).unwrap().0
             })
             .collect();
         assert!(all.find(&others.id, caller(2), "ops").is_ok());
         let left = mine.iter().filter(|s| all.find(&s.id, caller(1), "ops").is_ok()).count();
         assert_eq!(left, 2);
-        all.open(caller(4), "ops").unwrap();
-        assert_eq!(all.open(caller(3), "ops").err(), Some(Slug::OverBudget));
+        all.open(caller(4), "ops", Revision::NEWEST).unwrap();
+        assert_eq!(all.open(caller(3), "ops", Revision::NEWEST).err(), Some(Slug::OverBudget));
     }
 
     #[test]
     fn a_session_that_nobody_uses_ends_and_one_with_a_running_request_does_not() {
         let (hand, all) = sessions(Budgets { session_idle: Millis::new(10), ..Budgets::default() });
-        let (idle, _) = all.open(caller(1), "ops").unwrap();
-        let (busy, _) = all.open(caller(1), "ops").unwrap();
+        let (idle, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
+        let (busy, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
         let running = busy.run(&Id::Number(1)).unwrap();
         hand.0.store(10, Ordering::Relaxed);
         assert_eq!(all.sweep().iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), [idle.id.as_str()]);
@@ -274,8 +278,8 @@ mod tests {
     #[test]
     fn t37_a_cancellation_reaches_only_a_request_of_its_own_session() {
         let (_, all) = sessions(Budgets::default());
-        let (one, _) = all.open(caller(1), "ops").unwrap();
-        let (other, _) = all.open(caller(1), "ops").unwrap();
+        let (one, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
+        let (other, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
         let running = one.run(&Id::Number(1)).unwrap();
         assert!(one.run(&Id::Number(1)).is_none(), "an id is used once at a time");
         other.cancel(&Id::Number(1));

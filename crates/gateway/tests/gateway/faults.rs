@@ -81,7 +81,8 @@ async fn r7_a_panic_refuses_the_one_request_and_nothing_of_it_runs() {
     let world = World::new().await;
     let bot = world.session("bot").await;
     // While a request is read, before there is a call: a session's id is random.
-    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}});
+    let params = json!({"protocolVersion": "2025-11-25"});
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
     world.machine.trap(Trap::Random);
     let fallen = bot.send(&hello).await;
     assert_eq!((fallen.status, fallen.slug().as_str()), (503, "busy"));

@@ -9,6 +9,7 @@ mod faults;
 mod listening;
 mod meta;
 mod ops;
+mod revisions;
 mod sessions;
 mod waiting;
 mod wire;

@@ -25,6 +25,8 @@ struct Seen {
     /// All that arrived: heads and bodies.
     everything: Mutex<String>,
     tools: Mutex<Value>,
+    /// What it answers to `initialize`.
+    greeting: Mutex<Value>,
     /// Lets calls of `slow` answer.
     go: Semaphore,
     /// Lets who listens hear that the list has changed.
@@ -71,6 +73,8 @@ impl Ops {
             calls: Mutex::default(),
             everything: Mutex::default(),
             tools: Mutex::new(tools()),
+            greeting: Mutex::new(json!({"protocolVersion": "2025-11-25",
+                "capabilities": {"tools": {"listChanged": true}}, "serverInfo": {"name": "ops", "version": "1"}})),
             go: Semaphore::new(0),
             changed: Semaphore::new(0),
         });
@@ -97,6 +101,11 @@ impl Ops {
     /// Changes what it says of its tools.
     pub fn change(&self, change: impl FnOnce(&mut Value)) {
         change(&mut self.state.tools.lock().unwrap());
+    }
+
+    /// Changes what it answers to `initialize`.
+    pub fn greet(&self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.state.greeting.lock().unwrap());
     }
 
     /// Tells who listens that its list has changed.
@@ -144,12 +153,7 @@ async fn answer(State(seen): State<Arc<Seen>>, method: Method, headers: HeaderMa
     };
     let id = message["id"].clone();
     match message["method"].as_str().unwrap_or_default() {
-        "initialize" => result(
-            &id,
-            &json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {"listChanged": true}},
-                "serverInfo": {"name": "ops", "version": "1"}})
-            .to_string(),
-        ),
+        "initialize" => result(&id, &seen.greeting.lock().unwrap().to_string()),
         "tools/list" => result(&id, &json!({"tools": *seen.tools.lock().unwrap()}).to_string()),
         "tools/call" => call(&seen, &id, &message["params"]).await,
         "ping" => result(&id, "{}"),
@@ -176,6 +180,10 @@ async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
         "fails" => result(id, r#"{"content":[],"isError":true}"#),
         "errs" => json_response(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32001,"message":"no such ship","data":{{"n":1.0}}}}}}"#
+        )),
+        "opens" => json_response(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32042,"message":"canary","data":{{"elicitations":
+            [{{"mode":"url","elicitationId":"1","url":"https://canary.example","message":"canary"}}]}}}}}}"#
         )),
         "spoofs" => result(
             id,

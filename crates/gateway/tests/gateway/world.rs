@@ -108,6 +108,8 @@ pub struct Session<'w> {
     pub world: &'w World,
     pub key: String,
     pub id: String,
+    /// What its client wants to speak, and then what is spoken.
+    pub revision: String,
 }
 
 fn requirement(name: &str, tree: Tree) -> (String, Requirement) {
@@ -174,10 +176,19 @@ impl World {
         settle: impl FnOnce(&mut Settings),
         configure: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::upon(Ops::start().await, rules, settle, configure).await
+    }
+
+    /// The same with this upstream.
+    pub async fn upon(
+        ops: Ops,
+        rules: &str,
+        settle: impl FnOnce(&mut Settings),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let machine = Arc::new(Machine::default());
         let ambient: Arc<dyn Ambient> = Arc::clone(&machine) as Arc<dyn Ambient>;
         let folder = tempfile::tempdir().unwrap();
-        let ops = Ops::start().await;
         let mut config = Config {
             name: "ops".to_owned(),
             transport: Transport::Http(Http { url: ops.url.clone(), credential: None }),
@@ -258,13 +269,20 @@ impl World {
 
     /// A session of a caller with the upstream.
     pub async fn session(&self, caller: &str) -> Session<'_> {
-        let session = Session { world: self, key: self.key(caller), id: String::new() };
-        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {},
+        self.session_of(caller, "2025-11-25").await
+    }
+
+    /// A session whose client wants to speak this revision.
+    pub async fn session_of(&self, caller: &str, revision: &str) -> Session<'_> {
+        let revision = revision.to_owned();
+        let session = Session { world: self, key: self.key(caller), id: String::new(), revision };
+        let params = json!({"protocolVersion": session.revision, "capabilities": {},
             "clientInfo": {"name": "test", "version": "1"}});
         let reply =
             session.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})).await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        let session = Session { id: reply.headers["mcp-session-id"].clone(), ..session };
+        let revision = reply.json()["result"]["protocolVersion"].as_str().unwrap().to_owned();
+        let session = Session { id: reply.headers["mcp-session-id"].clone(), revision, ..session };
         let told = session.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
         assert_eq!((told.status, told.body.as_str()), (202, ""));
         session
@@ -320,7 +338,7 @@ impl Session<'_> {
         ];
         if !self.id.is_empty() {
             headers.push(("Mcp-Session-Id", self.id.clone()));
-            headers.push(("Mcp-Protocol-Version", "2025-11-25".to_owned()));
+            headers.push(("Mcp-Protocol-Version", self.revision.clone()));
         }
         headers
     }

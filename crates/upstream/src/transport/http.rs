@@ -1,4 +1,5 @@
-//! MCP over streamable HTTP (MCP 2025-11-25, basic/transports, "Streamable HTTP"), as a client.
+//! MCP over streamable HTTP (MCP 2025-11-25, basic/transports, "Streamable HTTP"), as a client, as far as it is the same
+//! in every revision of the legacy era.
 //!
 //! Connections are driven directly, because clients with a pool send a request again by themselves when a
 //! connection turns out to be closed (R5). Redirects are not followed, and nothing of a caller's request is
@@ -18,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use terms::{Ambient, Boottime, Millis};
+use terms::{Ambient, Boottime, Millis, Revision};
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
@@ -192,8 +193,8 @@ impl Session {
     }
 
     /// `initialize` is over: from now on the revision is named, and no other session id is taken.
-    pub(crate) fn settled(&self, version: &str) -> Option<()> {
-        self.shared.version.set(HeaderValue::from_str(version).ok()?).ok()
+    pub(crate) fn settled(&self, revision: Revision) -> Option<()> {
+        self.shared.version.set(HeaderValue::from_static(revision.name())).ok()
     }
 
     pub(crate) async fn slot(&self) -> Result<Slot, Fault> {

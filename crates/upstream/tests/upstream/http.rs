@@ -367,6 +367,50 @@ async fn a_request_holds_what_we_say_and_nothing_of_a_caller() {
 }
 
 #[tokio::test]
+async fn an_upstream_is_asked_for_the_newest_revision_and_from_then_on_told_the_one_that_it_answered() {
+    for revision in ["2025-03-26", "2025-06-18", "2025-11-25"] {
+        let greets = move |request: &Arrived| {
+            if !request.is("initialize") {
+                return Does::Well;
+            }
+            Does::Writes(json(&request.body["id"], &GREETING.replace("2025-11-25", revision)))
+        };
+        let server = Server::start(greets).await;
+        let world = world(&server).await;
+        assert_eq!(world.text("run", none()).await, "ran");
+        let link = world.upstreams.link("ops", session(1)).await.unwrap();
+        assert_eq!(link.revision().name(), revision);
+        let all = server.all();
+        let [initialize, after @ ..] = &all[..] else { panic!("{all:#?}") };
+        assert_eq!(initialize.body["params"]["protocolVersion"], "2025-11-25");
+        assert_eq!(initialize.header("mcp-protocol-version"), None);
+        assert!(after.iter().any(|arrived| arrived.is("tools/call")));
+        assert!(
+            after.iter().all(|arrived| arrived.header("mcp-protocol-version") == Some(revision)),
+            "{all:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_a_revision_that_we_do_not_speak_gets_nothing_more() {
+    for revision in ["2024-11-05", "2026-07-28", "2025-11-25 ", "", "2025-06-18\u{202e}"] {
+        let greets = move |request: &Arrived| {
+            if !request.is("initialize") {
+                return Does::Well;
+            }
+            Does::Writes(json(&request.body["id"], &GREETING.replace("2025-11-25", revision)))
+        };
+        let server = Server::start(greets).await;
+        let world = World::new(vec![http(&server.url)]).await;
+        let refused = world.upstreams.link("ops", session(1)).await.map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("stepup speaks 2025-11-25, 2025-06-18, 2025-03-26"), "{refused}");
+        assert!(!refused.contains('\u{202e}'), "{refused}");
+        assert_eq!(server.all().len(), 1, "{revision:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_carries_progress_questions_and_the_answer_and_the_connection_goes_on() {
     let (server, world) = calls(|request| {
         let id = &request.body["id"];
