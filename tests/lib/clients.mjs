@@ -1,5 +1,7 @@
 // The two official SDKs of the 1.x line behind one face, so that every test runs with both:
-// list() · call(name, args, { onprogress }) · version() · close()
+// list() · call(name, args, { onprogress }) · version() · revision() · close()
+// Connecting with `only: revision` makes of it a client that speaks that one revision of MCP.
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -21,13 +23,34 @@ const environment = () => Object.fromEntries(ENV.filter((name) => process.env[na
 const CALL_WITHIN_MS = 60_000;
 
 class TypeScript {
-  static async connect({ command, args, url, headers }) {
+  static async connect({ command, args, url, headers, only }) {
     const client = new Client({ name: "stepup-tests", version: "1" });
     const transport = command
       ? new StdioClientTransport({ command, args, env: environment(), stderr: "ignore" })
       : new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+    const typescript = Object.assign(new TypeScript(), { client, transport });
+    const greeting = typescript.#greet(transport, only);
     await client.connect(transport);
-    return Object.assign(new TypeScript(), { client, transport });
+    typescript.spoken = await greeting;
+    assert.ok(!only || typescript.spoken === only, `the server speaks ${typescript.spoken}`);
+    return typescript;
+  }
+
+  /** Asks for one revision instead of the SDK's newest, which cannot be chosen; answers what was answered. */
+  #greet(transport, only) {
+    const send = transport.send.bind(transport);
+    transport.send = (message, options) => {
+      const asks = only && message.method === "initialize";
+      return send(asks ? { ...message, params: { ...message.params, protocolVersion: only } } : message, options);
+    };
+    return new Promise((done) => {
+      let hear;
+      const heard = (message, extra) => {
+        if (message.result?.protocolVersion) done(message.result.protocolVersion);
+        return hear(message, extra);
+      };
+      Object.defineProperty(transport, "onmessage", { get: () => hear && heard, set: (to) => { hear = to; } });
+    });
   }
 
   async list() {
@@ -49,6 +72,10 @@ class TypeScript {
     return this.client.getServerVersion();
   }
 
+  revision() {
+    return this.spoken;
+  }
+
   async close() {
     await this.transport.terminateSession?.();
     await this.client.close();
@@ -66,7 +93,8 @@ class Python {
     python.ended.then(() => python.#asked.forEach(({ failed }) => failed(new Error("the Python client ended"))));
     createInterface({ input: python.child.stdout }).on("line", (line) => python.#heard(JSON.parse(line)));
     const env = target.command ? { env: environment() } : {};
-    python.server = await python.#ask("connect", { ...target, ...env });
+    const { server, revision } = await python.#ask("connect", { ...target, ...env });
+    Object.assign(python, { server, spoken: revision });
     return python;
   }
 
@@ -95,6 +123,10 @@ class Python {
 
   version() {
     return this.server;
+  }
+
+  revision() {
+    return this.spoken;
   }
 
   async close() {

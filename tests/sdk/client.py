@@ -6,6 +6,8 @@ import json
 import sys
 from datetime import timedelta
 
+import mcp.client.session
+import mcp.types
 from mcp import ClientSession, McpError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
@@ -20,7 +22,15 @@ def plain(model):
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def speak_only(revision):
+    """Makes of this SDK one that knows no other revision of MCP."""
+    mcp.types.LATEST_PROTOCOL_VERSION = revision
+    mcp.client.session.SUPPORTED_PROTOCOL_VERSIONS = [revision]
+
+
 async def connect(stack, asked):
+    if "only" in asked:
+        speak_only(asked["only"])
     if "command" in asked:
         server = StdioServerParameters(command=asked["command"], args=asked["args"], env=asked["env"])
         streams = await stack.enter_async_context(stdio_client(server, errlog=open("/dev/null", "w")))
@@ -28,7 +38,8 @@ async def connect(stack, asked):
         streams = await stack.enter_async_context(streamablehttp_client(asked["url"], headers=asked["headers"]))
     info = Implementation(name="stepup-tests", version="1")
     session = await stack.enter_async_context(ClientSession(streams[0], streams[1], client_info=info))
-    return session, plain((await session.initialize()).serverInfo)
+    greeted = await session.initialize()
+    return session, {"server": plain(greeted.serverInfo), "revision": greeted.protocolVersion}
 
 
 async def listed(session):
@@ -70,8 +81,8 @@ async def main():
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with contextlib.AsyncExitStack() as stack:
         first = json.loads(await reader.readline())
-        session, server = await connect(stack, first)
-        say(id=first["id"], result=server)
+        session, greeted = await connect(stack, first)
+        say(id=first["id"], result=greeted)
         running = set()
         while line := await reader.readline():
             task = asyncio.create_task(answer(session, json.loads(line)))
