@@ -1,5 +1,6 @@
 """An MCP server of the Python SDK that speaks one revision of MCP: python of_revision.py REVISION [PORT]"""
 
+import asyncio
 import sys
 
 import mcp.server.session
@@ -42,6 +43,8 @@ async def climb(steps: int, context: Context) -> str:
     """Tells how far it is."""
     for step in range(1, steps + 1):
         await context.report_progress(step, steps)
+        # An SDK may lose what comes in one breath with the answer.
+        await asyncio.sleep(0.05)
     return "up"
 
 
