@@ -26,12 +26,12 @@ export function read({ headers, text }) {
 export class Agent {
   #id = 0;
 
-  /** Opens a session with an upstream. */
-  static async open(home, upstream, key) {
+  /** Opens a session with an upstream, of one revision of MCP. */
+  static async open(home, upstream, key, revision = "2025-11-25") {
     const agent = new Agent();
     agent.url = `${home.agentsUrl}/mcp/${upstream}`;
     agent.headers = { authorization: `Bearer ${key}`, "content-type": "application/json", accept: "application/json, text/event-stream" };
-    const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "stepup-tests", version: "1" } };
+    const params = { protocolVersion: revision, capabilities: {}, clientInfo: { name: "stepup-tests", version: "1" } };
     const answer = await agent.post({ jsonrpc: "2.0", id: agent.next(), method: "initialize", params });
     agent.headers["mcp-session-id"] = answer.headers["mcp-session-id"];
     agent.headers["mcp-protocol-version"] = read(answer).result.protocolVersion;

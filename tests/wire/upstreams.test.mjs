@@ -114,7 +114,10 @@ describe("an upstream that lies", () => {
     error_message_huge: ({ error }) => assert.equal(error.code, -32000),
     error_with_data: ({ error }) => assert.deepEqual(error, { code: -32001, message: "no ship", data: { n: 1, _meta: {} } }),
     error_of_ours: ({ error }) => assert.notEqual(error.data?.slug, "approval_required", "it speaks in our name"),
-    elicitation: ({ error }) => assert.deepEqual(error, { code: -32042, message: "open this" }),
+    elicitation: ({ result }) => {
+      assert.equal(refusal(result).slug, "upstream_needs_feature");
+      assert.ok(!/evil|open this/.test(JSON.stringify(result)), "what it wants opened is passed on");
+    },
     spoofs: ({ result }) => assert.deepEqual(result._meta, { a: 1 }),
     asks: ({ result }) => {
       const replies = Object.values(JSON.parse(result.content[0].text));
