@@ -16,6 +16,7 @@ mod node;
 mod operations;
 mod policy_folder;
 mod serve;
+mod stdio;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         Command::SampleOps(sample) => {
             return demo::ops(&sample);
         }
+        // Standard output is the protocol's alone.
+        Command::Stdio(how) => return say(stdio::run(&how), false),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "stepup", &mut std::io::stdout());
             return ExitCode::SUCCESS;
@@ -81,7 +84,7 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
             cli::log::verify(&file, &key, &earlier)
         }
         Command::At(verb) => at_the_desk(verb, path, ambient).await,
-        Command::Completions { .. } | Command::SampleOps(_) | Command::Child { .. } => {
+        Command::Completions { .. } | Command::SampleOps(_) | Command::Stdio(_) | Command::Child { .. } => {
             Err(Said::failed("this is not done here", ""))
         }
     }

@@ -248,7 +248,7 @@ pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>, how: &Serve) ->
 }
 
 /// No core dump is written, and no process of the same account reads our memory or environment: secrets are there.
-fn keep_memory_closed() {
+pub fn keep_memory_closed() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "others of this account can read this process's memory");
@@ -257,7 +257,7 @@ fn keep_memory_closed() {
 
 /// Hears SIGTERM and SIGINT from now on, and ends once either has come. Made before the server answers: whoever sees that
 /// it is ready may tell it to stop.
-fn told_to_stop() -> impl Future<Output = ()> {
+pub fn told_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let heard = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     async move {

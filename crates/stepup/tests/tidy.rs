@@ -155,6 +155,10 @@ fn invariant_1_there_is_exactly_one_door_and_one_exit() {
         "only enforce asks for a decision"
     );
     assert_eq!(calls("upstream::forward(", "gateway"), named(&["run.rs"]), "only run forwards");
+    for path in sources(&root().join("crates/stepup/src")) {
+        let bridge = path.parent().is_some_and(|folder| folder.ends_with("stepup/src/stdio"));
+        assert!(bridge || !code(&path).contains("upstream::client"), "{} is a client", path.display());
+    }
     assert_eq!(calls("Claiming::new(", "authority"), named(&["decide.rs"]), "only decide claims");
     assert_eq!(
         calls("Some(Permit {", "authority"),
@@ -162,6 +166,7 @@ fn invariant_1_there_is_exactly_one_door_and_one_exit() {
         "a permit comes from a claim alone"
     );
     for folder in ["gateway", "console", "authority", "store", "policy"] {
+        assert_eq!(calls("upstream::client", folder), named(&[]), "{folder} has a client of its own");
         assert_eq!(calls("process::Command", folder), named(&[]), "{folder} starts a child");
     }
 }

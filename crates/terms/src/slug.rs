@@ -210,6 +210,12 @@ catalogue! {
     UpstreamNeedsFeature "upstream_needs_feature" 502 1037 ToolError
         "The upstream needs a feature of MCP that is not carried here."
         "Use another tool.";
+    GatewayUnreachable "gateway_unreachable" 502 1038 JsonRpc
+        "No gateway answers `stepup stdio` at its address, so nothing was done with this request."
+        "See that `stepup serve` runs there; when it does, send `initialize` and then the same request again.";
+    AnswerLost "answer_lost" 502 1039 JsonRpc
+        "The answer did not come back to `stepup stdio`, which does not know whether the request took effect."
+        "Look before you repeat it; `stepup_status` tells how a request for approval ended.";
 }
 
 impl std::fmt::Display for Slug {

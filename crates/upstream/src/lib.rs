@@ -5,6 +5,7 @@
 //! any caller in it. No other crate knows an HTTP client towards upstreams, or starts a child process.
 
 mod answer;
+pub mod client;
 mod code;
 mod config;
 mod errand;

@@ -38,7 +38,8 @@ pub(crate) fn within(text: &str, limit: usize) -> Result<(), TooDeep> {
 }
 
 /// The same value on one line. In valid JSON a raw line break is only ever between tokens.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(['\n', '\r']) {
         return Cow::Owned(text.replace(['\n', '\r'], " "));
     }
@@ -47,7 +48,8 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
 
 /// The same value with the characters escaped at which some reader might end a line (T31). They can only be
 /// inside strings; U+000A and U+000D are escaped by whoever wrote the JSON.
-pub(crate) fn no_line_ends(text: String) -> String {
+#[must_use]
+pub fn no_line_ends(text: String) -> String {
     if !text.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
         return text;
     }

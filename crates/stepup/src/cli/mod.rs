@@ -56,6 +56,12 @@ pub enum Command {
     Check,
     /// Write the upstreams into an MCP client's own configuration, or take them out again.
     Connect(Connect),
+    /// For agents that only start programs: carry MCP between standard input and output and a gateway.
+    ///
+    /// The agent's client starts this as if it were the upstream's own program. It needs no stepup.toml, and the caller's
+    /// key in the environment variable STEPUP_KEY or in a file; never as an argument, which everybody on the machine
+    /// sees.
+    Stdio(Stdio),
     /// Callers, people, requests, locks, the log.
     #[command(flatten)]
     At(Verb),
@@ -139,6 +145,20 @@ pub struct Connect {
     /// Write without asking.
     #[arg(long)]
     pub yes: bool,
+}
+
+/// What to carry MCP to.
+#[derive(Args, Debug)]
+pub struct Stdio {
+    /// The upstream's name in the gateway's configuration.
+    #[arg(long, value_name = "NAME")]
+    pub upstream: String,
+    /// The gateway's address. Never read from a stepup.toml, which in a foreign folder could name a thief's.
+    #[arg(long, default_value = "http://127.0.0.1:7300")]
+    pub url: String,
+    /// A file with the caller's key, that nobody but you can read. Without it, STEPUP_KEY has the key.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// The sample upstream.

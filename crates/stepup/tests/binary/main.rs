@@ -14,4 +14,5 @@ mod disk;
 mod init;
 mod passkeys;
 mod server;
+mod stdio;
 mod world;

@@ -63,8 +63,8 @@ const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/eve
 
 type Body = Full<Bytes>;
 
-/// One upstream's address, and connections to it.
-pub(crate) struct Endpoint {
+/// One address, and connections to it.
+pub struct Endpoint {
     uri: Uri,
     fixed: HeaderMap,
     connector: HttpsConnector<HttpConnector>,
@@ -75,7 +75,10 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Checks the address and the credential.
-    pub(crate) fn new(http: &Http, timeouts: Timeouts, ambient: Arc<dyn Ambient>) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is wrong with them, and what to write instead.
+    pub fn new(http: &Http, timeouts: Timeouts, ambient: Arc<dyn Ambient>) -> Result<Self, String> {
         let uri: Uri = http.url.parse().map_err(|e| format!("url {:?}: {e}", http.url))?;
         let host = match (uri.scheme_str(), uri.authority()) {
             (Some("https"), Some(authority)) => authority,
@@ -116,7 +119,10 @@ impl Endpoint {
     }
 
     /// A connection on which a request can be written now: a fresh enough unused one, or a new one.
-    async fn connection(&self) -> Result<SendRequest<Body>, Fault> {
+    ///
+    /// # Errors
+    /// [`Fault::Unreachable`] where there is none within the time to connect.
+    pub async fn connection(&self) -> Result<SendRequest<Body>, Fault> {
         if let Some(connection) = self.kept() {
             return Ok(connection);
         }
@@ -143,8 +149,40 @@ impl Endpoint {
         idle.pop().map(|(connection, _)| connection)
     }
 
+    /// A request in origin form (RFC 9112, 3.2.1), with the headers that every request to this address has.
+    #[must_use]
+    pub fn request(&self, method: Method, body: Bytes) -> HttpRequest<Body> {
+        let accept = if method == Method::POST { EITHER } else { EVENTS };
+        let json = method == Method::POST;
+        let mut request = HttpRequest::new(Full::new(body));
+        *request.method_mut() = method;
+        // `Host` is among the fixed headers.
+        *request.uri_mut() = self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        let headers = request.headers_mut();
+        headers.extend(self.fixed.clone());
+        headers.insert(ACCEPT, accept);
+        if json {
+            headers.insert(CONTENT_TYPE, JSON);
+        }
+        request
+    }
+
+    /// Reads the little that may be left of a body, so that its connection can be used again.
+    pub async fn finish(self: Arc<Self>, connection: SendRequest<Body>, mut body: Incoming) {
+        let rest = async {
+            let mut left = LONGEST_REST;
+            while let Some(Ok(frame)) = body.frame().await {
+                left = left.checked_sub(frame.data_ref().map_or(0, Bytes::len))?;
+            }
+            Some(())
+        };
+        if let Ok(Some(())) = tokio::time::timeout(PATIENCE, rest).await {
+            self.keep(connection);
+        }
+    }
+
     /// Keeps a connection whose last response was read to its end.
-    fn keep(&self, connection: SendRequest<Body>) {
+    pub fn keep(&self, connection: SendRequest<Body>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if connection.is_ready() && idle.len() < KEPT {
             idle.push((connection, self.ambient.boottime()));
@@ -266,7 +304,7 @@ impl Slot {
         let post = self.shared.request(Method::POST, Bytes::from(text));
         let response = self.connection.send_request(post).await.map_err(|e| Broken::sent(fault(&e)))?;
         let status = response.status();
-        tokio::spawn(finish(Arc::clone(&self.shared.endpoint), self.connection, response.into_body()));
+        tokio::spawn(Arc::clone(&self.shared.endpoint).finish(self.connection, response.into_body()));
         if status.is_success() { Ok(()) } else { Err(Broken::sent(Fault::Status(status.as_u16()))) }
     }
 }
@@ -287,20 +325,11 @@ fn fault(error: &hyper::Error) -> Fault {
 
 impl Shared {
     fn request(&self, method: Method, body: Bytes) -> HttpRequest<Body> {
-        let accept = if method == Method::POST { EITHER } else { EVENTS };
-        let json = (method == Method::POST).then_some(JSON);
-        let mut request = HttpRequest::new(Full::new(body));
-        *request.method_mut() = method;
-        // Origin form (RFC 9112, 3.2.1); `Host` is among the fixed headers.
-        let path = self.endpoint.uri.path_and_query().cloned().map(Uri::from);
-        *request.uri_mut() = path.unwrap_or_default();
-        let headers = request.headers_mut();
-        headers.extend(self.endpoint.fixed.clone());
-        let own = [(ACCEPT, Some(accept)), (CONTENT_TYPE, json)];
+        let mut request = self.endpoint.request(method, body);
         let session = [(SESSION, self.id.get().cloned()), (VERSION, self.version.get().cloned())];
-        for (name, value) in own.into_iter().chain(session) {
+        for (name, value) in session {
             if let Some(value) = value {
-                headers.insert(name, value);
+                request.headers_mut().insert(name, value);
             }
         }
         request
@@ -382,12 +411,16 @@ impl Shared {
 
 /// What a response's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// One JSON text.
     Json,
+    /// A stream of events.
     Events,
 }
 
-fn kind(headers: &HeaderMap) -> Option<Kind> {
+/// What the headers of a response say of its body; `None` for anything else.
+#[must_use]
+pub fn kind(headers: &HeaderMap) -> Option<Kind> {
     let plain = headers.get(CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
     let media = headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
     let kind = match media.as_str() {
@@ -452,7 +485,7 @@ impl Reading {
             let fed = events.feed(piece, |data| answer = answer.take().or_else(|| self.hear(data)));
             if let Some(answer) = answer {
                 if let Some(connection) = self.connection.take() {
-                    tokio::spawn(finish(Arc::clone(&self.shared.endpoint), connection, body));
+                    tokio::spawn(Arc::clone(&self.shared.endpoint).finish(connection, body));
                 }
                 return answer;
             }
@@ -477,19 +510,5 @@ impl Reading {
                 None
             }
         }
-    }
-}
-
-/// Reads the little that may be left of a body, so that its connection can be used again.
-async fn finish(endpoint: Arc<Endpoint>, connection: SendRequest<Body>, mut body: Incoming) {
-    let rest = async {
-        let mut left = LONGEST_REST;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.checked_sub(frame.data_ref().map_or(0, Bytes::len))?;
-        }
-        Some(())
-    };
-    if let Ok(Some(())) = tokio::time::timeout(PATIENCE, rest).await {
-        endpoint.keep(connection);
     }
 }

@@ -8,7 +8,7 @@
 pub(crate) mod child;
 pub(crate) mod http;
 pub(crate) mod said;
-mod sse;
+pub(crate) mod sse;
 pub(crate) mod stdio;
 
 use std::collections::HashMap;

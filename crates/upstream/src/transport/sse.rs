@@ -2,11 +2,11 @@
 
 /// What is wrong with a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotAStream;
+pub struct NotAStream;
 
 /// Reads events from pieces of a stream. Only the data of `message` events is kept.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub struct Events {
     /// The line that is not complete yet.
     line: Vec<u8>,
     data: Option<Vec<u8>>,
@@ -20,12 +20,16 @@ pub(crate) struct Events {
 
 impl Events {
     /// No event is longer than this many bytes.
-    pub(crate) const fn new(longest: usize) -> Self {
+    #[must_use]
+    pub const fn new(longest: usize) -> Self {
         Self { line: Vec::new(), data: None, other: false, returned: false, begun: false, longest }
     }
 
     /// Takes the next piece, and hands the data of every event that it completes to `each`.
-    pub(crate) fn feed(&mut self, piece: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), NotAStream> {
+    ///
+    /// # Errors
+    /// [`NotAStream`] when it is not UTF-8, or an event is too long.
+    pub fn feed(&mut self, piece: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), NotAStream> {
         for chunk in piece.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             let (text, end) = match chunk.split_last() {
                 Some((end @ (b'\n' | b'\r'), text)) => (text, Some(*end)),

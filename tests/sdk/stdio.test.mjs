@@ -1,0 +1,109 @@
+// A client that only starts programs reaches the same gateway through `stepup stdio`, with the same answers.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { challenge, words } from "../lib/agent.mjs";
+import { arrivals } from "../lib/arrivals.mjs";
+import { CLIENTS, ENV, behind } from "../lib/clients.mjs";
+import { Home, until } from "../lib/home.mjs";
+import { EVERYTHING, ops, watched } from "../lib/upstreams.mjs";
+import { comparable, everything } from "./matrix.mjs";
+
+const Direct = CLIENTS["TypeScript SDK"];
+const production = (version) => ({ service: "checkout", version, environment: "production" });
+
+let home, key, alice;
+
+before(async () => {
+  home = await Home.make({
+    challenge: { hold: "20s", hold_with_progress: "30s" },
+    upstreams: (home) => ({
+      ops: ops(home),
+      everything: { command: watched(home, "everything", EVERYTHING), env: ENV, tools: { "*": { reviewed: "read-only" } } },
+    }),
+  });
+  await home.serve();
+  key = await home.caller("desktop");
+  alice = await home.person();
+  for (const tool of ["ops/deploy", "everything/echo"]) await home.pinned(tool);
+});
+
+after(() => home?.remove());
+
+/** A client as such clients configure it: a program, its arguments, and its environment with the key. */
+async function started(upstream) {
+  const client = new Client({ name: "stepup-tests", version: "1" });
+  const transport = new StdioClientTransport({
+    command: join(process.env.STEPUP_BIN, "stepup"),
+    args: ["stdio", "--upstream", upstream, "--url", home.agentsUrl],
+    env: { STEPUP_KEY: key },
+    stderr: "pipe",
+  });
+  const said = [];
+  transport.stderr.on("data", (chunk) => said.push(chunk));
+  client.onerror = (error) => said.push(`${error}`);
+  await client.connect(transport);
+  return { client, said };
+}
+
+const told = ({ code, message, data }) => ({ error: { code, message, data } });
+
+describe("through stepup stdio", () => {
+  test("a client lists the same tools and gets the same answers and progress as directly", async () => {
+    const { client, said } = await started("everything");
+    const direct = await Direct.connect(behind(home, "everything", key));
+    assert.deepEqual((await client.listTools()).tools, await direct.list());
+    assert.deepEqual(client.getServerVersion(), direct.version());
+    for (const [name, args] of everything) {
+      const got = await client.callTool({ name, arguments: args }).catch(told);
+      const expected = await direct.call(name, args).catch(told);
+      assert.deepEqual(comparable(got), comparable(expected), name);
+    }
+    const heard = async (call) => {
+      const all = [];
+      await call({ onprogress: (p) => all.push(p) });
+      return all.slice(0, 2).map(({ progress, total }) => ({ progress, total }));
+    };
+    const [name, args] = ["trigger-long-running-operation", { duration: 0.4, steps: 3 }];
+    const through = await heard((how) => client.callTool({ name, arguments: args }, undefined, how));
+    assert.deepEqual(through, [{ progress: 1, total: 3 }, { progress: 2, total: 3 }]);
+    assert.deepEqual(through, await heard((how) => direct.call(name, args, how)));
+    await direct.close();
+    await client.close();
+    assert.deepEqual(said, [], "nothing is wrong");
+  });
+
+  test("a stopped call is told with its link and words, and runs once it is approved", async () => {
+    const { client } = await started("ops");
+    const stopped = await client.callTool({ name: "deploy", arguments: production("3.0.1") });
+    const { elevation, link, words: four } = challenge(stopped);
+    for (const part of ["NOT EXECUTED", elevation, link, four, "stepup_run"]) assert.ok(words(stopped).includes(part), part);
+    await alice.approve(elevation);
+    const done = await client.callTool({ name: "stepup_run", arguments: { elevation } });
+    assert.equal(done.structuredContent.version, "3.0.1");
+    assert.equal(arrivals(home.arrivals).filter(({ tool }) => tool.endsWith("deploy")).length, 1);
+    await client.close();
+  });
+
+  test("a held call is taken back, and the next one is answered at once", async () => {
+    const { client } = await started("ops");
+    const give = new AbortController();
+    const how = { signal: give.signal, onprogress: () => {}, timeout: 30_000 };
+    const held = client.callTool({ name: "deploy", arguments: production("3.0.2") }, undefined, how);
+    const waits = async () => (await home.pending()).find(({ title }) => title.includes("3.0.2"));
+    const { request } = await until("the request", waits);
+    give.abort("the user changed their mind");
+    await assert.rejects(held);
+    await until("the request to be withdrawn", async () => !(await waits()));
+    const { requests } = await home.cli("requests", "list", "--all");
+    assert.equal(requests.find((one) => one.request === request).state, "withdrawn");
+    assert.equal((await client.callTool({ name: "get_ticket", arguments: { id: "OPS-17" } })).structuredContent.id, "OPS-17");
+    await client.close();
+  });
+});
+
+test("the checker agrees, and the key is in no output", async () => {
+  assert.ok((await home.judge({ canaries: [key] })).arrivals > 0);
+});
