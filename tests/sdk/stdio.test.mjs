@@ -43,16 +43,22 @@ async function started(upstream) {
   });
   const said = [];
   transport.stderr.on("data", (chunk) => said.push(chunk));
-  client.onerror = (error) => said.push(`${error}`);
   await client.connect(transport);
-  return { client, said };
+  // As it comes: the SDK handles a notification after an answer that came in one breath with it.
+  const lines = [];
+  const { onmessage } = transport;
+  transport.onmessage = (message, extra) => {
+    lines.push(message.method ?? "answer");
+    onmessage(message, extra);
+  };
+  return { client, said, lines };
 }
 
 const told = ({ code, message, data }) => ({ error: { code, message, data } });
 
 describe("through stepup stdio", () => {
   test("a client lists the same tools and gets the same answers and progress as directly", async () => {
-    const { client, said } = await started("everything");
+    const { client, said, lines } = await started("everything");
     const direct = await Direct.connect(behind(home, "everything", key));
     assert.deepEqual((await client.listTools()).tools, await direct.list());
     assert.deepEqual(client.getServerVersion(), direct.version());
@@ -67,7 +73,9 @@ describe("through stepup stdio", () => {
       return all.slice(0, 2).map(({ progress, total }) => ({ progress, total }));
     };
     const [name, args] = ["trigger-long-running-operation", { duration: 0.4, steps: 3 }];
+    lines.length = 0;
     const through = await heard((how) => client.callTool({ name, arguments: args }, undefined, how));
+    assert.deepEqual(lines, [...Array(3).fill("notifications/progress"), "answer"], "all of it before the answer");
     assert.deepEqual(through, [{ progress: 1, total: 3 }, { progress: 2, total: 3 }]);
     assert.deepEqual(through, await heard((how) => direct.call(name, args, how)));
     await direct.close();
