@@ -29,11 +29,14 @@ export async function freePort() {
   const bind = (port, host) => new Promise((done, failed) => {
     const server = net.createServer().once("error", failed).listen(port, host, () => done(server));
   });
-  const four = await bind(0, "127.0.0.1");
-  const { port } = four.address();
-  const six = await bind(port, "::1").catch(() => null);
-  await Promise.all([four, six].map((server) => server && new Promise((done) => server.close(done))));
-  return port;
+  // Below the ports that the system hands out by itself: nobody's outgoing connection takes it meanwhile.
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const both = await Promise.all(["127.0.0.1", "::1"].map((host) => bind(port, host).catch((error) => error)));
+    const taken = both.some((one) => one.code === "EADDRINUSE");
+    await Promise.all(both.map((one) => one instanceof net.Server && new Promise((done) => one.close(done))));
+    if (!taken) return port;
+  }
 }
 
 /** A value as TOML; JSON's strings, numbers and lists are TOML's too. */

@@ -73,6 +73,10 @@ pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Pas
         // Made before the decision whose state it waits on, so that no change between both is missed.
         let mut waiting = inner.authority.waiting(id);
         passed = decide(inner, &asking, Some(id)).await?;
+        if matches!(passed, Passed::Left) && asking.running.is_cancelled() {
+            // The word came while it was decided on, before anyone waited to hear it.
+            return take_back(inner, asking.ask, id).await;
+        }
         let Passed::Challenged(challenge) = &passed else { break };
         if challenge.elevation != id && Instant::now() < until {
             continue;

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -76,8 +77,16 @@ pub struct Home {
 
 /// Ports that are free now.
 fn free() -> [u16; 3] {
-    let all = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    all.map(|listener| listener.local_addr().unwrap().port())
+    // Below the ports that the system hands out by itself: nobody's outgoing connection takes one meanwhile.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let port = || 10_000 + (std::process::id() * 61 + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+    let free = || loop {
+        let port = u16::try_from(port()).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            break port;
+        }
+    };
+    [free(), free(), free()]
 }
 
 impl Home {
