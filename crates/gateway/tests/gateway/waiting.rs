@@ -149,6 +149,33 @@ async fn a_broken_connection_leaves_the_request_and_only_a_word_of_its_caller_wi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_taken_back_at_whatever_moment_leaves_no_request_behind() {
+    let world = World::new().await;
+    let bot = world.session("bot").await;
+    for n in 0..40 {
+        let id = 100 + n;
+        let params =
+            json!({"name": "deploy", "arguments": deploy(&n.to_string()), "_meta": {"progressToken": n}});
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+        let cancel =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+        // Until it is over: a word may be there before the call that it means.
+        let take_back = async {
+            loop {
+                bot.send(&cancel).await;
+            }
+        };
+        tokio::select! {
+            _ = bot.send(&call) => {}
+            () = take_back => {}
+        }
+        let kinds = world.records().await;
+        let count = |of: &str| kinds.iter().filter(|kind| *kind == of).count();
+        assert_eq!(count("withdrawn"), count("challenged"), "{n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_wait_for_one_use_one_runs_and_the_other_is_told_and_asks_nobody_again() {
     let world = World::new().await;
     let bot = world.session("bot").await;
