@@ -35,20 +35,21 @@ impl Authority {
     pub(crate) async fn shown(&self, active: &Active, today: &Today) -> Result<Card, Failed> {
         let Today { pending, tool, eligible, .. } = today;
         let situation = self.store.standing(self.standing(pending.caller, &pending.access)).await?;
-        Ok(self.card_of(active, pending, tool, eligible, &situation))
+        self.card_of(active, pending, tool, eligible, &situation).await
     }
 
-    pub(crate) fn card_of(
+    pub(crate) async fn card_of(
         &self,
         active: &Active,
         pending: &Pending,
         tool: &Tool,
         eligible: &Eligible,
         situation: &Situation,
-    ) -> Card {
+    ) -> Result<Card, Failed> {
         let access = &pending.access;
+        let lately = self.store.rejected_another(self.standing(pending.caller, access)).await?;
         let terms = &pending.requirement.terms;
-        Card {
+        Ok(Card {
             title: headline(tool, access).text,
             environment: tool.environment.clone(),
             caller: self.caller_line(active, pending),
@@ -57,7 +58,7 @@ impl Authority {
             references: references(tool, access),
             free: access.free(&terms.binds),
             claims: Claims { purpose: pending.purpose.clone(), ticket: pending.ticket.clone() },
-            unusual: self.unusual(pending, tool, situation),
+            unusual: self.unusual(pending, tool, situation, lately),
             last_same: situation.last.as_ref().and_then(|last| {
                 let outcome = last.outcome?.name().to_owned();
                 Some(LastSame { at: last.at, outcome })
@@ -70,7 +71,7 @@ impl Authority {
                 identity: access.resource().upstream.to_string(),
             },
             words: terms::words::words(pending.id, access.hash()).map(str::to_owned),
-        }
+        })
     }
 
     fn caller_line(&self, active: &Active, pending: &Pending) -> CallerLine {
@@ -86,7 +87,7 @@ impl Authority {
         }
     }
 
-    fn unusual(&self, pending: &Pending, tool: &Tool, situation: &Situation) -> Vec<Unusual> {
+    fn unusual(&self, pending: &Pending, tool: &Tool, situation: &Situation, lately: bool) -> Vec<Unusual> {
         let say = |text: UnusualText, with: Vec<String>| Some(Unusual { text, with });
         let name = pending.access.subject().id.clone();
         let secrets = fields(&pending.access).into_iter().filter(|f| f.secret).map(|f| f.label);
@@ -100,7 +101,7 @@ impl Authority {
             other.and_then(|other| say(UnusualText::OtherAddress, vec![other])),
             (!situation.used_before).then(|| say(UnusualText::FirstTime, vec![name.clone()])).flatten(),
             tool.settings.reviewed.is_none().then(|| say(UnusualText::Unreviewed, Vec::new())).flatten(),
-            situation.rejected_another.then(|| say(UnusualText::RejectedLately, vec![name])).flatten(),
+            lately.then(|| say(UnusualText::RejectedLately, vec![name])).flatten(),
             (!secrets.is_empty())
                 .then(|| say(UnusualText::SecretArgument, vec![secrets.join(", ")]))
                 .flatten(),

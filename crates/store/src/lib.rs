@@ -59,6 +59,10 @@ pub trait Store: Send + Sync {
     /// The one read of a decision.
     fn standing(&self, standing: Standing) -> Answer<'_, Situation>;
 
+    /// Whether another access of this caller to this resource was rejected since `rejected_since`; of those asked for
+    /// within a day before that. Advisory: for whoever looks at a card.
+    fn rejected_another(&self, standing: Standing) -> Answer<'_, bool>;
+
     /// Whether this caller has used this resource before, and its calls in the last hour. Advisory (B22).
     fn usage(&self, caller: terms::CallerId, resource: String) -> Answer<'_, (bool, u32)>;
 

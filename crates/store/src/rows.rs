@@ -264,8 +264,6 @@ pub struct Situation {
     pub over: Option<Grant>,
     /// The newest rejection of this very access since `rejected_since`.
     pub rejected: Option<Rejection>,
-    /// Whether another access of this caller to this resource was rejected since then; of those asked for within a day.
-    pub rejected_another: bool,
     /// The newest attempt of this very access under a grant that is unsettled or unknown; else the newest one since
     /// `ran_since`.
     pub last: Option<Attempt>,

@@ -117,6 +117,10 @@ impl Store for Between {
         self.real.consume(nonce)
     }
 
+    fn rejected_another(&self, standing: Standing) -> Answer<'_, bool> {
+        self.real.rejected_another(standing)
+    }
+
     fn usage(&self, caller: CallerId, resource: String) -> Answer<'_, (bool, u32)> {
         self.real.usage(caller, resource)
     }

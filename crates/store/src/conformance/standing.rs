@@ -36,15 +36,17 @@ pub async fn a_rejection_of_another_access_to_the_resource_is_told_and_none_of_t
     world: &mut World,
 ) {
     let rejected = world.open(&world.access("1"), 1).await;
-    let told = async |world: &World, version: &str, since| {
-        world.situation_of(world.caller, &world.access(version), since).await.rejected_another
+    let told_of = async |world: &World, caller, version: &str, span| {
+        let asked = world.standing_of(caller, &world.access(version), span);
+        world.store().rejected_another(asked).await.unwrap()
     };
+    let told = async |world: &World, version: &str, span| told_of(world, world.caller, version, span).await;
     assert!(!told(world, "2", 0).await);
     world.commit(vec![World::concluded(&rejected, Conclusion::Rejected)]).await.unwrap();
     assert!(told(world, "2", 0).await);
     assert!(!told(world, "1", 0).await);
     let other = world.another_caller("other").await;
-    assert!(!world.situation_of(other, &world.access("2"), 0).await.rejected_another);
+    assert!(!told_of(world, other, "2", 0).await);
     world.pass(10);
     assert!(told(world, "2", 10).await);
     assert!(!told(world, "2", 9).await);

@@ -169,18 +169,22 @@ impl World {
         self.situation_of(self.caller, access, 0).await
     }
 
-    /// Where an access of a caller stands, counting rejections and runs of the last `span` milliseconds.
-    pub async fn situation_of(&self, caller: CallerId, access: &Access, span: u64) -> Situation {
+    /// The question where an access of a caller stands, counting rejections and runs of the last `span` milliseconds.
+    pub fn standing_of(&self, caller: CallerId, access: &Access, span: u64) -> Standing {
         let since = self.ambient.now().before(Millis::new(span));
-        let standing = Standing {
+        Standing {
             caller,
             access: access.hash(),
             action: access.action().to_owned(),
             resource: access.resource().id.clone(),
             rejected_since: since,
             ran_since: since,
-        };
-        self.store().standing(standing).await.unwrap()
+        }
+    }
+
+    /// Its answer.
+    pub async fn situation_of(&self, caller: CallerId, access: &Access, span: u64) -> Situation {
+        self.store().standing(self.standing_of(caller, access, span)).await.unwrap()
     }
 }
 

@@ -241,6 +241,10 @@ impl Store for Sqlite {
         self.read("reading where an access stands", move |at| at.standing(&standing))
     }
 
+    fn rejected_another(&self, standing: Standing) -> Answer<'_, bool> {
+        self.read("reading what was rejected lately", move |at| at.rejected_another(&standing))
+    }
+
     fn usage(&self, caller: CallerId, resource: String) -> Answer<'_, (bool, u32)> {
         self.read("reading usage", move |at| at.usage(caller, &resource))
     }

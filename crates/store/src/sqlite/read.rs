@@ -99,17 +99,6 @@ impl Snapshot<'_> {
             params![caller, access, asked.rejected_since.millis()],
             |c| Ok(Rejection { elevation: c.take()?, why: c.take()?, at: c.take()? }),
         )?;
-        let rejected_another = self.value(
-            "SELECT EXISTS (SELECT 1 FROM elevations WHERE caller = ?1 AND opened_at >= ?4 AND resource = ?5
-               AND access_hash <> ?2 AND state = 2 AND concluded_at >= ?3)",
-            params![
-                caller,
-                access,
-                asked.rejected_since.millis(),
-                asked.rejected_since.before(DAY).millis(),
-                asked.resource
-            ],
-        )?;
         let over = self.one(
             concat!(
                 "SELECT ",
@@ -126,11 +115,26 @@ impl Snapshot<'_> {
             grants: self.live(asked)?,
             over,
             rejected,
-            rejected_another,
             last: self.last(asked)?,
             pending_count: self.waiting(&[asked.caller])?,
             used_before: self.value(USED, params![caller, asked.resource])?,
         })
+    }
+
+    pub(super) fn rejected_another(&self, asked: &Standing) -> Read<bool> {
+        let (caller, access) = (asked.caller.bytes(), asked.access.digest());
+        let access = access.bytes();
+        self.value(
+            "SELECT EXISTS (SELECT 1 FROM elevations WHERE caller = ?1 AND opened_at >= ?4 AND resource = ?5
+               AND access_hash <> ?2 AND state = 2 AND concluded_at >= ?3)",
+            params![
+                caller,
+                access,
+                asked.rejected_since.millis(),
+                asked.rejected_since.before(DAY).millis(),
+                asked.resource
+            ],
+        )
     }
 
     /// How many requests of these callers wait, together.
