@@ -56,24 +56,24 @@ pub(super) async fn call(
     } else {
         match wanted(&gateway, &known, &upstream, &name, (arguments, meta.judged)).await {
             Ok(wanted) => Box::pin(perform(gateway, known, session, running, client, wanted)),
-            Err(refusal) if refusal.slug == Slug::UpstreamUnreachable => {
+            Err(refusal) => {
+                let Some(told) = as_result(&refusal) else { return Err(refusal) };
                 drop(running);
-                let told = refusal::broken(&run::UNREACHABLE, Structured::BySchema);
                 Box::pin(async move {
                     let _taken = client.result(&told).await;
                 })
             }
-            Err(refusal) if refusal.slug == Slug::UpstreamNeedsFeature => {
-                drop(running);
-                let told = refusal::refused(&refusal, Structured::BySchema);
-                Box::pin(async move {
-                    let _taken = client.result(&told).await;
-                })
-            }
-            Err(refusal) => return Err(refusal),
         }
     };
     Ok(ear.response(keep_alive, work).await)
+}
+
+/// What is wrong with the upstream, not with the call: its caller is told as of any call that did not run.
+fn as_result(refusal: &Refusal) -> Option<String> {
+    if refusal.slug == Slug::UpstreamUnreachable {
+        return Some(refusal::broken(&run::UNREACHABLE, Structured::BySchema));
+    }
+    (refusal.slug == Slug::UpstreamNeedsFeature).then(|| refusal::refused(refusal, Structured::BySchema))
 }
 
 /// The access that a call asks for. A tool that the caller may not know of is as unknown as one that is not
