@@ -3,5 +3,5 @@
 //! (`tidy.rs`): from the gateway, [`crate::forward`] and [`crate::Link::errand`] are the only ways out.
 
 pub use crate::raw::{no_line_ends, one_line};
-pub use crate::transport::http::{Endpoint, Kind, kind};
+pub use crate::transport::http::{Endpoint, Kind, SESSION, VERSION, kind};
 pub use crate::transport::sse::{Events, NotAStream};

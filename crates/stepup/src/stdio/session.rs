@@ -7,10 +7,10 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use terms::json::Limits;
-use upstream::client::{Endpoint, Events, Kind, kind};
+use upstream::client::{Endpoint, Events, Kind, SESSION, VERSION, kind};
 
 use super::lines::Out;
 use super::message::{self, Message};
@@ -27,9 +27,6 @@ const TRIES: usize = 4;
 
 /// How long a gateway may say nothing on the stream that carries no answers: several times as long as it does.
 const SILENCE: Duration = Duration::from_secs(120);
-
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 type Connection = SendRequest<Full<Bytes>>;
 

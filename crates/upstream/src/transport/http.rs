@@ -55,8 +55,10 @@ const LONGEST_ID: usize = 512;
 const LONGEST_REST: usize = 64 << 10;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// Names the session.
+pub const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Names the revision that was settled.
+pub const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
