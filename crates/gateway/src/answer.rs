@@ -1,10 +1,10 @@
 //! Refusals as callers are told them: everything comes from the one table of [`terms::slug`]. An error that
-//! answers a request travels with status 200, one that answers no request under its own status.
+//! answers a request of the legacy era travels with status 200, one that answers no request under its own status.
 
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use terms::revision::Side;
+use terms::revision::{Era, Side};
 use terms::slug::Carried;
 use terms::{Json, RecordId, Revision, Slug};
 
@@ -17,11 +17,13 @@ pub(crate) struct Refusal {
     /// What exactly, where that helps the caller; never policy, people or upstream text (T124).
     pub(crate) detail: Option<String>,
     pub(crate) record: Option<RecordId>,
+    /// The revision that was asked for and is not spoken, as it may be repeated.
+    pub(crate) requested: Option<String>,
 }
 
 impl From<Slug> for Refusal {
     fn from(slug: Slug) -> Self {
-        Self { slug, detail: None, record: None }
+        Self { slug, detail: None, record: None, requested: None }
     }
 }
 
@@ -46,10 +48,12 @@ impl Refusal {
             data.insert("record", record);
         }
         if self.slug == Slug::VersionUnsupported {
-            // As the error of an `initialize` lists them (MCP 2025-11-25, lifecycle, "Error Handling"). What was asked
-            // for is not repeated: it may be anything.
+            // MCP 2026-07-28, versioning, "Protocol Version Negotiation".
             let supported = Revision::all(Side::Callers).map(|revision| Json::from(revision.name()));
             data.insert("supported", Json::Array(supported.collect()));
+            if let Some(requested) = &self.requested {
+                data.insert("requested", requested.as_str());
+            }
         }
         Json::object([
             ("code", Json::from(i64::from(self.slug.row().code))),
@@ -59,18 +63,28 @@ impl Refusal {
     }
 
     /// As an answer to the request with that id, or to none.
-    pub(crate) fn answer(&self, id: Option<&Id>) -> Response {
+    pub(crate) fn answer(&self, era: Era, id: Option<&Id>) -> Response {
         match (self.slug.row().carried, id) {
-            (Carried::JsonRpc, Some(id)) => json(StatusCode::OK, &told(id, "error", &self.error().text())),
+            (Carried::JsonRpc, Some(id)) => {
+                let text = told(id, "error", &self.error().text());
+                if self.has_status(era) { self.under_status(&text) } else { json(StatusCode::OK, &text) }
+            }
             (Carried::JsonRpc, None) => {
                 // "a JSON-RPC error response that has no id" (MCP 2025-11-25, transports)
                 let error = [("jsonrpc", Json::from("2.0")), ("error", self.error())];
-                self.under_status(&Json::object(error))
+                self.under_status(&Json::object(error).text())
             }
             // What calls are told as their results has no form of its own elsewhere: a list that cannot be recorded is
             // this node's failure, 503 (decisions §8).
             (Carried::Http | Carried::ToolError, _) => self.plain(),
         }
+    }
+
+    /// Whether the error of a request has a status of its own: in the modern era, unless the request is whole and only
+    /// what it asks for is not there (MCP 2026-07-28, streamable HTTP).
+    const fn has_status(&self, era: Era) -> bool {
+        let whole = matches!(self.slug, Slug::ToolUnknown | Slug::ArgumentsInvalid | Slug::StateInvalid);
+        matches!(era, Era::Modern) && !whole
     }
 
     /// As an answer at a door that speaks plain HTTP.
@@ -82,12 +96,12 @@ impl Refusal {
         if let Some(record) = self.record {
             error.insert("record", record);
         }
-        self.under_status(&Json::object([("error", Json::Object(error))]))
+        self.under_status(&Json::object([("error", Json::Object(error))]).text())
     }
 
-    fn under_status(&self, body: &Json) -> Response {
+    fn under_status(&self, body: &str) -> Response {
         let status = StatusCode::from_u16(self.slug.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(status, &body.text());
+        let mut response = json(status, body);
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             let carried = self.slug == Slug::CredentialInvalid;

@@ -19,20 +19,18 @@ const LONGEST_KEY: usize = 512;
 #[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) caller: Caller,
+    /// What its key is known by.
+    pub(crate) key: Digest,
     /// The address that the request came from.
     pub(crate) source: String,
     /// Held until the answer is out and nothing runs upstream for it any more.
     pub(crate) place: Arc<Place>,
 }
 
-/// Authenticates a request by its one `Authorization: Bearer` header.
-pub(crate) fn who(authority: &Authority, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    Ok(authority.authenticate(key_hash(headers)?)?)
-}
-
-/// What the key of a request is known by.
-pub(crate) fn key_hash(headers: &HeaderMap) -> Result<Digest, Slug> {
-    key(headers).map(token_hash)
+/// Authenticates a request by its one `Authorization: Bearer` header. Answers too what its key is known by.
+pub(crate) fn who(authority: &Authority, headers: &HeaderMap) -> Result<(Caller, Digest), Refusal> {
+    let key = token_hash(key(headers)?);
+    Ok((authority.authenticate(key)?, key))
 }
 
 /// The key in a request's one `Authorization: Bearer` header.

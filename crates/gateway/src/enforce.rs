@@ -7,9 +7,10 @@ use std::sync::Arc;
 use authority::{Ask, Challenge, Denial, Failed, Permit, Ruling};
 use terms::{ElevationId, Millis, Slug};
 use tokio::time::Instant;
-use upstream::{Link, SessionKey, Unreachable};
+use upstream::{Link, Unreachable};
 
 use crate::gateway::Inner;
+use crate::mcp::conversation::Conversation;
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
 use crate::pins;
@@ -19,8 +20,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) ask: &'a Ask,
     /// The elevation that the caller comes back to by its id.
     pub(crate) back: Option<ElevationId>,
-    /// The downstream session, whose link carries the call.
-    pub(crate) session: SessionKey,
+    /// What the request is part of: its link carries the call.
+    pub(crate) conversation: Conversation,
     /// The way back to the caller.
     pub(crate) client: &'a mut Client,
     /// The request, which the caller can take back.
@@ -124,7 +125,7 @@ async fn link(inner: &Inner, asking: &Asking<'_>) -> Result<Arc<Link>, Unreachab
     }
     let upstream = asking.ask.access.resource().upstream_name();
     pins::attach(inner, upstream).await?;
-    inner.upstreams.link(upstream, asking.session).await
+    inner.upstreams.link(upstream, asking.conversation.link).await
 }
 
 /// Whether a lock is in this node's sight. That nothing locked runs is what the claim is fenced for.

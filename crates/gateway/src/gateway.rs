@@ -90,7 +90,7 @@ impl Gateway {
                 tokio::time::sleep(SWEEP.duration()).await;
                 let Some(inner) = weak.upgrade() else { return };
                 for session in inner.sessions.sweep() {
-                    inner.upstreams.close(session.key());
+                    inner.upstreams.close(session.conversation.link);
                 }
             }
         });
@@ -133,11 +133,11 @@ fn caught(_: Box<dyn Any + Send + 'static>) -> Response {
 
 /// Who asks, and a place in its budget.
 fn known(gateway: &Shared, request: &Request) -> Result<Known, Refusal> {
-    let caller = who(&gateway.authority, request.headers())?;
+    let (caller, key) = who(&gateway.authority, request.headers())?;
     let place = gateway.load.enter(caller.id)?;
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let source = peer.map(|ConnectInfo(peer)| peer.ip().to_string()).unwrap_or_default();
-    Ok(Known { caller, source, place })
+    Ok(Known { caller, key, source, place })
 }
 
 async fn to_mcp(State(gateway): State<Shared>, Path(upstream): Path<String>, request: Request) -> Response {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use authority::{Permit, Settlement};
 use elevation::Outcome;
+use terms::revision::Era;
 use terms::{AttemptId, Feature, Json, Seam, Slug};
 use tokio::sync::mpsc;
 use upstream::{Along, Answer, Errand, Forwarded, Link, Progress};
@@ -13,6 +14,7 @@ use crate::answer::Refusal;
 use crate::gateway::Inner;
 use crate::mcp::Structured;
 use crate::mcp::refusal::{self, Broken};
+use crate::mcp::result;
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
 
@@ -89,11 +91,20 @@ async fn watched(
                 return forwarded;
             }
             Some(notice) = notices.recv() => tell(client, notice),
-            () = running.cancelled(), if !stopping => {
+            () = taken_back(client, running), if !stopping => {
                 stopping = true;
                 cancel(link, attempt);
             }
         }
+    }
+}
+
+/// Returns when the caller says that it does not want the answer any more; in the modern era it says so by going away
+/// (MCP 2026-07-28, streamable HTTP, "Cancellation").
+async fn taken_back(client: &Client, running: &mut Running) {
+    tokio::select! {
+        () = running.cancelled() => {}
+        () = client.left(), if client.era() == Era::Modern => {}
     }
 }
 
@@ -112,6 +123,7 @@ async fn give(client: Client, answer: Answer, structured: Structured) -> bool {
     match answer {
         Answer::Result { result, .. } => client.result(result.text()).await,
         Answer::Error { code, message, data } => {
+            let code = result::code(client.era(), code);
             let data = data.map(|data| format!(r#","data":{}"#, data.text())).unwrap_or_default();
             client.error(&format!(r#"{{"code":{code},"message":{}{data}}}"#, Json::from(message))).await
         }

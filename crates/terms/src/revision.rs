@@ -80,12 +80,12 @@ const TABLE: [Row; 4] = [
         spoken: &[Side::Callers, Side::Upstreams],
         has: &[Feature::Tasks, Feature::UrlElicitation],
     },
-    // Known, so that whoever opens with it is told what to open with instead. Its tasks are an extension.
+    // Its tasks are an extension.
     Row {
         revision: Revision::Of20260728,
         name: "2026-07-28",
         era: Era::Modern,
-        spoken: &[],
+        spoken: &[Side::Callers],
         has: &[Feature::UrlElicitation],
     },
 ];
@@ -115,10 +115,27 @@ impl Revision {
         self.row().name
     }
 
+    /// Its era.
+    #[must_use]
+    pub const fn era(self) -> Era {
+        self.row().era
+    }
+
     /// The revision of that name, if it is spoken with that side.
     #[must_use]
     pub fn spoken(name: &str, side: Side) -> Option<Self> {
         Self::all(side).find(|revision| revision.name() == name)
+    }
+
+    /// The revision of that name, if sessions with that side may be of it.
+    #[must_use]
+    pub fn in_session(name: &str, side: Side) -> Option<Self> {
+        Self::in_sessions(side).find(|revision| revision.name() == name)
+    }
+
+    /// Those that sessions with one side may be of, newest first.
+    pub fn in_sessions(side: Side) -> impl Iterator<Item = Self> {
+        Self::all(side).filter(|revision| revision.era() == Era::Legacy)
     }
 
     /// Those that are spoken with one side, newest first.
@@ -166,9 +183,9 @@ mod tests {
     #[test]
     fn the_newest_is_spoken_with_both_sides_and_is_the_first_of_each() {
         for side in [Side::Callers, Side::Upstreams] {
-            assert_eq!(Revision::all(side).next(), Some(Revision::NEWEST));
+            assert_eq!(Revision::in_sessions(side).next(), Some(Revision::NEWEST));
         }
-        assert_eq!(Revision::NEWEST.row().era, Era::Legacy, "what a session begins with has sessions");
+        assert_eq!(Revision::NEWEST.era(), Era::Legacy, "what a session begins with has sessions");
     }
 
     #[test]
@@ -178,7 +195,9 @@ mod tests {
         assert_eq!(of("2025-06-18"), both(Revision::Of20250618));
         assert_eq!(of("2025-11-25"), both(Revision::Of20251125));
         assert_eq!(of("2025-03-26"), (None, Some(Revision::Of20250326)));
-        for name in ["2026-07-28", "2024-11-05", "2025-06-18 ", "2025-6-18", "", "draft"] {
+        assert_eq!(Revision::spoken("2026-07-28", Side::Callers), Some(Revision::Of20260728));
+        assert_eq!(Revision::in_session("2026-07-28", Side::Callers), None, "it has no sessions");
+        for name in ["2024-11-05", "2025-06-18 ", "2025-6-18", "", "draft"] {
             assert_eq!(of(name), (None, None), "{name:?}");
         }
     }

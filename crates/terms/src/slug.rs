@@ -94,14 +94,17 @@ catalogue! {
         "The body is not a JSON-RPC 2.0 request of the protocol revision in use."
         "Send `jsonrpc`, `method`, `id` and `params` as MCP defines them.";
     HeaderMismatch "header_mismatch" 400 -32020 JsonRpc
-        "A header and the body disagree."
+        "A header that repeats the body is missing, or says something else."
         "Make the Mcp-* headers say what the body says.";
-    VersionUnsupported "version_unsupported" 400 -32602 JsonRpc
+    EnvelopeIncomplete "envelope_incomplete" 400 -32602 JsonRpc
+        "The request does not say of itself what every request of MCP 2026-07-28 says."
+        "Send `protocolVersion` and `clientCapabilities` in `_meta`, each after `io.modelcontextprotocol/`.";
+    VersionUnsupported "version_unsupported" 400 -32022 JsonRpc
         "The request names a revision of MCP that is not spoken here, or not in its session."
-        "Open a session with `initialize`, and name the revision that it answered.";
+        "Name one that is listed as supported; in a session, the one that its `initialize` answered.";
     SessionRequired "session_required" 400 1005 Http
         "The request belongs to no session."
-        "Send `initialize` first and then its Mcp-Session-Id with every request.";
+        "Send `initialize` first and then its Mcp-Session-Id with every request, or speak MCP 2026-07-28.";
     SessionUnknown "session_unknown" 404 1006 Http
         "The session is unknown, ended, or another caller's."
         "Send `initialize` again.";

@@ -29,5 +29,5 @@ pub use forward::{Along, Forwarded, forward};
 pub use identity::{NotThere, identity};
 pub use inert::Inert;
 pub use link::Link;
-pub use raw::OURS;
+pub use raw::{OURS, without};
 pub use upstreams::{SessionKey, Unreachable, Upstreams};

@@ -93,12 +93,31 @@ pub(crate) fn without_our_slug(text: &str) -> Cow<'_, str> {
     if !members.iter().any(ours) {
         return Cow::Borrowed(text);
     }
-    let kept = members.iter().filter(|member| !ours(member));
-    let written = kept.filter_map(|(name, value)| {
+    Cow::Owned(object(members.iter().filter(|member| !ours(member))))
+}
+
+/// The text of an object without its members of these names, however they are written.
+#[must_use]
+pub fn without<'t>(text: &'t str, names: &[&str]) -> Cow<'t, str> {
+    // Every other way to write a name has a backslash in it.
+    if !text.contains('\\') && !names.iter().any(|name| text.contains(name)) {
+        return Cow::Borrowed(text);
+    }
+    let Ok(Members(members)) = serde_json::from_str(text) else { return Cow::Borrowed(text) };
+    if !members.iter().any(|(name, _)| names.contains(&name.as_str())) {
+        return Cow::Borrowed(text);
+    }
+    let kept = members.iter().filter(|(name, _)| !names.contains(&name.as_str()));
+    Cow::Owned(object(kept))
+}
+
+/// The text of an object of these members.
+fn object<'t>(members: impl Iterator<Item = &'t (String, &'t RawValue)>) -> String {
+    let written = members.filter_map(|(name, value)| {
         let name = serde_json::to_string(name).ok()?;
         Some(format!("{name}:{}", value.get()))
     });
-    Cow::Owned(format!("{{{}}}", written.collect::<Vec<_>>().join(",")))
+    format!("{{{}}}", written.collect::<Vec<_>>().join(","))
 }
 
 /// The members of an object in the order of the text, values unread.

@@ -1,16 +1,15 @@
 //! `tools/call`: the access is made here, once, from strictly parsed input; it goes through the one door, and
 //! what comes back is carried out or told.
 
-use std::sync::Arc;
-
 use authority::{Ask, Denial, PinState, Tool};
 use axum::response::Response;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
 use terms::{Access, ElevationId, Feature, Json, Slug};
 
+use super::conversation::Conversation;
 use super::envelope::{Request, only};
-use super::session::{Running, Session};
+use super::session::Running;
 use super::stream::{Client, Work, between};
 use super::{Structured, carrier, own, refusal};
 use crate::answer::Refusal;
@@ -33,12 +32,12 @@ pub(super) async fn call(
     gateway: Shared,
     known: Known,
     upstream: String,
-    session: Arc<Session>,
+    conversation: Conversation,
     running: Running,
     request: Request,
 ) -> Result<Response, Refusal> {
     let Request { id, mut params, meta, .. } = request;
-    if session.revision.has(Feature::Tasks) {
+    if conversation.revision.has(Feature::Tasks) {
         // No tasks are declared, and who declares none answers as if none were asked for (MCP 2025-11-25, tasks, "Task
         // Support and Handling").
         params.remove("task");
@@ -48,14 +47,14 @@ pub(super) async fn call(
         return Err(Refusal::because(Slug::RequestInvalid, "there is no tool name"));
     };
     let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
-    let (client, ear) = between(id, meta.progress, meta.inert);
+    let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
     let work: Work = if own::is_own(&name) {
         let Json::Object(arguments) = arguments else { return Err(Slug::ArgumentsInvalid.into()) };
-        own::call(gateway, known, session, running, client, &name, arguments).await?
+        own::call(gateway, known, conversation, running, client, &name, arguments).await?
     } else {
         match wanted(&gateway, &known, &upstream, &name, (arguments, meta.judged)).await {
-            Ok(wanted) => Box::pin(perform(gateway, known, session, running, client, wanted)),
+            Ok(wanted) => Box::pin(perform(gateway, known, conversation, running, client, wanted)),
             Err(refusal) => {
                 let Some(told) = as_result(&refusal) else { return Err(refusal) };
                 drop(running);
@@ -156,7 +155,7 @@ pub(super) fn room(tool: &Tool) -> Structured {
 pub(super) async fn perform(
     gateway: Shared,
     known: Known,
-    session: Arc<Session>,
+    conversation: Conversation,
     mut running: Running,
     mut client: Client,
     wanted: Wanted,
@@ -165,7 +164,7 @@ pub(super) async fn perform(
     // Its place in the budget is held until this ends.
     let _place = known.place;
     let (client_, running_) = (&mut client, &mut running);
-    let asking = Asking { ask: &ask, back, session: session.key(), client: client_, running: running_ };
+    let asking = Asking { ask: &ask, back, conversation, client: client_, running: running_ };
     let span = tracing::Span::current();
     let text = match enforce(&gateway, asking).await {
         Ok(Passed::Left) => return,

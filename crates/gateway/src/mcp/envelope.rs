@@ -16,9 +16,9 @@ const PROGRESS_TOKEN: &str = "progressToken";
 /// The member of `_meta` that says which revision a request is of.
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// Members of `_meta` that say who a client is and what it can: upstream, that is us (decisions B27).
-const OF_THE_CLIENT: [&str; 2] =
-    ["io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/clientCapabilities"];
+/// The members of `_meta` that say what a client can, and who it is: upstream, that is us (decisions B27).
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 
 /// The id of a caller's request: a text or an integer, given back as it came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +63,22 @@ pub(crate) enum Message {
 }
 
 impl Message {
+    /// Its method and its parameters.
+    pub(crate) fn parts(&self) -> (&str, &Object) {
+        match self {
+            Self::Request(request) => (&request.method, &request.params),
+            Self::Notification { method, params, .. } => (method, params),
+        }
+    }
+
+    /// Its id, where it has one.
+    pub(crate) const fn id(&self) -> Option<&Id> {
+        match self {
+            Self::Request(request) => Some(&request.id),
+            Self::Notification { .. } => None,
+        }
+    }
+
     /// What it says of its revision, whatever that is.
     pub(crate) const fn revision(&self) -> Option<&Json> {
         match self {
@@ -89,6 +105,8 @@ pub(crate) struct Meta {
     pub(crate) progress: Option<Id>,
     /// What the request says of its revision, whatever that is.
     pub(crate) revision: Option<Json>,
+    /// What it says that its client can, whatever that is.
+    pub(crate) capabilities: Option<Json>,
     /// What goes upstream unjudged.
     pub(crate) inert: Inert,
     /// Everything else: what of it the operator lists for the upstream goes there with the arguments, judged, shown
@@ -181,9 +199,10 @@ impl Meta {
         let progress = token.map(|token| Id::of(&token).ok_or_else(invalid)).transpose()?;
         // Upstream the link has said its own.
         let revision = meta.remove(PROTOCOL_VERSION);
+        let capabilities = meta.remove(CAPABILITIES);
         let inert = Inert::take(&mut meta);
-        meta.retain(|name| !OF_THE_CLIENT.contains(&name) && !name.starts_with(OURS));
-        Ok(Self { progress, revision, inert, judged: meta })
+        meta.retain(|name| name != CLIENT && !name.starts_with(OURS));
+        Ok(Self { progress, revision, capabilities, inert, judged: meta })
     }
 
     /// Whether this text is anywhere in what may go upstream.

@@ -3,10 +3,11 @@
 
 use axum::response::Response;
 use terms::hash::{b64url, from_b64url};
+use terms::revision::Era;
 use terms::{Json, Slug};
 
 use super::envelope::{Request, only};
-use super::{own, result_of};
+use super::{own, result};
 use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::elevations::unavailable;
@@ -16,6 +17,7 @@ pub(super) async fn list(
     gateway: &Shared,
     known: &Known,
     upstream: &str,
+    era: Era,
     request: &Request,
 ) -> Result<Response, Refusal> {
     only(&request.params, &["cursor"])?;
@@ -31,14 +33,14 @@ pub(super) async fn list(
     let last = listed.tools.last().map(|(tool, _)| tool.name.clone());
     let theirs = listed.tools.iter().filter(|(tool, _)| !own::is_own(&tool.name));
     let mut tools: Vec<Json> = theirs.map(|(tool, needs)| shown(&tool.pin.definition, needs)).collect();
-    let mut result = terms::json::Object::new();
+    let mut list = terms::json::Object::new();
     if let (true, Some(last)) = (listed.more, last) {
-        result.insert("nextCursor", b64url(last.as_bytes()));
+        list.insert("nextCursor", b64url(last.as_bytes()));
     } else {
         tools.extend(own::definitions());
     }
-    result.insert("tools", Json::Array(tools));
-    Ok(result_of(&request.id, &Json::Object(result)))
+    list.insert("tools", Json::Array(tools));
+    Ok(result::listed(era, &request.id, list))
 }
 
 /// A cursor is the last name that was shown.

@@ -1,36 +1,41 @@
-//! MCP over streamable HTTP: one message a POST, sessions, and of its methods those that tools need. Any other method is
+//! MCP over streamable HTTP: one message a POST, and of its methods those that tools need. Any other method is
 //! denied (R7), and nothing that a caller sends without asking is passed on (T37).
 //!
-//! Which revision is spoken is a fact of the session ([`Session::revision`]), and what sets revisions apart is one table
-//! ([`Revision::TABLE`]); nothing below [`answer`] asks how the conversation was opened.
+//! Both eras are spoken at one address, and a message says by how it opens which one it is of: [`legacy`] finds its
+//! session, [`modern`] reads what it says of itself. What comes of either is a [`Conversation`]; what sets revisions apart
+//! is one table ([`Revision::TABLE`](terms::Revision::TABLE)), and nothing below [`answer`] asks how the conversation was
+//! opened.
 
 mod call;
 pub(crate) mod carrier;
+pub(crate) mod conversation;
 pub(crate) mod envelope;
+mod legacy;
 mod list;
 mod listen;
+mod modern;
 mod own;
 pub(crate) mod refusal;
+pub(crate) mod result;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod stream;
 
-use std::sync::Arc;
-
 use axum::body::to_bytes;
 use axum::extract::Request as HttpRequest;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use terms::json::{Limits, Object};
-use terms::revision::Side;
-use terms::{Json, Revision, Slug};
+use terms::revision::Era;
+use terms::{Json, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{self, Known};
 use crate::front::one;
 use crate::gateway::{Shared, not_allowed};
-use envelope::{Id, Message, NotAMessage, Request};
-use session::Session;
+use conversation::Conversation;
+use envelope::{Message, NotAMessage, Request};
+use session::Running;
 
 /// Whether an answer of ours may have `structuredContent`: a tool with an output schema promises that it fits
 /// that.
@@ -42,9 +47,6 @@ pub(crate) enum Structured {
     BySchema,
 }
 
-/// The header that names a session.
-const SESSION: http::HeaderName = http::HeaderName::from_static("mcp-session-id");
-
 /// The header that names the revision.
 const VERSION: http::HeaderName = http::HeaderName::from_static("mcp-protocol-version");
 
@@ -53,16 +55,26 @@ const INSTRUCTIONS: &str = "Some calls of these tools need a person's approval. 
     not run, with a link for that person and an id. Tell your user; then call stepup_run with that id, or repeat \
     exactly the same call. Do not vary the arguments: every other call needs an approval of its own.";
 
+/// What stepup says of itself.
+fn server() -> Json {
+    Json::object([("name", Json::from("stepup")), ("version", Json::from(env!("CARGO_PKG_VERSION")))])
+}
+
+/// What callers are told that there is.
+fn capabilities() -> Json {
+    Json::object([("tools", Json::object([("listChanged", true)]))])
+}
+
 /// One request to `/mcp/{upstream}`.
 pub(crate) async fn serve(gateway: Shared, known: Known, upstream: String, request: HttpRequest) -> Response {
-    match *request.method() {
-        Method::POST => post(gateway, known, upstream, request).await,
-        Method::GET => {
-            let listens = listen::listen(gateway, &known, upstream, request.headers());
-            listens.unwrap_or_else(|refusal| refusal.answer(None))
-        }
-        Method::DELETE => end(&gateway, &known, &upstream, request.headers()),
-        _ => not_allowed("GET, POST, DELETE"),
+    let era = modern::header_names(request.headers());
+    match (request.method(), era) {
+        (&Method::POST, _) => post(gateway, known, upstream, request).await,
+        (&Method::GET, Era::Legacy) => listen::in_session(gateway, &known, upstream, request.headers()),
+        (&Method::DELETE, Era::Legacy) => legacy::end(&gateway, &known, &upstream, request.headers()),
+        (_, Era::Legacy) => not_allowed("GET, POST, DELETE"),
+        // There is no stream to open and no session to end ("Earlier Streamable HTTP Revisions").
+        (_, Era::Modern) => not_allowed("POST"),
     }
 }
 
@@ -88,33 +100,6 @@ fn takes(headers: &HeaderMap, kind: &str) -> bool {
     kinds.any(|one| one.trim() == "*/*" || one.trim().eq_ignore_ascii_case(kind))
 }
 
-/// What a request names as its revision, in its header and in its body. Neither has to be there: the session knows what
-/// was agreed on (MCP 2025-11-25, transports, "Protocol Version Header").
-#[derive(Clone, Copy)]
-struct Named<'r> {
-    headers: Option<&'r HeaderMap>,
-    body: Option<&'r Json>,
-}
-
-impl Named<'_> {
-    /// Refuses who names, in either place, a revision that is not one of these.
-    fn within(self, revisions: &[Revision]) -> Result<(), Refusal> {
-        let headers = self.headers.filter(|headers| headers.contains_key(&VERSION));
-        let header = headers.map(|headers| one(headers, &VERSION));
-        let mut named = header.into_iter().chain(self.body.map(Json::as_str));
-        if named.all(|name| revisions.iter().any(|revision| Some(revision.name()) == name)) {
-            return Ok(());
-        }
-        let names: Vec<&str> = revisions.iter().map(|revision| revision.name()).collect();
-        Err(Refusal::because(Slug::VersionUnsupported, format!("spoken here: {}", names.join(", "))))
-    }
-}
-
-/// The revisions that a session may be of.
-fn revisions() -> Vec<Revision> {
-    Revision::all(Side::Callers).collect()
-}
-
 async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequest) -> Response {
     let (parts, body) = request.into_parts();
     let checked = check_content(&parts.headers).and_then(|()| check_accept(&parts.headers));
@@ -127,15 +112,25 @@ async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequ
         Ok(Err(_)) => return Refusal::from(Slug::TooLarge).plain(),
         Err(_) => return Refusal::because(Slug::RequestInvalid, "the body did not arrive in time").plain(),
     };
-    match envelope::read(&body).and_then(|message| without_key(message, &parts.headers)) {
-        Ok(Message::Request(request)) if request.method == "initialize" => {
-            initialize(&gateway, &known, &upstream, &request)
+    let message = match envelope::read(&body).and_then(|message| without_key(message, &parts.headers)) {
+        Ok(message) => message,
+        Err(NotAMessage { refusal, id }) => {
+            return refusal.answer(modern::header_names(&parts.headers), id.as_ref());
         }
-        Ok(message) => match agreed(&gateway, &known, &upstream, &parts.headers, &message) {
-            Ok(session) => answer(gateway, known, upstream, session, message).await,
-            Err(refusal) => refusal.answer(None),
+    };
+    match (modern::opens(&parts.headers, &message), message) {
+        (_, Message::Request(request)) if request.method == "initialize" => {
+            legacy::initialize(&gateway, &known, &upstream, &request)
+        }
+        (Era::Legacy, message) => match legacy::agreed(&gateway, &known, &upstream, &parts.headers, &message)
+        {
+            Ok(session) => in_session(gateway, known, upstream, &session, message).await,
+            Err(refusal) => refusal.answer(Era::Legacy, None),
         },
-        Err(NotAMessage { refusal, id }) => refusal.answer(id.as_ref()),
+        (Era::Modern, message) => match modern::agreed(&known, &parts.headers, &message) {
+            Ok(conversation) => alone(gateway, known, upstream, conversation, message).await,
+            Err(refusal) => refusal.answer(Era::Modern, message.id()),
+        },
     }
 }
 
@@ -151,148 +146,83 @@ fn without_key(message: Message, headers: &HeaderMap) -> Result<Message, NotAMes
     Err(NotAMessage { refusal, id: Some(request.id) })
 }
 
-/// The session of a message whose headers and body agree.
-fn agreed(
-    gateway: &Shared,
-    known: &Known,
-    upstream: &str,
-    headers: &HeaderMap,
-    message: &Message,
-) -> Result<Arc<Session>, Refusal> {
-    let session = in_session(gateway, known, upstream, headers, message.revision())?;
-    check_routing(headers, message)?;
-    Ok(session)
-}
-
-/// Headers that later revisions have for routers: decisions rest on the body, and a router must not have read
-/// something else (T20).
-fn check_routing(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
-    let (method, params) = match message {
-        Message::Request(request) => (&request.method, &request.params),
-        Message::Notification { method, params, .. } => (method, params),
-    };
-    let name = params.get("name").and_then(Json::as_str);
-    for (header, body) in [("mcp-method", Some(method.as_str())), ("mcp-name", name)] {
-        let header = http::HeaderName::from_static(header);
-        if headers.contains_key(&header) && one(headers, &header) != body {
-            return Err(Slug::HeaderMismatch.into());
-        }
-    }
-    Ok(())
-}
-
-/// The session that a request names, if it is this caller's with this upstream, and of the revision that the request
-/// names. Who opens without a session, as the modern era does, hears first which revisions open one.
-fn in_session(
-    gateway: &Shared,
-    known: &Known,
-    upstream: &str,
-    headers: &HeaderMap,
-    body: Option<&Json>,
-) -> Result<Arc<Session>, Refusal> {
-    let named = Named { headers: Some(headers), body };
-    named.within(&revisions())?;
-    if !headers.contains_key(&SESSION) {
-        return Err(Slug::SessionRequired.into());
-    }
-    let id = one(headers, &SESSION).ok_or(Slug::SessionUnknown)?;
-    let session = gateway.sessions.find(id, known.caller.id, upstream)?;
-    named.within(&[session.revision])?;
-    Ok(session)
-}
-
-/// `initialize`: opens a session of the revision that the client wants, or of the newest where that one is not spoken
-/// here: who does not speak it ends the session (MCP 2025-11-25, lifecycle, "Version Negotiation").
-fn initialize(gateway: &Shared, known: &Known, upstream: &str, request: &Request) -> Response {
-    if let Err(refusal) = envelope::only(&request.params, &["protocolVersion", "capabilities", "clientInfo"])
-    {
-        return refusal.answer(Some(&request.id));
-    }
-    // The header is for what comes after: it may only be known from our answer.
-    let named = Named { headers: None, body: request.meta.revision.as_ref() };
-    if let Err(refusal) = named.within(&revisions()) {
-        return refusal.answer(None);
-    }
-    let Some(wanted) = request.params.get("protocolVersion").and_then(Json::as_str) else {
-        return Refusal::because(Slug::RequestInvalid, "there is no protocolVersion")
-            .answer(Some(&request.id));
-    };
-    let revision = Revision::spoken(wanted, Side::Callers).unwrap_or(Revision::NEWEST);
-    let (session, lost) = match gateway.sessions.open(known.caller.id, upstream, revision) {
-        Ok(opened) => opened,
-        Err(slug) => return Refusal::from(slug).plain(),
-    };
-    if let Some(lost) = lost {
-        gateway.upstreams.close(lost.key());
-    }
-    let server = [("name", Json::from("stepup")), ("version", Json::from(env!("CARGO_PKG_VERSION")))];
-    let result = Json::object([
-        ("protocolVersion", Json::from(session.revision.name())),
-        ("capabilities", Json::object([("tools", Json::object([("listChanged", true)]))])),
-        ("serverInfo", Json::object(server)),
-        ("instructions", Json::from(INSTRUCTIONS)),
-    ]);
-    let mut response = result_of(&request.id, &result);
-    if let Ok(id) = HeaderValue::from_str(&session.id) {
-        response.headers_mut().insert(SESSION, id);
-    }
-    response
-}
-
-/// `DELETE`: ends a session.
-fn end(gateway: &Shared, known: &Known, upstream: &str, headers: &HeaderMap) -> Response {
-    let ended = in_session(gateway, known, upstream, headers, None)
-        .and_then(|session| Ok(gateway.sessions.close(&session.id, known.caller.id, upstream)?));
-    match ended {
-        Ok(session) => {
-            gateway.upstreams.close(session.key());
-            crate::gateway::done()
-        }
-        Err(refusal) => refusal.answer(None),
-    }
-}
-
-async fn answer(
+/// A message of a session: it can be taken back by its id.
+async fn in_session(
     gateway: Shared,
     known: Known,
     upstream: String,
-    session: Arc<Session>,
+    session: &std::sync::Arc<session::Session>,
     message: Message,
 ) -> Response {
     let request = match message {
         Message::Notification { method, params, .. } => {
-            heard(&session, &method, &params);
+            legacy::heard(session, &method, &params);
             return answer::empty(StatusCode::ACCEPTED);
         }
         Message::Request(request) => request,
     };
     let Some(running) = session.run(&request.id) else {
         let refusal = Refusal::because(Slug::RequestInvalid, "a request of this id is being answered");
-        return refusal.answer(Some(&request.id));
+        return refusal.answer(Era::Legacy, Some(&request.id));
     };
-    let id = request.id.clone();
-    let answered = match request.method.as_str() {
-        "ping" => Ok(result_of(&id, &Json::Object(Object::new()))),
-        "tools/list" => list::list(&gateway, &known, &upstream, &request).await,
-        "tools/call" => call::call(gateway, known, upstream, session, running, request).await,
-        _ => Err(Slug::MethodUnknown.into()),
-    };
-    answered.unwrap_or_else(|refusal| refusal.answer(Some(&id)))
+    answer(gateway, known, upstream, session.conversation, running, request).await
 }
 
-/// What a caller says without asking. Only its own requests of this session can be taken back; nothing is
-/// passed on.
-fn heard(session: &Session, method: &str, params: &Object) {
-    if method == "notifications/cancelled"
-        && let Some(id) = params.get("requestId").and_then(Id::of)
-    {
-        session.cancel(&id);
+/// A message without a session: whoever closes its connection takes it back.
+async fn alone(
+    gateway: Shared,
+    known: Known,
+    upstream: String,
+    conversation: Conversation,
+    message: Message,
+) -> Response {
+    match message {
+        // There is none that has a meaning over HTTP ("Sending Messages").
+        Message::Notification { .. } => answer::empty(StatusCode::ACCEPTED),
+        Message::Request(request) => {
+            answer(gateway, known, upstream, conversation, Running::alone(), request).await
+        }
     }
 }
 
-/// An answer at once.
-fn result_of(id: &Id, result: &Json) -> Response {
-    answer::json(StatusCode::OK, &answer::told(id, "result", &result.text()))
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Ping,
+    Discover,
+    ListTools,
+    CallTool,
+    Listen,
+}
+
+/// Every method that is let through, and the eras that have it.
+const METHODS: [(&str, &[Era], Asked); 5] = [
+    ("ping", &[Era::Legacy], Asked::Ping),
+    ("server/discover", &[Era::Modern], Asked::Discover),
+    ("tools/list", &[Era::Legacy, Era::Modern], Asked::ListTools),
+    ("tools/call", &[Era::Legacy, Era::Modern], Asked::CallTool),
+    ("subscriptions/listen", &[Era::Modern], Asked::Listen),
+];
+
+async fn answer(
+    gateway: Shared,
+    known: Known,
+    upstream: String,
+    conversation: Conversation,
+    running: Running,
+    request: Request,
+) -> Response {
+    let (id, era) = (request.id.clone(), conversation.era());
+    let asked = METHODS.iter().find(|(name, eras, _)| *name == request.method && eras.contains(&era));
+    let answered = match asked.map(|(_, _, asked)| asked) {
+        Some(Asked::Ping) => Ok(result::of(era, &id, &Json::Object(Object::new()))),
+        Some(Asked::Discover) => modern::discover(&request),
+        Some(Asked::ListTools) => list::list(&gateway, &known, &upstream, era, &request).await,
+        Some(Asked::CallTool) => call::call(gateway, known, upstream, conversation, running, request).await,
+        Some(Asked::Listen) => listen::alone(gateway, &known, upstream, &request),
+        None => Err(Slug::MethodUnknown.into()),
+    };
+    answered.unwrap_or_else(|refusal| refusal.answer(era, Some(&id)))
 }
 
 /// Compares with a golden file; `UPDATE_GOLDEN=1` writes it anew.

@@ -1,13 +1,12 @@
 //! The gateway's own two tools: `stepup_run` runs a captured call once it is approved, from any connection and
 //! without rewording it; `stepup_status` looks at a request (decisions §9).
 
-use std::sync::Arc;
-
 use terms::json::Object;
 use terms::{ElevationId, Json, Millis, Slug};
 
 use super::call::{Wanted, perform, room};
-use super::session::{Running, Session};
+use super::conversation::Conversation;
+use super::session::Running;
 use super::stream::{Client, Work};
 use super::{Structured, refusal};
 use crate::answer::Refusal;
@@ -73,7 +72,7 @@ fn definition(name: &str, description: &str, properties: Json) -> Json {
 pub(super) async fn call(
     gateway: Shared,
     known: Known,
-    session: Arc<Session>,
+    conversation: Conversation,
     running: Running,
     client: Client,
     name: &str,
@@ -99,7 +98,7 @@ pub(super) async fn call(
             return Ok(Box::pin(refuse(client, refusal)));
         }
     };
-    Ok(Box::pin(perform(gateway, known, session, running, client, wanted)))
+    Ok(Box::pin(perform(gateway, known, conversation, running, client, wanted)))
 }
 
 fn wait(arguments: &Object) -> Result<Millis, Refusal> {

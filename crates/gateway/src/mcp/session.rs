@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use terms::hash::b64url;
 use terms::{Ambient, Boottime, CallerId, Revision, Slug};
 use tokio::sync::watch;
-use upstream::SessionKey;
 
+use crate::mcp::conversation::Conversation;
 use crate::mcp::envelope::Id;
 use crate::settings::Budgets;
 
@@ -24,8 +24,8 @@ pub(crate) struct Sessions {
 /// One session of one caller with one upstream.
 pub(crate) struct Session {
     pub(crate) id: String,
-    /// What `initialize` settled. What is spoken with the upstream is settled apart from it.
-    pub(crate) revision: Revision,
+    /// What `initialize` settled.
+    pub(crate) conversation: Conversation,
     caller: CallerId,
     upstream: String,
     used: Mutex<Boottime>,
@@ -37,10 +37,10 @@ pub(crate) struct Session {
 /// The one listener of a session; another may come once this is dropped.
 pub(crate) struct Listening(Arc<Session>);
 
-/// A request of a session that is being answered; over when dropped.
+/// A request that is being answered; over when dropped.
 pub(crate) struct Running {
-    session: Arc<Session>,
-    id: Id,
+    /// Where it can be taken back by its id.
+    session: Option<(Arc<Session>, Id)>,
     cancelled: watch::Receiver<bool>,
 }
 
@@ -63,9 +63,10 @@ impl Sessions {
     ) -> Result<(Arc<Session>, Option<Arc<Session>>), Slug> {
         let mut bytes = [0; 32];
         self.ambient.fill(&mut bytes);
+        let id = b64url(&bytes);
         let session = Arc::new(Session {
-            id: b64url(&bytes),
-            revision,
+            conversation: Conversation::session(&id, revision),
+            id,
             caller,
             upstream: upstream.to_owned(),
             used: Mutex::new(self.ambient.boottime()),
@@ -114,11 +115,6 @@ impl Sessions {
 }
 
 impl Session {
-    /// What the exit knows it by: the id itself stays here.
-    pub(crate) fn key(&self) -> SessionKey {
-        SessionKey::new(*terms::Digest::of("stepup/session/v1\0", &[self.id.as_bytes()]).bytes())
-    }
-
     fn used(&self) -> Boottime {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,7 +137,7 @@ impl Session {
         let cancelled = cancel.subscribe();
         running.insert(id.clone(), cancel);
         drop(running);
-        Some(Running { session: Arc::clone(self), id: id.clone(), cancelled })
+        Some(Running { session: Some((Arc::clone(self), id.clone())), cancelled })
     }
 
     /// Begins to listen. `None` while somebody does.
@@ -172,6 +168,11 @@ impl Drop for Listening {
 }
 
 impl Running {
+    /// Of a request without a session, which nobody can name.
+    pub(crate) fn alone() -> Self {
+        Self { session: None, cancelled: watch::channel(false).1 }
+    }
+
     /// Whether the caller has taken the request back.
     pub(crate) fn is_cancelled(&self) -> bool {
         *self.cancelled.borrow()
@@ -187,7 +188,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.session.running().remove(&self.id);
+        if let Some((session, id)) = &self.session {
+            session.running().remove(id);
+        }
     }
 }
 

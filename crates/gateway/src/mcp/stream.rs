@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use http::{HeaderValue, StatusCode, header};
+use terms::revision::Era;
 use terms::{Json, Slug};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -20,6 +21,7 @@ use upstream::Inert;
 
 use crate::answer::{self, Refusal};
 use crate::mcp::envelope::Id;
+use crate::mcp::result;
 
 /// Messages that may wait for a slow reader; beyond that, notices of progress are left out.
 const ROOM: usize = 16;
@@ -35,6 +37,7 @@ enum Said {
 /// The work's end.
 pub(crate) struct Client {
     id: Id,
+    era: Era,
     progress: Option<Token>,
     inert: Inert,
     said: mpsc::Sender<Said>,
@@ -50,19 +53,25 @@ struct Token {
 /// The connection's end.
 pub(crate) struct Ear {
     id: Id,
+    era: Era,
     streams: bool,
     heard: mpsc::Receiver<Said>,
 }
 
 /// Both ends of the way back for one request. With a token for progress it is a stream of events.
-pub(crate) fn between(id: Id, progress: Option<Id>, inert: Inert) -> (Client, Ear) {
+pub(crate) fn between(era: Era, id: Id, progress: Option<Id>, inert: Inert) -> (Client, Ear) {
     let (said, heard) = mpsc::channel(ROOM);
     let streams = progress.is_some();
     let progress = progress.map(|token| Token { token, told: 0.0 });
-    (Client { id: id.clone(), progress, inert, said }, Ear { id, streams, heard })
+    (Client { id: id.clone(), era, progress, inert, said }, Ear { id, era, streams, heard })
 }
 
 impl Client {
+    /// The era that is spoken with it.
+    pub(crate) const fn era(&self) -> Era {
+        self.era
+    }
+
     /// Whether the connection is gone.
     pub(crate) fn gone(&self) -> bool {
         self.said.is_closed()
@@ -117,9 +126,9 @@ impl Client {
         self.progress.as_ref().map_or(0.0, |token| token.told)
     }
 
-    /// Gives the answer, a result written as JSON. Says whether somebody took it.
+    /// Gives the answer, a complete result written as JSON. Says whether somebody took it.
     pub(crate) async fn result(self, result: &str) -> bool {
-        let text = answer::told(&self.id, "result", result);
+        let text = answer::told(&self.id, "result", &result::complete(self.era, result));
         self.said.send(Said::Answer(text)).await.is_ok()
     }
 
@@ -186,7 +195,7 @@ impl Ear {
         };
         match answer {
             Some(text) => answer::json(StatusCode::OK, &text),
-            None => broken().answer(Some(&self.id)),
+            None => broken().answer(self.era, Some(&self.id)),
         }
     }
 
@@ -267,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_token_there_is_one_json_answer() {
-        let (mut client, ear) = between(Id::Number(7), None, Inert::default());
+        let (mut client, ear) = between(Era::Legacy, Id::Number(7), None, Inert::default());
         let work = Box::pin(async move {
             client.waiting("nobody hears this");
             assert!(client.result(r#"{"a":1.0}"#).await);
@@ -278,7 +287,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_never_silent_and_its_progress_only_rises() {
-        let (mut client, ear) = between(Id::Number(7), Some(Id::Text("t".into())), Inert::default());
+        let (mut client, ear) =
+            between(Era::Legacy, Id::Number(7), Some(Id::Text("t".into())), Inert::default());
         let work = Box::pin(async move {
             client.waiting("waiting");
             client.progress(1.0, None, Some("not more than before"));
@@ -301,7 +311,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_task_knows_when_nobody_listens_any_more() {
-        let (client, ear) = between(Id::Number(7), None, Inert::default());
+        let (client, ear) = between(Era::Legacy, Id::Number(7), None, Inert::default());
         assert!(!client.gone());
         drop(ear);
         client.left().await;
@@ -312,7 +322,7 @@ mod tests {
     #[tokio::test]
     async fn work_goes_on_when_its_client_leaves_and_after_its_answer_is_given() {
         for leaves in [true, false] {
-            let (client, ear) = between(Id::Number(7), None, Inert::default());
+            let (client, ear) = between(Era::Legacy, Id::Number(7), None, Inert::default());
             let (go, gone) = tokio::sync::oneshot::channel::<()>();
             let (done, finished) = tokio::sync::oneshot::channel();
             let work = Box::pin(async move {
@@ -336,7 +346,7 @@ mod tests {
     #[tokio::test]
     async fn work_that_dies_is_told_as_an_error_and_not_as_silence() {
         for token in [None, Some(Id::Number(1))] {
-            let (client, ear) = between(Id::Number(7), token, Inert::default());
+            let (client, ear) = between(Era::Legacy, Id::Number(7), token, Inert::default());
             let work = Box::pin(async move { drop(client) });
             assert!(body(ear.response(Duration::from_secs(15), work).await).await.contains("\"busy\""));
         }

@@ -8,6 +8,7 @@ mod doors;
 mod faults;
 mod listening;
 mod meta;
+mod modern;
 mod ops;
 mod revisions;
 mod sessions;

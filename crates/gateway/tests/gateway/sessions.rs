@@ -69,10 +69,12 @@ async fn a_header_that_says_other_than_the_body_is_refused() {
     }
     let twice = send(&[("Mcp-Name", "read_ticket"), ("Mcp-Name", "read_ticket")]).await;
     assert_eq!(twice.slug(), "header_mismatch");
-    for version in ["2025-03-26", "2026-07-28", "nonsense", ""] {
+    for version in ["2025-03-26", "2099-01-01", "nonsense", ""] {
         let reply = send(&[("Mcp-Protocol-Version", version)]).await;
         assert_eq!((reply.status, reply.slug().as_str()), (400, "version_unsupported"), "{version}");
     }
+    let other_era = send(&[("Mcp-Protocol-Version", "2026-07-28")]).await;
+    assert_eq!((other_era.status, other_era.slug().as_str()), (400, "envelope_incomplete"));
     assert_eq!(world.ops.calls().len(), 0);
     assert_eq!(send(&[("Mcp-Method", "tools/call"), ("Mcp-Name", "read_ticket")]).await.status, 200);
 }

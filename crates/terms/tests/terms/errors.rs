@@ -10,7 +10,7 @@ use crate::support::golden;
 
 /// JSON-RPC 2.0 §5.1, and what MCP reserves for headers. Not -32022, its code for an unsupported version: a client that
 /// is told it takes us for a server of the modern era, and does not open a session any more (2026-07-28, versioning).
-const SPEC_CODES: [i32; 5] = [-32700, -32600, -32601, -32602, -32020];
+const SPEC_CODES: [i32; 6] = [-32700, -32600, -32601, -32602, -32020, -32022];
 
 #[test]
 fn names_are_unique_and_snake_case() {

@@ -1,0 +1,86 @@
+//! How results are written in each era. The modern one has every result say whether it is complete, and every list for
+//! how long and for whom it holds (MCP 2026-07-28, basic, "ResultType", and caching).
+
+use std::borrow::Cow;
+
+use axum::response::Response;
+use http::StatusCode;
+use terms::Json;
+use terms::json::Object;
+use terms::revision::Era;
+
+use super::envelope::Id;
+use crate::answer;
+
+/// Where a result names who gave it.
+pub(super) const SERVER: &str = "io.modelcontextprotocol/serverInfo";
+
+/// The member that says whether a result is complete.
+const TYPE: &str = "resultType";
+
+/// What every complete result of the modern era says.
+const COMPLETE: &str = r#""resultType":"complete""#;
+
+/// A complete result, as an era writes it. Of whoever made it no word on that is kept: an upstream of the other era has
+/// none, and may mean something else by it.
+pub(crate) fn complete(era: Era, result: &str) -> Cow<'_, str> {
+    match era {
+        Era::Legacy => Cow::Borrowed(result),
+        Era::Modern => {
+            let kept = upstream::without(result, &[TYPE]);
+            let rest = kept.trim_start().strip_prefix('{').unwrap_or("}").trim_start();
+            let comma = if rest.starts_with('}') { "" } else { "," };
+            Cow::Owned(format!("{{{COMPLETE}{comma}{rest}"))
+        }
+    }
+}
+
+/// The code of an upstream's error, as an era writes it.
+pub(crate) const fn code(era: Era, code: i64) -> i64 {
+    match (era, code) {
+        // What is not found ("Error Codes").
+        (Era::Modern, -32002) => -32602,
+        (Era::Modern | Era::Legacy, code) => code,
+    }
+}
+
+/// The answer with a list, which is made for one caller, and at every time anew (T35).
+pub(super) fn listed(era: Era, id: &Id, mut list: Object) -> Response {
+    match era {
+        Era::Legacy => {}
+        Era::Modern => {
+            list.insert("ttlMs", 0_u32);
+            list.insert("cacheScope", "private");
+        }
+    }
+    of(era, id, &Json::Object(list))
+}
+
+/// An answer at once.
+pub(super) fn of(era: Era, id: &Id, result: &Json) -> Response {
+    let text = result.text();
+    answer::json(StatusCode::OK, &answer::told(id, "result", &complete(era, &text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_of_the_modern_era_is_complete_whatever_its_maker_says_of_that() {
+        for (text, written) in [
+            ("{}", r#"{"resultType":"complete"}"#),
+            (" { } ", r#"{"resultType":"complete"}"#),
+            (r#"{"a":1.0}"#, r#"{"resultType":"complete","a":1.0}"#),
+            (
+                r#"{"resultType":"input_required","a":{"resultType":1}}"#,
+                r#"{"resultType":"complete","a":{"resultType":1}}"#,
+            ),
+            (r#"{"result\u0054ype":"task"}"#, r#"{"resultType":"complete"}"#),
+        ] {
+            let complete = complete(Era::Modern, text);
+            assert_eq!(complete.trim_end().replace(" }", "}"), written, "{text}");
+        }
+        assert_eq!(complete(Era::Legacy, r#"{"a":1}"#), r#"{"a":1}"#);
+    }
+}
