@@ -1,13 +1,15 @@
 //! A refusal and its record. Above a caller's budget its denials are only counted: one record a minute tells how
 //! many (R19).
 
+use std::sync::Arc;
+
 use audit::body::{self, Arguments, Who, logged};
 use audit::record::{Record, Refs};
 use store::{Commit, Failed};
-use terms::{Caller, PolicyHash};
+use terms::{Caller, PolicyHash, Slug};
 
 use crate::authority::Authority;
-use crate::decide::{Case, Tried};
+use crate::decide::{Ask, Case, Tried};
 use crate::denials::Noted;
 use crate::ruling::{Denial, Ruling};
 
@@ -20,6 +22,19 @@ impl Authority {
         by: &[String],
     ) -> Result<Tried, Failed> {
         self.deny(case, denial, by).await.map(Tried::Ruled)
+    }
+
+    /// Refuses an access that was not decided on, for what came with it. It is recorded as any denial.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store cannot record; nothing runs either way.
+    pub async fn deny_unjudged(&self, ask: &Ask, slug: Slug) -> Result<Denial, Failed> {
+        let active = self.active();
+        let case = Case { active: &active, ask, caller: Arc::new(ask.caller.clone()), back: None };
+        match self.deny(&case, Denial::of(slug), &[]).await? {
+            Ruling::Denied(denial) => Ok(denial),
+            Ruling::Permitted(_) | Ruling::Challenged(_) => Ok(Denial::of(slug)),
+        }
     }
 
     pub(crate) async fn deny(

@@ -18,8 +18,8 @@ use crate::{mcp, told};
 pub(crate) const LONGEST_WAIT: Millis = Millis::seconds(50);
 
 /// What a caller may say of a request, in bytes.
-const LONGEST_PURPOSE: usize = 1000;
-const LONGEST_TICKET: usize = 200;
+pub(crate) const LONGEST_PURPOSE: usize = 1000;
+pub(crate) const LONGEST_TICKET: usize = 200;
 
 pub(crate) async fn serve(gateway: Shared, known: Known, id: ElevationId, request: Request) -> Response {
     let answered = match *request.method() {

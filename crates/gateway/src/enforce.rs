@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use authority::{Ask, Challenge, Denial, Failed, Permit, Ruling};
-use terms::{ElevationId, Millis, Slug};
+use terms::{ElevationId, Slug};
 use tokio::time::Instant;
 use upstream::{Link, Unreachable};
 
 use crate::gateway::Inner;
+use crate::mcp::carrier::{Situation, Told};
 use crate::mcp::conversation::Conversation;
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
@@ -20,6 +21,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) ask: &'a Ask,
     /// The elevation that the caller comes back to by its id.
     pub(crate) back: Option<ElevationId>,
+    /// How often it came back with what it was given.
+    pub(crate) round: u8,
     /// What the request is part of: its link carries the call.
     pub(crate) conversation: Conversation,
     /// The way back to the caller.
@@ -32,8 +35,8 @@ pub(crate) struct Asking<'a> {
 pub(crate) enum Passed {
     /// It may run now, over this link.
     Run(Permit, Arc<Link>),
-    /// It takes evidence first.
-    Challenged(Box<Challenge>),
+    /// It takes evidence first, and this is how its caller is told.
+    Challenged(Box<Challenge>, Told),
     /// It may not run.
     Denied(Denial),
     /// The upstream cannot be reached. Nothing was decided, so no approval is used up.
@@ -61,15 +64,16 @@ enum Woken {
 pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Passed, Failed> {
     let mut passed = decide(inner, &asking, asking.back).await?;
     let (hold, place) = match &passed {
-        Passed::Challenged(challenge) => {
-            (patience(inner, challenge, &asking), inner.load.hold(asking.ask.caller.id))
+        Passed::Challenged(challenge, _) => {
+            let (wait, _) = situation(inner, challenge, &asking).choose();
+            (wait.length(&inner.settings), inner.load.hold(asking.ask.caller.id))
         }
         Passed::Run(..) | Passed::Denied(_) | Passed::Unreachable | Passed::Left => return Ok(passed),
     };
     // Who has as many calls waiting as may be is answered at once.
     let (Some(hold), Ok(_place)) = (hold, place) else { return Ok(passed) };
     let until = Instant::now() + hold.duration();
-    while let Passed::Challenged(challenge) = &passed {
+    while let Passed::Challenged(challenge, _) = &passed {
         let id = challenge.elevation;
         // Made before the decision whose state it waits on, so that no change between both is missed.
         let mut waiting = inner.authority.waiting(id);
@@ -78,7 +82,7 @@ pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Pas
             // The word came while it was decided on, before anyone waited to hear it.
             return take_back(inner, asking.ask, id).await;
         }
-        let Passed::Challenged(challenge) = &passed else { break };
+        let Passed::Challenged(challenge, _) = &passed else { break };
         if challenge.elevation != id && Instant::now() < until {
             continue;
         }
@@ -113,7 +117,10 @@ async fn decide(inner: &Inner, asking: &Asking<'_>, back: Option<ElevationId>) -
         (Ruling::Permitted(permit), Ok(link)) => Passed::Run(permit, link),
         // The lock was lifted between; dropping the permit settles it as not sent.
         (Ruling::Permitted(_), Err(_)) => Passed::Unreachable,
-        (Ruling::Challenged(challenge), _) => Passed::Challenged(challenge),
+        (Ruling::Challenged(challenge), _) => {
+            let (_, told) = situation(inner, &challenge, asking).choose();
+            Passed::Challenged(challenge, told)
+        }
         (Ruling::Denied(denial), _) => Passed::Denied(denial),
     })
 }
@@ -135,15 +142,17 @@ fn locked(inner: &Inner, ask: &Ask) -> bool {
     inner.authority.active().lock(ask.caller.id, &ask.caller.roots, upstream, now).is_some()
 }
 
-/// How long a caller waits. The first call not at all; a repeat a while, so that it is useful and cannot spin;
-/// longer who listens to progress, and so does not give up (B10). Nobody while it has to say something first.
-fn patience(inner: &Inner, challenge: &Challenge, asking: &Asking<'_>) -> Option<Millis> {
-    let first = challenge.opened && asking.back.is_none();
-    match (asking.client.listens(), first) {
-        _ if challenge.wants_purpose || challenge.wants_ticket => None,
-        (true, _) => Some(inner.settings.hold_with_progress),
-        (false, false) => Some(inner.settings.hold),
-        (false, true) => None,
+/// What decides on how the caller is told, and on whether it waits first.
+fn situation(inner: &Inner, challenge: &Challenge, asking: &Asking<'_>) -> Situation {
+    let pin = inner.settings.carriers.get(&asking.ask.caller.name).copied().unwrap_or_default();
+    Situation {
+        era: asking.conversation.era(),
+        abilities: asking.conversation.abilities,
+        pin,
+        claims: challenge.wants_purpose || challenge.wants_ticket,
+        first: challenge.opened && asking.back.is_none(),
+        listens: asking.client.listens(),
+        round: asking.round,
     }
 }
 

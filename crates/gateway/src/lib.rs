@@ -18,5 +18,6 @@ mod settings;
 mod told;
 
 pub use gateway::Gateway;
+pub use mcp::carrier::Pin;
 pub use pins::NotPinned;
 pub use settings::{Budgets, Settings};

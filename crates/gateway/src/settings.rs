@@ -1,8 +1,10 @@
 //! What the operator configures of the agents' listener (decisions §8 `[agents]`, `[challenge]`, `[budgets]`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use terms::Millis;
+
+use crate::mcp::carrier::Pin;
 
 /// The agents' listener.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Settings {
     pub answer_within: Millis,
     /// A stream is never silent for longer than this.
     pub keep_alive: Millis,
+    /// How callers of these names are told that a call is stopped, whatever their clients say that they can.
+    pub carriers: BTreeMap<String, Pin>,
     /// Limits.
     pub budgets: Budgets,
 }
@@ -79,6 +83,7 @@ impl Settings {
             hold_with_progress: Millis::seconds(180),
             answer_within: Millis::seconds(600),
             keep_alive: Millis::seconds(15),
+            carriers: BTreeMap::new(),
             budgets: Budgets::default(),
         }
     }

@@ -98,6 +98,13 @@ impl SealKey {
         crate::Digest::of("stepup/seal-key/v1\0", &[self.0.expose()])
     }
 
+    /// A key of its own for one purpose.
+    pub(crate) fn derive(&self, purpose: &str) -> Secret<[u8; 32]> {
+        Secret::new(
+            *crate::Digest::of("stepup/derived-key/v1\0", &[self.0.expose(), purpose.as_bytes()]).bytes(),
+        )
+    }
+
     /// `HMAC-SHA-256(seal key, pointer ‖ 0 ‖ JCS value)`: hides the value, yet the same value seals the same.
     fn seal(&self, pointer: &Pointer, canonical: &str) -> Json {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());

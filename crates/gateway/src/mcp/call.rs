@@ -1,20 +1,23 @@
 //! `tools/call`: the access is made here, once, from strictly parsed input; it goes through the one door, and
 //! what comes back is carried out or told.
 
-use authority::{Ask, Denial, PinState, Tool};
+use authority::{Ask, Challenge, Denial, PinState, Tool};
 use axum::response::Response;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
-use terms::{Access, ElevationId, Feature, Json, Slug};
+use terms::revision::Era;
+use terms::{Access, ElevationId, Feature, Json, Millis, Slug};
 
+use super::carrier::Told;
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
 use super::session::Running;
+use super::state::State;
 use super::stream::{Client, Work, between};
 use super::{Structured, carrier, own, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
-use crate::elevations::unavailable;
+use crate::elevations::{self, unavailable};
 use crate::enforce::{Asking, Passed, enforce};
 use crate::gateway::Shared;
 use crate::{pins, run};
@@ -24,6 +27,8 @@ pub(super) struct Wanted {
     pub(super) ask: Ask,
     /// The elevation that the caller comes back to.
     pub(super) back: Option<ElevationId>,
+    /// How often it came back with what it was given.
+    pub(super) round: u8,
     /// Whether the tool promises structured content of its own, so that ours has no place.
     pub(super) structured: Structured,
 }
@@ -42,6 +47,7 @@ pub(super) async fn call(
         // Support and Handling").
         params.remove("task");
     }
+    let returned = Returned::take(&mut params, conversation.era())?;
     only(&params, &["name", "arguments"])?;
     let Some(Json::String(name)) = params.remove("name") else {
         return Err(Refusal::because(Slug::RequestInvalid, "there is no tool name"));
@@ -49,22 +55,121 @@ pub(super) async fn call(
     let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
-    let work: Work = if own::is_own(&name) {
-        let Json::Object(arguments) = arguments else { return Err(Slug::ArgumentsInvalid.into()) };
-        own::call(gateway, known, conversation, running, client, &name, arguments).await?
-    } else {
-        match wanted(&gateway, &known, &upstream, &name, (arguments, meta.judged)).await {
-            Ok(wanted) => Box::pin(perform(gateway, known, conversation, running, client, wanted)),
-            Err(refusal) => {
-                let Some(told) = as_result(&refusal) else { return Err(refusal) };
-                drop(running);
-                Box::pin(async move {
-                    let _taken = client.result(&told).await;
-                })
-            }
+    let called = Called { upstream, name, arguments, meta: meta.judged, returned };
+    let work: Work = match prepare(&gateway, &known, called).await? {
+        Prepared::Perform(wanted) => {
+            Box::pin(perform(gateway, known, conversation, running, client, *wanted))
+        }
+        Prepared::Status(id, wait) => Box::pin(own::status(gateway, known, running, client, id, wait)),
+        Prepared::Tell(text) => {
+            drop(running);
+            Box::pin(async move {
+                let _taken = client.result(&text).await;
+            })
         }
     };
     Ok(ear.response(keep_alive, work).await)
+}
+
+/// A call as it was written.
+struct Called {
+    upstream: String,
+    name: String,
+    arguments: Json,
+    meta: Object,
+    returned: Returned,
+}
+
+/// What a call comes to, before anything is decided.
+enum Prepared {
+    /// An access that is decided on.
+    Perform(Box<Wanted>),
+    /// A look at a request.
+    Status(ElevationId, Millis),
+    /// A result at once.
+    Tell(String),
+}
+
+async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prepared, Refusal> {
+    let Called { upstream, name, arguments, meta, returned } = called;
+    let wanted = if own::is_own(&name) {
+        match own::Own::of(&name, &arguments)? {
+            own::Own::Status(id, wait) => return Ok(Prepared::Status(id, wait)),
+            own::Own::Run(id, claims) => match own::captured(gateway, known, id, claims).await {
+                Ok(wanted) => wanted,
+                Err(refusal) => return Ok(Prepared::Tell(own::refused(&refusal))),
+            },
+        }
+    } else {
+        match wanted(gateway, known, &upstream, &name, (arguments, meta)).await {
+            Ok(wanted) => wanted,
+            Err(refusal) => return as_result(&refusal).map(Prepared::Tell).ok_or(refusal),
+        }
+    };
+    returned.to(gateway, known, wanted).await
+}
+
+/// What a call of the modern era comes back with, after it was stopped.
+#[derive(Default)]
+struct Returned {
+    state: Option<Json>,
+    responses: Object,
+}
+
+impl Returned {
+    /// Takes it out of the parameters.
+    fn take(params: &mut Object, era: Era) -> Result<Self, Refusal> {
+        match era {
+            Era::Legacy => Ok(Self::default()),
+            Era::Modern => {
+                let state = params.remove("requestState");
+                let responses = match params.remove("inputResponses") {
+                    None => Object::new(),
+                    Some(Json::Object(responses)) => responses,
+                    Some(_) => {
+                        return Err(Refusal::because(
+                            Slug::RequestInvalid,
+                            "inputResponses is not an object",
+                        ));
+                    }
+                };
+                Ok(Self { state, responses })
+            }
+        }
+    }
+
+    /// The same access as one that comes back, where this was given to it. With other arguments it is a call of its
+    /// own, and what it came back with is nothing to it (A23).
+    async fn to(self, gateway: &Shared, known: &Known, mut wanted: Wanted) -> Result<Prepared, Refusal> {
+        if self.state.is_none() && self.responses.is_empty() {
+            return Ok(Prepared::Perform(Box::new(wanted)));
+        }
+        let (authority, caller) = (&gateway.authority, known.caller.id);
+        let sealed = self.state.as_ref().and_then(Json::as_str).unwrap_or_default();
+        let Some(state) = State::opened(authority.seal_key(), authority.now(), caller, sealed) else {
+            let denial = authority.deny_unjudged(&wanted.ask, Slug::StateInvalid).await;
+            let record = denial.map_err(|failed| unavailable(&failed))?.record;
+            return Err(Refusal { record, ..Slug::StateInvalid.into() });
+        };
+        if state.access != wanted.ask.access.hash() {
+            return Ok(Prepared::Perform(Box::new(wanted)));
+        }
+        let responses = carrier::Responses::of(&self.responses)?;
+        if responses.declined {
+            let status = elevations::status(gateway, known, state.elevation, Millis::new(0)).await?;
+            let meta = wanted.ask.access.meta();
+            let told = carrier::challenged(&gateway.settings, &status.challenge, meta, wanted.structured);
+            return Ok(Prepared::Tell(told));
+        }
+        match responses.claims.add(gateway, known, state.elevation).await {
+            // It does not wait any more; how it ended is said by the decision.
+            Err(refusal) if refusal.slug == Slug::StateInvalid => {}
+            said => said?,
+        }
+        wanted.back = Some(state.elevation);
+        wanted.round = state.round;
+        Ok(Prepared::Perform(Box::new(wanted)))
+    }
 }
 
 /// What is wrong with the upstream, not with the call: its caller is told as of any call that did not run.
@@ -128,7 +233,7 @@ async fn wanted(
         purpose: None,
         ticket: None,
     };
-    Ok(Wanted { ask, back: None, structured: room(&tool) })
+    Ok(Wanted { ask, back: None, round: 0, structured: room(&tool) })
 }
 
 /// Whether a tool can only be called as a task, where its upstream takes any (MCP 2025-11-25, tasks, "Tool-Level
@@ -160,11 +265,11 @@ pub(super) async fn perform(
     mut client: Client,
     wanted: Wanted,
 ) {
-    let Wanted { ask, back, structured } = wanted;
+    let Wanted { ask, back, round, structured } = wanted;
     // Its place in the budget is held until this ends.
     let _place = known.place;
     let (client_, running_) = (&mut client, &mut running);
-    let asking = Asking { ask: &ask, back, conversation, client: client_, running: running_ };
+    let asking = Asking { ask: &ask, back, round, conversation, client: client_, running: running_ };
     let span = tracing::Span::current();
     let text = match enforce(&gateway, asking).await {
         Ok(Passed::Left) => return,
@@ -172,9 +277,10 @@ pub(super) async fn perform(
             span.record("attempt", permit.attempt().map(tracing::field::display));
             return run::run(&gateway, permit, &link, client, running, structured).await;
         }
-        Ok(Passed::Challenged(challenge)) => {
+        Ok(Passed::Challenged(challenge, told)) => {
             span.record("elevation", tracing::field::display(challenge.elevation));
-            carrier::challenged(&gateway.settings, &challenge, ask.access.meta(), structured)
+            drop(running);
+            return stopped(&gateway, &ask, client, &challenge, (told, round), structured).await;
         }
         // Not allowed, and not to be known of: as unknown as any other.
         Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask, back) => {
@@ -189,6 +295,35 @@ pub(super) async fn perform(
     // Who has the answer may use the request's id again.
     drop(running);
     client.result(&text).await;
+}
+
+/// Tells a stopped call, in the way that was chosen for it.
+async fn stopped(
+    gateway: &Shared,
+    ask: &Ask,
+    client: Client,
+    challenge: &Challenge,
+    (told, round): (Told, u8),
+    structured: Structured,
+) {
+    let settings = &gateway.settings;
+    let state = match told {
+        Told::Form | Told::Url | Told::Again => {
+            let (elevation, access, until) = (challenge.elevation, ask.access.hash(), challenge.expires_at);
+            let state = State { elevation, access, round: round.saturating_add(1), until };
+            let (authority, caller) = (&gateway.authority, ask.caller.id);
+            state.sealed(authority.seal_key(), authority.ambient().as_ref(), caller)
+        }
+        Told::OpenFirst => {
+            client.error(&carrier::open_first(settings, challenge)).await;
+            return;
+        }
+        Told::ToolError => None,
+    };
+    match state {
+        Some(state) => client.incomplete(&carrier::input_required(settings, challenge, told, state)).await,
+        None => client.result(&carrier::challenged(settings, challenge, ask.access.meta(), structured)).await,
+    };
 }
 
 /// Whether a caller may not know that the tool exists which it named. Who has an elevation of it knows.

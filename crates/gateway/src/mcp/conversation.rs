@@ -5,6 +5,8 @@ use terms::revision::Era;
 use terms::{CallerId, Digest, Revision};
 use upstream::SessionKey;
 
+use super::carrier::Abilities;
+
 /// What a request is part of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conversation {
@@ -12,17 +14,19 @@ pub(crate) struct Conversation {
     pub(crate) revision: Revision,
     /// Names the link that carries its calls.
     pub(crate) link: SessionKey,
+    /// What its client says that it can.
+    pub(crate) abilities: Abilities,
 }
 
 impl Conversation {
     /// A session of its own link. Its id itself stays here.
-    pub(crate) fn session(id: &str, revision: Revision) -> Self {
-        Self { revision, link: key("stepup/session/v1\0", id.as_bytes()) }
+    pub(crate) fn session(id: &str, revision: Revision, abilities: Abilities) -> Self {
+        Self { revision, link: key("stepup/session/v1\0", id.as_bytes()), abilities }
     }
 
     /// A request without a session: its calls go over the link of its caller, and no other caller's do.
-    pub(crate) fn alone(caller: CallerId, revision: Revision) -> Self {
-        Self { revision, link: key("stepup/caller-link/v1\0", caller.bytes()) }
+    pub(crate) fn alone(caller: CallerId, revision: Revision, abilities: Abilities) -> Self {
+        Self { revision, link: key("stepup/caller-link/v1\0", caller.bytes()), abilities }
     }
 
     /// Its era.

@@ -79,6 +79,14 @@ impl Message {
         }
     }
 
+    /// What it says that its client can, whatever that is.
+    pub(crate) const fn capabilities(&self) -> Option<&Json> {
+        match self {
+            Self::Request(request) => request.meta.capabilities.as_ref(),
+            Self::Notification { .. } => None,
+        }
+    }
+
     /// What it says of its revision, whatever that is.
     pub(crate) const fn revision(&self) -> Option<&Json> {
         match self {

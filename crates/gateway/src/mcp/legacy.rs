@@ -9,6 +9,7 @@ use terms::json::Object;
 use terms::revision::{Era, Side};
 use terms::{Json, Revision, Slug};
 
+use super::carrier::Abilities;
 use super::envelope::{self, Id, Message, Request};
 use super::session::Session;
 use super::{INSTRUCTIONS, VERSION, capabilities, result, server};
@@ -111,7 +112,8 @@ pub(super) fn initialize(gateway: &Shared, known: &Known, upstream: &str, reques
         return refuse(Refusal::because(Slug::RequestInvalid, "there is no protocolVersion"));
     };
     let revision = Revision::in_session(wanted, Side::Callers).unwrap_or(Revision::NEWEST);
-    let (session, lost) = match gateway.sessions.open(known.caller.id, upstream, revision) {
+    let abilities = Abilities::of(request.params.get("capabilities"), revision);
+    let (session, lost) = match gateway.sessions.open(known.caller.id, upstream, revision, abilities) {
         Ok(opened) => opened,
         Err(slug) => return Refusal::from(slug).plain(),
     };

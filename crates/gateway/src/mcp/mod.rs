@@ -19,6 +19,7 @@ pub(crate) mod refusal;
 pub(crate) mod result;
 pub(crate) mod schema;
 pub(crate) mod session;
+mod state;
 pub(crate) mod stream;
 
 use axum::body::to_bytes;

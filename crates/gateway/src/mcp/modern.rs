@@ -8,6 +8,7 @@ use terms::json::Object;
 use terms::revision::{Era, Side};
 use terms::{Json, Revision, Slug, mirror, text};
 
+use super::carrier::Abilities;
 use super::conversation::Conversation;
 use super::envelope::{Message, Request, only};
 use super::{INSTRUCTIONS, VERSION, capabilities, result, server};
@@ -51,7 +52,8 @@ pub(super) fn agreed(known: &Known, headers: &HeaderMap, message: &Message) -> R
             return Err(Refusal::because(Slug::EnvelopeIncomplete, "clientCapabilities is missing"));
         }
     }
-    Ok(Conversation::alone(known.caller.id, revision))
+    let abilities = Abilities::of(message.capabilities(), revision);
+    Ok(Conversation::alone(known.caller.id, revision, abilities))
 }
 
 /// The revision that header and body name alike.

@@ -4,10 +4,9 @@
 use terms::json::Object;
 use terms::{ElevationId, Json, Millis, Slug};
 
-use super::call::{Wanted, perform, room};
-use super::conversation::Conversation;
+use super::call::{Wanted, room};
 use super::session::Running;
-use super::stream::{Client, Work};
+use super::stream::Client;
 use super::{Structured, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
@@ -68,37 +67,31 @@ fn definition(name: &str, description: &str, properties: Json) -> Json {
     ])
 }
 
-/// Calls one of them.
-pub(super) async fn call(
-    gateway: Shared,
-    known: Known,
-    conversation: Conversation,
-    running: Running,
-    client: Client,
-    name: &str,
-    arguments: Object,
-) -> Result<Work, Refusal> {
-    let names: &[&str] =
-        if name == RUN { &["elevation", "purpose", "ticket"] } else { &["elevation", "wait"] };
-    super::envelope::only(&arguments, names)
-        .map_err(|refusal| Refusal { slug: Slug::ArgumentsInvalid, ..refusal })?;
-    let id = arguments.get("elevation").and_then(Json::as_str).and_then(|text| text.parse().ok());
-    let Some(id) = id else {
-        return Err(Refusal::because(Slug::ArgumentsInvalid, "elevation is not an id such as elv_…"));
-    };
-    if name == STATUS {
-        let wait = wait(&arguments)?;
-        return Ok(Box::pin(status(gateway, known, running, client, id, wait)));
-    }
-    let claims = Claims::of(&arguments)?;
-    let wanted = match captured(&gateway, &known, id, claims).await {
-        Ok(wanted) => wanted,
-        Err(refusal) => {
-            drop(running);
-            return Ok(Box::pin(refuse(client, refusal)));
+/// What a call of one of them asks for.
+pub(super) enum Own {
+    /// To run a captured call, with what is said of its request.
+    Run(ElevationId, Claims),
+    /// To look at a request, after a change or so long.
+    Status(ElevationId, Millis),
+}
+
+impl Own {
+    /// Reads the arguments.
+    pub(super) fn of(name: &str, arguments: &Json) -> Result<Self, Refusal> {
+        let Json::Object(arguments) = arguments else { return Err(Slug::ArgumentsInvalid.into()) };
+        let names: &[&str] =
+            if name == RUN { &["elevation", "purpose", "ticket"] } else { &["elevation", "wait"] };
+        super::envelope::only(arguments, names)
+            .map_err(|refusal| Refusal { slug: Slug::ArgumentsInvalid, ..refusal })?;
+        let id = arguments.get("elevation").and_then(Json::as_str).and_then(|text| text.parse().ok());
+        let Some(id) = id else {
+            return Err(Refusal::because(Slug::ArgumentsInvalid, "elevation is not an id such as elv_…"));
+        };
+        if name == STATUS {
+            return Ok(Self::Status(id, wait(arguments)?));
         }
-    };
-    Ok(Box::pin(perform(gateway, known, conversation, running, client, wanted)))
+        Ok(Self::Run(id, Claims::of(arguments)?))
+    }
 }
 
 fn wait(arguments: &Object) -> Result<Millis, Refusal> {
@@ -110,7 +103,7 @@ fn wait(arguments: &Object) -> Result<Millis, Refusal> {
 }
 
 /// The captured access of an elevation of this caller, with what the caller adds to its request.
-async fn captured(
+pub(super) async fn captured(
     gateway: &Shared,
     known: &Known,
     id: ElevationId,
@@ -129,14 +122,14 @@ async fn captured(
     let (upstream, name) = ask.access.resource().parts().unwrap_or_default();
     let tool = gateway.authority.active().tool(upstream, name);
     let structured = tool.map_or(Structured::BySchema, |tool| room(&tool));
-    Ok(Wanted { ask, back: Some(id), structured })
+    Ok(Wanted { ask, back: Some(id), round: 0, structured })
 }
 
 /// What a caller hears whose call cannot be run by its id.
 const ONLY_REPEATS: &str =
     "This request holds secret arguments, which were not kept. Repeat exactly the original call instead.";
 
-async fn status(
+pub(super) async fn status(
     gateway: Shared,
     known: Known,
     running: Running,
@@ -152,11 +145,13 @@ async fn status(
             let text = Json::Object(told.clone()).text();
             let _taken = client.result(&refusal::ours(&text, told)).await;
         }
-        Err(refusal) => refuse(client, refusal).await,
+        Err(refusal) => {
+            let _taken = client.result(&refused(&refusal)).await;
+        }
     }
 }
 
 /// Refusals of our own tools are tool errors: models are shown those.
-async fn refuse(client: Client, refusal: Refusal) {
-    let _taken = client.result(&refusal::refused(&refusal, Structured::Free)).await;
+pub(super) fn refused(refusal: &Refusal) -> String {
+    refusal::refused(refusal, Structured::Free)
 }

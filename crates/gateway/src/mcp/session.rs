@@ -10,6 +10,7 @@ use terms::hash::b64url;
 use terms::{Ambient, Boottime, CallerId, Revision, Slug};
 use tokio::sync::watch;
 
+use crate::mcp::carrier::Abilities;
 use crate::mcp::conversation::Conversation;
 use crate::mcp::envelope::Id;
 use crate::settings::Budgets;
@@ -60,12 +61,13 @@ impl Sessions {
         caller: CallerId,
         upstream: &str,
         revision: Revision,
+        abilities: Abilities,
     ) -> Result<(Arc<Session>, Option<Arc<Session>>), Slug> {
         let mut bytes = [0; 32];
         self.ambient.fill(&mut bytes);
         let id = b64url(&bytes);
         let session = Arc::new(Session {
-            conversation: Conversation::session(&id, revision),
+            conversation: Conversation::session(&id, revision, abilities),
             id,
             caller,
             upstream: upstream.to_owned(),
@@ -234,7 +236,7 @@ mod tests {
     #[test]
     fn t22_a_session_is_nobody_elses_and_not_of_another_upstream() {
         let (_, all) = sessions(Budgets::default());
-        let (session, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
+        let (session, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
         assert!(session.id.len() >= 22 && session.id.bytes().all(|b| b.is_ascii_graphic()));
         assert!(all.find(&session.id, caller(1), "ops").is_ok());
         for (id, who, upstream) in [
@@ -252,25 +254,28 @@ mod tests {
     #[test]
     fn one_caller_cannot_take_the_sessions_of_another_by_opening_many() {
         let (hand, all) = sessions(Budgets { sessions: 2, all_sessions: 4, ..Budgets::default() });
-        let (others, _) = all.open(caller(2), "ops", Revision::NEWEST).unwrap();
+        let (others, _) = all.open(caller(2), "ops", Revision::NEWEST, Abilities::default()).unwrap();
         let mine: Vec<_> = (0..5)
             .map(|n| {
                 hand.0.store(n, Ordering::Relaxed);
-                all.open(caller(1), "ops", Revision::NEWEST).unwrap().0
+                all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap().0
             })
             .collect();
         assert!(all.find(&others.id, caller(2), "ops").is_ok());
         let left = mine.iter().filter(|s| all.find(&s.id, caller(1), "ops").is_ok()).count();
         assert_eq!(left, 2);
-        all.open(caller(4), "ops", Revision::NEWEST).unwrap();
-        assert_eq!(all.open(caller(3), "ops", Revision::NEWEST).err(), Some(Slug::OverBudget));
+        all.open(caller(4), "ops", Revision::NEWEST, Abilities::default()).unwrap();
+        assert_eq!(
+            all.open(caller(3), "ops", Revision::NEWEST, Abilities::default()).err(),
+            Some(Slug::OverBudget)
+        );
     }
 
     #[test]
     fn a_session_that_nobody_uses_ends_and_one_with_a_running_request_does_not() {
         let (hand, all) = sessions(Budgets { session_idle: Millis::new(10), ..Budgets::default() });
-        let (idle, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
-        let (busy, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
+        let (idle, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
+        let (busy, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
         let running = busy.run(&Id::Number(1)).unwrap();
         hand.0.store(10, Ordering::Relaxed);
         assert_eq!(all.sweep().iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), [idle.id.as_str()]);
@@ -281,8 +286,8 @@ mod tests {
     #[test]
     fn t37_a_cancellation_reaches_only_a_request_of_its_own_session() {
         let (_, all) = sessions(Budgets::default());
-        let (one, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
-        let (other, _) = all.open(caller(1), "ops", Revision::NEWEST).unwrap();
+        let (one, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
+        let (other, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
         let running = one.run(&Id::Number(1)).unwrap();
         assert!(one.run(&Id::Number(1)).is_none(), "an id is used once at a time");
         other.cancel(&Id::Number(1));

@@ -132,6 +132,12 @@ impl Client {
         self.said.send(Said::Answer(text)).await.is_ok()
     }
 
+    /// Gives an answer that is not the last word on the call, written as JSON in the client's era.
+    pub(crate) async fn incomplete(self, result: &str) -> bool {
+        let text = answer::told(&self.id, "result", result);
+        self.said.send(Said::Answer(text)).await.is_ok()
+    }
+
     /// Gives the answer, an error written as JSON.
     pub(crate) async fn error(self, error: &str) -> bool {
         let text = answer::told(&self.id, "error", error);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod calls;
+mod carriers;
 mod doors;
 mod faults;
 mod listening;

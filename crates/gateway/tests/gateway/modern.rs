@@ -16,20 +16,26 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// A client that speaks it well.
-struct Modern<'w> {
+pub struct Modern<'w> {
     world: &'w World,
     key: String,
+    /// What it says that it can.
+    can: Value,
 }
 
-type Headers = Vec<(&'static str, String)>;
+pub type Headers = Vec<(&'static str, String)>;
 
 impl<'w> Modern<'w> {
-    fn new(world: &'w World, caller: &str) -> Self {
-        Self { world, key: format!("Bearer {}", world.key(caller)) }
+    pub fn new(world: &'w World, caller: &str) -> Self {
+        Self::who_can(world, caller, json!({}))
     }
 
-    fn message(id: u32, method: &str, mut params: Value) -> Value {
-        for (name, value) in [(VERSION, json!(NAME)), (CAPABILITIES, json!({}))] {
+    pub fn who_can(world: &'w World, caller: &str, can: Value) -> Self {
+        Self { world, key: format!("Bearer {}", world.key(caller)), can }
+    }
+
+    fn message(&self, id: u32, method: &str, mut params: Value) -> Value {
+        for (name, value) in [(VERSION, json!(NAME)), (CAPABILITIES, self.can.clone())] {
             if params["_meta"].get(name).is_none() {
                 params["_meta"][name] = value;
             }
@@ -63,24 +69,24 @@ impl<'w> Modern<'w> {
         wire::send(self.world.at, &self.head("POST", headers, body.len()), body.as_bytes()).await
     }
 
-    async fn ask(&self, method: &str, params: Value) -> Reply {
-        let message = Self::message(1, method, params);
+    pub async fn ask(&self, method: &str, params: Value) -> Reply {
+        let message = self.message(1, method, params);
         self.send(&Self::headers(&message), &message).await
     }
 
-    async fn call(&self, tool: &str, arguments: Value) -> Reply {
+    pub async fn call(&self, tool: &str, arguments: Value) -> Reply {
         self.ask("tools/call", json!({"name": tool, "arguments": arguments})).await
     }
 
     async fn open(&self, id: u32, method: &str, params: Value) -> Open {
-        let message = Self::message(id, method, params);
+        let message = self.message(id, method, params);
         let (headers, body) = (Self::headers(&message), message.to_string());
         wire::open(self.world.at, &self.head("POST", &headers, body.len()), body.as_bytes()).await
     }
 
     /// A call whose answer is not waited for; its connection ends when this is dropped.
     async fn start(&self, tool: &str, arguments: Value) -> impl Sized {
-        let message = Self::message(1, "tools/call", json!({"name": tool, "arguments": arguments}));
+        let message = self.message(1, "tools/call", json!({"name": tool, "arguments": arguments}));
         let (headers, body) = (Self::headers(&message), message.to_string());
         wire::write(self.world.at, &self.head("POST", &headers, body.len()), body.as_bytes()).await
     }
@@ -144,7 +150,7 @@ async fn what_is_stopped_in_one_era_is_the_same_request_in_the_other() {
 async fn t20_a_header_that_does_not_repeat_the_body_is_refused_and_nothing_arrives() {
     let world = World::new().await;
     let bot = Modern::new(&world, "bot");
-    let message = Modern::message(1, "tools/call", json!({"name": "read_ticket", "arguments": {"id": 7}}));
+    let message = bot.message(1, "tools/call", json!({"name": "read_ticket", "arguments": {"id": 7}}));
     let right = Modern::headers(&message);
     let wrong: [(&'static str, &[&str]); 3] = [
         (
@@ -211,7 +217,7 @@ async fn t20_a_header_that_does_not_repeat_the_body_is_refused_and_nothing_arriv
 async fn a_request_says_of_itself_what_every_request_says() {
     let world = World::new().await;
     let bot = Modern::new(&world, "bot");
-    let message = Modern::message(1, "tools/call", json!({"name": "read_ticket", "arguments": {"id": 7}}));
+    let message = bot.message(1, "tools/call", json!({"name": "read_ticket", "arguments": {"id": 7}}));
     for missing in [VERSION, CAPABILITIES] {
         let mut without = message.clone();
         without["params"]["_meta"].as_object_mut().unwrap().remove(missing);
@@ -233,7 +239,7 @@ async fn who_names_a_revision_that_is_not_spoken_hears_which_are() {
     let bot = Modern::new(&world, "bot");
     let long = "9".repeat(500);
     for named in ["2099-01-01", "DRAFT-2026-v1", "2026-07-28 ", &long] {
-        let mut message = Modern::message(1, "tools/list", json!({}));
+        let mut message = bot.message(1, "tools/list", json!({}));
         message["params"]["_meta"][VERSION] = json!(named);
         let headers =
             vec![("Mcp-Protocol-Version", named.to_owned()), ("Mcp-Method", "tools/list".to_owned())];
@@ -286,8 +292,7 @@ async fn there_is_no_stream_to_open_no_session_to_end_and_none_that_counts() {
     }
     // Another caller's session, and one that never was, are as nothing.
     for session in [legacy.id.as_str(), "none"] {
-        let message =
-            Modern::message(1, "tools/call", json!({"name": "read_ticket", "arguments": {"id": 7}}));
+        let message = bot.message(1, "tools/call", json!({"name": "read_ticket", "arguments": {"id": 7}}));
         let mut headers = Modern::headers(&message);
         headers.extend([("Mcp-Session-Id", session.to_owned()), ("Last-Event-ID", "1".to_owned())]);
         let reply = bot.send(&headers, &message).await;
@@ -307,8 +312,7 @@ async fn t37_what_is_said_without_asking_is_taken_and_goes_nowhere() {
     let bot = Modern::new(&world, "bot");
     let id = bot.call("deploy", deploy("1")).await.elevation();
     for method in ["notifications/cancelled", "notifications/initialized", "tools/call"] {
-        let mut message =
-            Modern::message(1, method, json!({"requestId": 1, "name": "destroy", "arguments": {}}));
+        let mut message = bot.message(1, method, json!({"requestId": 1, "name": "destroy", "arguments": {}}));
         message.as_object_mut().unwrap().remove("id");
         let reply = bot.send(&Modern::headers(&message), &message).await;
         assert_eq!((reply.status, reply.body.as_str()), (202, ""), "{method}");

@@ -274,9 +274,14 @@ impl World {
 
     /// A session whose client wants to speak this revision.
     pub async fn session_of(&self, caller: &str, revision: &str) -> Session<'_> {
+        self.session_who_can(caller, revision, json!({})).await
+    }
+
+    /// A session whose client says that it can do this.
+    pub async fn session_who_can(&self, caller: &str, revision: &str, can: Value) -> Session<'_> {
         let revision = revision.to_owned();
         let session = Session { world: self, key: self.key(caller), id: String::new(), revision };
-        let params = json!({"protocolVersion": session.revision, "capabilities": {},
+        let params = json!({"protocolVersion": session.revision, "capabilities": can,
             "clientInfo": {"name": "test", "version": "1"}});
         let reply =
             session.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})).await;

@@ -152,6 +152,8 @@ pub struct Challenge {
     /// How long a run whose answer was lost is told of.
     #[serde(deserialize_with = "span")]
     pub answer_for: Millis,
+    /// How callers of these names are told that a call is stopped, whatever their clients say that they can.
+    pub carriers: BTreeMap<String, Carrier>,
 }
 
 impl Default for Challenge {
@@ -162,6 +164,33 @@ impl Default for Challenge {
             permit_for: Millis::seconds(5),
             cool_down: Millis::seconds(600),
             answer_for: Millis::seconds(600),
+            carriers: BTreeMap::new(),
+        }
+    }
+}
+
+/// How a caller is told that a call is stopped.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carrier {
+    /// As its client says that it can.
+    Auto,
+    /// By asking the person at its client, or at once.
+    Elicitation,
+    /// After a wait where it can wait.
+    Hold,
+    /// At once.
+    ToolError,
+}
+
+impl Carrier {
+    /// As the gateway has it.
+    pub const fn pin(self) -> gateway::Pin {
+        match self {
+            Self::Auto => gateway::Pin::Auto,
+            Self::Elicitation => gateway::Pin::Elicitation,
+            Self::Hold => gateway::Pin::Hold,
+            Self::ToolError => gateway::Pin::ToolError,
         }
     }
 }

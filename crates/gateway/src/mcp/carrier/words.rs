@@ -5,12 +5,12 @@ use authority::Challenge;
 use terms::Json;
 use terms::json::Object;
 
-use super::Structured;
+use crate::mcp::Structured;
 use crate::settings::Settings;
 use crate::told;
 
 /// Where our data stands in an answer. Upstreams cannot write it: `upstream` takes it out of theirs (T32).
-const META: &str = "dev.stepup/challenge";
+pub(super) const META: &str = "dev.stepup/challenge";
 
 /// Members of `_meta` that are named at most.
 const NAMED: usize = 5;

@@ -1,0 +1,301 @@
+//! How a caller is told of a stopped call, and comes back to it (standards 1.6). The elevation is the truth; each carrier
+//! is only a way to tell of it, so that a call which comes back by another one finds the same elevation. Which carrier it
+//! is rests on what the client says that it can, never on its name: one table, and the operator's word for one caller.
+
+mod ask;
+pub(crate) mod words;
+
+use terms::revision::Era;
+use terms::{Feature, Json, Millis, Revision};
+
+use crate::settings::Settings;
+pub(crate) use ask::{Responses, input_required, open_first};
+pub(crate) use words::{challenged, tool_error};
+
+/// What a client says that it can ask the person at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Abilities {
+    /// To fill in a form.
+    pub(crate) form: bool,
+    /// To open an address.
+    pub(crate) url: bool,
+}
+
+impl Abilities {
+    /// As the capabilities of a client state them; an elicitation of no kind is one of forms (MCP 2025-11-25 and
+    /// 2026-07-28, client, elicitation, "Capabilities").
+    pub(crate) fn of(capabilities: Option<&Json>, revision: Revision) -> Self {
+        let Some(Json::Object(kinds)) = capabilities.and_then(|all| all.get("elicitation")) else {
+            return Self::default();
+        };
+        let kind = |name: &str| matches!(kinds.get(name), Some(Json::Object(_)));
+        let url = kind("url") && revision.has(Feature::UrlElicitation);
+        Self { form: kind("form") || kinds.is_empty() || !revision.has(Feature::UrlElicitation), url }
+    }
+}
+
+/// What an operator may say of one caller, whose client says that it can do what it cannot, or does not say that it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pin {
+    /// What the client says counts.
+    #[default]
+    Auto,
+    /// Its person is asked, or the tool error is told at once.
+    Elicitation,
+    /// It is never asked: the call waits where it can, and then the tool error is told.
+    Hold,
+    /// The tool error is told at once.
+    ToolError,
+}
+
+/// Rounds in which a call of the modern era is waited for at most; some clients stop at ten (A23).
+pub(crate) const ROUNDS: u8 = 8;
+
+/// How a call is told that it is stopped, at the end of a wait or at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// As a result that models read.
+    ToolError,
+    /// As a question for what has to be said before anybody can approve.
+    Form,
+    /// As a question to open the request.
+    Url,
+    /// As a word to come back.
+    Again,
+    /// As the error of 2025-11-25 that says what to open first.
+    OpenFirst,
+}
+
+/// How long a stopped call waits before it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Not at all.
+    No,
+    /// As long as a repeat does, so that it is useful and cannot spin (B10).
+    Hold,
+    /// As long as who hears progress does not give up.
+    WithProgress,
+}
+
+/// What the choice rests on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation {
+    pub(crate) era: Era,
+    pub(crate) abilities: Abilities,
+    pub(crate) pin: Pin,
+    /// Whether the caller still has to say why or under which ticket.
+    pub(crate) claims: bool,
+    /// Whether this very call opened the request.
+    pub(crate) first: bool,
+    /// Whether the client listens to progress.
+    pub(crate) listens: bool,
+    /// How often the call came back with what it was given.
+    pub(crate) round: u8,
+}
+
+/// Something that may be so.
+#[derive(Clone, Copy, Debug)]
+enum Fact {
+    Era(Era),
+    Form,
+    Url,
+    Claims,
+    Unclaimed,
+    First,
+    Repeat,
+    Listens,
+    /// It came back with what it was given.
+    CameBack,
+    /// It did not.
+    Fresh,
+    /// It may come back once more.
+    MayComeBack,
+}
+
+impl Situation {
+    const fn is(&self, fact: Fact) -> bool {
+        match fact {
+            Fact::Era(era) => {
+                matches!((era, self.era), (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern))
+            }
+            Fact::Form => self.abilities.form,
+            Fact::Url => self.abilities.url,
+            Fact::Claims => self.claims,
+            Fact::Unclaimed => !self.claims,
+            Fact::First => self.first,
+            Fact::Repeat => !self.first,
+            Fact::Listens => self.listens,
+            Fact::CameBack => self.round > 0,
+            Fact::Fresh => self.round == 0,
+            Fact::MayComeBack => self.round < ROUNDS,
+        }
+    }
+}
+
+/// One row: who pins what keeps it, when it is, and what happens then.
+struct Row(&'static [Pin], &'static [Fact], Wait, Told);
+
+const ASKS: &[Pin] = &[Pin::Auto, Pin::Elicitation];
+const WAITS: &[Pin] = &[Pin::Auto, Pin::Hold];
+const ALL: &[Pin] = &[Pin::Auto, Pin::Elicitation, Pin::Hold, Pin::ToolError];
+
+/// The first row that is so counts.
+const TABLE: [Row; 7] = [
+    // Before something is said nobody can approve, so nothing is waited for.
+    Row(ASKS, &[Fact::Era(Era::Modern), Fact::Claims, Fact::Form, Fact::MayComeBack], Wait::No, Told::Form),
+    Row(ASKS, &[Fact::Era(Era::Modern), Fact::Url, Fact::Fresh], Wait::No, Told::Url),
+    Row(
+        ASKS,
+        &[Fact::Era(Era::Modern), Fact::Unclaimed, Fact::CameBack, Fact::MayComeBack],
+        Wait::Hold,
+        Told::Again,
+    ),
+    Row(ASKS, &[Fact::Era(Era::Legacy), Fact::Url, Fact::First], Wait::No, Told::OpenFirst),
+    Row(WAITS, &[Fact::Unclaimed, Fact::Listens], Wait::WithProgress, Told::ToolError),
+    Row(WAITS, &[Fact::Unclaimed, Fact::Repeat], Wait::Hold, Told::ToolError),
+    Row(ALL, &[], Wait::No, Told::ToolError),
+];
+
+impl Situation {
+    /// How the call is told, and after which wait.
+    pub(crate) fn choose(&self) -> (Wait, Told) {
+        let row =
+            TABLE.iter().find(|row| row.0.contains(&self.pin) && row.1.iter().all(|fact| self.is(*fact)));
+        row.map_or((Wait::No, Told::ToolError), |row| (row.2, row.3))
+    }
+}
+
+impl Wait {
+    /// How long it is.
+    pub(crate) fn length(self, settings: &Settings) -> Option<Millis> {
+        match self {
+            Self::No => None,
+            Self::Hold => Some(settings.hold),
+            Self::WithProgress => Some(settings.hold_with_progress),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every situation that there is.
+    fn all() -> impl Iterator<Item = Situation> {
+        let eras = [Era::Legacy, Era::Modern].into_iter();
+        let pinned = eras.flat_map(|era| ALL.iter().map(move |pin| (era, *pin)));
+        let bits = pinned.flat_map(|of| (0_u8..32).map(move |bits| (of, bits)));
+        bits.flat_map(|((era, pin), bits)| {
+            let is = move |bit: u8| bits & (1 << bit) != 0;
+            [0, 1, ROUNDS - 1, ROUNDS].into_iter().map(move |round| Situation {
+                era,
+                pin,
+                abilities: Abilities { form: is(0), url: is(1) },
+                claims: is(2),
+                first: is(3),
+                listens: is(4),
+                round,
+            })
+        })
+    }
+
+    #[test]
+    fn what_a_client_did_not_declare_is_never_asked_of_it() {
+        for situation in all() {
+            let (_, told) = situation.choose();
+            let may = match told {
+                Told::Form => situation.abilities.form,
+                Told::Url | Told::OpenFirst => situation.abilities.url,
+                Told::Again => situation.round > 0,
+                Told::ToolError => true,
+            };
+            assert!(may, "{situation:?}");
+        }
+    }
+
+    #[test]
+    fn each_era_is_told_in_its_own_words() {
+        for situation in all() {
+            let era = match situation.choose().1 {
+                Told::Form | Told::Url | Told::Again => Era::Modern,
+                Told::OpenFirst => Era::Legacy,
+                Told::ToolError => continue,
+            };
+            assert_eq!(situation.era, era, "{situation:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_waited_for_while_something_has_to_be_said_first() {
+        assert!(all().filter(|s| s.claims).all(|situation| situation.choose().0 == Wait::No));
+    }
+
+    #[test]
+    fn a23_who_came_back_often_enough_is_told_as_everybody_is_and_not_asked_again() {
+        for situation in all().filter(|s| s.round >= ROUNDS && s.era == Era::Modern) {
+            assert_eq!(situation.choose().1, Told::ToolError, "{situation:?}");
+        }
+    }
+
+    #[test]
+    fn the_address_is_opened_once_and_not_each_time_that_a_call_comes_back() {
+        for situation in all() {
+            match situation.choose().1 {
+                Told::Url => assert_eq!(situation.round, 0, "{situation:?}"),
+                Told::OpenFirst => assert!(situation.first, "{situation:?}"),
+                Told::Form | Told::Again | Told::ToolError => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_pin_holds_whatever_a_client_says() {
+        for situation in all() {
+            let (wait, told) = situation.choose();
+            match situation.pin {
+                Pin::Auto => {}
+                Pin::Elicitation => assert!(wait == Wait::No || told == Told::Again, "{situation:?}"),
+                Pin::Hold => assert_eq!(told, Told::ToolError, "{situation:?}"),
+                Pin::ToolError => assert_eq!((wait, told), (Wait::No, Told::ToolError), "{situation:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn b10_of_those_who_are_asked_nothing_a_repeat_waits_and_longer_who_listens() {
+        for situation in all().filter(|s| s.pin == Pin::Auto && !s.claims) {
+            if situation.choose().1 == Told::ToolError && situation.round == 0 {
+                let wait = match (situation.listens, situation.first) {
+                    (true, _) => Wait::WithProgress,
+                    (false, false) => Wait::Hold,
+                    (false, true) => Wait::No,
+                };
+                assert_eq!(situation.choose().0, wait, "{situation:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn abilities_are_those_that_are_declared_in_a_revision_that_has_them() {
+        let of = |text: &str, revision| {
+            let read = terms::json::parse(text.as_bytes()).unwrap();
+            let Abilities { form, url } = Abilities::of(Some(&read), revision);
+            (form, url)
+        };
+        for (text, old, new) in [
+            ("{}", (false, false), (false, false)),
+            (r#"{"elicitation":{}}"#, (true, false), (true, false)),
+            (r#"{"elicitation":{"form":{}}}"#, (true, false), (true, false)),
+            (r#"{"elicitation":{"url":{}}}"#, (true, false), (false, true)),
+            (r#"{"elicitation":{"form":{},"url":{}}}"#, (true, false), (true, true)),
+            (r#"{"elicitation":{"url":null,"form":true}}"#, (true, false), (false, false)),
+            (r#"{"elicitation":null}"#, (false, false), (false, false)),
+            (r#"{"elicitation":["url"]}"#, (false, false), (false, false)),
+        ] {
+            assert_eq!(of(text, Revision::Of20250618), old, "{text}");
+            assert_eq!(of(text, Revision::Of20251125), new, "{text}");
+            assert_eq!(of(text, Revision::Of20260728), new, "{text}");
+        }
+        assert_eq!(Abilities::of(None, Revision::NEWEST), Abilities::default());
+    }
+}
