@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::{Method, StatusCode};
 use terms::json::{self, Limits};
-use terms::{ElevationId, Json, Millis, Slug};
+use terms::{Caller, ElevationId, Json, Millis, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::Known;
@@ -129,12 +129,28 @@ impl Claims {
         Ok(Self { purpose: text("purpose", LONGEST_PURPOSE)?, ticket: text("ticket", LONGEST_TICKET)? })
     }
 
+    /// These, and where there are none, those.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self { purpose: self.purpose.or(others.purpose), ticket: self.ticket.or(others.ticket) }
+    }
+
+    /// Adds them to a request of a caller.
     pub(crate) async fn add(self, gateway: &Inner, known: &Known, id: ElevationId) -> Result<(), Refusal> {
-        if self.purpose.is_none() && self.ticket.is_none() {
-            return Ok(());
-        }
-        let said = gateway.authority.say(&known.caller, id, self.purpose, self.ticket).await;
+        let said = self.say(gateway, &known.caller, id).await;
         Ok(said.map_err(|failed| unavailable(&failed))??)
+    }
+
+    /// The same, where the store's failure is somebody else's to tell.
+    pub(crate) async fn say(
+        self,
+        gateway: &Inner,
+        caller: &Caller,
+        id: ElevationId,
+    ) -> Result<Result<(), Slug>, authority::Failed> {
+        if self.purpose.is_none() && self.ticket.is_none() {
+            return Ok(Ok(()));
+        }
+        gateway.authority.say(caller, id, self.purpose, self.ticket).await
     }
 }
 

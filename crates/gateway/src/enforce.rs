@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use authority::{Ask, Challenge, Denial, Failed, Permit, Ruling};
-use terms::{ElevationId, Slug};
+use terms::{ElevationId, Json, Slug};
 use tokio::time::Instant;
 use upstream::{Link, Unreachable};
 
+use crate::elevations::Claims;
 use crate::gateway::Inner;
-use crate::mcp::carrier::{Situation, Told};
+use crate::mcp::carrier::{self, Situation, Told};
 use crate::mcp::conversation::Conversation;
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
@@ -57,12 +58,73 @@ enum Woken {
     TakenBack,
 }
 
+/// What came of a question.
+enum Heard {
+    /// Somebody agreed, and said this.
+    Said(Claims),
+    /// Nobody did.
+    Nothing,
+    /// The client is gone.
+    Left,
+    /// The client took its request back.
+    TakenBack,
+}
+
 /// Decides on one access; where evidence is missing and waiting is of use to its caller, waits for it.
 ///
 /// # Errors
 /// [`Failed`] when the store does: then nothing may run.
 pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Passed, Failed> {
     let mut passed = decide(inner, &asking, asking.back).await?;
+    if let Passed::Challenged(challenge, told) = &passed
+        && let Some(question) =
+            carrier::within(&inner.settings, challenge, *told, asking.conversation.revision)
+    {
+        let id = challenge.elevation;
+        match ask(inner, &mut asking, question).await {
+            Heard::Said(claims) => {
+                // What cannot be said any more is told by the decision.
+                let _ = claims.say(inner, &asking.ask.caller, id).await?;
+                asking.back = Some(id);
+                asking.round = 1;
+                passed = decide(inner, &asking, Some(id)).await?;
+            }
+            Heard::Nothing => return Ok(Passed::Challenged(challenge.clone(), Told::ToolError)),
+            Heard::Left => return Ok(Passed::Left),
+            Heard::TakenBack => return take_back(inner, asking.ask, id).await,
+        }
+    }
+    held(inner, asking, passed).await
+}
+
+/// Asks the person at the client of a session, while its call waits (MCP 2025-11-25, elicitation).
+async fn ask(inner: &Inner, asking: &mut Asking<'_>, question: Json) -> Heard {
+    let waits = inner.settings.hold_with_progress.duration();
+    let mut drained = inner.drained();
+    let (Some(mut asked), Ok(_place)) =
+        (asking.running.question(inner.authority.ambient().as_ref()), inner.load.hold(asking.ask.caller.id))
+    else {
+        return Heard::Nothing;
+    };
+    if !asking.client.ask(asked.id(), "elicitation/create", question).await {
+        return Heard::Left;
+    }
+    let answer = tokio::select! {
+        biased;
+        () = asking.client.left() => return Heard::Left,
+        () = asking.running.cancelled() => return Heard::TakenBack,
+        answer = asked.answer() => answer,
+        () = tokio::time::sleep(waits) => None,
+        _ = drained.wait_for(|drained| *drained) => None,
+    };
+    match answer.map(|answer| carrier::Responses::one(&answer)) {
+        Some(Ok(response)) if !response.declined => Heard::Said(response.claims),
+        Some(Ok(_) | Err(_)) | None => Heard::Nothing,
+    }
+}
+
+/// Waits for what is missing, where its caller waits for it.
+async fn held(inner: &Inner, mut asking: Asking<'_>, mut passed: Passed) -> Result<Passed, Failed> {
     let (hold, place) = match &passed {
         Passed::Challenged(challenge, _) => {
             let (wait, _) = situation(inner, challenge, &asking).choose();

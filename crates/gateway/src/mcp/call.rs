@@ -318,7 +318,7 @@ async fn stopped(
             client.error(&carrier::open_first(settings, challenge)).await;
             return;
         }
-        Told::ToolError => None,
+        Told::FormWithin | Told::UrlWithin | Told::ToolError => None,
     };
     match state {
         Some(state) => client.incomplete(&carrier::input_required(settings, challenge, told, state)).await,

@@ -60,14 +60,22 @@ pub(crate) enum Message {
         /// What it says of its revision.
         revision: Option<Json>,
     },
+    /// It answers a question of ours.
+    Answer {
+        /// The id of the question.
+        id: Id,
+        /// The result; `None` for an error.
+        result: Option<Json>,
+    },
 }
 
 impl Message {
-    /// Its method and its parameters.
-    pub(crate) fn parts(&self) -> (&str, &Object) {
+    /// Its method and its parameters, unless it is an answer.
+    pub(crate) fn parts(&self) -> Option<(&str, &Object)> {
         match self {
-            Self::Request(request) => (&request.method, &request.params),
-            Self::Notification { method, params, .. } => (method, params),
+            Self::Request(request) => Some((&request.method, &request.params)),
+            Self::Notification { method, params, .. } => Some((method, params)),
+            Self::Answer { .. } => None,
         }
     }
 
@@ -75,7 +83,7 @@ impl Message {
     pub(crate) const fn id(&self) -> Option<&Id> {
         match self {
             Self::Request(request) => Some(&request.id),
-            Self::Notification { .. } => None,
+            Self::Notification { .. } | Self::Answer { .. } => None,
         }
     }
 
@@ -83,7 +91,7 @@ impl Message {
     pub(crate) const fn capabilities(&self) -> Option<&Json> {
         match self {
             Self::Request(request) => request.meta.capabilities.as_ref(),
-            Self::Notification { .. } => None,
+            Self::Notification { .. } | Self::Answer { .. } => None,
         }
     }
 
@@ -92,6 +100,7 @@ impl Message {
         match self {
             Self::Request(request) => request.meta.revision.as_ref(),
             Self::Notification { revision, .. } => revision.as_ref(),
+            Self::Answer { .. } => None,
         }
     }
 }
@@ -175,9 +184,10 @@ fn envelope(mut members: Object, id: Option<Id>) -> Result<Message, NotAMessage>
     if members.remove("jsonrpc") != Some(Json::from("2.0")) {
         return Err(invalid("jsonrpc is not \"2.0\""));
     }
-    let Some(Json::String(method)) = members.remove("method") else {
-        // An answer of the caller: nothing is ever asked of it.
-        return Err(invalid("there is no method"));
+    let (method, id) = match (members.remove("method"), id) {
+        (Some(Json::String(method)), id) => (method, id),
+        (None, Some(id)) => return answer(members, id),
+        (Some(_), _) | (None, None) => return Err(invalid("there is no method")),
     };
     let mut params = match members.remove("params") {
         None => Object::new(),
@@ -192,6 +202,16 @@ fn envelope(mut members: Object, id: Option<Id>) -> Result<Message, NotAMessage>
         Some(id) => Message::Request(Request { id, method, params, meta }),
         None => Message::Notification { method, params, revision: meta.revision },
     })
+}
+
+/// What a caller answers: a result or an error, and nothing else.
+fn answer(mut members: Object, id: Id) -> Result<Message, NotAMessage> {
+    let (result, error) = (members.remove("result"), members.remove("error"));
+    match (result, error) {
+        (Some(result), None) if members.is_empty() => Ok(Message::Answer { id, result: Some(result) }),
+        (None, Some(Json::Object(_))) if members.is_empty() => Ok(Message::Answer { id, result: None }),
+        _ => Err(invalid("it is neither a request nor an answer")),
+    }
 }
 
 impl Meta {
@@ -288,7 +308,9 @@ mod tests {
             r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
             r#"{"id":1,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1}"#,
-            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"extra":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":7}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":null}"#,

@@ -64,7 +64,7 @@ pub(super) fn agreed(
 /// Headers that the modern era has for routers: decisions rest on the body, and a router must not have read
 /// something else (T20).
 fn check_routing(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
-    let (method, params) = message.parts();
+    let Some((method, params)) = message.parts() else { return Ok(()) };
     let name = params.get("name").and_then(Json::as_str);
     for (header, body) in [("mcp-method", Some(method)), ("mcp-name", name)] {
         let header = HeaderName::from_static(header);

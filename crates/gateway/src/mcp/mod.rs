@@ -160,6 +160,10 @@ async fn in_session(
             legacy::heard(session, &method, &params);
             return answer::empty(StatusCode::ACCEPTED);
         }
+        Message::Answer { id, result } => {
+            let asked = session.answered(&id, result);
+            return if asked { answer::empty(StatusCode::ACCEPTED) } else { unasked(Era::Legacy) };
+        }
         Message::Request(request) => request,
     };
     let Some(running) = session.run(&request.id) else {
@@ -180,10 +184,16 @@ async fn alone(
     match message {
         // There is none that has a meaning over HTTP ("Sending Messages").
         Message::Notification { .. } => answer::empty(StatusCode::ACCEPTED),
+        Message::Answer { .. } => unasked(Era::Modern),
         Message::Request(request) => {
             answer(gateway, known, upstream, conversation, Running::alone(), request).await
         }
     }
+}
+
+/// An answer to what was not asked.
+fn unasked(era: Era) -> Response {
+    Refusal::because(Slug::RequestInvalid, "nothing was asked under this id").answer(era, None)
 }
 
 /// What is asked for.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use terms::hash::b64url;
-use terms::{Ambient, Boottime, CallerId, Revision, Slug};
-use tokio::sync::watch;
+use terms::{Ambient, Boottime, CallerId, Json, Revision, Slug};
+use tokio::sync::{oneshot, watch};
 
 use crate::mcp::carrier::Abilities;
 use crate::mcp::conversation::Conversation;
@@ -31,6 +31,8 @@ pub(crate) struct Session {
     upstream: String,
     used: Mutex<Boottime>,
     running: Mutex<HashMap<Id, watch::Sender<bool>>>,
+    /// Questions of ours that wait for an answer: one a running request at most.
+    asked: Mutex<HashMap<Id, oneshot::Sender<Option<Json>>>>,
     /// Whether somebody listens for what is not an answer.
     listened: AtomicBool,
 }
@@ -73,6 +75,7 @@ impl Sessions {
             upstream: upstream.to_owned(),
             used: Mutex::new(self.ambient.boottime()),
             running: Mutex::default(),
+            asked: Mutex::default(),
             listened: AtomicBool::new(false),
         });
         let mut all = self.all();
@@ -142,6 +145,17 @@ impl Session {
         Some(Running { session: Some((Arc::clone(self), id.clone())), cancelled })
     }
 
+    fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<Id, oneshot::Sender<Option<Json>>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the caller's answer to a question; `false` when there is no such question.
+    pub(crate) fn answered(&self, id: &Id, result: Option<Json>) -> bool {
+        let asked = self.asked().remove(id);
+        // Who asked may be gone by now, and then nobody is told.
+        asked.map(|asked| asked.send(result)).is_some()
+    }
+
     /// Begins to listen. `None` while somebody does.
     pub(crate) fn listen(self: &Arc<Self>) -> Option<Listening> {
         let before = self.listened.swap(true, Ordering::AcqRel);
@@ -185,6 +199,44 @@ impl Running {
         if self.cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// A question that waits for its answer; withdrawn when dropped.
+pub(crate) struct Question {
+    session: Arc<Session>,
+    id: Id,
+    answer: oneshot::Receiver<Option<Json>>,
+}
+
+impl Running {
+    /// A question to the client of a session, within this request. `None` for one that is of no session.
+    pub(crate) fn question(&self, ambient: &dyn Ambient) -> Option<Question> {
+        let (session, _) = self.session.as_ref()?;
+        let mut bytes = [0; 16];
+        ambient.fill(&mut bytes);
+        let id = Id::Text(b64url(&bytes));
+        let (answered, answer) = oneshot::channel();
+        session.asked().insert(id.clone(), answered);
+        Some(Question { session: Arc::clone(session), id, answer })
+    }
+}
+
+impl Question {
+    /// Its id.
+    pub(crate) const fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// The client's answer; `None` when it is an error.
+    pub(crate) async fn answer(&mut self) -> Option<Json> {
+        (&mut self.answer).await.ok().flatten()
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.session.asked().remove(&self.id);
     }
 }
 

@@ -30,6 +30,8 @@ const ROOM: usize = 16;
 enum Said {
     /// A notice that more is to come.
     Notice(String),
+    /// A question, which only a stream carries.
+    Question(String),
     /// The answer, which is the last.
     Answer(String),
 }
@@ -55,6 +57,8 @@ pub(crate) struct Ear {
     id: Id,
     era: Era,
     streams: bool,
+    /// What was heard already.
+    first: Option<Said>,
     heard: mpsc::Receiver<Said>,
 }
 
@@ -63,7 +67,7 @@ pub(crate) fn between(era: Era, id: Id, progress: Option<Id>, inert: Inert) -> (
     let (said, heard) = mpsc::channel(ROOM);
     let streams = progress.is_some();
     let progress = progress.map(|token| Token { token, told: 0.0 });
-    (Client { id: id.clone(), era, progress, inert, said }, Ear { id, era, streams, heard })
+    (Client { id: id.clone(), era, progress, inert, said }, Ear { id, era, streams, first: None, heard })
 }
 
 impl Client {
@@ -119,6 +123,17 @@ impl Client {
             ("params", Json::Object(params)),
         ]);
         let _ = self.said.try_send(Said::Notice(notice.text()));
+    }
+
+    /// Asks something of a client in a session, under an id of ours. Says whether somebody took it.
+    pub(crate) async fn ask(&self, id: &Id, method: &str, params: Json) -> bool {
+        let question = Json::object([
+            ("jsonrpc", Json::from("2.0")),
+            ("id", id.json()),
+            ("method", Json::from(method)),
+            ("params", params),
+        ]);
+        self.said.send(Said::Question(question.text())).await.is_ok()
     }
 
     /// How far the client was told that it is.
@@ -194,24 +209,37 @@ impl Ear {
             work.apart();
             return stream(self, keep_alive);
         }
-        let answer = tokio::select! {
+        let said = tokio::select! {
             biased;
-            answer = self.answer() => answer,
-            () = &mut work => self.answer().await,
+            said = self.said() => said,
+            () = &mut work => self.said().await,
         };
-        match answer {
-            Some(text) => answer::json(StatusCode::OK, &text),
+        match said {
+            Some(Said::Answer(text)) => answer::json(StatusCode::OK, &text),
+            Some(question) => {
+                work.apart();
+                self.first = Some(question);
+                stream(self, keep_alive)
+            }
             None => broken().answer(self.era, Some(&self.id)),
         }
     }
 
-    /// The answer, once it is there; `None` where there will be none.
-    async fn answer(&mut self) -> Option<String> {
+    /// The answer or a question, once it is there; `None` where there will be none.
+    async fn said(&mut self) -> Option<Said> {
         loop {
             match self.heard.recv().await? {
-                Said::Answer(text) => return Some(text),
                 Said::Notice(_) => {}
+                said @ (Said::Answer(_) | Said::Question(_)) => return Some(said),
             }
+        }
+    }
+
+    /// What is said next on a stream.
+    async fn next(&mut self) -> Option<Said> {
+        match self.first.take() {
+            Some(said) => Some(said),
+            None => self.heard.recv().await,
         }
     }
 }
@@ -260,9 +288,9 @@ pub(super) fn message(text: &str) -> String {
 
 /// The next event.
 async fn event(mut ear: Ear, keep_alive: Duration) -> (String, At) {
-    match tokio::time::timeout(keep_alive, ear.heard.recv()).await {
+    match tokio::time::timeout(keep_alive, ear.next()).await {
         Err(_) => (STILL_HERE.to_owned(), At::Open(ear)),
-        Ok(Some(Said::Notice(text))) => (message(&text), At::Open(ear)),
+        Ok(Some(Said::Notice(text) | Said::Question(text))) => (message(&text), At::Open(ear)),
         Ok(Some(Said::Answer(text))) => (message(&text), At::End),
         Ok(None) => {
             let text = answer::told(&ear.id, "error", &broken().error().text());

@@ -316,3 +316,128 @@ async fn an_operators_word_counts_more_than_a_clients() {
     });
     assert_eq!(ran.text(), "done", "a repeat waits");
 }
+
+/// The question on a call's stream, after its notices.
+async fn question(open: &mut crate::wire::Open) -> Value {
+    loop {
+        let message = open.message().await.expect("the stream ended without a question");
+        if message.get("id").is_some() {
+            assert_eq!(message["method"], "elicitation/create", "{message}");
+            return message;
+        }
+    }
+}
+
+/// The answer on a call's stream, after its notices.
+async fn answer(open: &mut crate::wire::Open) -> Value {
+    loop {
+        let message = open.message().await.expect("the stream ended without an answer");
+        if message.get("method").is_none() {
+            return message;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_to_be_said_is_asked_within_a_call_of_a_session_that_then_goes_on() {
+    let world = World::new().await;
+    for (revision, n) in [("2025-06-18", 1), ("2025-11-25", 2)] {
+        let bot = world.session_who_can("bot", revision, can_fill()).await;
+        // No progress token: the answer becomes a stream because there is something to ask.
+        let mut open = bot.open(7, "restore", json!({"target": revision})).await;
+        assert_eq!(open.header("content-type"), Some("text/event-stream"));
+        let asked = question(&mut open).await;
+        assert_eq!(asked["params"].get("mode").is_some(), revision == "2025-11-25");
+        assert_eq!(asked["params"]["requestedSchema"]["required"], json!(["purpose", "ticket"]));
+        let said = json!({"action": "accept", "content": {"purpose": "the disk died", "ticket": "OPS-1"}});
+        let reply = bot.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": said})).await;
+        assert_eq!((reply.status, reply.body.as_str()), (202, ""));
+        // It waits as a repeat does: the person was there, and said what nobody could approve without.
+        let request = async || world.authority.inbox(world.ann).await.unwrap();
+        for _ in 0..100 {
+            if format!("{:?}", request().await).contains("the disk died") {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let id = request().await[0].0.request.id.to_string();
+        world.approve(&id).await;
+        assert_eq!(answer(&mut open).await["result"]["content"][0]["text"], "done");
+        assert_eq!(world.ops.count("restore"), n);
+        let twice = bot.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": said})).await;
+        assert_eq!(
+            (twice.status, twice.slug().as_str()),
+            (400, "request_invalid"),
+            "a question is answered once"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_heard_is_asked_to_open_the_request_and_waits_for_it() {
+    let world = World::new().await;
+    let bot = world.session_who_can("bot", "2025-11-25", can_open()).await;
+    let mut open = bot.listen(7, "deploy", deploy("1")).await;
+    let asked = question(&mut open).await;
+    let id = asked["params"]["elicitationId"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (&asked["params"]["mode"], &asked["params"]["url"]),
+        (&json!("url"), &json!(format!("http://localhost:7301/r/{id}")))
+    );
+    let agreed = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "accept"}});
+    assert_eq!(bot.send(&agreed).await.status, 202);
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(world.ops.count("deploy"), 0, "agreeing to open it approves nothing");
+    world.approve(&id).await;
+    assert_eq!(answer(&mut open).await["result"]["content"][0]["text"], "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_else_is_answered_the_call_is_told_as_any_other_and_runs_nothing() {
+    let world = World::new().await;
+    let bot = world.session_who_can("bot", "2025-11-25", can_open()).await;
+    let answers = [
+        json!({"result": {"action": "decline"}}),
+        json!({"result": {"action": "cancel"}}),
+        json!({"result": {"action": "yes"}}),
+        json!({"result": {}}),
+        json!({"result": null}),
+        json!({"result": {"action": "accept", "content": 7}}),
+        json!({"error": {"code": -32601, "message": "no"}}),
+    ];
+    for (n, mut said) in answers.into_iter().enumerate() {
+        let mut open = bot.listen(7, "deploy", deploy(&n.to_string())).await;
+        let asked = question(&mut open).await;
+        said["jsonrpc"] = json!("2.0");
+        said["id"] = asked["id"].clone();
+        assert_eq!(bot.send(&said).await.status, 202, "{said}");
+        let told = answer(&mut open).await;
+        assert_eq!(told["result"]["isError"], true, "{said}: {told}");
+        assert_eq!(told["result"]["_meta"][CHALLENGE]["elevation"], asked["params"]["elicitationId"]);
+    }
+    assert_eq!(world.ops.calls().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t22_nobody_answers_for_another_and_not_what_was_not_asked() {
+    let world = World::new().await;
+    let bot = world.session_who_can("bot", "2025-11-25", can_open()).await;
+    let (spy, own) = (world.session("spy").await, world.session("bot").await);
+    let mut open = bot.listen(7, "deploy", deploy("1")).await;
+    let asked = question(&mut open).await;
+    let agreed = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}});
+    for other in [&spy, &own] {
+        let reply = other.send(&agreed).await;
+        assert_eq!((reply.status, reply.slug().as_str()), (400, "request_invalid"));
+    }
+    for id in [json!(7), json!("7"), json!(0)] {
+        let reply = bot.send(&json!({"jsonrpc": "2.0", "id": id, "result": {"action": "accept"}})).await;
+        assert_eq!((reply.status, reply.slug().as_str()), (400, "request_invalid"), "{id}");
+    }
+    // Whoever takes the call back takes its request back, while it is asked as while it waits.
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}});
+    assert_eq!(bot.send(&cancel).await.status, 202);
+    assert_eq!(answer(&mut open).await["result"]["_meta"]["dev.stepup/refusal"]["slug"], "withdrawn");
+    assert_eq!(bot.send(&agreed).await.status, 400, "nobody asks any more");
+    assert_eq!(world.ops.calls().len(), 0);
+}

@@ -163,7 +163,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_runs_in_neither() {
         (call.replace("2.0", "1.0"), 200, "request_invalid"),
         (call.replace(r#""params""#, r#""extra":1,"params""#), 200, "request_invalid"),
         (call.replace(r#""name""#, r#""extra":1,"name""#), 200, "request_invalid"),
-        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), 200, "request_invalid"),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), 400, "request_invalid"),
     ] {
         let reply = session.raw(body.as_bytes()).await;
         let shown: String = body.chars().take(80).collect();

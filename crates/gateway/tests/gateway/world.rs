@@ -385,6 +385,13 @@ impl Session<'_> {
         wire::open(self.world.at, &self.head(body.len()), body.as_bytes()).await
     }
 
+    /// A call whose answer may become a stream.
+    pub async fn open(&self, id: u32, tool: &str, arguments: Value) -> Open {
+        let params = json!({"name": tool, "arguments": arguments});
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string();
+        wire::open(self.world.at, &self.head(body.len()), body.as_bytes()).await
+    }
+
     /// A call that is written and not waited for; it ends when this is dropped.
     pub async fn start(
         &self,

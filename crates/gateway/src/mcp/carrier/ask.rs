@@ -3,7 +3,7 @@
 
 use authority::Challenge;
 use terms::json::Object;
-use terms::{Json, Slug};
+use terms::{Feature, Json, Revision, Slug};
 
 use super::Told;
 use super::words::META;
@@ -89,7 +89,7 @@ pub(crate) fn input_required(
     let asked = match told {
         Told::Url => Some((OPEN, url(settings, challenge))),
         Told::Form => Some((SAY, form(challenge))),
-        Told::Again | Told::OpenFirst | Told::ToolError => None,
+        Told::Again | Told::OpenFirst | Told::FormWithin | Told::UrlWithin | Told::ToolError => None,
     };
     let mut result = Object::new();
     result.insert("resultType", "input_required");
@@ -100,6 +100,27 @@ pub(crate) fn input_required(
     result.insert("requestState", state);
     result.insert("_meta", Json::object([(META, told::challenge(settings, challenge))]));
     Json::Object(result).text()
+}
+
+/// What is asked of the client of a session while its call waits (MCP 2025-06-18 and 2025-11-25, elicitation).
+pub(crate) fn within(
+    settings: &Settings,
+    challenge: &Challenge,
+    told: Told,
+    revision: Revision,
+) -> Option<Json> {
+    let mut params = match told {
+        Told::FormWithin => form(challenge),
+        Told::UrlWithin => url(settings, challenge),
+        Told::Form | Told::Url | Told::Again | Told::OpenFirst | Told::ToolError => return None,
+    };
+    if !revision.has(Feature::UrlElicitation) {
+        // There is only one mode, which has no name.
+        params.remove("mode");
+    } else if told == Told::UrlWithin {
+        params.insert("elicitationId", challenge.elevation);
+    }
+    Some(Json::Object(params))
 }
 
 /// The error of 2025-11-25 that says what to open first.
@@ -135,15 +156,24 @@ impl Responses {
     /// [`Slug::ArgumentsInvalid`] when one of ours cannot be read.
     pub(crate) fn of(responses: &Object) -> Result<Self, Refusal> {
         let mut all = Self::default();
-        for (name, response) in responses.iter().filter(|(name, _)| [OPEN, SAY].contains(name)) {
-            match response.get("action").and_then(Json::as_str) {
-                Some("accept") if name == SAY => all.claims = claims(response)?,
-                Some("accept") => {}
-                Some("decline" | "cancel") => all.declined = true,
-                _ => return Err(unread("an action is not accept, decline or cancel")),
-            }
+        for (_, response) in responses.iter().filter(|(name, _)| [OPEN, SAY].contains(name)) {
+            let one = Self::one(response)?;
+            all.declined |= one.declined;
+            all.claims = all.claims.or(one.claims);
         }
         Ok(all)
+    }
+
+    /// Reads the response to one question.
+    ///
+    /// # Errors
+    /// [`Slug::ArgumentsInvalid`] when it cannot be read.
+    pub(crate) fn one(response: &Json) -> Result<Self, Refusal> {
+        match response.get("action").and_then(Json::as_str) {
+            Some("accept") => Ok(Self { declined: false, claims: claims(response)? }),
+            Some("decline" | "cancel") => Ok(Self { declined: true, claims: Claims::default() }),
+            _ => Err(unread("an action is not accept, decline or cancel")),
+        }
     }
 }
 
@@ -156,5 +186,5 @@ fn claims(response: &Json) -> Result<Claims, Refusal> {
 }
 
 fn unread(what: &str) -> Refusal {
-    Refusal::because(Slug::ArgumentsInvalid, format!("inputResponses: {what}"))
+    Refusal::because(Slug::ArgumentsInvalid, format!("a response: {what}"))
 }

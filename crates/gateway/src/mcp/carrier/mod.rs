@@ -9,7 +9,7 @@ use terms::revision::Era;
 use terms::{Feature, Json, Millis, Revision};
 
 use crate::settings::Settings;
-pub(crate) use ask::{Responses, input_required, open_first};
+pub(crate) use ask::{Responses, input_required, open_first, within};
 pub(crate) use words::{challenged, tool_error};
 
 /// What a client says that it can ask the person at it.
@@ -64,6 +64,10 @@ pub(crate) enum Told {
     Again,
     /// As the error of 2025-11-25 that says what to open first.
     OpenFirst,
+    /// As the question [`Self::Form`], within the call, which goes on with the answer.
+    FormWithin,
+    /// As the question [`Self::Url`], within the call.
+    UrlWithin,
 }
 
 /// How long a stopped call waits before it is told.
@@ -89,7 +93,7 @@ pub(crate) struct Situation {
     pub(crate) first: bool,
     /// Whether the client listens to progress.
     pub(crate) listens: bool,
-    /// How often the call came back with what it was given.
+    /// How often the call came back with what it was given, or was asked something while it waited.
     pub(crate) round: u8,
 }
 
@@ -140,7 +144,7 @@ const WAITS: &[Pin] = &[Pin::Auto, Pin::Hold];
 const ALL: &[Pin] = &[Pin::Auto, Pin::Elicitation, Pin::Hold, Pin::ToolError];
 
 /// The first row that is so counts.
-const TABLE: [Row; 7] = [
+const TABLE: [Row; 9] = [
     // Before something is said nobody can approve, so nothing is waited for.
     Row(ASKS, &[Fact::Era(Era::Modern), Fact::Claims, Fact::Form, Fact::MayComeBack], Wait::No, Told::Form),
     Row(ASKS, &[Fact::Era(Era::Modern), Fact::Url, Fact::Fresh], Wait::No, Told::Url),
@@ -150,7 +154,14 @@ const TABLE: [Row; 7] = [
         Wait::Hold,
         Told::Again,
     ),
-    Row(ASKS, &[Fact::Era(Era::Legacy), Fact::Url, Fact::First], Wait::No, Told::OpenFirst),
+    Row(ASKS, &[Fact::Era(Era::Legacy), Fact::Claims, Fact::Form, Fact::Fresh], Wait::No, Told::FormWithin),
+    Row(
+        ASKS,
+        &[Fact::Era(Era::Legacy), Fact::Url, Fact::First, Fact::Listens, Fact::Fresh],
+        Wait::No,
+        Told::UrlWithin,
+    ),
+    Row(ASKS, &[Fact::Era(Era::Legacy), Fact::Url, Fact::First, Fact::Fresh], Wait::No, Told::OpenFirst),
     Row(WAITS, &[Fact::Unclaimed, Fact::Listens], Wait::WithProgress, Told::ToolError),
     Row(WAITS, &[Fact::Unclaimed, Fact::Repeat], Wait::Hold, Told::ToolError),
     Row(ALL, &[], Wait::No, Told::ToolError),
@@ -204,8 +215,8 @@ mod tests {
         for situation in all() {
             let (_, told) = situation.choose();
             let may = match told {
-                Told::Form => situation.abilities.form,
-                Told::Url | Told::OpenFirst => situation.abilities.url,
+                Told::Form | Told::FormWithin => situation.abilities.form,
+                Told::Url | Told::OpenFirst | Told::UrlWithin => situation.abilities.url,
                 Told::Again => situation.round > 0,
                 Told::ToolError => true,
             };
@@ -218,7 +229,7 @@ mod tests {
         for situation in all() {
             let era = match situation.choose().1 {
                 Told::Form | Told::Url | Told::Again => Era::Modern,
-                Told::OpenFirst => Era::Legacy,
+                Told::OpenFirst | Told::FormWithin | Told::UrlWithin => Era::Legacy,
                 Told::ToolError => continue,
             };
             assert_eq!(situation.era, era, "{situation:?}");
@@ -242,8 +253,10 @@ mod tests {
         for situation in all() {
             match situation.choose().1 {
                 Told::Url => assert_eq!(situation.round, 0, "{situation:?}"),
-                Told::OpenFirst => assert!(situation.first, "{situation:?}"),
-                Told::Form | Told::Again | Told::ToolError => {}
+                Told::OpenFirst | Told::UrlWithin => {
+                    assert!(situation.first && situation.round == 0, "{situation:?}");
+                }
+                Told::Form | Told::FormWithin | Told::Again | Told::ToolError => {}
             }
         }
     }
