@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_lc_rs::hmac;
 
 use crate::hash::{AccessHash, BindHash, b64url};
+use crate::ids::AttemptId;
 use crate::json::{self, Json, Limits, Object};
 use crate::requirement::Binds;
 use crate::secret::Secret;
@@ -61,9 +62,26 @@ pub struct Access {
     hash: AccessHash,
 }
 
-/// The clear values of the secret arguments of one access, on their way to [`Secrets::open`] and nowhere else.
+/// The answers to what an upstream asked before it goes on with a call: an access of its own, as nobody judged them yet
+/// (decisions A8; MCP 2026-07-28, multi round-trip requests).
+#[derive(Clone, Debug)]
+pub struct Continuation {
+    /// The attempt at which it asked.
+    pub of: AttemptId,
+    /// How often it asked so far.
+    pub round: u8,
+    /// What is answered, by the names that the upstream gave its questions.
+    pub inputs: Object,
+    /// What the upstream wants back, which is its own: sealed in the access, and not shown.
+    pub state: Option<Secret<String>>,
+}
+
+/// The clear values of what is sealed in one access, on their way to the exit and nowhere else.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(Vec<Kept>);
+pub struct Secrets {
+    arguments: Vec<Kept>,
+    state: Option<Kept>,
+}
 
 /// One secret argument: where it was, what stands there now, and its canonical text in clear.
 #[derive(Clone, Debug)]
@@ -75,6 +93,10 @@ struct Kept {
 
 /// The member that marks a sealed value. Only we may write it: see [`NotAnAccess::Sealed`].
 const SEALED: &str = "$sealed";
+
+/// Where a continuation stands in the context, and in it what the upstream wants back.
+const CONTINUES: &str = "continues";
+const STATE: &str = "state";
 
 /// The length of the clear text where the value is a seal. A seal is a leaf: nobody looks inside it.
 pub(crate) fn sealed_length(value: &Json) -> Option<i64> {
@@ -160,7 +182,8 @@ impl Access {
             kept.push(Kept { at: at.clone(), seal, clear });
         }
         let context = Json::object([("arguments", arguments)]);
-        Ok((Self::of(subject, action.into(), resource, context), Secrets(kept)))
+        let secrets = Secrets { arguments: kept, state: None };
+        Ok((Self::of(subject, action.into(), resource, context), secrets))
     }
 
     /// The same access with what the caller sent beside the arguments. The upstream sees it, so it is hashed,
@@ -179,6 +202,39 @@ impl Access {
             members.insert("meta", meta);
         }
         Ok(Self::of(subject, action, resource, context))
+    }
+
+    /// The same access as the continuation of an attempt. The upstream sees what is answered, so it is hashed, shown and
+    /// bound like the arguments are.
+    ///
+    /// # Errors
+    /// [`NotAnAccess`] when a name in it could deceive.
+    pub fn continuing(
+        self,
+        secrets: Secrets,
+        continuation: Continuation,
+        key: &SealKey,
+    ) -> Result<(Self, Secrets), NotAnAccess> {
+        let Continuation { of, round, inputs, state } = continuation;
+        let inputs = Json::Object(inputs);
+        check_names(&inputs, &[])?;
+        let mut continues = Object::new();
+        continues.insert("of", of);
+        continues.insert("round", u32::from(round));
+        continues.insert("inputs", inputs);
+        let at = Pointer::root().child(CONTINUES).child(STATE);
+        let state = state.map(|clear| {
+            let clear = Secret::new(Json::from(clear.expose().as_str()).text());
+            Kept { seal: key.seal(&at, clear.expose()), at, clear }
+        });
+        if let Some(kept) = &state {
+            continues.insert(STATE, kept.seal.clone());
+        }
+        let Self { subject, action, resource, mut context, .. } = self;
+        if let Json::Object(members) = &mut context {
+            members.insert(CONTINUES, continues);
+        }
+        Ok((Self::of(subject, action, resource, context), Secrets { state, ..secrets }))
     }
 
     fn of(subject: Subject, action: String, resource: Resource, context: Json) -> Self {
@@ -216,6 +272,12 @@ impl Access {
     pub fn meta(&self) -> &Object {
         static NONE: Object = Object::new();
         self.context.get("meta").and_then(Json::as_object).unwrap_or(&NONE)
+    }
+
+    /// What the access continues: `of`, `round`, `inputs`, and `state` sealed; `None` for a call by itself.
+    #[must_use]
+    pub fn continues(&self) -> Option<&Object> {
+        self.context.get(CONTINUES).and_then(Json::as_object)
     }
 
     /// SHA-256 over the domain tag and the canonical form.
@@ -288,7 +350,7 @@ impl Secrets {
     /// may be forwarded.
     pub fn open(&self, access: &Access) -> Result<Json, Pointer> {
         let mut arguments = Json::Object(access.arguments().clone());
-        for Kept { at, seal, clear } in &self.0 {
+        for Kept { at, seal, clear } in &self.arguments {
             let place = at.of_mut(&mut arguments).filter(|value| *value == seal).ok_or_else(|| at.clone())?;
             let value = json::parse_within(clear.expose().as_bytes(), Limits::OURS);
             *place = value.map_err(|_| at.clone())?;
@@ -296,10 +358,26 @@ impl Secrets {
         find_name(&arguments, &|name| name == SEALED).map_or(Ok(arguments), Err)
     }
 
+    /// What the upstream wants back of a continuation, in clear, for the exit.
+    ///
+    /// # Errors
+    /// The place of the seal, where seal and secret are not of each other: then nothing may be forwarded.
+    pub fn open_state(&self, access: &Access) -> Result<Option<Json>, Pointer> {
+        let at = || Pointer::root().child(CONTINUES).child(STATE);
+        match (access.continues().and_then(|continues| continues.get(STATE)), &self.state) {
+            (None, None) => Ok(None),
+            (Some(sealed), Some(Kept { seal, clear, .. })) if sealed == seal => {
+                let value = json::parse_within(clear.expose().as_bytes(), Limits::OURS);
+                value.map(Some).map_err(|_| at())
+            }
+            (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => Err(at()),
+        }
+    }
+
     /// Whether there are none, so that the access itself is the whole request.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.arguments.is_empty() && self.state.is_none()
     }
 }
 

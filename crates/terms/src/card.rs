@@ -320,6 +320,14 @@ pub fn fields(access: &Access) -> Vec<Field> {
         let place = Place { pointer: Pointer::root().child("_meta"), label, beware: false };
         collect(&place, &meta, &mut out);
     }
+    if let Some(continues) = access.continues() {
+        let place = Place {
+            pointer: Pointer::root().child("_continues"),
+            label: "continues:".to_owned(),
+            beware: false,
+        };
+        collect(&place, &Json::Object(continues.clone()), &mut out);
+    }
     out
 }
 

@@ -26,7 +26,7 @@ pub mod text;
 pub mod time;
 pub mod words;
 
-pub use access::{Access, Secrets};
+pub use access::{Access, Continuation, Secrets};
 pub use ambient::{Ambient, Seam};
 pub use caller::{Caller, CallerKind};
 pub use hash::{

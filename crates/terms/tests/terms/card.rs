@@ -411,3 +411,61 @@ fn what_is_sent_beside_the_arguments_is_shown_bound_and_told_apart_from_them() {
         assert!(plain.clone().with_meta([(name, 1_u32)].into_iter().collect()).is_err(), "{name:?}");
     }
 }
+
+/// An approval of a call covers no byte that its caller adds afterwards (A8, T33).
+#[test]
+fn what_a_caller_answers_an_upstream_is_an_access_of_its_own() {
+    use terms::access::SealKey;
+    use terms::{AttemptId, Continuation, Secret, Secrets};
+    let key = SealKey::new([7; 32]);
+    let plain = access(parse(r#"{"continues":{"inputs":"argument"}}"#));
+    let answered = |inputs: &str, state: Option<&str>, round| {
+        let continuation = Continuation {
+            of: AttemptId::from_slice(&[5; 16]).unwrap(),
+            round,
+            inputs: parse(inputs).as_object().unwrap().clone(),
+            state: state.map(|state| Secret::new(state.to_owned())),
+        };
+        plain.clone().continuing(Secrets::default(), continuation, &key)
+    };
+    let inputs = r#"{"sure":{"action":"accept","content":{"rest":true}}}"#;
+    let (access, secrets) = answered(inputs, Some("their state"), 1).unwrap();
+    let shown: Vec<_> = fields(&access).into_iter().map(|f| (f.label, f.value, f.secret)).collect();
+    for (label, value) in [
+        ("continues: › inputs › sure › action", "accept"),
+        ("continues: › inputs › sure › content › rest", "true"),
+        ("continues: › round", "1"),
+        ("continues › inputs", "argument"),
+    ] {
+        assert!(shown.contains(&(label.to_owned(), value.to_owned(), false)), "{label}: {shown:?}");
+    }
+    assert!(
+        shown
+            .iter()
+            .any(|(label, value, secret)| label.ends_with("state") && *secret && value != "their state")
+    );
+    assert!(!format!("{}{secrets:?}", access.to_json()).contains("their state"));
+    let binds = Binds::Pointers(BTreeSet::new());
+    let others = [
+        plain.clone(),
+        answered(&inputs.replace("true", "false"), Some("their state"), 1).unwrap().0,
+        answered(inputs, Some("their  state"), 1).unwrap().0,
+        answered(inputs, None, 1).unwrap().0,
+        answered(inputs, Some("their state"), 2).unwrap().0,
+    ];
+    for other in others {
+        assert_ne!(other.hash(), access.hash());
+        assert_ne!(other.bind_hash(&binds), access.bind_hash(&binds), "no requirement can free it");
+    }
+    for other in [answered(inputs, Some("their  state"), 1).unwrap().0, answered(inputs, None, 1).unwrap().0]
+    {
+        assert!(secrets.open_state(&other).is_err(), "what is wanted back goes only where its seal is");
+    }
+    assert_eq!(secrets.open_state(&access), Ok(Some(Json::from("their state"))));
+    assert!(Secrets::default().open_state(&access).is_err());
+    assert_eq!(Secrets::default().open_state(&plain), Ok(None));
+    assert_eq!(terms::Access::from_json(&access.to_json()), Some(access));
+    assert!(
+        answered(r#"{"$sealed":1}"#, None, 1).is_err() && answered("{\"a\u{202e}\":1}", None, 1).is_err()
+    );
+}
