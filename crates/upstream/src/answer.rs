@@ -58,6 +58,15 @@ pub enum Answer {
         /// The upstream's data.
         data: Option<RawJson>,
     },
+    /// It wants to be told more before it goes on (MCP 2026-07-28, multi round-trip requests). Nothing waits there: what
+    /// it did until then is done, and the call is not.
+    InputRequired {
+        /// What it asks for, by names of its own: an object of at most 64 requests of a client. Absent where it only
+        /// wants to be called again.
+        requests: Option<RawJson>,
+        /// What it wants back with the answers, at most 64 KiB: a claim, and no business of anyone else's.
+        state: Option<String>,
+    },
 }
 
 impl Answer {
@@ -66,17 +75,20 @@ impl Answer {
     pub const fn needs(&self) -> Option<Feature> {
         match self {
             Self::Error { code: URL_ELICITATION_REQUIRED, .. } => Some(Feature::UrlElicitation),
+            Self::InputRequired { .. } => Some(Feature::Rounds),
             Self::Error { .. } | Self::Result { .. } => None,
         }
     }
 
-    /// How an attempt that was answered so has ended: a tool that says that it failed has failed, and so has
-    /// one that answers with an error.
+    /// How an attempt that was answered so has ended: a tool that says that it failed has failed, and so has one that
+    /// answers with an error, or that stopped to ask: by its own word it did not do what it was called for.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
             Self::Result { failed: false, .. } => Outcome::Done,
-            Self::Result { failed: true, .. } | Self::Error { .. } => Outcome::Failed,
+            Self::Result { failed: true, .. } | Self::Error { .. } | Self::InputRequired { .. } => {
+                Outcome::Failed
+            }
         }
     }
 }
@@ -103,6 +115,15 @@ pub enum Fault {
     /// An HTTP status in the place of an answer.
     #[error("the upstream answered with HTTP status {0}")]
     Status(u16),
+    /// The upstream refused the request by its form, as MCP 2026-07-28 has it refused: its headers or its revision.
+    #[error("the upstream refused the form of the request (error {0})")]
+    Form(i64),
+    /// The call takes what we do not carry: nothing was sent, or the upstream refused it.
+    #[error("the upstream needs what is not carried: {}", .0.name())]
+    Needs(Feature),
+    /// It was taken back while it ran, in the only way that there is over HTTP in the modern era: its answer is given up.
+    #[error("the call was taken back while it ran")]
+    TakenBack,
 }
 
 impl Fault {
@@ -112,8 +133,38 @@ impl Fault {
         match self {
             Self::Stale(slug) => slug,
             Self::Unreachable | Self::Closed => Slug::UpstreamUnreachable,
-            Self::Timeout => Slug::UpstreamTimeout,
-            Self::Invalid | Self::Status(_) => Slug::UpstreamInvalid,
+            Self::Timeout | Self::TakenBack => Slug::UpstreamTimeout,
+            Self::Invalid | Self::Status(_) | Self::Form(_) => Slug::UpstreamInvalid,
+            Self::Needs(_) => Slug::UpstreamNeedsFeature,
+        }
+    }
+
+    /// What the call takes that is not carried.
+    #[must_use]
+    pub const fn needs(self) -> Option<Feature> {
+        match self {
+            Self::Needs(feature) => Some(feature),
+            Self::Stale(_)
+            | Self::Unreachable
+            | Self::Closed
+            | Self::Timeout
+            | Self::Invalid
+            | Self::Status(_)
+            | Self::Form(_)
+            | Self::TakenBack => None,
+        }
+    }
+
+    /// Whether the same may go well a while later.
+    pub(crate) const fn passes(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Closed | Self::Timeout | Self::Status(500..=599) => true,
+            Self::Stale(_)
+            | Self::Invalid
+            | Self::Status(_)
+            | Self::Form(_)
+            | Self::Needs(_)
+            | Self::TakenBack => false,
         }
     }
 
@@ -122,12 +173,16 @@ impl Fault {
     pub(crate) const fn outcome(self, sent: bool) -> Outcome {
         match self {
             Self::Status(300..=499) => Outcome::Failed,
+            Self::Form(_) | Self::Needs(_) if sent => Outcome::Failed,
             Self::Stale(_)
             | Self::Unreachable
             | Self::Closed
             | Self::Timeout
             | Self::Invalid
-            | Self::Status(_) => {
+            | Self::Status(_)
+            | Self::Form(_)
+            | Self::Needs(_)
+            | Self::TakenBack => {
                 if sent {
                     Outcome::Unknown
                 } else {
