@@ -64,8 +64,9 @@ pub enum Answer {
         /// What it asks for, by names of its own: an object of at most 64 requests of a client. Absent where it only
         /// wants to be called again.
         requests: Option<RawJson>,
-        /// What it wants back with the answers, at most 64 KiB: a claim, and no business of anyone else's.
-        state: Option<String>,
+        /// What it wants back with the answers, a text of at most 64 KiB as it wrote it: a claim, and no business of anyone
+        /// else's.
+        state: Option<RawJson>,
     },
 }
 

@@ -153,8 +153,7 @@ impl Link {
 
     /// The revision that it answered, if we speak that one.
     fn settle(&self, said: &Hello) -> Result<Revision, String> {
-        let mut ours = Revision::in_sessions(Side::Upstreams);
-        let revision = ours.find(|ours| ours.name() == said.version);
+        let revision = Revision::in_session(&said.version, Side::Upstreams);
         let revision = revision.ok_or_else(|| unspoken(std::slice::from_ref(&said.version), Era::Legacy))?;
         match &self.wire {
             Wire::Child(_) => {}

@@ -122,18 +122,21 @@ fn input_required(result: &RawValue) -> Option<Answer> {
     struct InputRequired<'t> {
         #[serde(rename = "inputRequests", borrow)]
         requests: Option<&'t RawValue>,
-        #[serde(rename = "requestState")]
-        state: Option<String>,
+        #[serde(rename = "requestState", borrow)]
+        state: Option<&'t RawValue>,
     }
     #[derive(Deserialize)]
     struct Input {
         method: String,
     }
     let InputRequired { requests, state } = serde_json::from_str(result.get()).ok()?;
-    let asked = requests.is_some() || state.is_some();
-    if !asked || state.as_ref().is_some_and(|state| state.len() > LONGEST_STATE) {
+    let is_text = |state: &RawValue| {
+        state.get().len() <= LONGEST_STATE && serde_json::from_str::<String>(state.get()).is_ok()
+    };
+    if requests.is_none() && state.is_none() || !state.is_none_or(is_text) {
         return None;
     }
+    let state = state.map(|state| RawJson::of(state.get())).transpose().ok()?;
     let requests = match requests {
         None => None,
         Some(requests) => {

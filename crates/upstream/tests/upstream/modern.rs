@@ -375,6 +375,8 @@ async fn a_result_is_of_a_type_that_we_know_or_it_is_none() {
         r#""resultType":7"#.to_owned(),
         r#""resultType":"input_required""#.to_owned(),
         r#""resultType":"input_required","requestState":7"#.to_owned(),
+        r#""resultType":"input_required","requestState":null,"inputRequests":null"#.to_owned(),
+        r#""resultType":"input_required","requestState":"\ud800""#.to_owned(),
         r#""resultType":"input_required","inputRequests":[]"#.to_owned(),
         r#""resultType":"input_required","inputRequests":{"a":{"method":"tools/call"}}"#.to_owned(),
         format!(r#""resultType":"input_required","inputRequests":{elicits},"inputRequests":{elicits}"#),
