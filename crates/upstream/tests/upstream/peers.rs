@@ -170,7 +170,12 @@ fn over_stdio(peers: &Path, legacy: &str) -> Config {
 }
 
 fn over_http(peers: &Path, legacy: &str) -> (Running, Config) {
-    let [program, words @ ..] = &fixture(peers, "http", legacy)[..] else { panic!() };
+    running(&fixture(peers, "http", legacy))
+}
+
+/// A server that says its port.
+fn running(command: &[String]) -> (Running, Config) {
+    let [program, words @ ..] = command else { panic!() };
     let mut command = Command::new(program);
     command.args(words).stdin(Standard::null()).stdout(Standard::piped());
     let mut child = command.spawn().unwrap();
@@ -252,5 +257,29 @@ async fn a_real_server_of_the_modern_era_only_is_not_served_in_the_other() {
     for config in [over_stdio(&peers, "reject"), over_http] {
         let world = World::new(vec![in_era(Eras::Legacy, config)]).await;
         assert!(world.upstreams.link("ops", session(1)).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_real_server_of_another_language_is_spoken_with_in_the_modern_era() {
+    let python = modern_peers().map(|peers| peers.join(".venv/bin/python"));
+    let python = std::env::var_os("STEPUP_PYTHON_MODERN").map(PathBuf::from).or(python);
+    let Some(python) = python.filter(|python| python.exists()) else {
+        println!("Python's `mcp` 2.x is not installed: nothing is tested");
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/upstream/modern.py");
+    let command = |transport: &str| [python.to_str().unwrap(), script, transport].map(str::to_owned).to_vec();
+    let (_running, over_http) = running(&command("http"));
+    let over_stdio = stdio(with_path(Stdio { command: command("stdio"), ..Stdio::default() }));
+    for config in [over_stdio, over_http] {
+        let world = World::new(vec![in_era(Eras::Auto, config)]).await;
+        assert_eq!(world.pin_all("ops").await, ["echo", "fails"]);
+        let message = Json::object([("message", Json::from("h\u{e9}\r\nllo"))]);
+        assert_eq!(world.text("echo", message).await, "Echo: h\u{e9}\r\nllo");
+        assert_eq!(world.call("fails", none()).await.outcome, Outcome::Failed);
+        let link = world.upstreams.link("ops", session(1)).await.unwrap();
+        assert_eq!(link.revision().name(), "2026-07-28");
+        world.upstreams.close_all().await;
     }
 }
