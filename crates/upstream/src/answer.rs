@@ -7,6 +7,7 @@ use elevation::Outcome;
 use terms::json::Limits;
 use terms::{Feature, Slug};
 
+use crate::modern::UNSUPPORTED_VERSION;
 use crate::raw;
 
 /// JSON text that an upstream wrote: valid, within [`Limits::ANSWER`], on one line, without members that
@@ -153,6 +154,23 @@ impl Fault {
             | Self::Status(_)
             | Self::Form(_)
             | Self::TakenBack => None,
+        }
+    }
+
+    /// Whether it is as from a server that does not speak our revision, or not the modern era at all (MCP 2026-07-28,
+    /// streamable HTTP, "Backward Compatibility").
+    pub(crate) const fn speaks_otherwise(self) -> bool {
+        match self {
+            Self::Status(400 | 404 | 405) | Self::Form(UNSUPPORTED_VERSION) => true,
+            Self::Stale(_)
+            | Self::Unreachable
+            | Self::Closed
+            | Self::Timeout
+            | Self::Invalid
+            | Self::Status(_)
+            | Self::Form(_)
+            | Self::Needs(_)
+            | Self::TakenBack => false,
         }
     }
 

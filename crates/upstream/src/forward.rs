@@ -88,12 +88,12 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
     Forwarded { answer: answer.map_err(|broken| broken.fault), outcome, settlement: Some(settlement) }
 }
 
-async fn send(slot: Slot, request: Request, beside: Beside, link: &Link) -> Result<Answer, Broken> {
+async fn send(slot: Slot, request: Request, beside: Beside, link: &Arc<Link>) -> Result<Answer, Broken> {
     let waiting = slot.send(request, beside).await?;
     link.ambient.seam(Seam::UpstreamSent);
     let answer = waiting.answer().await.and_then(|answer| link.answered(answer).map_err(Broken::sent));
-    if let Err(Broken { fault: Fault::Form(code), .. }) = &answer {
-        link.refused(*code);
+    if let Err(Broken { fault, .. }) = &answer {
+        link.failed(*fault);
     }
     answer
 }

@@ -2,6 +2,7 @@
 //! said over it beside calls.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use terms::json::Object;
@@ -36,6 +37,8 @@ pub struct Link {
     changes: bool,
     /// Whether nothing new is to be said over it.
     over: watch::Sender<bool>,
+    /// Whether it is being asked if it still speaks what it did.
+    doubted: AtomicBool,
     timeouts: Timeouts,
     begun: Boottime,
     used: Mutex<Boottime>,
@@ -86,6 +89,7 @@ impl Link {
             tasks: false,
             changes: false,
             over: watch::Sender::new(false),
+            doubted: AtomicBool::new(false),
             timeouts,
             begun: now,
             used: Mutex::new(now),
@@ -287,14 +291,17 @@ impl Link {
     }
 
     async fn ask(&self, method: &'static str, params: Object) -> Result<RawJson, Fault> {
-        match self.put(self.request(method, params), self.timeouts.start).await? {
+        let answer = self.put(self.request(method, params), self.timeouts.start).await;
+        let answer = answer.and_then(|answer| self.answered(answer));
+        if answer.as_ref().is_err_and(|fault| self.doubtful(*fault)) {
+            // The next link finds out what it does speak.
+            self.end();
+        }
+        match answer? {
             Answer::Result { result, .. } => Ok(result),
             Answer::Error { code, message, .. } => {
                 let message = terms::text::visible(&message);
                 tracing::warn!(upstream = self.upstream, method, code, message, "an errand was refused");
-                if self.revision.era() == Era::Modern {
-                    self.refused(code);
-                }
                 Err(Fault::Invalid)
             }
             // Of nothing that we ask of our own accord may more be asked (basic/patterns/mrtr, "Supported Requests").
@@ -322,14 +329,26 @@ impl Link {
         }
     }
 
-    /// Sees to it that what was refused in this way is not for long: a definition that wants other headers is read again, and
-    /// whoever speaks another revision now is asked anew which. Nothing is sent again.
-    pub(crate) fn refused(&self, code: i64) {
-        match code {
-            modern::HEADER_MISMATCH => self.wire.notices().list_changed(),
-            modern::UNSUPPORTED_VERSION => self.end(),
-            _ => {}
+    /// Sees to it that a call does not fail for long by what is not its own: a definition that wants other headers is read
+    /// again, and who seems to speak otherwise is asked. One call does not end what all use, and nothing is sent again.
+    pub(crate) fn failed(self: &Arc<Self>, fault: Fault) {
+        if fault == Fault::Form(modern::HEADER_MISMATCH) {
+            self.wire.notices().list_changed();
         }
+        if self.doubtful(fault) && !self.doubted.swap(true, Ordering::AcqRel) {
+            let link = Arc::clone(self);
+            tokio::spawn(async move {
+                // What it answers is seen to by whoever asks.
+                let _ = link.hello().await;
+                link.doubted.store(false, Ordering::Release);
+            });
+        }
+    }
+
+    /// Whether the upstream seems not to speak any more what it did (versioning, "re-probing if the cached assumption later
+    /// fails").
+    fn doubtful(&self, fault: Fault) -> bool {
+        self.revision.era() == Era::Modern && fault.speaks_otherwise()
     }
 
     async fn tell(&self, text: String) -> Result<(), Fault> {

@@ -469,15 +469,6 @@ impl Shared {
         }
     }
 
-    /// What answers our requests so does not speak the modern era any more: the next link finds out what it does speak
-    /// (MCP 2026-07-28, versioning, "re-probing if the cached assumption later fails").
-    fn look_for_another_era(&self, status: StatusCode) {
-        let other = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
-        if other.contains(&status) {
-            self.lost.store(true, Ordering::Release);
-        }
-    }
-
     /// Takes the session's id from the answer to `initialize`.
     fn name(&self, headers: &HeaderMap) -> Result<(), Fault> {
         let greeting = self.era() == Era::Legacy && self.version.get().is_none();
@@ -585,11 +576,7 @@ impl Reading {
             Ok(Heard::Answer(id, Some(answer @ Answer::Error { .. }))) if id == self.id => return Ok(answer),
             Ok(_) | Err(_) => {}
         }
-        if let Some(code) = modern::refusal(&said) {
-            return Err(Fault::Form(code));
-        }
-        self.shared.look_for_another_era(status);
-        Err(Fault::Status(status.as_u16()))
+        Err(modern::refusal(&said).map_or(Fault::Status(status.as_u16()), Fault::Form))
     }
 
     async fn json(&mut self, body: Incoming) -> Result<Answer, Fault> {

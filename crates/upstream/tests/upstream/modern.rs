@@ -332,10 +332,29 @@ async fn a_server_that_changes_its_era_is_asked_anew_and_no_call_is_sent_twice()
     let world = of_era(&server, Eras::Auto).await;
     world.pin(&["run"]).await;
     assert_eq!(world.text("run", none()).await, "ran");
+    let link = world.upstreams.link("ops", session(1)).await.unwrap();
     *legacy.lock().unwrap() = true;
     ended(&world.call("run", none()).await, Fault::Status(400), Outcome::Failed);
+    becomes("the link is given up", || !link.alive()).await;
     assert_eq!(world.text("run", none()).await, "ran");
     assert_eq!((server.calls(), server.count("initialize")), (3, 1));
+}
+
+#[tokio::test]
+async fn one_call_that_is_answered_as_by_another_era_ends_nothing_that_all_use() {
+    for answer in ["", r#"{"jsonrpc":"2.0","error":{"code":-32022,"message":"m"}}"#] {
+        let (server, world) = calls(move |_| {
+            Does::Writes(response("400 Bad Request", "content-type: application/json\r\n", answer))
+        })
+        .await;
+        let link = world.upstreams.link("ops", session(1)).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(world.call("run", none()).await.outcome, Outcome::Failed);
+        }
+        becomes("it is asked what it speaks", || server.count("server/discover") >= 2).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(link.alive() && Arc::ptr_eq(&link, &world.upstreams.link("ops", session(2)).await.unwrap()));
+    }
 }
 
 #[tokio::test]
@@ -465,23 +484,15 @@ async fn what_the_modern_era_refuses_it_says_under_a_status_and_it_did_not_run()
 }
 
 #[tokio::test]
-async fn a_definition_that_wants_other_headers_is_looked_at_again_and_another_revision_asked_for_anew() {
-    let (server, world) = calls(|request| {
-        let code = if request.body["params"]["arguments"]["n"] == 1 { -32020 } else { -32022 };
-        refused(request, "400 Bad Request", &format!(r#""error":{{"code":{code},"message":"m"}}"#))
-    })
-    .await;
+async fn a_definition_that_wants_other_headers_is_looked_at_again() {
+    let (_server, world) =
+        calls(|request| refused(request, "400 Bad Request", r#""error":{"code":-32020,"message":"m"}"#))
+            .await;
     let mut changes = world.upstreams.changes("ops").unwrap();
-    let first = world.upstreams.link("ops", session(1)).await.unwrap();
+    let link = world.upstreams.link("ops", session(1)).await.unwrap();
     changes.mark_unchanged();
-    for n in [1_u32, 2] {
-        let _ = world.call("run", Json::object([("n", Json::from(n))])).await;
-        assert!(changes.has_changed().unwrap());
-        assert_eq!(first.alive(), n == 1);
-    }
-    assert_eq!(server.count("server/discover"), 1);
-    let second = world.upstreams.link("ops", session(1)).await.unwrap();
-    assert_eq!((server.count("server/discover"), Arc::ptr_eq(&first, &second)), (2, false));
+    ended(&world.call("run", none()).await, Fault::Form(-32020), Outcome::Failed);
+    assert!(changes.has_changed().unwrap() && link.alive());
 }
 
 #[tokio::test]
