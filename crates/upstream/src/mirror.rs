@@ -5,8 +5,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue};
-use terms::Json;
 use terms::json::Object;
+use terms::{Json, Pointer};
 
 /// The revision of a request.
 pub(crate) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
@@ -151,6 +151,12 @@ pub(crate) fn headers(
         headers.push((header.clone(), encoded(&text).ok_or(NotTold::Kind)?));
     }
     Ok(headers)
+}
+
+/// Whether one of these arguments, or what is in it, is wanted in a header.
+pub(crate) fn tells<'s>(definition: &Json, mut arguments: impl Iterator<Item = &'s Pointer>) -> bool {
+    let mirrored = mirrored(definition).unwrap_or_default();
+    arguments.any(|argument| mirrored.iter().any(|mirrored| mirrored.path.starts_with(argument.steps())))
 }
 
 fn at<'j>(arguments: &'j Object, path: &[String]) -> Option<&'j Json> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use terms::revision::Era;
-use terms::{Ambient, Boottime, Millis, UpstreamHash};
+use terms::{Ambient, Boottime, Json, Millis, Pointer, UpstreamHash};
 use tokio::sync::watch;
 
 use crate::answer::Fault;
@@ -16,6 +16,7 @@ use crate::errand::{Errand, ToolDefinition, list};
 use crate::identity::{Identities, NotThere};
 use crate::launcher::landlock_supported;
 use crate::link::{Link, NotModern, To};
+use crate::mirror::tells;
 use crate::transport::{Notices, Wire, child, http, stdio};
 
 /// Links of one upstream to different downstream sessions (decisions A28).
@@ -271,6 +272,21 @@ impl Upstreams {
             Transport::Http(_) => false,
         };
         self.entries.values().filter(open).map(|entry| entry.config.name.as_str())
+    }
+
+    /// Whether an upstream, by what it was last found to speak, is told one of these arguments in a header, as its
+    /// definition wants. Calls with a secret there are refused at the exit; this is for telling so before.
+    #[must_use]
+    pub fn tells_in_headers<'s>(
+        &self,
+        upstream: &str,
+        definition: &Json,
+        arguments: impl Iterator<Item = &'s Pointer>,
+    ) -> bool {
+        let Some(entry) = self.entries.get(upstream) else { return false };
+        let spoken = *entry.spoken();
+        let modern = spoken.is_some_and(|(_, era)| era == Era::Modern);
+        entry.endpoint.is_some() && modern && tells(definition, arguments)
     }
 
     /// Whether an upstream takes calls as tasks, by what it said when it was last greeted.

@@ -163,6 +163,11 @@ async fn t21_a_secret_is_put_in_no_header_and_its_call_is_refused_by_name() {
     world.pin_schema("run", r#"{"properties":{"pin":{"type":"string","x-mcp-header":"Pin"}}}"#).await;
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
     let pointer: Pointer = "/pin".parse().unwrap();
+    let definition = world.along("run").tool.unwrap().pin.definition.clone();
+    for (at, told) in [("/pin", true), ("", true), ("/pin/x", false), ("/pi", false)] {
+        let at = at.parse().unwrap();
+        assert_eq!(world.upstreams.tells_in_headers("ops", &definition, [&at].into_iter()), told, "{at}");
+    }
     let secret = Json::object([("pin", Json::from("hunter2"))]);
     let permit = world.permit_sealing("ops", "run", secret, &[pointer]).await;
     let forwarded = forward(permit, &link, world.along("run"), SOON).await;
