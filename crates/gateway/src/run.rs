@@ -8,7 +8,7 @@ use elevation::Outcome;
 use terms::revision::Era;
 use terms::{AttemptId, Feature, Json, Seam, Slug};
 use tokio::sync::mpsc;
-use upstream::{Along, Answer, Errand, Forwarded, Link, Progress};
+use upstream::{Along, Answer, Errand, Fault, Forwarded, Link, Progress};
 
 use crate::answer::Refusal;
 use crate::gateway::Inner;
@@ -45,6 +45,7 @@ pub(crate) async fn run(
     inner.authority.ambient().seam(Seam::AnswerSend);
     let delivered = match answer {
         Ok(answer) => give(client, answer, structured).await,
+        Err(Fault::Needs(feature)) => client.result(&refusal::refused(&needs(feature), structured)).await,
         Err(fault) => {
             let broken = Broken { slug: fault.slug(), attempt, outcome, elevated };
             client.result(&refusal::broken(&broken, structured)).await
@@ -71,7 +72,9 @@ async fn watched(
     let attempt = permit.attempt();
     let (sink, mut notices) = mpsc::channel::<Progress>(ROOM);
     let sink = client.listens().then_some(sink);
-    let along = Along { progress: sink, inert: client.inert() };
+    let parts = permit.access().and_then(|access| access.resource().parts());
+    let tool = parts.and_then(|(upstream, tool)| inner.authority.active().tool(upstream, tool));
+    let along = Along { tool, progress: sink, inert: client.inert() };
     let forwarding = upstream::forward(permit, link, along, inner.settings.answer_within);
     tokio::pin!(forwarding);
     // What was told of a wait counts on: progress only rises.
@@ -127,6 +130,9 @@ async fn give(client: Client, answer: Answer, structured: Structured) -> bool {
             let data = data.map(|data| format!(r#","data":{}"#, data.text())).unwrap_or_default();
             client.error(&format!(r#"{{"code":{code},"message":{}{data}}}"#, Json::from(message))).await
         }
+        Answer::InputRequired { .. } => {
+            client.result(&refusal::refused(&needs(Feature::Rounds), structured)).await
+        }
     }
 }
 
@@ -136,6 +142,16 @@ pub(crate) fn needs(feature: Feature) -> Refusal {
         Feature::Tasks => "This tool can only be called as a task, so it did not run.",
         Feature::UrlElicitation => {
             "It answered that somebody has to open an address of its own first, which is not passed on."
+        }
+        Feature::Rounds => {
+            "It began, and then asked to be told more, which is not passed on: what it did until then is done, and the \
+             call is not."
+        }
+        Feature::Capabilities => {
+            "It answered that it wants a client of more capabilities, and did not run it."
+        }
+        Feature::ParameterHeaders => {
+            "It wants an argument in a header that is secret here, and what is secret is put in none: nothing was sent."
         }
     };
     let todo = Slug::UpstreamNeedsFeature.row().todo;

@@ -30,6 +30,12 @@ pub enum Feature {
     Tasks,
     /// A server may ask for an address to be opened (2025-11-25, elicitation).
     UrlElicitation,
+    /// A server may answer that it has to be told more first (2026-07-28, multi round-trip requests).
+    Rounds,
+    /// A server may want its client to be capable of something for a call (2026-07-28, versioning).
+    Capabilities,
+    /// Arguments may travel in headers too (2026-07-28, streamable HTTP, "Custom Headers from Tool Parameters").
+    ParameterHeaders,
 }
 
 /// With whom a revision is spoken.
@@ -85,8 +91,8 @@ const TABLE: [Row; 4] = [
         revision: Revision::Of20260728,
         name: "2026-07-28",
         era: Era::Modern,
-        spoken: &[Side::Callers],
-        has: &[Feature::UrlElicitation],
+        spoken: &[Side::Callers, Side::Upstreams],
+        has: &[Feature::UrlElicitation, Feature::Rounds, Feature::Capabilities, Feature::ParameterHeaders],
     },
 ];
 
@@ -96,6 +102,9 @@ impl Revision {
 
     /// The newest that is spoken in sessions, with either side.
     pub const NEWEST: Self = Self::Of20251125;
+
+    /// The newest that is spoken without sessions, with either side.
+    pub const NEWEST_MODERN: Self = Self::Of20260728;
 
     /// This revision's row.
     #[must_use]
@@ -158,6 +167,9 @@ impl Feature {
         match self {
             Self::Tasks => "tasks",
             Self::UrlElicitation => "elicitation by URL",
+            Self::Rounds => "multi round-trip requests",
+            Self::Capabilities => "capabilities of its client",
+            Self::ParameterHeaders => "arguments in headers",
         }
     }
 }
@@ -184,6 +196,7 @@ mod tests {
     fn the_newest_is_spoken_with_both_sides_and_is_the_first_of_each() {
         for side in [Side::Callers, Side::Upstreams] {
             assert_eq!(Revision::in_sessions(side).next(), Some(Revision::NEWEST));
+            assert_eq!(Revision::all(side).next(), Some(Revision::NEWEST_MODERN));
         }
         assert_eq!(Revision::NEWEST.era(), Era::Legacy, "what a session begins with has sessions");
     }
@@ -195,7 +208,7 @@ mod tests {
         assert_eq!(of("2025-06-18"), both(Revision::Of20250618));
         assert_eq!(of("2025-11-25"), both(Revision::Of20251125));
         assert_eq!(of("2025-03-26"), (None, Some(Revision::Of20250326)));
-        assert_eq!(Revision::spoken("2026-07-28", Side::Callers), Some(Revision::Of20260728));
+        assert_eq!(of("2026-07-28"), both(Revision::Of20260728));
         assert_eq!(Revision::in_session("2026-07-28", Side::Callers), None, "it has no sessions");
         for name in ["2024-11-05", "2025-06-18 ", "2025-6-18", "", "draft"] {
             assert_eq!(of(name), (None, None), "{name:?}");

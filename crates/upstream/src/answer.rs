@@ -7,6 +7,7 @@ use elevation::Outcome;
 use terms::json::Limits;
 use terms::{Feature, Slug};
 
+use crate::modern::UNSUPPORTED_VERSION;
 use crate::raw;
 
 /// JSON text that an upstream wrote: valid, within [`Limits::ANSWER`], on one line, without members that
@@ -58,6 +59,16 @@ pub enum Answer {
         /// The upstream's data.
         data: Option<RawJson>,
     },
+    /// It wants to be told more before it goes on (MCP 2026-07-28, multi round-trip requests). Nothing waits there: what
+    /// it did until then is done, and the call is not.
+    InputRequired {
+        /// What it asks for, by names of its own: an object of at most 64 requests of a client. Absent where it only
+        /// wants to be called again.
+        requests: Option<RawJson>,
+        /// What it wants back with the answers, a text of at most 64 KiB as it wrote it: a claim, and no business of anyone
+        /// else's.
+        state: Option<RawJson>,
+    },
 }
 
 impl Answer {
@@ -66,17 +77,20 @@ impl Answer {
     pub const fn needs(&self) -> Option<Feature> {
         match self {
             Self::Error { code: URL_ELICITATION_REQUIRED, .. } => Some(Feature::UrlElicitation),
+            Self::InputRequired { .. } => Some(Feature::Rounds),
             Self::Error { .. } | Self::Result { .. } => None,
         }
     }
 
-    /// How an attempt that was answered so has ended: a tool that says that it failed has failed, and so has
-    /// one that answers with an error.
+    /// How an attempt that was answered so has ended: a tool that says that it failed has failed, and so has one that
+    /// answers with an error, or that stopped to ask: by its own word it did not do what it was called for.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
             Self::Result { failed: false, .. } => Outcome::Done,
-            Self::Result { failed: true, .. } | Self::Error { .. } => Outcome::Failed,
+            Self::Result { failed: true, .. } | Self::Error { .. } | Self::InputRequired { .. } => {
+                Outcome::Failed
+            }
         }
     }
 }
@@ -103,6 +117,15 @@ pub enum Fault {
     /// An HTTP status in the place of an answer.
     #[error("the upstream answered with HTTP status {0}")]
     Status(u16),
+    /// The upstream refused the request by its form, as MCP 2026-07-28 has it refused: its headers or its revision.
+    #[error("the upstream refused the form of the request (error {0})")]
+    Form(i64),
+    /// The call takes what we do not carry: nothing was sent, or the upstream refused it.
+    #[error("the upstream needs what is not carried: {}", .0.name())]
+    Needs(Feature),
+    /// It was taken back while it ran, in the only way that there is over HTTP in the modern era: its answer is given up.
+    #[error("the call was taken back while it ran")]
+    TakenBack,
 }
 
 impl Fault {
@@ -112,8 +135,55 @@ impl Fault {
         match self {
             Self::Stale(slug) => slug,
             Self::Unreachable | Self::Closed => Slug::UpstreamUnreachable,
-            Self::Timeout => Slug::UpstreamTimeout,
-            Self::Invalid | Self::Status(_) => Slug::UpstreamInvalid,
+            Self::Timeout | Self::TakenBack => Slug::UpstreamTimeout,
+            Self::Invalid | Self::Status(_) | Self::Form(_) => Slug::UpstreamInvalid,
+            Self::Needs(_) => Slug::UpstreamNeedsFeature,
+        }
+    }
+
+    /// What the call takes that is not carried.
+    #[must_use]
+    pub const fn needs(self) -> Option<Feature> {
+        match self {
+            Self::Needs(feature) => Some(feature),
+            Self::Stale(_)
+            | Self::Unreachable
+            | Self::Closed
+            | Self::Timeout
+            | Self::Invalid
+            | Self::Status(_)
+            | Self::Form(_)
+            | Self::TakenBack => None,
+        }
+    }
+
+    /// Whether it is as from a server that does not speak our revision, or not the modern era at all (MCP 2026-07-28,
+    /// streamable HTTP, "Backward Compatibility").
+    pub(crate) const fn speaks_otherwise(self) -> bool {
+        match self {
+            Self::Status(400 | 404 | 405) | Self::Form(UNSUPPORTED_VERSION) => true,
+            Self::Stale(_)
+            | Self::Unreachable
+            | Self::Closed
+            | Self::Timeout
+            | Self::Invalid
+            | Self::Status(_)
+            | Self::Form(_)
+            | Self::Needs(_)
+            | Self::TakenBack => false,
+        }
+    }
+
+    /// Whether the same may go well a while later.
+    pub(crate) const fn passes(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Closed | Self::Timeout | Self::Status(500..=599) => true,
+            Self::Stale(_)
+            | Self::Invalid
+            | Self::Status(_)
+            | Self::Form(_)
+            | Self::Needs(_)
+            | Self::TakenBack => false,
         }
     }
 
@@ -122,12 +192,16 @@ impl Fault {
     pub(crate) const fn outcome(self, sent: bool) -> Outcome {
         match self {
             Self::Status(300..=499) => Outcome::Failed,
+            Self::Form(_) | Self::Needs(_) if sent => Outcome::Failed,
             Self::Stale(_)
             | Self::Unreachable
             | Self::Closed
             | Self::Timeout
             | Self::Invalid
-            | Self::Status(_) => {
+            | Self::Status(_)
+            | Self::Form(_)
+            | Self::Needs(_)
+            | Self::TakenBack => {
                 if sent {
                     Outcome::Unknown
                 } else {

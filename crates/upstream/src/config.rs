@@ -12,7 +12,9 @@ pub struct Config {
     pub name: String,
     /// How it is reached.
     pub transport: Transport,
-    /// Who shares a link to it.
+    /// Which era of MCP is spoken with it.
+    pub era: Eras,
+    /// Who shares a link to it. In the modern era, which has no sessions, always all (decisions A28).
     pub share: Share,
     /// Members of a call's `_meta` that it is sent, judged and bound like arguments. Others are left out, but for
     /// those that only transport ([`crate::Inert`]): a client may put something new there in each call (rfd 17).
@@ -70,6 +72,18 @@ pub struct Credential {
     pub value: Secret<String>,
 }
 
+/// Which era of MCP is spoken with an upstream (MCP 2026-07-28, versioning).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Eras {
+    /// The modern one if it answers in it, otherwise the legacy one.
+    #[default]
+    Auto,
+    /// Sessions only: it is never asked in the other.
+    Legacy,
+    /// Without sessions only: where it does not answer in that, it is not served.
+    Modern,
+}
+
 /// Who shares one link, and so one MCP session (decisions A28).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Share {
@@ -95,6 +109,9 @@ pub enum Isolation {
 pub struct Timeouts {
     /// From starting a child or a session until it has answered `initialize`; also one page of a list.
     pub start: Millis,
+    /// Until an upstream of whom it is not known which era it speaks has answered in the modern one. Then it is greeted
+    /// in the other, in the `start` that is left.
+    pub probe: Millis,
     /// Until a request can be written: a connection made, or the child's input free.
     pub connect: Millis,
     /// Its list of tools is read again after this long at the latest, whether or not it says that the list has changed:
@@ -113,6 +130,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             start: Millis::seconds(30),
+            probe: Millis::seconds(10),
             connect: Millis::seconds(5),
             relist: Millis::seconds(60),
             idle: Millis::seconds(600),

@@ -7,20 +7,23 @@ use terms::{AttemptId, Json};
 
 use crate::link::Link;
 use crate::message::page;
+use crate::mirror::mirrored;
 use crate::upstreams::Unreachable;
 
 /// What we may say without a Permit.
 #[derive(Debug)]
 pub enum Errand {
-    /// `initialize`.
+    /// `initialize`; in the modern era `server/discover`, which no session follows.
     Hello,
     /// `tools/list`, from where an earlier page ended.
     List(Option<Cursor>),
-    /// `ping`.
+    /// `ping`; in the modern era, which has none, `server/discover`.
     Ping,
-    /// `notifications/cancelled` for the request of that attempt, if it is under way on this link.
+    /// The end of the request of that attempt, if it is under way on this link: `notifications/cancelled`, or over HTTP in
+    /// the modern era the end of its response.
     Cancel(AttemptId),
-    /// Listens for notifications until the upstream ends the stream; over HTTP only, where they need one.
+    /// Listens for notifications until the upstream ends the stream: in the legacy era over HTTP only, where they need one;
+    /// in the modern one `subscriptions/listen`.
     Listen,
     /// The end of the session.
     Close,
@@ -71,7 +74,7 @@ pub(crate) async fn list(link: &Link) -> Result<Vec<ToolDefinition>, Unreachable
             return Err(Unreachable::List("its list is too long"));
         }
         match page.next {
-            None => return Ok(acceptable(link.upstream(), tools)),
+            None => return Ok(acceptable(link.upstream(), link.tells_headers(), tools)),
             Some(next) if next.len() <= LONGEST_CURSOR => cursor = Some(Cursor(next)),
             Some(_) => return Err(invalid()),
         }
@@ -79,8 +82,9 @@ pub(crate) async fn list(link: &Link) -> Result<Vec<ToolDefinition>, Unreachable
     Err(Unreachable::List("its list has no end"))
 }
 
-/// The tools that can be named without doubt; the others are left out, and said so.
-fn acceptable(upstream: &str, tools: Vec<Option<Json>>) -> Vec<ToolDefinition> {
+/// The tools that can be named without doubt, and whose calls can be told in headers where there are any (MCP 2026-07-28,
+/// server/tools, "x-mcp-header"); the others are left out, and said so.
+fn acceptable(upstream: &str, headers: bool, tools: Vec<Option<Json>>) -> Vec<ToolDefinition> {
     let name_of = |tool: &Json| Some(tool.get("name")?.as_str()?.to_owned());
     let mut times: HashMap<String, usize> = HashMap::new();
     for name in tools.iter().flatten().filter_map(name_of) {
@@ -93,6 +97,9 @@ fn acceptable(upstream: &str, tools: Vec<Option<Json>>) -> Vec<ToolDefinition> {
     let accept = |tool: Option<Json>| {
         let Some(definition) = tool else { return leave_out("", "its definition is not strict JSON") };
         let Some(name) = name_of(&definition) else { return leave_out("", "it has no name") };
+        if headers && let Err(why) = mirrored(&definition) {
+            return leave_out(&name, why);
+        }
         match times.get(&name) {
             Some(1) if is_name(&name) => Some(ToolDefinition { name, definition }),
             Some(1) => leave_out(&name, "its name is not 1 to 128 of A-Z a-z 0-9 _ . - /"),
@@ -125,7 +132,20 @@ mod tests {
             None,
             Some(Json::from("x")),
         ];
-        let names: Vec<String> = acceptable("ops", tools).into_iter().map(|tool| tool.name).collect();
+        let names: Vec<String> = acceptable("ops", true, tools).into_iter().map(|tool| tool.name).collect();
         assert_eq!(names, ["ok_1.a-b/c"]);
+    }
+
+    #[test]
+    fn a_tool_whose_header_is_bad_is_left_out_where_there_are_headers() {
+        let bad = r#"{"name":"bad","inputSchema":{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}}"#;
+        let good =
+            r#"{"name":"good","inputSchema":{"properties":{"a":{"type":"integer","x-mcp-header":"A"}}}}"#;
+        for (headers, expected) in [(true, vec!["good"]), (false, vec!["bad", "good"])] {
+            let tools = [bad, good].map(|text| terms::json::parse(text.as_bytes()).ok()).to_vec();
+            let names: Vec<String> =
+                acceptable("ops", headers, tools).into_iter().map(|tool| tool.name).collect();
+            assert_eq!(names, expected);
+        }
     }
 }

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use authority::{Permit, Settlement};
+use authority::{Cargo, Permit, Settlement, Tool};
 use elevation::Outcome;
-use terms::{Access, Millis, Seam, Slug};
+use terms::{Access, Feature, Json, Millis, Seam, Slug};
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Fault, Progress};
 use crate::inert::Inert;
 use crate::link::Link;
-use crate::message::{Request, RequestId};
-use crate::transport::{Broken, Sink, Slot};
+use crate::message::{Call, Request, RequestId};
+use crate::mirror::{Header, NotTold, headers, mirrored};
+use crate::transport::{Beside, Broken, Slot};
 
 /// What became of one permitted call.
 #[derive(Debug)]
@@ -26,9 +27,12 @@ pub struct Forwarded {
     pub settlement: Option<Settlement>,
 }
 
-/// What goes along with a call without being judged.
+/// What goes along with a call beside its permit.
 #[derive(Debug, Default)]
 pub struct Along {
+    /// The tool with the definition that the call was judged by. Some upstreams are told in headers what it says of its
+    /// arguments; without it, or with another, those are sent nothing.
+    pub tool: Option<Arc<Tool>>,
     /// Where its progress goes; absent where nobody listens.
     pub progress: Option<mpsc::Sender<Progress>>,
     /// What only transports.
@@ -40,7 +44,7 @@ pub struct Along {
 /// Never sends anything twice, and never gives up silently. It should run in a task of its own: whether the
 /// caller is still there is for the answer to find out, not for the call (F37).
 pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Millis) -> Forwarded {
-    let Along { progress, inert } = along;
+    let Along { tool, progress, inert } = along;
     // Everything is made ready before the permit is looked at for the last time.
     let slot = match tokio::time::timeout(within.duration(), link.wire.slot()).await {
         Ok(Ok(slot)) => slot,
@@ -52,21 +56,30 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
         Err(stale) => return Forwarded::unsent(None, Fault::Stale(stale.0)),
     };
     let id = RequestId::fresh(link.ambient.as_ref());
-    let entered = link.enter(cargo.attempt, &id);
-    let (Some(tool), Ok(_call)) = (tool(&cargo.access, link), &entered) else {
-        let fault = entered.err().unwrap_or(Fault::Stale(Slug::ToolQuarantined));
-        return Forwarded::unsent(Some(settlement), fault);
-    };
-    link.passes(&cargo.access, &cargo.arguments);
-    let meta = cargo.access.meta().clone();
-    let request = Request::call(id.clone(), tool, cargo.arguments, meta, progress.is_some(), inert);
+    let Cargo { attempt, access, arguments } = cargo;
+    let ready = ready(&access, &arguments, link, tool.as_deref());
+    let (name, headers, mut call) =
+        match ready.and_then(|(name, headers)| Ok((name, headers, link.enter(attempt, &id)?))) {
+            Ok(ready) => ready,
+            Err(fault) => return Forwarded::unsent(Some(settlement), fault),
+        };
+    link.passes(&access, &arguments);
+    let meta = access.meta().clone();
+    let told = progress.is_some();
+    let said = Call { tool: name, arguments, meta, inert, progress: told, headers };
+    let request = Request::call(link.revision().era(), id.clone(), said);
     link.ambient.seam(Seam::UpstreamSend);
     settlement.sending();
-    let sending = send(slot, request, progress, link);
-    let answer = tokio::time::timeout(within.duration(), sending).await.unwrap_or_else(|_| {
-        tokio::spawn(Arc::clone(link).cancel(id));
-        Err(Broken::sent(Fault::Timeout))
-    });
+    let sending = send(slot, request, Beside::progress(progress), link);
+    let answer = tokio::select! {
+        biased;
+        sent = tokio::time::timeout(within.duration(), sending) => sent.unwrap_or_else(|_| {
+            tokio::spawn(Arc::clone(link).cancel(id));
+            Err(Broken::sent(Fault::Timeout))
+        }),
+        () = call.taken_back() => Err(Broken::sent(Fault::TakenBack)),
+    };
+    drop(call);
     link.ambient.seam(Seam::UpstreamAnswered);
     let outcome = match &answer {
         Ok(answer) => answer.outcome(),
@@ -75,10 +88,38 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
     Forwarded { answer: answer.map_err(|broken| broken.fault), outcome, settlement: Some(settlement) }
 }
 
-async fn send(slot: Slot, request: Request, progress: Option<Sink>, link: &Link) -> Result<Answer, Broken> {
-    let waiting = slot.send(request, progress).await?;
+async fn send(slot: Slot, request: Request, beside: Beside, link: &Arc<Link>) -> Result<Answer, Broken> {
+    let waiting = slot.send(request, beside).await?;
     link.ambient.seam(Seam::UpstreamSent);
-    waiting.answer().await
+    let answer = waiting.answer().await.and_then(|answer| link.answered(answer).map_err(Broken::sent));
+    if let Err(Broken { fault, .. }) = &answer {
+        link.failed(*fault);
+    }
+    answer
+}
+
+/// The tool that is called, and what the headers of its call say, if this link leads to the very upstream that the access
+/// was judged for (T19), by the very definition.
+fn ready<'a>(
+    access: &'a Access,
+    clear: &Json,
+    link: &Link,
+    pinned: Option<&Tool>,
+) -> Result<(&'a str, Vec<Header>), Fault> {
+    let stale = Fault::Stale(Slug::ToolQuarantined);
+    let name = tool(access, link).ok_or(stale)?;
+    if !link.tells_headers() {
+        return Ok((name, Vec::new()));
+    }
+    let judged = |tool: &&Tool| tool.pin.digest == access.resource().definition;
+    let pinned = pinned.filter(judged).ok_or(stale)?;
+    let mirrored = mirrored(&pinned.pin.definition).map_err(|_| stale)?;
+    let told = headers(name, &mirrored, access.arguments(), clear);
+    let headers = told.map_err(|why| match why {
+        NotTold::Secret => Fault::Needs(Feature::ParameterHeaders),
+        NotTold::Kind => Fault::Stale(Slug::ArgumentsInvalid),
+    })?;
+    Ok((name, headers))
 }
 
 /// The tool that is called, if this link leads to the very upstream that the access was judged for (T19).

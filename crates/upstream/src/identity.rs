@@ -187,13 +187,14 @@ pub(crate) fn in_folder(stdio: &Stdio, path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Share, Timeouts};
+    use crate::config::{Eras, Share, Timeouts};
     use std::time::Duration;
 
     fn config(stdio: Stdio) -> Config {
         Config {
             name: "ops".into(),
             transport: Transport::Stdio(stdio),
+            era: Eras::Auto,
             share: Share::Session,
             meta: std::collections::BTreeSet::new(),
             timeouts: Timeouts::default(),

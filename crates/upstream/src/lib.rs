@@ -15,6 +15,8 @@ mod inert;
 pub mod launcher;
 mod link;
 mod message;
+mod mirror;
+mod modern;
 mod raw;
 mod transport;
 mod upstreams;
@@ -22,7 +24,7 @@ mod upstreams;
 pub use answer::{Answer, Fault, Progress, RawJson};
 pub use code::Code;
 pub use config::{
-    Config, ConfigError, Credential, DEFAULT_PATH, Http, Isolation, Share, Stdio, Timeouts, Transport,
+    Config, ConfigError, Credential, DEFAULT_PATH, Eras, Http, Isolation, Share, Stdio, Timeouts, Transport,
 };
 pub use errand::{Cursor, Errand, ToolDefinition};
 pub use forward::{Along, Forwarded, forward};

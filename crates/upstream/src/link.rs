@@ -1,65 +1,141 @@
-//! A link: one live MCP session of ours with an upstream, and all that is ever said over it beside calls.
+//! A link: one live MCP session of ours with an upstream, or in the modern era what stands for one, and all that is ever
+//! said over it beside calls.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use terms::revision::Side;
+use terms::json::Object;
+use terms::revision::{Era, Side};
 use terms::{Access, Ambient, AttemptId, Boottime, Feature, Json, Millis, Revision, Secret, UpstreamHash};
+use tokio::sync::{oneshot, watch};
 
 use crate::answer::{Answer, Fault, RawJson};
 use crate::config::Timeouts;
 use crate::errand::Errand;
 use crate::message::{Hello, Request, RequestId, cancelled, hello, notification};
-use crate::transport::Wire;
+use crate::modern;
+use crate::transport::{Beside, Wire};
 
 /// Calls under way on one link.
 const MOST_CALLS: usize = 1024;
 
-/// One live MCP session with one upstream.
+/// Revisions of an upstream that an error names.
+const MOST_NAMED: usize = 8;
+
+/// One live MCP session with one upstream; in the modern era, which has none, one child or address.
 pub struct Link {
     upstream: String,
     identity: UpstreamHash,
     pub(crate) wire: Wire,
     pub(crate) ambient: Arc<dyn Ambient>,
-    /// What `initialize` settled, whatever the callers speak whose calls go over it.
+    /// What was settled with it, whatever the callers speak whose calls go over it.
     revision: Revision,
     tools: bool,
     tasks: bool,
+    /// Whether it tells of changes to those who listen.
+    changes: bool,
+    /// Whether nothing new is to be said over it.
+    over: watch::Sender<bool>,
+    /// Whether it is being asked if it still speaks what it did.
+    doubted: AtomicBool,
     timeouts: Timeouts,
     begun: Boottime,
     used: Mutex<Boottime>,
-    calls: Mutex<HashMap<AttemptId, RequestId>>,
+    calls: Mutex<HashMap<AttemptId, Underway>>,
+}
+
+/// The request of a call, and how to end it where nothing can be told of that.
+struct Underway {
+    id: RequestId,
+    end: Option<oneshot::Sender<()>>,
 }
 
 /// A call that is under way; it is over when this is dropped.
 pub(crate) struct Call<'l> {
     link: &'l Link,
     attempt: AttemptId,
+    end: oneshot::Receiver<()>,
+}
+
+/// What every link to one upstream is made of.
+pub(crate) struct To<'u> {
+    pub(crate) upstream: &'u str,
+    pub(crate) identity: UpstreamHash,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) ambient: Arc<dyn Ambient>,
+}
+
+/// Why an upstream is not spoken with in the modern era.
+pub(crate) enum NotModern {
+    /// It may be a server of the legacy era, over this wire if it is still there.
+    Perhaps(Wire, String),
+    /// It is not: it is one of the modern era that does not take our requests, or it is not there at all.
+    No(String),
 }
 
 impl Link {
-    /// Greets the upstream over a new wire.
-    pub(crate) async fn greet(
-        upstream: &str,
-        identity: UpstreamHash,
-        wire: Wire,
-        timeouts: Timeouts,
-        ambient: Arc<dyn Ambient>,
-    ) -> Result<Self, String> {
+    fn new(to: To<'_>, wire: Wire, revision: Revision) -> Self {
+        let To { upstream, identity, timeouts, ambient } = to;
+        wire.speak(revision.era());
         let now = ambient.boottime();
-        let mut link = Self {
+        Self {
             upstream: upstream.to_owned(),
             identity,
             wire,
             ambient,
-            revision: Revision::NEWEST,
+            revision,
             tools: false,
             tasks: false,
+            changes: false,
+            over: watch::Sender::new(false),
+            doubted: AtomicBool::new(false),
             timeouts,
             begun: now,
             used: Mutex::new(now),
             calls: Mutex::default(),
+        }
+    }
+
+    /// Asks the upstream over a new wire whether it speaks the modern era (MCP 2026-07-28, stdio and streamable HTTP,
+    /// "Backward Compatibility"). No one answer means that it does not: whatever is none of the modern era may come from a
+    /// server of the legacy one.
+    pub(crate) async fn discover(to: To<'_>, within: Millis, wire: Wire) -> Result<Self, NotModern> {
+        let mut link = Self::new(to, wire, Revision::NEWEST_MODERN);
+        let request = link.request("server/discover", Object::new());
+        let (perhaps, why) = match link.put(request, within).await {
+            Ok(Answer::Result { result, .. }) => match modern::discovered(&result) {
+                Some(said) if said.versions.iter().any(|version| version == link.revision.name()) => {
+                    (link.tools, link.changes) = (said.tools, said.changes);
+                    return Ok(link);
+                }
+                Some(said) => foreign(&said.versions),
+                None => (true, "its answer to `server/discover` is not valid".to_owned()),
+            },
+            Ok(Answer::Error { code: modern::UNSUPPORTED_VERSION, data, .. }) => {
+                foreign(&modern::supported(data.as_ref()))
+            }
+            Ok(Answer::Error { code, .. }) => {
+                (!modern::is_refusal(code), format!("it answered `server/discover` with error {code}"))
+            }
+            Ok(Answer::InputRequired { .. }) => {
+                (true, "it answered `server/discover` with a question".to_owned())
+            }
+            Err(fault @ Fault::Form(_)) => (false, fault.to_string()),
+            // Where no request can be written, no other can be either; a child may have ended because of it.
+            Err(fault @ Fault::Unreachable) => (matches!(link.wire, Wire::Child(_)), link.why(fault)),
+            Err(fault) => (true, link.why(fault)),
         };
+        if !perhaps {
+            return Err(NotModern::No(why));
+        }
+        tracing::debug!(upstream = link.upstream, why, "it does not speak the modern era");
+        Err(NotModern::Perhaps(link.wire, why))
+    }
+
+    /// Greets the upstream over a wire, and begins a session of the legacy era.
+    pub(crate) async fn greet(to: To<'_>, wire: Wire) -> Result<Self, String> {
+        let mut link = Self::new(to, wire, Revision::NEWEST);
         let result = link.errand(Errand::Hello).await.map_err(|fault| link.why(fault))?;
         let said = result.as_ref().and_then(hello).ok_or("its answer to `initialize` is not valid")?;
         link.revision = link.settle(&said)?;
@@ -81,11 +157,8 @@ impl Link {
 
     /// The revision that it answered, if we speak that one.
     fn settle(&self, said: &Hello) -> Result<Revision, String> {
-        let revision = Revision::spoken(&said.version, Side::Upstreams).ok_or_else(|| {
-            let version = terms::text::visible(&said.version);
-            let ours: Vec<&str> = Revision::all(Side::Upstreams).map(Revision::name).collect();
-            format!("it speaks MCP {version}, and stepup speaks {}", ours.join(", "))
-        })?;
+        let revision = Revision::in_session(&said.version, Side::Upstreams);
+        let revision = revision.ok_or_else(|| unspoken(std::slice::from_ref(&said.version), Era::Legacy))?;
         match &self.wire {
             Wire::Child(_) => {}
             Wire::Http(session) => session.settled(revision).ok_or("it was greeted twice")?,
@@ -108,7 +181,17 @@ impl Link {
     /// Whether calls can still be made over it, as far as we know.
     #[must_use]
     pub fn alive(&self) -> bool {
-        self.wire.alive()
+        !*self.over.borrow() && self.wire.alive()
+    }
+
+    /// Nothing new is said over it, and nothing is listened to; what is under way goes on.
+    pub(crate) fn end(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Whether what a call is for is told in headers too.
+    pub(crate) const fn tells_headers(&self) -> bool {
+        matches!((&self.wire, self.revision.era()), (Wire::Http(_), Era::Modern))
     }
 
     /// The revision that is spoken over it.
@@ -133,45 +216,139 @@ impl Link {
     /// [`Fault`] when the upstream does not answer, or answers with an error ([`Fault::Invalid`]).
     pub async fn errand(&self, errand: Errand) -> Result<Option<RawJson>, Fault> {
         match errand {
-            Errand::Hello => self.ask("initialize", introduction()).await.map(Some),
+            Errand::Hello => self.hello().await.map(Some),
             Errand::List(cursor) => {
                 let cursor = cursor.map(|cursor| ("cursor", Json::from(cursor.text())));
-                self.ask("tools/list", Json::object(cursor)).await.map(Some)
+                self.ask("tools/list", Object::from_iter(cursor)).await.map(Some)
             }
-            Errand::Ping => self.ask("ping", Json::object::<&str, Json>([])).await.map(|_| None),
-            Errand::Cancel(attempt) => {
-                let id = self.calls().get(&attempt).cloned();
-                match id {
-                    Some(id) => self.tell(cancelled(&id)).await.map(|()| None),
-                    None => Ok(None),
+            Errand::Ping => match self.revision.era() {
+                Era::Legacy => self.ask("ping", Object::new()).await.map(|_| None),
+                Era::Modern => self.hello().await.map(|_| None),
+            },
+            Errand::Cancel(attempt) => self.take_back(attempt).await.map(|()| None),
+            Errand::Listen => {
+                let mut over = self.over.subscribe();
+                tokio::select! {
+                    listened = self.listen() => listened.map(|()| None),
+                    // An error means that the link is gone.
+                    _ = over.wait_for(|over| *over) => Err(Fault::Closed),
                 }
             }
-            Errand::Listen => match &self.wire {
-                Wire::Http(session) => session.listen().await.map(|()| None),
-                Wire::Child(_) => Err(Fault::Invalid),
-            },
             Errand::Close => {
+                self.end();
                 self.wire.close().await;
                 Ok(None)
             }
         }
     }
 
-    async fn ask(&self, method: &str, params: Json) -> Result<RawJson, Fault> {
-        let request = Request::new(RequestId::fresh(self.ambient.as_ref()), method, params);
-        let asking = async {
-            let slot = self.wire.slot().await?;
-            let waiting = slot.send(request, None).await.map_err(|broken| broken.fault)?;
-            match waiting.answer().await.map_err(|broken| broken.fault)? {
-                Answer::Result { result, .. } => Ok(result),
-                Answer::Error { code, message, .. } => {
-                    let message = terms::text::visible(&message);
-                    tracing::warn!(upstream = self.upstream, method, code, message, "an errand was refused");
-                    Err(Fault::Invalid)
+    async fn hello(&self) -> Result<RawJson, Fault> {
+        match self.revision.era() {
+            Era::Legacy => self.ask("initialize", introduction()).await,
+            Era::Modern => self.ask("server/discover", Object::new()).await,
+        }
+    }
+
+    async fn listen(&self) -> Result<(), Fault> {
+        match (&self.wire, self.revision.era()) {
+            (_, Era::Modern) if !self.changes => Err(Fault::Invalid),
+            (Wire::Http(session), Era::Modern) => {
+                session.subscribe(self.request("subscriptions/listen", modern::listening())).await
+            }
+            (Wire::Child(_), Era::Modern) => {
+                let request = self.request("subscriptions/listen", modern::listening());
+                let slot = self.wire.slot().await?;
+                let beside = Beside::Changes { acknowledged: false };
+                let waiting = slot.send(request, beside).await.map_err(|broken| broken.fault)?;
+                match waiting.answer().await.map_err(|broken| broken.fault)? {
+                    Answer::Result { .. } => Ok(()),
+                    Answer::Error { .. } | Answer::InputRequired { .. } => Err(Fault::Invalid),
                 }
             }
+            (Wire::Http(session), Era::Legacy) => session.listen().await,
+            (Wire::Child(_), Era::Legacy) => Err(Fault::Invalid),
+        }
+    }
+
+    /// Ends a call that is under way. Over HTTP in the modern era nothing is told: its response is closed (streamable HTTP,
+    /// "Cancellation").
+    async fn take_back(&self, attempt: AttemptId) -> Result<(), Fault> {
+        let (id, end) = match self.calls().get_mut(&attempt) {
+            Some(underway) => (underway.id.clone(), underway.end.take()),
+            None => return Ok(()),
         };
-        tokio::time::timeout(self.timeouts.start.duration(), asking).await.unwrap_or(Err(Fault::Timeout))
+        if !self.tells_headers() {
+            return self.tell(cancelled(&id)).await;
+        }
+        // Who had it taken back before, or is answered by now, needs no more of it.
+        let _ = end.map(|end| end.send(()));
+        Ok(())
+    }
+
+    /// A request of our own, in the era that is spoken.
+    fn request(&self, method: &'static str, params: Object) -> Request {
+        Request::new(self.revision.era(), RequestId::fresh(self.ambient.as_ref()), method, params)
+    }
+
+    async fn ask(&self, method: &'static str, params: Object) -> Result<RawJson, Fault> {
+        let answer = self.put(self.request(method, params), self.timeouts.start).await;
+        let answer = answer.and_then(|answer| self.answered(answer));
+        if answer.as_ref().is_err_and(|fault| self.doubtful(*fault)) {
+            // The next link finds out what it does speak.
+            self.end();
+        }
+        match answer? {
+            Answer::Result { result, .. } => Ok(result),
+            Answer::Error { code, message, .. } => {
+                let message = terms::text::visible(&message);
+                tracing::warn!(upstream = self.upstream, method, code, message, "an errand was refused");
+                Err(Fault::Invalid)
+            }
+            // Of nothing that we ask of our own accord may more be asked (basic/patterns/mrtr, "Supported Requests").
+            Answer::InputRequired { .. } => Err(Fault::Invalid),
+        }
+    }
+
+    async fn put(&self, request: Request, within: Millis) -> Result<Answer, Fault> {
+        let asking = async {
+            let slot = self.wire.slot().await?;
+            let waiting = slot.send(request, Beside::Nothing).await.map_err(|broken| broken.fault)?;
+            waiting.answer().await.map_err(|broken| broken.fault)
+        };
+        tokio::time::timeout(within.duration(), asking).await.unwrap_or(Err(Fault::Timeout))
+    }
+
+    /// What an answer to a call is: a refusal that only the modern era has is none.
+    pub(crate) fn answered(&self, answer: Answer) -> Result<Answer, Fault> {
+        match (self.revision.era(), &answer) {
+            (Era::Modern, Answer::Error { code: modern::MISSING_CAPABILITY, .. }) => {
+                Err(Fault::Needs(Feature::Capabilities))
+            }
+            (Era::Modern, Answer::Error { code, .. }) if modern::is_refusal(*code) => Err(Fault::Form(*code)),
+            (Era::Modern | Era::Legacy, _) => Ok(answer),
+        }
+    }
+
+    /// Sees to it that a call does not fail for long by what is not its own: a definition that wants other headers is read
+    /// again, and who seems to speak otherwise is asked. One call does not end what all use, and nothing is sent again.
+    pub(crate) fn failed(self: &Arc<Self>, fault: Fault) {
+        if fault == Fault::Form(modern::HEADER_MISMATCH) {
+            self.wire.notices().list_changed();
+        }
+        if self.doubtful(fault) && !self.doubted.swap(true, Ordering::AcqRel) {
+            let link = Arc::clone(self);
+            tokio::spawn(async move {
+                // What it answers is seen to by whoever asks.
+                let _ = link.hello().await;
+                link.doubted.store(false, Ordering::Release);
+            });
+        }
+    }
+
+    /// Whether the upstream seems not to speak any more what it did (versioning, "re-probing if the cached assumption later
+    /// fails").
+    fn doubtful(&self, fault: Fault) -> bool {
+        self.revision.era() == Era::Modern && fault.speaks_otherwise()
     }
 
     async fn tell(&self, text: String) -> Result<(), Fault> {
@@ -184,6 +361,10 @@ impl Link {
 
     /// Tells the upstream that an answer is not waited for any more.
     pub(crate) async fn cancel(self: Arc<Self>, id: RequestId) {
+        if self.tells_headers() {
+            // Its response is closed, and that says it.
+            return;
+        }
         // It is a courtesy; who cannot be told goes on working for nobody.
         let _ = self.tell(cancelled(&id)).await;
     }
@@ -209,13 +390,14 @@ impl Link {
         if calls.len() >= MOST_CALLS {
             return Err(Fault::Unreachable);
         }
-        calls.insert(attempt, id.clone());
+        let (end, ended) = oneshot::channel();
+        calls.insert(attempt, Underway { id: id.clone(), end: Some(end) });
         drop(calls);
         self.touch();
-        Ok(Call { link: self, attempt })
+        Ok(Call { link: self, attempt, end: ended })
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<AttemptId, RequestId>> {
+    fn calls(&self) -> MutexGuard<'_, HashMap<AttemptId, Underway>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -232,6 +414,15 @@ impl Link {
     /// How long it has been there.
     pub(crate) fn age(&self, now: Boottime) -> Millis {
         now.since(self.begun)
+    }
+}
+
+impl Call<'_> {
+    /// Waits until it is to be ended without a word; for ever where that is not wanted.
+    pub(crate) async fn taken_back(&mut self) {
+        if (&mut self.end).await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
@@ -270,17 +461,29 @@ fn texts(value: &Json, into: &mut Vec<Secret<String>>) {
     }
 }
 
+/// What becomes of an upstream of the modern era that speaks these revisions, none of which is ours of that era: one of
+/// the legacy era is spoken by greeting it. Whether it is to be greeted, and why not.
+fn foreign(versions: &[String]) -> (bool, String) {
+    let mut legacy = Revision::in_sessions(Side::Upstreams);
+    let known = legacy.any(|revision| versions.iter().any(|version| version == revision.name()));
+    (known, unspoken(versions, Era::Modern))
+}
+
+fn unspoken(versions: &[String], era: Era) -> String {
+    let theirs: Vec<String> =
+        versions.iter().take(MOST_NAMED).map(|version| terms::text::visible(version)).collect();
+    let ours: Vec<&str> = match era {
+        Era::Legacy => Revision::in_sessions(Side::Upstreams).map(Revision::name).collect(),
+        Era::Modern => Revision::all(Side::Upstreams).map(Revision::name).collect(),
+    };
+    format!("it speaks MCP {}, and stepup speaks {}", theirs.join(", "), ours.join(", "))
+}
+
 /// `initialize`, in which we say that we can do nothing: what an upstream may ask a client is not answered.
-fn introduction() -> Json {
-    Json::object([
+fn introduction() -> Object {
+    Object::from_iter([
         ("protocolVersion", Json::from(Revision::NEWEST.name())),
-        ("capabilities", Json::object::<&str, Json>([])),
-        (
-            "clientInfo",
-            Json::object([
-                ("name", Json::from("stepup")),
-                ("version", Json::from(env!("CARGO_PKG_VERSION"))),
-            ]),
-        ),
+        ("capabilities", Json::Object(Object::new())),
+        ("clientInfo", modern::client_info()),
     ])
 }

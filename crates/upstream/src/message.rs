@@ -1,15 +1,17 @@
-//! JSON-RPC 2.0 as MCP uses it in its legacy era: the requests that we write, and what we make of what we hear.
+//! JSON-RPC 2.0 as MCP uses it, in either era: the requests that we write, and what we make of what we hear.
 //! Nothing here knows how messages travel.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use terms::json::{Limits, Object};
+use terms::revision::Era;
 use terms::{Ambient, Json};
 
 use crate::answer::{Answer, Progress, RawJson, URL_ELICITATION_REQUIRED};
 use crate::inert::Inert;
-use crate::raw;
+use crate::mirror::{Header, METHOD};
+use crate::{modern, raw};
 
 /// The member of `_meta` under which progress is asked for; its value is ours.
 const PROGRESS_TOKEN: &str = "progressToken";
@@ -28,6 +30,11 @@ impl RequestId {
         ambient.fill(&mut bytes);
         Self(terms::hash::hex(&bytes).collect())
     }
+
+    /// One that an upstream names; whether it is one of ours is for whoever looks for it.
+    pub(crate) const fn named(id: String) -> Self {
+        Self(id)
+    }
 }
 
 /// One request of ours, ready to be written. One line, whatever is in it (T31).
@@ -36,29 +43,58 @@ pub(crate) struct Request {
     pub(crate) text: String,
     /// What travels in headers, where there are any.
     pub(crate) inert: Inert,
+    /// What the headers say of it in the modern era, where there are any.
+    pub(crate) headers: Vec<Header>,
+}
+
+/// One call, as it was judged.
+pub(crate) struct Call<'c> {
+    pub(crate) tool: &'c str,
+    pub(crate) arguments: Json,
+    /// What was judged of the caller's `_meta`.
+    pub(crate) meta: Object,
+    /// What only transports.
+    pub(crate) inert: Inert,
+    /// Whether somebody listens for its progress.
+    pub(crate) progress: bool,
+    /// What its headers say of it in the modern era.
+    pub(crate) headers: Vec<Header>,
 }
 
 impl Request {
-    pub(crate) fn new(id: RequestId, method: &str, params: Json) -> Self {
+    pub(crate) fn new(era: Era, id: RequestId, method: &'static str, params: Object) -> Self {
+        Self::with_meta(era, id, method, params, Object::new())
+    }
+
+    fn with_meta(
+        era: Era,
+        id: RequestId,
+        method: &'static str,
+        mut params: Object,
+        mut meta: Object,
+    ) -> Self {
+        let headers = match era {
+            Era::Legacy => Vec::new(),
+            Era::Modern => {
+                modern::envelope(&mut meta);
+                vec![(METHOD, http::HeaderValue::from_static(method))]
+            }
+        };
+        if !meta.is_empty() {
+            params.insert("_meta", Json::Object(meta));
+        }
         let message = Json::object([
             ("jsonrpc", Json::from("2.0")),
             ("id", Json::from(id.0.as_str())),
             ("method", Json::from(method)),
-            ("params", params),
+            ("params", Json::Object(params)),
         ]);
-        Self { text: raw::no_line_ends(message.text()), id, inert: Inert::default() }
+        Self { text: raw::no_line_ends(message.text()), id, inert: Inert::default(), headers }
     }
 
-    /// `tools/call`, with what was judged of the caller's `_meta`, with what only transports, and with a token for
-    /// progress where somebody listens for it.
-    pub(crate) fn call(
-        id: RequestId,
-        tool: &str,
-        arguments: Json,
-        mut meta: Object,
-        progress: bool,
-        inert: Inert,
-    ) -> Self {
+    /// `tools/call`, with a token for progress where somebody listens for it.
+    pub(crate) fn call(era: Era, id: RequestId, call: Call<'_>) -> Self {
+        let Call { tool, arguments, mut meta, inert, progress, headers } = call;
         let mut params = Object::new();
         params.insert("name", tool);
         params.insert("arguments", arguments);
@@ -68,10 +104,9 @@ impl Request {
         if progress {
             meta.insert(PROGRESS_TOKEN, id.0.as_str());
         }
-        if !meta.is_empty() {
-            params.insert("_meta", Json::Object(meta));
-        }
-        Self { inert, ..Self::new(id, "tools/call", Json::Object(params)) }
+        let mut request = Self::with_meta(era, id, "tools/call", params, meta);
+        request.headers.extend(headers);
+        Self { inert, ..request }
     }
 }
 
@@ -97,8 +132,14 @@ pub(crate) enum Heard {
     /// The upstream asks us something; this is our reply. Of all that a server can ask, only `ping` is
     /// answered: no client capability is declared.
     Asked(String),
-    /// The list of tools may have changed.
-    ListChanged,
+    /// The same in the modern era, which has no such requests, and no replies (stdio, "Receiving Messages").
+    Forbidden,
+    /// The list of tools may have changed; in the modern era, on the subscription of that id.
+    ListChanged(Option<RequestId>),
+    /// A subscription of ours begins.
+    Acknowledged(RequestId),
+    /// A subscription of ours is ended by the upstream.
+    Ended(RequestId),
     /// A notification that nobody here listens for.
     Ignored,
 }
@@ -123,7 +164,7 @@ struct Envelope<'t> {
 
 /// Reads one message: exactly one JSON object. One whose envelope can be read in two ways is no message, or, where
 /// there is no doubt which request it answers, no valid answer to it, so that nobody waits for another.
-pub(crate) fn hear(bytes: &[u8]) -> Result<Heard, NotAMessage> {
+pub(crate) fn hear(bytes: &[u8], era: Era) -> Result<Heard, NotAMessage> {
     let text = std::str::from_utf8(bytes).map_err(|_| NotAMessage)?;
     if !text.trim_start().starts_with('{') {
         // Not in vain: serde reads an array as the members of an object in their order.
@@ -134,13 +175,16 @@ pub(crate) fn hear(bytes: &[u8]) -> Result<Heard, NotAMessage> {
         return Err(NotAMessage);
     }
     match envelope {
-        Envelope { id: Some(id), method: Some(method), result: None, error: None, .. } => asked(id, &method),
+        Envelope { id: Some(id), method: Some(method), result: None, error: None, .. } => match era {
+            Era::Legacy => asked(id, &method),
+            Era::Modern => Ok(Heard::Forbidden),
+        },
         Envelope { id: None, method: Some(method), params, result: None, error: None, .. } => {
-            Ok(told(&method, params))
+            Ok(told(&method, params, era))
         }
         Envelope { id: Some(id), method: None, result, error, .. } => {
             let id: String = serde_json::from_str(id.get()).map_err(|_| NotAMessage)?;
-            Ok(Heard::Answer(RequestId(id), answer(result, error)))
+            Ok(Heard::Answer(RequestId(id), answer(result, error, era)))
         }
         Envelope { .. } => Err(NotAMessage),
     }
@@ -159,7 +203,7 @@ fn unreadable(text: &str) -> Result<Heard, NotAMessage> {
     }
 }
 
-fn answer(result: Option<&RawValue>, error: Option<&RawValue>) -> Option<Answer> {
+fn answer(result: Option<&RawValue>, error: Option<&RawValue>, era: Era) -> Option<Answer> {
     #[derive(Deserialize)]
     struct ToolResult {
         #[serde(rename = "isError")]
@@ -174,9 +218,15 @@ fn answer(result: Option<&RawValue>, error: Option<&RawValue>) -> Option<Answer>
     }
     match (result, error) {
         (Some(result), None) if result.get().starts_with('{') => {
-            let ToolResult { is_error } = serde_json::from_str(result.get()).ok()?;
-            let result = RawJson::of(result.get()).ok()?;
-            Some(Answer::Result { result, failed: is_error.unwrap_or(false) })
+            let complete = || {
+                let ToolResult { is_error } = serde_json::from_str(result.get()).ok()?;
+                let result = RawJson::of(result.get()).ok()?;
+                Some(Answer::Result { result, failed: is_error.unwrap_or(false) })
+            };
+            match era {
+                Era::Legacy => complete(),
+                Era::Modern => modern::result(result, complete),
+            }
         }
         (None, Some(error)) => {
             let RpcError { code, message, data } = serde_json::from_str(error.get()).ok()?;
@@ -200,7 +250,7 @@ fn asked(id: &RawValue, method: &str) -> Result<Heard, NotAMessage> {
     Ok(Heard::Asked(raw::no_line_ends(format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#))))
 }
 
-fn told(method: &str, params: Option<&RawValue>) -> Heard {
+fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
     #[derive(Deserialize)]
     struct Params {
         #[serde(rename = "progressToken")]
@@ -209,8 +259,24 @@ fn told(method: &str, params: Option<&RawValue>) -> Heard {
         total: Option<f64>,
         message: Option<String>,
     }
+    #[derive(Deserialize)]
+    struct Cancelled {
+        #[serde(rename = "requestId")]
+        id: String,
+    }
     match method {
-        "notifications/tools/list_changed" => Heard::ListChanged,
+        "notifications/tools/list_changed" => match era {
+            Era::Legacy => Heard::ListChanged(None),
+            Era::Modern => modern::subscription(params)
+                .map_or(Heard::Ignored, |subscription| Heard::ListChanged(Some(subscription))),
+        },
+        "notifications/subscriptions/acknowledged" if era == Era::Modern => {
+            modern::subscription(params).map_or(Heard::Ignored, Heard::Acknowledged)
+        }
+        "notifications/cancelled" if era == Era::Modern => {
+            let cancelled = params.and_then(|params| serde_json::from_str::<Cancelled>(params.get()).ok());
+            cancelled.map_or(Heard::Ignored, |Cancelled { id }| Heard::Ended(RequestId(id)))
+        }
         "notifications/progress" => {
             let params = params.and_then(|params| serde_json::from_str::<Params>(params.get()).ok());
             params.map_or(Heard::Ignored, |Params { token, progress, total, message }| {
@@ -288,7 +354,7 @@ mod tests {
     use super::*;
 
     fn result_of(text: &str) -> Option<Answer> {
-        match hear(text.as_bytes()) {
+        match hear(text.as_bytes(), Era::Legacy) {
             Ok(Heard::Answer(_, answer)) => answer,
             other => panic!("{other:?}"),
         }
@@ -299,13 +365,23 @@ mod tests {
         let nasty = "\n{\"jsonrpc\":\"2.0\"}\r\u{85}\u{2028}\u{2029}\u{b}\u{c}\0";
         let arguments = Json::object([(nasty, Json::from(nasty))]);
         let meta = Object::from_iter([(nasty.to_owned(), Json::from(nasty))]);
-        let request = Request::call(RequestId("1".into()), nasty, arguments, meta, true, Inert::default());
-        let line_ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
-        assert!(!request.text.contains(line_ends), "{}", request.text);
-        let read: serde_json::Value = serde_json::from_str(&request.text).unwrap();
-        assert_eq!(read["params"]["name"], nasty);
-        assert_eq!(read["params"]["arguments"][nasty], nasty);
-        assert_eq!(read["params"]["_meta"][nasty], nasty);
+        for era in [Era::Legacy, Era::Modern] {
+            let call = Call {
+                tool: nasty,
+                arguments: arguments.clone(),
+                meta: meta.clone(),
+                inert: Inert::default(),
+                progress: true,
+                headers: Vec::new(),
+            };
+            let request = Request::call(era, RequestId("1".into()), call);
+            let line_ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+            assert!(!request.text.contains(line_ends), "{}", request.text);
+            let read: serde_json::Value = serde_json::from_str(&request.text).unwrap();
+            assert_eq!(read["params"]["name"], nasty);
+            assert_eq!(read["params"]["arguments"][nasty], nasty);
+            assert_eq!(read["params"]["_meta"][nasty], nasty);
+        }
     }
 
     #[test]
@@ -323,9 +399,9 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":"a","result":{}} {}"#,
             "",
         ] {
-            assert!(hear(text.as_bytes()).is_err(), "{text}");
+            assert!(hear(text.as_bytes(), Era::Legacy).is_err(), "{text}");
         }
-        assert!(hear(b"{\"jsonrpc\":\"2.0\",\"id\":\"\xff\",\"result\":{}}").is_err());
+        assert!(hear(b"{\"jsonrpc\":\"2.0\",\"id\":\"\xff\",\"result\":{}}", Era::Legacy).is_err());
         for text in [
             r#"{"jsonrpc":"2.0","id":"a","result":{},"result":{}}"#,
             r#"{"jsonrpc":"2.0","jsonrpc":"2.0","id":"a","result":{}}"#,
@@ -356,7 +432,7 @@ mod tests {
     #[test]
     fn an_upstream_that_asks_for_an_elicitation_is_told_no_and_its_links_go_nowhere() {
         let asks = r#"{"jsonrpc":"2.0","id":"x\u2028","method":"elicitation/create","params":{}}"#;
-        let Ok(Heard::Asked(reply)) = hear(asks.as_bytes()) else { panic!() };
+        let Ok(Heard::Asked(reply)) = hear(asks.as_bytes(), Era::Legacy) else { panic!() };
         assert!(reply.contains("-32601"), "{reply}");
         let needs = r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32042,"message":"m","data":{"url":"u"}}}"#;
         let Some(Answer::Error { data: None, .. }) = result_of(needs) else { panic!() };
@@ -366,7 +442,7 @@ mod tests {
     fn a_progress_notice_without_our_token_is_ignored() {
         for params in [r#"{"progress":1}"#, r#"{"progressToken":1,"progress":1}"#, "{}", "7"] {
             let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#);
-            assert!(matches!(hear(text.as_bytes()), Ok(Heard::Ignored)), "{text}");
+            assert!(matches!(hear(text.as_bytes(), Era::Legacy), Ok(Heard::Ignored)), "{text}");
         }
     }
 

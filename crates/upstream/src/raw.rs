@@ -120,6 +120,11 @@ fn object<'t>(members: impl Iterator<Item = &'t (String, &'t RawValue)>) -> Stri
     format!("{{{}}}", written.collect::<Vec<_>>().join(","))
 }
 
+/// The members of an object in the order of the text, values unread; `None` where it is none.
+pub(crate) fn members(text: &str) -> Option<Vec<(String, &RawValue)>> {
+    serde_json::from_str(text).ok().map(|Members(members)| members)
+}
+
 /// The members of an object in the order of the text, values unread.
 struct Members<'t>(Vec<(String, &'t RawValue)>);
 

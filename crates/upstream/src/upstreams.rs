@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use terms::{Ambient, Boottime, Millis, UpstreamHash};
+use terms::revision::Era;
+use terms::{Ambient, Boottime, Json, Millis, Pointer, UpstreamHash};
 use tokio::sync::watch;
 
 use crate::answer::Fault;
-use crate::config::{Config, ConfigError, Isolation, Share, Transport};
+use crate::config::{Config, ConfigError, Eras, Isolation, Share, Timeouts, Transport};
 use crate::errand::{Errand, ToolDefinition, list};
 use crate::identity::{Identities, NotThere};
 use crate::launcher::landlock_supported;
-use crate::link::Link;
+use crate::link::{Link, NotModern, To};
+use crate::mirror::tells;
 use crate::transport::{Notices, Wire, child, http, stdio};
 
 /// Links of one upstream to different downstream sessions (decisions A28).
@@ -49,8 +51,18 @@ enum Owner {
     /// Ours: for lists and pins.
     Gateway,
     Session(SessionKey),
-    /// Everybody's, ours included.
+    /// Everybody's, ours included: where that is configured, and always in the modern era (decisions A28).
     All,
+}
+
+impl Owner {
+    /// Whose link it is that is made for somebody in an era.
+    const fn in_era(self, era: Era) -> Self {
+        match era {
+            Era::Legacy => self,
+            Era::Modern => Self::All,
+        }
+    }
 }
 
 /// What surrounds every upstream of a node.
@@ -104,6 +116,8 @@ struct Entry {
     reached: AtomicBool,
     /// Whether it said at the last greeting that it takes calls as tasks.
     tasks: AtomicBool,
+    /// The era that the upstream of that identity turned out to speak, so that it is not asked for each link.
+    spoken: Mutex<Option<(UpstreamHash, Era)>>,
 }
 
 /// The place of one link; whoever makes the link holds the lock.
@@ -207,11 +221,7 @@ impl Upstreams {
     /// # Errors
     /// [`Unreachable`] when there is none and none can be made.
     pub async fn link(&self, upstream: &str, session: SessionKey) -> Result<Arc<Link>, Unreachable> {
-        let entry = self.entry(upstream)?;
-        match entry.config.share {
-            Share::Session => self.obtain(entry, Owner::Session(session)).await,
-            Share::All => self.obtain(entry, Owner::All).await,
-        }
+        self.obtain(self.entry(upstream)?, Owner::Session(session)).await
     }
 
     /// All tools of an upstream as it states them, over a link of our own.
@@ -233,11 +243,7 @@ impl Upstreams {
     }
 
     async fn own(&self, upstream: &str) -> Result<Arc<Link>, Unreachable> {
-        let entry = self.entry(upstream)?;
-        match entry.config.share {
-            Share::Session => self.obtain(entry, Owner::Gateway).await,
-            Share::All => self.obtain(entry, Owner::All).await,
-        }
+        self.obtain(self.entry(upstream)?, Owner::Gateway).await
     }
 
     /// A number that changes when an upstream says, or may have said unheard, that its list has changed.
@@ -266,6 +272,21 @@ impl Upstreams {
             Transport::Http(_) => false,
         };
         self.entries.values().filter(open).map(|entry| entry.config.name.as_str())
+    }
+
+    /// Whether an upstream, by what it was last found to speak, is told one of these arguments in a header, as its
+    /// definition wants. Calls with a secret there are refused at the exit; this is for telling so before.
+    #[must_use]
+    pub fn tells_in_headers<'s>(
+        &self,
+        upstream: &str,
+        definition: &Json,
+        arguments: impl Iterator<Item = &'s Pointer>,
+    ) -> bool {
+        let Some(entry) = self.entries.get(upstream) else { return false };
+        let spoken = *entry.spoken();
+        let modern = spoken.is_some_and(|(_, era)| era == Era::Modern);
+        entry.endpoint.is_some() && modern && tells(definition, arguments)
     }
 
     /// Whether an upstream takes calls as tasks, by what it said when it was last greeted.
@@ -308,10 +329,34 @@ impl Upstreams {
         self.entries.get(upstream).ok_or(Unreachable::Unknown)
     }
 
-    async fn obtain(&self, entry: &Arc<Entry>, owner: Owner) -> Result<Arc<Link>, Unreachable> {
+    async fn obtain(&self, entry: &Arc<Entry>, whose: Owner) -> Result<Arc<Link>, Unreachable> {
+        let whose = match entry.config.share {
+            Share::Session => whose,
+            Share::All => Owner::All,
+        };
         let identity = self.identity(&entry.config.name).await?;
-        let place = entry.place(owner)?;
-        let mut state = place.0.lock().await;
+        if let Some(link) = entry.there(whose, identity) {
+            return Ok(link);
+        }
+        loop {
+            // As long as it is not known to have sessions, one link is made at a time, as if it were for all.
+            let era = entry.era(identity);
+            let place = entry.place(whose.in_era(era))?;
+            let mut state = place.0.lock().await;
+            if entry.era(identity) == era {
+                return self.obtain_in(entry, &mut state, whose, (identity, era)).await;
+            }
+        }
+    }
+
+    /// The link of a place that is ours alone for now; made, it goes to whose it turns out to be.
+    async fn obtain_in(
+        &self,
+        entry: &Arc<Entry>,
+        state: &mut State,
+        whose: Owner,
+        (identity, era): (UpstreamHash, Era),
+    ) -> Result<Arc<Link>, Unreachable> {
         let now = self.surroundings.ambient.boottime();
         if let Some(link) = state.usable(identity, now) {
             link.touch();
@@ -320,22 +365,29 @@ impl Upstreams {
         if let Some(wait) = state.not_before.map(|moment| moment.since(now)).filter(|wait| wait.get() > 0) {
             return Err(Unreachable::Wait(wait));
         }
-        let made = entry.make(identity, &self.surroundings).await;
+        let made = entry.make(identity, era, &self.surroundings).await;
         entry.reached.store(made.is_ok(), Ordering::Release);
-        match made {
-            Ok(link) => {
-                entry.tasks.store(link.takes_tasks(), Ordering::Release);
-                let link = Arc::new(link);
-                state.link = Some(Arc::clone(&link));
-                entry.attend(owner, &link);
-                Ok(link)
-            }
+        let link = match made {
+            Ok(link) => Arc::new(link),
             Err(why) => {
                 state.failed(self.surroundings.ambient.boottime());
+                entry.forget();
                 tracing::warn!(upstream = entry.config.name, why, "an upstream did not start");
-                Err(Unreachable::Start(why))
+                return Err(Unreachable::Start(why));
             }
+        };
+        entry.tasks.store(link.takes_tasks(), Ordering::Release);
+        let spoken = link.revision().era();
+        let owner = whose.in_era(spoken);
+        entry.speaks(identity, spoken);
+        if owner == whose.in_era(era) {
+            state.link = Some(Arc::clone(&link));
+        } else {
+            // Whoever is there already made one since, and of the same.
+            entry.place(owner)?.0.lock().await.link = Some(Arc::clone(&link));
         }
+        entry.attend(owner, &link);
+        Ok(link)
     }
 }
 
@@ -370,11 +422,63 @@ impl Entry {
             places: Mutex::default(),
             reached: AtomicBool::new(false),
             tasks: AtomicBool::new(false),
+            spoken: Mutex::default(),
         })
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<Owner, Arc<Place>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The link that somebody has already, if nobody is just making another.
+    fn there(&self, whose: Owner, identity: UpstreamHash) -> Option<Arc<Link>> {
+        let places = self.places();
+        let usable = |owner: Owner| {
+            let link = places.get(&owner)?.0.try_lock().ok()?.link.clone()?;
+            (link.alive() && link.identity() == identity).then_some(link)
+        };
+        let link = usable(whose).or_else(|| usable(Owner::All))?;
+        link.touch();
+        Some(link)
+    }
+
+    fn spoken(&self) -> MutexGuard<'_, Option<(UpstreamHash, Era)>> {
+        self.spoken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The era in which the upstream is first addressed: the legacy one only where that is known.
+    fn era(&self, identity: UpstreamHash) -> Era {
+        match (self.config.era, *self.spoken()) {
+            (Eras::Legacy, _) => Era::Legacy,
+            (Eras::Auto, Some((of, era))) if of == identity => era,
+            (Eras::Auto | Eras::Modern, _) => Era::Modern,
+        }
+    }
+
+    /// It speaks this era. Links of the other one are not used any more.
+    fn speaks(&self, identity: UpstreamHash, era: Era) {
+        let before = self.spoken().replace((identity, era));
+        if before.is_none_or(|(_, before)| before == era) {
+            return;
+        }
+        let gone = |owner: &Owner| match era {
+            Era::Legacy => self.config.share == Share::Session && *owner == Owner::All,
+            Era::Modern => *owner != Owner::All,
+        };
+        self.places().retain(|owner, place| {
+            if gone(owner)
+                && let Ok(mut state) = place.0.try_lock()
+                && let Some(link) = state.link.take()
+            {
+                link.end();
+            }
+            !gone(owner)
+        });
+    }
+
+    /// What it speaks may have changed.
+    fn forget(&self) {
+        self.spoken().take();
     }
 
     /// The place of one owner's link; there are only so many.
@@ -393,20 +497,56 @@ impl Entry {
         Ok(place)
     }
 
-    /// A new link.
-    async fn make(&self, identity: UpstreamHash, surroundings: &Surroundings) -> Result<Link, String> {
-        let timeouts = self.config.timeouts;
+    /// A new link, in the modern era where that is not ruled out and the upstream takes part, otherwise in the legacy one.
+    async fn make(
+        &self,
+        identity: UpstreamHash,
+        era: Era,
+        surroundings: &Surroundings,
+    ) -> Result<Link, String> {
+        let wire = self.wire(surroundings).await?;
+        let wire = match era {
+            Era::Legacy => wire,
+            Era::Modern => {
+                let Timeouts { start, probe, .. } = self.config.timeouts;
+                let within = match self.config.era {
+                    Eras::Auto => probe.min(start),
+                    Eras::Legacy | Eras::Modern => start,
+                };
+                match Link::discover(self.to(identity, surroundings), within, wire).await {
+                    Ok(link) => return Ok(link),
+                    Err(NotModern::Perhaps(wire, _)) if self.config.era == Eras::Auto => {
+                        // Some end when they are asked what they do not know.
+                        if wire.alive() { wire } else { self.wire(surroundings).await? }
+                    }
+                    Err(NotModern::Perhaps(_, why) | NotModern::No(why)) => return Err(why),
+                }
+            }
+        };
+        Link::greet(self.to(identity, surroundings), wire).await
+    }
+
+    fn to(&self, identity: UpstreamHash, surroundings: &Surroundings) -> To<'_> {
+        To {
+            upstream: &self.config.name,
+            identity,
+            timeouts: self.config.timeouts,
+            ambient: Arc::clone(&surroundings.ambient),
+        }
+    }
+
+    async fn wire(&self, surroundings: &Surroundings) -> Result<Wire, String> {
         let notices = Arc::clone(&self.notices);
-        let wire = match (&self.config.transport, &self.endpoint) {
+        match (&self.config.transport, &self.endpoint) {
             (Transport::Stdio(stdio), _) => {
-                Wire::Child(stdio::Child::start(stdio, timeouts, surroundings, notices).await?)
+                let starting = stdio::Child::start(stdio, self.config.timeouts, surroundings, notices);
+                starting.await.map(Wire::Child)
             }
             (Transport::Http(_), Some(endpoint)) => {
-                Wire::Http(http::Session::new(Arc::clone(endpoint), notices))
+                Ok(Wire::Http(http::Session::new(Arc::clone(endpoint), notices)))
             }
-            (Transport::Http(_), None) => return Err("it has no address".to_owned()),
-        };
-        Link::greet(&self.config.name, identity, wire, timeouts, Arc::clone(&surroundings.ambient)).await
+            (Transport::Http(_), None) => Err("it has no address".to_owned()),
+        }
     }
 
     /// Over a link of our own we hear when the list of tools changes; while there was none, it may have.
@@ -419,9 +559,16 @@ impl Entry {
         let notices = Arc::clone(&self.notices);
         tokio::spawn(async move {
             let mut wait = FIRST_WAIT;
-            while let Some(link) = weak.upgrade().filter(|link| link.alive())
-                && link.errand(Errand::Listen).await.is_ok()
-            {
+            while let Some(link) = weak.upgrade().filter(|link| link.alive()) {
+                let goes_on = match (link.errand(Errand::Listen).await, link.revision().era()) {
+                    (Ok(_), _) => true,
+                    // No session ends with the connection: where there is a stream, there is one again.
+                    (Err(fault), Era::Modern) => fault.passes(),
+                    (Err(_), Era::Legacy) => false,
+                };
+                if !goes_on {
+                    return;
+                }
                 drop(link);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
                 wait = (wait * 2).min(LONGEST_WAIT);

@@ -209,8 +209,8 @@ async fn wanted(
     if let Err(what) = checked {
         return Err(if seen() { Refusal::because(Slug::ArgumentsInvalid, what) } else { unknown() });
     }
-    if gateway.upstreams.takes_tasks(upstream) && requires_task(&tool.pin.definition) {
-        return Err(if seen() { run::needs(Feature::Tasks) } else { unknown() });
+    if let Some(feature) = not_carried(gateway, &tool, &arguments) {
+        return Err(if seen() { run::needs(feature) } else { unknown() });
     }
     let resource =
         Resource { kind: "tool".to_owned(), id: tool.id(), definition: tool.pin.digest, upstream: identity };
@@ -234,6 +234,17 @@ async fn wanted(
         ticket: None,
     };
     Ok(Wanted { ask, back: None, round: 0, structured: room(&tool) })
+}
+
+/// What a call takes that is not carried, as far as that can be known before anybody is asked to approve it.
+fn not_carried(gateway: &Shared, tool: &Tool, arguments: &Json) -> Option<Feature> {
+    let (upstream, definition) = (&tool.upstream, &tool.pin.definition);
+    if gateway.upstreams.takes_tasks(upstream) && requires_task(definition) {
+        return Some(Feature::Tasks);
+    }
+    let secrets = tool.settings.secrets.iter().filter(|secret| secret.of(arguments).is_some());
+    let told = gateway.upstreams.tells_in_headers(upstream, definition, secrets);
+    told.then_some(Feature::ParameterHeaders)
 }
 
 /// Whether a tool can only be called as a task, where its upstream takes any (MCP 2025-11-25, tasks, "Tool-Level

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use upstream::Share;
+use upstream::{Eras, Share};
 
 use crate::ops::Ops;
 use crate::wire::Reply;
@@ -246,5 +246,31 @@ async fn a_call_passes_between_every_two_revisions_and_each_side_hears_its_own()
         let named = format!(r#""mcp-protocol-version": "{upstream}""#);
         assert_eq!(after.matches("mcp-protocol-version").count(), after.matches(&named).count(), "{after}");
         assert!(after.contains(&named), "{after}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t21_a_secret_that_would_be_put_in_a_header_is_refused_by_name_before_anybody_is_asked() {
+    for (era, annotated, refused) in
+        [(Eras::Modern, true, true), (Eras::Modern, false, false), (Eras::Legacy, true, false)]
+    {
+        let ops = Ops::start().await;
+        let secret = |tool: &&mut Value| tool["name"] == "set_secret";
+        ops.change(|tools| {
+            let tool = tools.as_array_mut().unwrap().iter_mut().find(secret).unwrap();
+            if annotated {
+                tool["inputSchema"]["properties"]["value"]["x-mcp-header"] = json!("Value");
+            }
+        });
+        let world = World::upon(ops, RULES, |_| {}, |config| config.era = era).await;
+        let bot = world.session("bot").await;
+        let reply = bot.call("set_secret", json!({"name": "n", "value": "canary"})).await;
+        if refused {
+            assert_eq!(reply.slug(), "upstream_needs_feature", "{}", reply.body);
+            assert!(reply.text().contains("arguments in headers"), "{}", reply.text());
+        } else {
+            assert!(reply.challenge().is_object(), "{}", reply.body);
+        }
+        assert!(world.ops.calls().is_empty() && !world.ops.everything().contains("canary"));
     }
 }

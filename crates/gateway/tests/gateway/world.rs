@@ -19,7 +19,7 @@ use terms::hash::{b64url, from_b64url};
 use terms::{
     Ambient, Binds, Boottime, CallerKind, ElevationId, HumanId, Millis, Requirement, Seam, Terms, Time, Tree,
 };
-use upstream::{Config, Http, Share, Timeouts, Transport, Upstreams};
+use upstream::{Config, Eras, Http, Share, Timeouts, Transport, Upstreams};
 
 use crate::ops::Ops;
 use crate::wire::{self, Open, Reply};
@@ -192,6 +192,7 @@ impl World {
         let mut config = Config {
             name: "ops".to_owned(),
             transport: Transport::Http(Http { url: ops.url.clone(), credential: None }),
+            era: Eras::Legacy,
             share: Share::Session,
             meta: ["x.y/id", "x.y/mode", "x.y/z"].map(str::to_owned).into(),
             timeouts: Timeouts { connect: Millis::seconds(2), ..Timeouts::default() },

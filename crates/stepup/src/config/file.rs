@@ -283,6 +283,9 @@ pub struct Upstream {
     pub user: Option<String>,
     /// The folder that the program starts in.
     pub cwd: Option<PathBuf>,
+    /// Which era of MCP is spoken with it.
+    #[serde(default)]
+    pub era: Eras,
     /// One child a downstream session, or one for all.
     #[serde(default)]
     pub share: Share,
@@ -311,6 +314,19 @@ const SHORTEST_RELIST: Millis = Millis::seconds(1);
 
 fn relist() -> Millis {
     upstream::Timeouts::default().relist
+}
+
+/// Which era of MCP is spoken with an upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Eras {
+    /// The modern one if it answers in it, otherwise the legacy one.
+    #[default]
+    Auto,
+    /// With sessions only.
+    Legacy,
+    /// Without sessions only.
+    Modern,
 }
 
 /// How an upstream's child is shared.
@@ -383,6 +399,11 @@ impl Upstream {
             }
             None => upstream::Transport::Stdio(self.child(home)?),
         };
+        let era = match self.era {
+            Eras::Auto => upstream::Eras::Auto,
+            Eras::Legacy => upstream::Eras::Legacy,
+            Eras::Modern => upstream::Eras::Modern,
+        };
         let share = match self.share {
             Share::Session => upstream::Share::Session,
             Share::All => upstream::Share::All,
@@ -390,6 +411,7 @@ impl Upstream {
         Ok(upstream::Config {
             name: name.to_owned(),
             transport,
+            era,
             share,
             meta: self.meta.clone(),
             timeouts: upstream::Timeouts { relist: self.relist, ..upstream::Timeouts::default() },

@@ -1,10 +1,12 @@
-//! MCP over streamable HTTP (MCP 2025-11-25, basic/transports, "Streamable HTTP"), as a client, as far as it is the same
-//! in every revision of the legacy era.
+//! MCP over streamable HTTP (MCP 2025-11-25, basic/transports, "Streamable HTTP"; 2026-07-28, the same), as a client. In
+//! the legacy era it is a session; in the modern one there is none, nothing is listened to but what was posted for, and
+//! what is closed is cancelled.
 //!
 //! Connections are driven directly, because clients with a pool send a request again by themselves when a
 //! connection turns out to be closed (R5). Redirects are not followed, and nothing of a caller's request is
 //! in ours but what [`crate::forward`] wrote.
 
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,6 +21,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use terms::revision::Era;
 use terms::{Ambient, Boottime, Millis, Revision};
 use tokio::sync::Semaphore;
 use tower_service::Service;
@@ -27,7 +30,8 @@ use crate::answer::{Answer, Fault};
 use crate::config::{Http, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
 use crate::transport::sse::Events;
-use crate::transport::{Broken, LONGEST, Notices, Sink};
+use crate::transport::{Beside, Broken, FORBIDDEN, LONGEST, Notices, UNSUBSCRIBED};
+use crate::{mirror, modern};
 
 /// Bytes of one answer with everything that may come before it in its stream.
 const LONGEST_STREAM: usize = 4 * LONGEST;
@@ -47,6 +51,9 @@ const REPLIES: usize = 16;
 
 /// Bytes of a response's head.
 const LONGEST_HEAD: usize = 64 << 10;
+
+/// Bytes of a body that says why a request is refused.
+const LONGEST_REFUSAL: usize = 64 << 10;
 
 /// Bytes of a session's id.
 const LONGEST_ID: usize = 512;
@@ -101,6 +108,9 @@ impl Endpoint {
         if let Some(credential) = &http.credential {
             let name: HeaderName =
                 credential.header.parse().map_err(|e| format!("credential header: {e}"))?;
+            if name.as_str().starts_with(mirror::RESERVED) {
+                return Err("the credential's header is one that MCP has for itself".to_owned());
+            }
             let mut value = HeaderValue::from_str(credential.value.expose())
                 .map_err(|_| "the credential cannot be sent in a header".to_owned())?;
             value.set_sensitive(true);
@@ -199,7 +209,8 @@ fn is_loopback(host: &str) -> bool {
         || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// One MCP session with an upstream. Dropping it ends the session there, as far as the upstream listens.
+/// One MCP session with an upstream, or what stands for one in the modern era. Dropping it ends the session there, as far
+/// as the upstream listens.
 pub(crate) struct Session {
     shared: Arc<Shared>,
 }
@@ -207,6 +218,8 @@ pub(crate) struct Session {
 struct Shared {
     endpoint: Arc<Endpoint>,
     notices: Arc<Notices>,
+    /// Whether it is a session. Until that is known, it is none.
+    legacy: AtomicBool,
     /// What the upstream named the session, if it did.
     id: OnceLock<HeaderValue>,
     /// The revision that `initialize` settled.
@@ -220,6 +233,7 @@ impl Session {
         let shared = Shared {
             endpoint,
             notices,
+            legacy: AtomicBool::new(false),
             id: OnceLock::new(),
             version: OnceLock::new(),
             lost: AtomicBool::new(false),
@@ -230,6 +244,14 @@ impl Session {
 
     pub(crate) fn alive(&self) -> bool {
         !self.shared.lost.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn speak(&self, era: Era) {
+        self.shared.legacy.store(era == Era::Legacy, Ordering::Release);
+    }
+
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.shared.notices
     }
 
     /// `initialize` is over: from now on the revision is named, and no other session id is taken.
@@ -258,6 +280,12 @@ impl Session {
     pub(crate) async fn listen(&self) -> Result<(), Fault> {
         Arc::clone(&self.shared).listen().await
     }
+
+    /// Listens to what a request of the modern era subscribes to, until the upstream ends the stream. A fault where it
+    /// does not answer with one.
+    pub(crate) async fn subscribe(&self, request: Request) -> Result<(), Fault> {
+        self.shared.subscribe(request).await
+    }
 }
 
 impl Drop for Session {
@@ -281,13 +309,8 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Hands the request to the connection, which writes it: once, or not at all, and not before this task waits.
-    pub(crate) async fn send(mut self, request: Request, progress: Option<Sink>) -> Result<Waiting, Broken> {
-        let Request { id, text, inert } = request;
-        let mut post = self.shared.request(Method::POST, Bytes::from(text));
-        for (name, value) in inert.headers() {
-            // A header that the operator configured is ours, whatever its name.
-            post.headers_mut().entry(name).or_insert(value);
-        }
+    pub(crate) async fn send(mut self, request: Request, beside: Beside) -> Result<Waiting, Broken> {
+        let (id, post) = self.shared.post(request);
         let responding = self.connection.try_send_request(post);
         let answering = async move {
             let response = responding.await.map_err(|mut error| match error.take_message() {
@@ -295,8 +318,7 @@ impl Slot {
                 Some(_) => Broken::unsent(Fault::Unreachable),
                 None => Broken::sent(fault(&error.into_error())),
             })?;
-            let mut reading =
-                Reading { id, progress, connection: Some(self.connection), shared: self.shared };
+            let mut reading = Reading { id, beside, connection: Some(self.connection), shared: self.shared };
             reading.answer(response).await.map_err(Broken::sent)
         };
         Ok(Waiting(Box::pin(answering)))
@@ -328,13 +350,35 @@ fn fault(error: &hyper::Error) -> Fault {
 impl Shared {
     fn request(&self, method: Method, body: Bytes) -> HttpRequest<Body> {
         let mut request = self.endpoint.request(method, body);
-        let session = [(SESSION, self.id.get().cloned()), (VERSION, self.version.get().cloned())];
+        let version = match self.era() {
+            Era::Legacy => self.version.get().cloned(),
+            Era::Modern => Some(HeaderValue::from_static(Revision::NEWEST_MODERN.name())),
+        };
+        let session = [(SESSION, self.id.get().cloned()), (VERSION, version)];
         for (name, value) in session {
             if let Some(value) = value {
                 request.headers_mut().insert(name, value);
             }
         }
         request
+    }
+
+    fn era(&self) -> Era {
+        if self.legacy.load(Ordering::Acquire) { Era::Legacy } else { Era::Modern }
+    }
+
+    /// One request of ours with all that its headers say.
+    fn post(&self, request: Request) -> (RequestId, HttpRequest<Body>) {
+        let Request { id, text, inert, headers } = request;
+        let mut post = self.request(Method::POST, Bytes::from(text));
+        for (name, value) in headers {
+            post.headers_mut().insert(name, value);
+        }
+        for (name, value) in inert.headers() {
+            // A header that the operator configured is ours, whatever its name.
+            post.headers_mut().entry(name).or_insert(value);
+        }
+        (id, post)
     }
 
     /// One request whose answer is of no use beyond its head.
@@ -349,22 +393,50 @@ impl Shared {
         if response.status() != StatusCode::OK || kind(response.headers()) != Some(Kind::Events) {
             return Err(Fault::Status(response.status().as_u16()));
         }
-        let mut body = response.into_body();
-        let mut events = Events::new(LONGEST_NOTICE);
-        while let Some(Ok(frame)) = body.frame().await {
-            let Some(piece) = frame.data_ref() else { continue };
-            if events.feed(piece, |data| self.notice(data)).is_err() {
-                break;
-            }
+        let each = |data: &[u8]| {
+            self.notice(data);
+            ControlFlow::Continue(())
+        };
+        notices(response.into_body(), each).await;
+        Ok(())
+    }
+
+    async fn subscribe(self: &Arc<Self>, request: Request) -> Result<(), Fault> {
+        let mut connection = self.endpoint.connection().await?;
+        let (id, post) = self.post(request);
+        let response = connection.send_request(post).await.map_err(|e| fault(&e))?;
+        if response.status() != StatusCode::OK || kind(response.headers()) != Some(Kind::Events) {
+            return Err(Fault::Status(response.status().as_u16()));
         }
+        let mut beside = Beside::Changes { acknowledged: false };
+        let each = |data: &[u8]| match hear(data, Era::Modern) {
+            Ok(Heard::Acknowledged(other)) if other == id && beside.acknowledge() => {
+                ControlFlow::Continue(())
+            }
+            Ok(Heard::ListChanged(Some(other))) if other == id && beside.hears_changes() => {
+                self.notices.list_changed();
+                ControlFlow::Continue(())
+            }
+            // It ends the subscription: in good order, or by saying why not.
+            Ok(Heard::Answer(other, _) | Heard::Ended(other)) if other == id => ControlFlow::Break(()),
+            Ok(_) | Err(_) => {
+                self.notice(data);
+                ControlFlow::Continue(())
+            }
+        };
+        notices(response.into_body(), each).await;
         Ok(())
     }
 
     /// What is no answer: notices and requests of the upstream.
     fn notice(self: &Arc<Self>, data: &[u8]) {
-        match hear(data) {
+        match hear(data, self.era()) {
             Ok(Heard::Asked(reply)) => self.reply(reply),
-            Ok(Heard::ListChanged) => self.notices.list_changed(),
+            Ok(Heard::Forbidden) => self.notices.dropped(FORBIDDEN),
+            Ok(Heard::ListChanged(None)) => self.notices.list_changed(),
+            Ok(Heard::ListChanged(Some(_)) | Heard::Acknowledged(_) | Heard::Ended(_)) => {
+                self.notices.dropped(UNSUBSCRIBED);
+            }
             Ok(Heard::Answer(..)) => {
                 self.notices.dropped("an answer to nothing that is asked: late, twice or foreign")
             }
@@ -399,7 +471,8 @@ impl Shared {
 
     /// Takes the session's id from the answer to `initialize`.
     fn name(&self, headers: &HeaderMap) -> Result<(), Fault> {
-        let Some(id) = headers.get(&SESSION).filter(|_| self.version.get().is_none()) else { return Ok(()) };
+        let greeting = self.era() == Era::Legacy && self.version.get().is_none();
+        let Some(id) = headers.get(&SESSION).filter(|_| greeting) else { return Ok(()) };
         let visible = id.as_bytes().iter().all(|byte| (0x21..=0x7e).contains(byte));
         if !visible || id.is_empty() || id.len() > LONGEST_ID {
             return Err(Fault::Invalid);
@@ -433,10 +506,41 @@ pub fn kind(headers: &HeaderMap) -> Option<Kind> {
     plain.then_some(kind)
 }
 
+/// A whole body, of so many bytes at most.
+async fn whole(mut body: Incoming, longest: usize) -> Result<Vec<u8>, Fault> {
+    let mut text = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| fault(&e))?;
+        let Some(piece) = frame.data_ref() else { continue };
+        if text.len() + piece.len() > longest {
+            return Err(Fault::Invalid);
+        }
+        text.extend_from_slice(piece);
+    }
+    Ok(text)
+}
+
+/// Reads a stream that carries no answer, until it ends or `each` has enough.
+async fn notices(mut body: Incoming, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) {
+    let mut events = Events::new(LONGEST_NOTICE);
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(piece) = frame.data_ref() else { continue };
+        let mut flow = ControlFlow::Continue(());
+        let fed = events.feed(piece, |data| {
+            if flow.is_continue() {
+                flow = each(data);
+            }
+        });
+        if fed.is_err() || flow.is_break() {
+            return;
+        }
+    }
+}
+
 /// Reads the response to one request.
 struct Reading {
     id: RequestId,
-    progress: Option<Sink>,
+    beside: Beside,
     connection: Option<SendRequest<Body>>,
     shared: Arc<Shared>,
 }
@@ -444,7 +548,11 @@ struct Reading {
 impl Reading {
     async fn answer(&mut self, response: Response<Incoming>) -> Result<Answer, Fault> {
         let status = response.status();
-        self.shared.look_for_loss(status);
+        match self.shared.era() {
+            Era::Legacy => self.shared.look_for_loss(status),
+            Era::Modern if status.is_client_error() => return self.refusal(response).await,
+            Era::Modern => {}
+        }
         if !status.is_success() {
             return Err(Fault::Status(status.as_u16()));
         }
@@ -456,16 +564,23 @@ impl Reading {
         }
     }
 
-    async fn json(&mut self, mut body: Incoming) -> Result<Answer, Fault> {
-        let mut text = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| fault(&e))?;
-            let Some(piece) = frame.data_ref() else { continue };
-            if text.len() + piece.len() > LONGEST {
-                return Err(Fault::Invalid);
-            }
-            text.extend_from_slice(piece);
+    /// What the modern era refuses under a status of the 400s it says in a body (streamable HTTP, "Server Validation"). A
+    /// status without such a body is all that was said.
+    async fn refusal(&mut self, response: Response<Incoming>) -> Result<Answer, Fault> {
+        let status = response.status();
+        let said = match kind(response.headers()) {
+            Some(Kind::Json) => whole(response.into_body(), LONGEST_REFUSAL).await.unwrap_or_default(),
+            Some(Kind::Events) | None => Vec::new(),
+        };
+        match hear(&said, Era::Modern) {
+            Ok(Heard::Answer(id, Some(answer @ Answer::Error { .. }))) if id == self.id => return Ok(answer),
+            Ok(_) | Err(_) => {}
         }
+        Err(modern::refusal(&said).map_or(Fault::Status(status.as_u16()), Fault::Form))
+    }
+
+    async fn json(&mut self, body: Incoming) -> Result<Answer, Fault> {
+        let text = whole(body, LONGEST).await?;
         let heard = self.hear(&text);
         if let Some(connection) = self.connection.take() {
             self.shared.endpoint.keep(connection);
@@ -498,11 +613,10 @@ impl Reading {
 
     /// The answer, if this message is the one.
     fn hear(&self, data: &[u8]) -> Option<Result<Answer, Fault>> {
-        match hear(data) {
+        match hear(data, self.shared.era()) {
             Ok(Heard::Answer(id, answer)) if id == self.id => Some(answer.ok_or(Fault::Invalid)),
             Ok(Heard::Progress(id, progress)) if id == self.id => {
-                let told = self.progress.as_ref().is_some_and(|sink| sink.try_send(progress).is_ok());
-                if !told {
+                if !self.beside.told(progress) {
                     self.shared.notices.dropped("progress that nobody listens for");
                 }
                 None

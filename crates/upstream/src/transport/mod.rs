@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use terms::revision::Era;
 use tokio::sync::{mpsc, watch};
 
 use crate::answer::{Answer, Fault, Progress};
@@ -23,8 +24,52 @@ use crate::message::{Request, RequestId};
 /// The longest message of an upstream, in bytes.
 pub(crate) const LONGEST: usize = 16 << 20;
 
+/// What is dropped of upstreams of the modern era, as it is told in our log.
+pub(crate) const FORBIDDEN: &str = "a request, which no server of its era may write";
+pub(crate) const UNSUBSCRIBED: &str = "a notification of a subscription that is not there";
+
 /// Where progress of one call goes. A notice that finds it full is dropped: the next one says more.
 pub(crate) type Sink = mpsc::Sender<Progress>;
+
+/// What is listened for beside the answer of a request.
+#[derive(Debug)]
+pub(crate) enum Beside {
+    Nothing,
+    Progress(Sink),
+    /// The changes that a subscription tells of, once the upstream has acknowledged it (MCP 2026-07-28, subscriptions,
+    /// "Acknowledgment").
+    Changes {
+        acknowledged: bool,
+    },
+}
+
+impl Beside {
+    /// Where progress goes, if anywhere.
+    pub(crate) fn progress(sink: Option<Sink>) -> Self {
+        sink.map_or(Self::Nothing, Self::Progress)
+    }
+
+    /// Takes a notice of progress; whether somebody listens for it.
+    pub(crate) fn told(&self, progress: Progress) -> bool {
+        match self {
+            Self::Progress(sink) => sink.try_send(progress).is_ok(),
+            Self::Nothing | Self::Changes { .. } => false,
+        }
+    }
+
+    /// The upstream says that what was subscribed to begins; whether it was, and had not.
+    pub(crate) const fn acknowledge(&mut self) -> bool {
+        match self {
+            Self::Changes { acknowledged } => !std::mem::replace(acknowledged, true),
+            Self::Nothing | Self::Progress(_) => false,
+        }
+    }
+
+    /// Whether changes are listened for and may be told by now.
+    pub(crate) const fn hears_changes(&self) -> bool {
+        matches!(self, Self::Changes { acknowledged: true })
+    }
+}
 
 /// A fault, and whether a byte of the request may have left us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +115,22 @@ impl Wire {
         }
     }
 
+    /// From now on this era is spoken over it.
+    pub(crate) fn speak(&self, era: Era) {
+        match self {
+            Self::Child(child) => child.speak(era),
+            Self::Http(session) => session.speak(era),
+        }
+    }
+
+    /// What is heard beside answers.
+    pub(crate) fn notices(&self) -> &Notices {
+        match self {
+            Self::Child(child) => child.notices(),
+            Self::Http(session) => session.notices(),
+        }
+    }
+
     /// Whether requests can still be written, as far as we know.
     pub(crate) fn alive(&self) -> bool {
         match self {
@@ -89,10 +150,10 @@ impl Wire {
 
 impl Slot {
     /// Writes a request whose answer is wanted.
-    pub(crate) async fn send(self, request: Request, progress: Option<Sink>) -> Result<Waiting, Broken> {
+    pub(crate) async fn send(self, request: Request, beside: Beside) -> Result<Waiting, Broken> {
         match self {
-            Self::Child(slot) => slot.send(request, progress).await.map(Waiting::Child),
-            Self::Http(slot) => slot.send(request, progress).await.map(Waiting::Http),
+            Self::Child(slot) => slot.send(request, beside).await.map(Waiting::Child),
+            Self::Http(slot) => slot.send(request, beside).await.map(Waiting::Http),
         }
     }
 
@@ -163,7 +224,7 @@ pub(crate) struct Pending(Mutex<HashMap<RequestId, Awaited>>);
 #[derive(Debug)]
 pub(crate) struct Awaited {
     pub(crate) answer: tokio::sync::oneshot::Sender<Option<Answer>>,
-    pub(crate) progress: Option<Sink>,
+    pub(crate) beside: Beside,
 }
 
 impl Pending {
@@ -179,8 +240,16 @@ impl Pending {
         self.open().remove(id)
     }
 
-    pub(crate) fn progress(&self, id: &RequestId) -> Option<Sink> {
-        self.open().get(id).and_then(|awaited| awaited.progress.clone())
+    /// Tells whoever awaits an answer of something beside it; whether somebody does, and takes it.
+    pub(crate) fn told(&self, id: &RequestId, tell: impl FnOnce(&mut Beside) -> bool) -> bool {
+        self.open().get_mut(id).is_some_and(|awaited| tell(&mut awaited.beside))
+    }
+
+    /// Gives up what the upstream ended: a subscription, and nothing else. Whether there was one.
+    pub(crate) fn end_subscription(&self, id: &RequestId) -> bool {
+        let mut open = self.open();
+        let subscribed = open.get(id).is_some_and(|awaited| matches!(awaited.beside, Beside::Changes { .. }));
+        subscribed && open.remove(id).is_some()
     }
 
     /// Gives every answer up.

@@ -1,9 +1,10 @@
-//! MCP over a child's standard input and output (MCP 2025-11-25, basic/transports, "stdio"): one message a
-//! line, compact, and nothing else.
+//! MCP over a child's standard input and output (MCP 2025-11-25, basic/transports, "stdio"; 2026-07-28, the same): one
+//! message a line, compact, and nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use terms::revision::Era;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot, watch};
@@ -13,7 +14,7 @@ use crate::answer::{Answer, Fault};
 use crate::config::{Stdio, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
 use crate::transport::said::Said;
-use crate::transport::{Awaited, Broken, LONGEST, Notices, Pending, Sink, child};
+use crate::transport::{Awaited, Beside, Broken, FORBIDDEN, LONGEST, Notices, Pending, UNSUBSCRIBED, child};
 use crate::upstreams::Surroundings;
 
 /// Replies to what a child asks us that may wait to be written; more are dropped.
@@ -37,6 +38,8 @@ struct Shared {
     stdin: Arc<Mutex<Option<ChildStdin>>>,
     pending: Pending,
     alive: AtomicBool,
+    /// Whether sessions are spoken with it, in which it may ask us something. Until that is known it may not.
+    legacy: AtomicBool,
     notices: Arc<Notices>,
     timeouts: Timeouts,
     ending: watch::Sender<bool>,
@@ -61,6 +64,7 @@ impl Child {
             stdin: Arc::new(Mutex::new(Some(stdin))),
             pending: Pending::default(),
             alive: AtomicBool::new(true),
+            legacy: AtomicBool::new(false),
             notices,
             timeouts,
             ending: watch::Sender::new(false),
@@ -77,6 +81,14 @@ impl Child {
 
     pub(crate) fn alive(&self) -> bool {
         self.shared.alive.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn speak(&self, era: Era) {
+        self.shared.legacy.store(era == Era::Legacy, Ordering::Release);
+    }
+
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.shared.notices
     }
 
     /// What it says on its standard error.
@@ -117,10 +129,10 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) async fn send(self, request: Request, progress: Option<Sink>) -> Result<Waiting, Broken> {
+    pub(crate) async fn send(self, request: Request, beside: Beside) -> Result<Waiting, Broken> {
         let (answer, answered) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
-        shared.pending.insert(request.id.clone(), Awaited { answer, progress });
+        shared.pending.insert(request.id.clone(), Awaited { answer, beside });
         let waiting = Waiting { id: request.id, answered, shared };
         self.tell(request.text).await?;
         Ok(waiting)
@@ -207,7 +219,8 @@ impl Shared {
     }
 
     fn hear(&self, line: &[u8], replies: &mpsc::Sender<String>) {
-        match hear(line) {
+        let era = if self.legacy.load(Ordering::Acquire) { Era::Legacy } else { Era::Modern };
+        match hear(line, era) {
             Ok(Heard::Answer(id, answer)) => match self.pending.take(&id) {
                 Some(awaited) => {
                     // Whoever waited may have given up in this moment.
@@ -216,8 +229,7 @@ impl Shared {
                 None => self.notices.dropped("an answer to nothing that is asked: late, twice or foreign"),
             },
             Ok(Heard::Progress(id, progress)) => {
-                let told = self.pending.progress(&id).is_some_and(|sink| sink.try_send(progress).is_ok());
-                if !told {
+                if !self.pending.told(&id, |beside| beside.told(progress)) {
                     self.notices.dropped("progress that nobody listens for");
                 }
             }
@@ -226,7 +238,25 @@ impl Shared {
                     self.notices.dropped("a request, because too many came at once");
                 }
             }
-            Ok(Heard::ListChanged) => self.notices.list_changed(),
+            Ok(Heard::Forbidden) => self.notices.dropped(FORBIDDEN),
+            Ok(Heard::ListChanged(None)) => self.notices.list_changed(),
+            Ok(Heard::ListChanged(Some(id))) => {
+                if self.pending.told(&id, |beside| beside.hears_changes()) {
+                    self.notices.list_changed();
+                } else {
+                    self.notices.dropped(UNSUBSCRIBED);
+                }
+            }
+            Ok(Heard::Acknowledged(id)) => {
+                if !self.pending.told(&id, Beside::acknowledge) {
+                    self.notices.dropped(UNSUBSCRIBED);
+                }
+            }
+            Ok(Heard::Ended(id)) => {
+                if !self.pending.end_subscription(&id) {
+                    self.notices.dropped(UNSUBSCRIBED);
+                }
+            }
             Ok(Heard::Ignored) => self.notices.dropped("a notification"),
             Err(_) => self.notices.dropped("a line that is no message"),
         }

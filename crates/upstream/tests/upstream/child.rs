@@ -268,7 +268,7 @@ async fn a_child_that_says_that_its_list_changed_is_heard() {
     assert_eq!(world.text("changes", none()).await, "changed");
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
-    assert_eq!(world.upstreams.list_tools("ops").await.unwrap().len(), 22);
+    assert_eq!(world.upstreams.list_tools("ops").await.unwrap().len(), 27);
 }
 
 #[tokio::test]
@@ -429,7 +429,8 @@ async fn b27_what_only_transports_reaches_a_child_beside_a_token_of_ours() {
     assert_eq!(seen["meta"], serde_json::json!({"traceparent": trace}));
     let permit = world.permit("ops", "beside", none()).await;
     let (sink, _told) = tokio::sync::mpsc::channel(1);
-    let seen = came(&forward(permit, &link, Along { progress: Some(sink), inert }, SOON).await);
+    let seen =
+        came(&forward(permit, &link, Along { progress: Some(sink), inert, ..Along::default() }, SOON).await);
     assert_eq!(seen["meta"], serde_json::json!({"traceparent": trace, "progressToken": seen["id"]}));
     assert!(world.json("beside", none()).await["meta"].is_null());
 }

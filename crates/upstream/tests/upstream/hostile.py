@@ -7,6 +7,7 @@ import sys
 import time
 
 lines = 0
+modern = "modern" in sys.argv
 calls = []
 
 
@@ -35,6 +36,48 @@ def attempt(what):
         return "done"
     except OSError as error:
         return type(error).__name__
+
+
+def requests(id, arguments):
+    """Asks what no server of the modern era may, and answers with what it got."""
+    for method in ["elicitation/create", "ping"]:
+        send({"jsonrpc": "2.0", "id": method, "method": method, "params": {}})
+    result(id, "asked")
+
+
+def subscribed(id, arguments):
+    """Says that its list has changed, on the subscriptions that it is told."""
+    for subscription in arguments["on"]:
+        meta = {"io.modelcontextprotocol/subscriptionId": listening if subscription == "ours" else subscription}
+        send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"_meta": meta}})
+    result(id, "told")
+
+
+def acknowledges(id, arguments):
+    acknowledge()
+    result(id, "acknowledged")
+
+
+def acknowledge():
+    meta = {"io.modelcontextprotocol/subscriptionId": listening}
+    params = {"_meta": meta, "notifications": {"toolsListChanged": True}}
+    send({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params})
+
+
+def ends(id, arguments):
+    """Ends the subscription, and other requests, too."""
+    for request in [listening, id]:
+        send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request}})
+    result(id, "ended")
+
+
+def heard(id, arguments):
+    """The methods that came, in order."""
+    result(id, methods)
+
+
+listening = None
+methods = []
 
 
 def environ(id, arguments):
@@ -202,7 +245,7 @@ def beside(id, arguments):
 
 tools = {f.__name__: f for f in [
     environ, reach, endless, silent, late, dies, twice, foreign, together, asks, floods, drowns, garbage, counts, deaf,
-    grandchild, stubborn, progresses, changes, speaks, raw, beside,
+    grandchild, stubborn, progresses, changes, speaks, raw, beside, requests, subscribed, acknowledges, ends, heard,
 ]}
 
 if "dead" in sys.argv:
@@ -211,13 +254,31 @@ if "dead" in sys.argv:
 while True:
     message = read()
     method, id = message.get("method"), message.get("id")
-    if method == "initialize":
+    methods.append(method)
+    if method == "initialize" and modern:
+        send({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no such method"}})
+    elif method == "initialize":
         if "mute" in sys.argv:
             continue
         version = "1999-01-01" if "old" in sys.argv else "2025-11-25"
         info = {"name": "hostile", "version": "0"}
         send({"jsonrpc": "2.0", "id": id, "result": {
             "protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}})
+    elif method == "server/discover":
+        if "probe-dies" in sys.argv:
+            sys.exit(3)
+        elif "probe-mute" in sys.argv:
+            continue
+        elif modern:
+            send({"jsonrpc": "2.0", "id": id, "result": {
+                "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0, "cacheScope": "private",
+                "capabilities": {"tools": {"listChanged": True}}}})
+        else:
+            send({"jsonrpc": "2.0", "id": id, "error": {"code": -32602, "message": "not initialized"}})
+    elif method == "subscriptions/listen":
+        listening = id
+        if "late-acknowledgment" not in sys.argv:
+            acknowledge()
     elif method == "ping":
         send({"jsonrpc": "2.0", "id": id, "result": {}})
     elif method == "tools/list":

@@ -1,5 +1,6 @@
 //! Servers that do what none should (T24, T26, T32, T39; F35, F36).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,24 +15,24 @@ use crate::world::{SOON, World, becomes, ended, http, launcher, none, session, t
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
-struct Arrived {
-    head: String,
-    body: Value,
+pub struct Arrived {
+    pub head: String,
+    pub body: Value,
 }
 
 impl Arrived {
-    fn is(&self, method: &str) -> bool {
+    pub fn is(&self, method: &str) -> bool {
         self.body["method"] == method
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let named = |line: &&str| line.to_ascii_lowercase().starts_with(&format!("{name}:"));
         self.head.lines().find(named).and_then(|line| line.split_once(": ")).map(|(_, value)| value)
     }
 }
 
 /// What the server does about a request.
-enum Does {
+pub enum Does {
     /// Answers as a good server does.
     Well,
     /// Writes this and goes on with the connection.
@@ -44,9 +45,10 @@ enum Does {
     WritesOn(String),
 }
 
-struct Server {
-    url: String,
+pub struct Server {
+    pub url: String,
     arrived: Arc<Mutex<Vec<Arrived>>>,
+    closed: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -57,36 +59,47 @@ impl Drop for Server {
 }
 
 impl Server {
-    async fn start(does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) -> Self {
+    pub async fn start(does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://127.0.0.1:{}/mcp", listener.local_addr().unwrap().port());
         let arrived = Arc::new(Mutex::new(Vec::new()));
         let does = Arc::new(does);
-        let log = Arc::clone(&arrived);
+        let (log, closed) = (Arc::clone(&arrived), Arc::<AtomicUsize>::default());
+        let counted = Arc::clone(&closed);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&does), Arc::clone(&log)));
+                connections.spawn(serve(stream, Arc::clone(&does), Arc::clone(&log), Arc::clone(&counted)));
             }
         });
-        Self { url, arrived, task }
+        Self { url, arrived, closed, task }
     }
 
     /// How often a method arrived.
-    fn count(&self, method: &str) -> usize {
+    pub fn count(&self, method: &str) -> usize {
         self.arrived.lock().unwrap().iter().filter(|arrived| arrived.is(method)).count()
     }
 
-    fn calls(&self) -> usize {
+    /// How many connections were closed on which it had no more to say.
+    pub fn closed(&self) -> usize {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub fn calls(&self) -> usize {
         self.count("tools/call")
     }
 
-    fn all(&self) -> Vec<Arrived> {
+    pub fn all(&self) -> Vec<Arrived> {
         self.arrived.lock().unwrap().clone()
     }
 }
 
-async fn serve<D: Fn(&Arrived) -> Does>(mut stream: TcpStream, does: Arc<D>, log: Arc<Mutex<Vec<Arrived>>>) {
+async fn serve<D: Fn(&Arrived) -> Does>(
+    mut stream: TcpStream,
+    does: Arc<D>,
+    log: Arc<Mutex<Vec<Arrived>>>,
+    closed: Arc<AtomicUsize>,
+) {
     while let Some(request) = read(&mut stream).await {
         log.lock().unwrap().push(request.clone());
         let (text, then) = match does(&request) {
@@ -102,7 +115,12 @@ async fn serve<D: Fn(&Arrived) -> Does>(mut stream: TcpStream, does: Arc<D>, log
         match then {
             Then::On => {}
             Then::Close => return,
-            Then::Wait => std::future::pending().await,
+            Then::Wait => {
+                if let Ok(0) | Err(_) = stream.read(&mut [0; 64]).await {
+                    closed.fetch_add(1, Ordering::Relaxed);
+                }
+                return;
+            }
             Then::Flood => while stream.write_all(&[b'x'; 65536]).await.is_ok() {},
         }
     }
@@ -140,11 +158,11 @@ async fn read(stream: &mut TcpStream) -> Option<Arrived> {
     Some(Arrived { head, body })
 }
 
-fn response(status: &str, headers: &str, body: &str) -> String {
+pub fn response(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
 }
 
-fn json(id: &Value, rest: &str) -> String {
+pub fn json(id: &Value, rest: &str) -> String {
     response(
         "200 OK",
         "content-type: application/json\r\n",
@@ -152,11 +170,11 @@ fn json(id: &Value, rest: &str) -> String {
     )
 }
 
-const GREETING: &str = r#""result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"0"}}"#;
-const RAN: &str = r#""result":{"content":[{"type":"text","text":"ran"}]}"#;
+pub const GREETING: &str = r#""result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"0"}}"#;
+pub const RAN: &str = r#""result":{"content":[{"type":"text","text":"ran"}]}"#;
 
 /// What a good server answers.
-fn well(request: &Arrived) -> String {
+pub fn well(request: &Arrived) -> String {
     let id = &request.body["id"];
     match request.body["method"].as_str() {
         Some("initialize") => {

@@ -13,5 +13,6 @@ mod child;
 mod http;
 mod isolation;
 mod log;
+mod modern;
 mod peers;
 mod world;

@@ -9,8 +9,8 @@ use elevation::Outcome;
 use terms::access::{Resource, SealKey};
 use terms::{Access, Ambient, Boottime, Caller, CallerKind, Json, Millis, Pointer, Seam, Time};
 use upstream::{
-    Along, Answer, Config, Fault, Forwarded, Http, Isolation, SessionKey, Share, Stdio, Timeouts, Transport,
-    Upstreams, forward,
+    Along, Answer, Config, Eras, Fault, Forwarded, Http, Isolation, SessionKey, Share, Stdio, Timeouts,
+    Transport, Upstreams, forward,
 };
 
 /// The machine's clock, and every seam that was passed.
@@ -76,6 +76,11 @@ pub fn stdio(stdio: Stdio) -> Config {
     config(Transport::Stdio(stdio))
 }
 
+/// The same upstream, in another era.
+pub fn in_era(era: Eras, config: Config) -> Config {
+    Config { era, ..config }
+}
+
 pub fn http(url: &str) -> Config {
     config(Transport::Http(Http { url: url.to_owned(), credential: None }))
 }
@@ -83,12 +88,15 @@ pub fn http(url: &str) -> Config {
 fn config(transport: Transport) -> Config {
     let timeouts = Timeouts {
         start: Millis::seconds(15),
+        probe: Millis::seconds(10),
         connect: Millis::seconds(2),
         relist: Millis::seconds(60),
         idle: Millis::seconds(600),
         close: Millis::new(500),
     };
-    Config { name: "ops".to_owned(), transport, share: Share::Session, meta: BTreeSet::new(), timeouts }
+    // What most tests are about begins with `initialize`; those that are about the era say which.
+    let (era, share) = (Eras::Legacy, Share::Session);
+    Config { name: "ops".to_owned(), transport, era, share, meta: BTreeSet::new(), timeouts }
 }
 
 impl World {
@@ -113,6 +121,14 @@ impl World {
         });
         self.attach("ops").await;
         self.authority.observe("ops", definitions.collect()).await.unwrap();
+    }
+
+    /// Pins one tool with this schema, unseen.
+    pub async fn pin_schema(&self, name: &str, schema: &str) {
+        let schema = terms::json::parse(schema.as_bytes()).unwrap();
+        let definition = Json::object([("name", Json::from(name)), ("inputSchema", schema)]);
+        self.attach("ops").await;
+        self.authority.observe("ops", vec![definition]).await.unwrap();
     }
 
     /// Pins what the upstream says.
@@ -170,7 +186,12 @@ impl World {
     pub async fn call_in(&self, n: u8, tool: &str, arguments: Json, within: Millis) -> Forwarded {
         let link = self.upstreams.link("ops", session(n)).await.unwrap();
         let permit = self.permit("ops", tool, arguments).await;
-        forward(permit, &link, Along::default(), within).await
+        forward(permit, &link, self.along(tool), within).await
+    }
+
+    /// The tool with its pinned definition, as whoever forwards a call hands it over.
+    pub fn along(&self, tool: &str) -> Along {
+        Along { tool: self.authority.active().tool("ops", tool), ..Along::default() }
     }
 
     pub async fn call(&self, tool: &str, arguments: Json) -> Forwarded {
