@@ -8,10 +8,11 @@ use policy::PolicySet;
 use store::{
     Directory, Epoch, Human, Key, Lock, LockSubject, Member, Passkey, Pin, PinState, Policy, RegisteredCaller,
 };
-use terms::{Caller, CallerId, HumanId, InstallId, Json, PolicyHash, Time};
+use terms::{Access, Caller, CallerId, HumanId, InstallId, Kind, PolicyHash, Time};
 
 use crate::bundle::{Bundle, ToolSettings};
 use crate::people::People;
+use crate::target::{Target, of_pin, of_uri};
 
 /// The rules and the people of one epoch, indexed for decisions.
 pub struct Active {
@@ -24,38 +25,7 @@ pub struct Active {
     pub(crate) bundle: Arc<Bundle>,
     pub(crate) people: People,
     pub(crate) locks: Vec<Lock>,
-    tools: BTreeMap<String, BTreeMap<String, Arc<Tool>>>,
-}
-
-/// One pinned tool with all that is known of it; made once an epoch.
-#[derive(Clone, Debug)]
-pub struct Tool {
-    /// The upstream's name.
-    pub upstream: String,
-    /// The tool's name.
-    pub name: String,
-    /// Its definition, and where that stands.
-    pub pin: Pin,
-    /// The environment that the upstream stands in.
-    pub environment: String,
-    /// What the operator says of it, as far as that is said of this very definition (B25).
-    pub settings: ToolSettings,
-    /// The same for rules.
-    pub(crate) judged: policy::Tool,
-}
-
-impl Tool {
-    /// `upstream/name`.
-    #[must_use]
-    pub fn id(&self) -> String {
-        format!("{}/{}", self.upstream, self.name)
-    }
-
-    /// Where its definition stands: `accepted`, `quarantined`, ….
-    #[must_use]
-    pub fn state(&self) -> &'static str {
-        PinState::TABLE.iter().find(|(state, ..)| *state == self.pin.state).map_or("", |(.., name)| name)
-    }
+    pinned: Pinned,
 }
 
 impl Active {
@@ -64,7 +34,7 @@ impl Active {
     pub(crate) fn of(directory: Directory, before: Option<&Self>) -> Self {
         let (bundle, hash, set) = in_force(directory.policy.as_ref(), before);
         let since = directory.policy.as_ref().map(|policy| policy.at);
-        let tools = tools(directory.pins, &bundle, since, before);
+        let pinned = pinned(directory.pins, &bundle, since, before);
         Self {
             epoch: directory.epoch,
             install: directory.install,
@@ -79,25 +49,47 @@ impl Active {
                 directory.keys,
                 directory.memberships,
             ),
-            tools,
+            pinned,
             locks: directory.locks,
         }
     }
 
+    /// What is named so, as it stands: a tool or a prompt by its newest definition, a resource by its URI alone.
+    #[must_use]
+    pub fn target(&self, kind: Kind, upstream: &str, name: &str) -> Option<Arc<Target>> {
+        match kind {
+            Kind::Tool | Kind::Prompt => self.pinned.get(upstream)?.get(&kind)?.get(name).cloned(),
+            Kind::Resource => of_uri(upstream, name, environment(&self.bundle, upstream)).map(Arc::new),
+        }
+    }
+
+    /// What an access reaches for, as it is now.
+    #[must_use]
+    pub fn target_of(&self, access: &Access) -> Option<Arc<Target>> {
+        let resource = access.resource();
+        let (upstream, name) = resource.parts()?;
+        self.target(Kind::named(&resource.kind)?, upstream, name)
+    }
+
     /// The newest definition of a tool.
     #[must_use]
-    pub fn tool(&self, upstream: &str, name: &str) -> Option<Arc<Tool>> {
-        self.tools.get(upstream)?.get(name).cloned()
+    pub fn tool(&self, upstream: &str, name: &str) -> Option<Arc<Target>> {
+        self.target(Kind::Tool, upstream, name)
     }
 
-    /// Every tool of an upstream, by name.
-    pub fn tools<'a>(&'a self, upstream: &str) -> impl Iterator<Item = &'a Arc<Tool>> + use<'a> {
-        self.tools.get(upstream).into_iter().flat_map(BTreeMap::values)
+    /// Everything of one kind that is pinned of an upstream, by name.
+    pub fn named<'a>(
+        &'a self,
+        upstream: &str,
+        kind: Kind,
+    ) -> impl Iterator<Item = &'a Arc<Target>> + use<'a> {
+        let named = self.pinned.get(upstream).and_then(|kinds| kinds.get(&kind));
+        named.into_iter().flat_map(BTreeMap::values)
     }
 
-    /// Every tool of every upstream.
-    pub fn all_tools(&self) -> impl Iterator<Item = &Arc<Tool>> {
-        self.tools.values().flat_map(BTreeMap::values)
+    /// Everything that is pinned of every upstream.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.pinned.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values)
     }
 
     /// A caller that is not disabled, as if it had authenticated with its newest key: for what an operator
@@ -117,8 +109,8 @@ impl Active {
 
     /// Tools of which the operator says something that is not said of the definition that a person has accepted
     /// since (B25).
-    pub fn unreviewed(&self) -> impl Iterator<Item = &Arc<Tool>> {
-        self.all_tools().filter(|tool| {
+    pub fn unreviewed(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.targets().filter(|tool| tool.kind == Kind::Tool).filter(|tool| {
             let said = self.bundle.tool(&tool.upstream, &tool.name).reviewed;
             tool.pin.state == PinState::Accepted && said != tool.settings.reviewed
         })
@@ -126,7 +118,7 @@ impl Active {
 
     /// Every pin.
     pub fn pins(&self) -> impl Iterator<Item = &Pin> {
-        self.all_tools().map(|tool| &tool.pin)
+        self.targets().map(|target| &target.pin)
     }
 
     /// A person who is not disabled.
@@ -281,39 +273,44 @@ fn nothing() -> (Arc<Bundle>, PolicyHash, Option<Arc<PolicySet>>) {
     (Arc::new(bundle), hash, None)
 }
 
-type Tools = BTreeMap<String, BTreeMap<String, Arc<Tool>>>;
+/// By upstream, kind and name.
+type Pinned = BTreeMap<String, BTreeMap<Kind, BTreeMap<String, Arc<Target>>>>;
 
-fn tools(pins: Vec<Pin>, bundle: &Bundle, since: Option<Time>, before: Option<&Active>) -> Tools {
-    let mut tools = Tools::new();
+fn pinned(pins: Vec<Pin>, bundle: &Bundle, since: Option<Time>, before: Option<&Active>) -> Pinned {
+    let mut pinned = Pinned::new();
     for pin in pins {
-        let environment = bundle.upstreams.get(&pin.upstream).map_or("", |u| u.environment.as_str());
-        let mut settings = bundle.tool(&pin.upstream, &pin.name);
-        settings.reviewed = settings.reviewed.filter(|_| review_holds(&pin, since));
+        // A kind that this version does not know is nothing that it could be asked about.
+        let Some(kind) = Kind::named(&pin.kind) else { continue };
+        let environment = environment(bundle, &pin.upstream);
+        let settings = settings(bundle, kind, &pin, since);
         let same = before
-            .and_then(|before| before.tool(&pin.upstream, &pin.name))
-            .filter(|tool| tool.pin == pin && tool.settings == settings && tool.environment == environment);
+            .and_then(|before| before.target(kind, &pin.upstream, &pin.name))
+            .filter(|old| old.pin == pin && old.settings == settings && old.environment == environment);
         let (upstream, name) = (pin.upstream.clone(), pin.name.clone());
-        let tool = same.unwrap_or_else(|| Arc::new(tool(pin, settings, environment)));
-        tools.entry(upstream).or_default().insert(name, tool);
+        let target = same.unwrap_or_else(|| Arc::new(of_pin(kind, pin, settings, environment)));
+        pinned.entry(upstream).or_default().entry(kind).or_default().insert(name, target);
     }
-    tools
+    pinned
+}
+
+fn environment<'b>(bundle: &'b Bundle, upstream: &str) -> &'b str {
+    bundle.upstreams.get(upstream).map_or("", |settings| settings.environment.as_str())
+}
+
+/// What the operator says of a pin. So far that is said of tools alone.
+fn settings(bundle: &Bundle, kind: Kind, pin: &Pin, since: Option<Time>) -> ToolSettings {
+    match kind {
+        Kind::Tool => {
+            let mut settings = bundle.tool(&pin.upstream, &pin.name);
+            settings.reviewed = settings.reviewed.filter(|_| review_holds(pin, since));
+            settings
+        }
+        Kind::Prompt | Kind::Resource => ToolSettings::default(),
+    }
 }
 
 /// A review is of the definition that was pinned when it was written: one that a person accepted later, because
 /// it had changed, is not reviewed until the operator says so again (B25).
 fn review_holds(pin: &Pin, since: Option<Time>) -> bool {
     pin.decided_by.is_none() || since.is_some_and(|since| pin.seen_at < since)
-}
-
-fn tool(pin: Pin, settings: ToolSettings, environment: &str) -> Tool {
-    let judged = policy::Tool::new(policy::ToolFacts {
-        upstream: pin.upstream.clone(),
-        name: pin.name.clone(),
-        environment: environment.to_owned(),
-        input_schema: pin.definition.get("inputSchema").cloned().unwrap_or(Json::Null),
-        reviewed_read_only: settings.reviewed.as_deref() == Some("read-only"),
-        attributes: BTreeMap::new(),
-    });
-    let environment = environment.to_owned();
-    Tool { upstream: pin.upstream.clone(), name: pin.name.clone(), pin, environment, settings, judged }
 }

@@ -9,11 +9,12 @@ use terms::card::{
     CallerLine, Card, Claims, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
 };
 use terms::text::Flag;
-use terms::{Access, HumanId, Json, Pointer, text};
+use terms::{Access, Action, HumanId, Json, Kind, Pointer, text};
 
-use crate::active::{Active, Tool};
+use crate::active::Active;
 use crate::authority::Authority;
 use crate::decide::{evidence, lost};
+use crate::target::Target;
 use crate::vote::Today;
 
 /// What a viewer is shown of an elevation beside its card: what depends on the viewer and the moment.
@@ -33,16 +34,16 @@ const IN_TITLE: usize = 60;
 impl Authority {
     /// The card as it is now, for someone who looks at a pending request.
     pub(crate) async fn shown(&self, active: &Active, today: &Today) -> Result<Card, Failed> {
-        let Today { pending, tool, eligible, .. } = today;
+        let Today { pending, target, eligible, .. } = today;
         let situation = self.store.standing(self.standing(pending.caller, &pending.access)).await?;
-        self.card_of(active, pending, tool, eligible, &situation).await
+        self.card_of(active, pending, target, eligible, &situation).await
     }
 
     pub(crate) async fn card_of(
         &self,
         active: &Active,
         pending: &Pending,
-        tool: &Tool,
+        target: &Target,
         eligible: &Eligible,
         situation: &Situation,
     ) -> Result<Card, Failed> {
@@ -50,24 +51,27 @@ impl Authority {
         let lately = self.store.rejected_another(self.standing(pending.caller, access)).await?;
         let terms = &pending.requirement.terms;
         Ok(Card {
-            title: headline(tool, access).text,
-            environment: tool.environment.clone(),
+            title: headline(target, access).text,
+            environment: target.environment.clone(),
             caller: self.caller_line(active, pending),
             fields: fields(access),
-            defaults: defaults(tool, access),
-            references: references(tool, access),
+            defaults: defaults(target, access),
+            references: references(target, access),
             free: access.free(&terms.binds),
             claims: Claims { purpose: pending.purpose.clone(), ticket: pending.ticket.clone() },
-            unusual: self.unusual(pending, tool, situation, lately),
+            unusual: self.unusual(pending, target, situation, lately),
             last_same: situation.last.as_ref().and_then(|last| {
                 let outcome = last.outcome?.name().to_owned();
                 Some(LastSame { at: last.at, outcome })
             }),
             grants: terms.clone(),
             needed: self.needed(active, pending, eligible),
-            tool: ToolLine { digest: tool.pin.digest.to_string(), reviewed: tool.settings.reviewed.clone() },
+            tool: ToolLine {
+                digest: target.pin.digest.to_string(),
+                reviewed: target.settings.reviewed.clone(),
+            },
             upstream: UpstreamLine {
-                id: tool.upstream.clone(),
+                id: target.upstream.clone(),
                 identity: access.resource().upstream.to_string(),
             },
             words: terms::words::words(pending.id, access.hash()).map(str::to_owned),
@@ -87,20 +91,31 @@ impl Authority {
         }
     }
 
-    fn unusual(&self, pending: &Pending, tool: &Tool, situation: &Situation, lately: bool) -> Vec<Unusual> {
+    fn unusual(
+        &self,
+        pending: &Pending,
+        target: &Target,
+        situation: &Situation,
+        lately: bool,
+    ) -> Vec<Unusual> {
         let say = |text: UnusualText, with: Vec<String>| Some(Unusual { text, with });
         let name = pending.access.subject().id.clone();
         let secrets = fields(&pending.access).into_iter().filter(|f| f.secret).map(|f| f.label);
         let secrets: Vec<String> = secrets.collect();
         let other = self.sources.other(pending.key, &pending.source, self.now());
+        let unreviewed = target.kind == Kind::Tool && target.settings.reviewed.is_none();
+        let first = match target.kind {
+            Kind::Tool => UnusualText::FirstTime,
+            Kind::Prompt | Kind::Resource => UnusualText::FirstUse,
+        };
         let ran = situation.last.as_ref().and_then(lost);
-        let beware = headline(tool, &pending.access).flags.into_iter().map(Flag::says).collect::<Vec<_>>();
+        let beware = headline(target, &pending.access).flags.into_iter().map(Flag::says).collect::<Vec<_>>();
         [
             (!beware.is_empty()).then(|| say(UnusualText::Headline, vec![beware.join("; ")])).flatten(),
             ran.and_then(|(_, outcome)| say(UnusualText::RanUndelivered, vec![outcome])),
             other.and_then(|other| say(UnusualText::OtherAddress, vec![other])),
-            (!situation.used_before).then(|| say(UnusualText::FirstTime, vec![name.clone()])).flatten(),
-            tool.settings.reviewed.is_none().then(|| say(UnusualText::Unreviewed, Vec::new())).flatten(),
+            (!situation.used_before).then(|| say(first, vec![name.clone()])).flatten(),
+            unreviewed.then(|| say(UnusualText::Unreviewed, Vec::new())).flatten(),
             lately.then(|| say(UnusualText::RejectedLately, vec![name])).flatten(),
             (!secrets.is_empty())
                 .then(|| say(UnusualText::SecretArgument, vec![secrets.join(", ")]))
@@ -138,7 +153,8 @@ impl Authority {
                     ("elevation", Json::from(pending.id)),
                     ("environment", Json::from(card.environment.as_str())),
                     ("caller", Json::from(card.caller.name.as_str())),
-                    ("tool", Json::from(pending.access.resource().id.as_str())),
+                    ("action", Json::from(pending.access.action())),
+                    ("tool", Json::from(public_name(&pending.access))),
                     ("needs", Json::Array(card.needed.iter().map(|n| Json::from(n.leaf.as_str())).collect())),
                     ("expires_at", Json::from(pending.expires_at)),
                     ("words", Json::from(card.words.to_vec())),
@@ -155,12 +171,33 @@ pub(crate) struct Headline {
     flags: BTreeSet<Flag>,
 }
 
-/// The headline: the operator's template, or the tool's name. Words of others that could be read as ours stand in
+/// What a notice may call it: never the words of a caller, as a URI is.
+fn public_name(access: &Access) -> &str {
+    let resource = access.resource();
+    match Kind::named(&resource.kind) {
+        Some(Kind::Tool | Kind::Prompt) => &resource.id,
+        Some(Kind::Resource) | None => resource.upstream_name(),
+    }
+}
+
+/// What is done, and to what, where the operator has no words for it.
+fn verb_and_object(target: &Target, access: &Access) -> String {
+    let (name, upstream) = (told_apart(&target.name), &target.upstream);
+    match (target.kind, Action::named(access.action())) {
+        (Kind::Prompt, Some(Action::Complete)) => format!("Ask {upstream} for values for its prompt {name}"),
+        (_, Some(Action::Complete)) => format!("Ask {upstream} for values for its resources {name}"),
+        (Kind::Tool, _) => format!("Call {name} on {upstream}"),
+        (Kind::Prompt, _) => format!("Get the prompt {name} of {upstream}"),
+        (Kind::Resource, _) => format!("Read {name} on {upstream}"),
+    }
+}
+
+/// The headline: the operator's template, or the target's name. Words of others that could be read as ours stand in
 /// quotation marks that they cannot close.
-pub(crate) fn headline(tool: &Tool, access: &Access) -> Headline {
-    let Some(template) = &tool.settings.title else {
-        let text = format!("Call {} on {}", told_apart(&tool.name), tool.upstream);
-        return Headline { text, flags: text::flags(&tool.name).into_iter().collect() };
+pub(crate) fn headline(target: &Target, access: &Access) -> Headline {
+    let Some(template) = &target.settings.title else {
+        let text = verb_and_object(target, access);
+        return Headline { text, flags: text::flags(&target.name).into_iter().collect() };
     };
     let arguments = Json::Object(access.arguments().clone());
     let mut out = Headline { text: String::new(), flags: BTreeSet::new() };
@@ -200,8 +237,8 @@ fn told_apart(words: &str) -> String {
 }
 
 /// Arguments that were not sent and that the schema gives a default for (T07).
-fn defaults(tool: &Tool, access: &Access) -> Vec<(Pointer, String)> {
-    let properties = tool.pin.definition.get("inputSchema").and_then(|s| s.get("properties"));
+fn defaults(target: &Target, access: &Access) -> Vec<(Pointer, String)> {
+    let properties = target.pin.definition.get("inputSchema").and_then(|s| s.get("properties"));
     let properties = properties.and_then(Json::as_object).into_iter().flat_map(|p| p.iter());
     let absent = properties.filter(|(name, _)| access.arguments().get(name).is_none());
     absent
@@ -216,9 +253,9 @@ fn defaults(tool: &Tool, access: &Access) -> Vec<(Pointer, String)> {
 }
 
 /// Arguments that only name something else, and whether the name carries a digest of the content (T08).
-fn references(tool: &Tool, access: &Access) -> Vec<(Pointer, Option<String>)> {
+fn references(target: &Target, access: &Access) -> Vec<(Pointer, Option<String>)> {
     let arguments = Json::Object(access.arguments().clone());
     let pinned = |value: &str| value.split_once("@sha256:").map(|(_, digest)| format!("sha256:{digest}"));
-    let sent = tool.settings.references.iter().filter_map(|p| Some((p, p.of(&arguments)?)));
+    let sent = target.settings.references.iter().filter_map(|p| Some((p, p.of(&arguments)?)));
     sent.map(|(pointer, value)| (pointer.clone(), value.as_str().and_then(pinned))).collect()
 }

@@ -10,14 +10,15 @@ use policy::{History, Judgement, Moment, Question};
 use store::{
     Attempt, Change, Claim, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation, Standing,
 };
-use terms::{Access, AttemptId, Caller, ElevationId, Requirement, Secrets, Slug, Time};
+use terms::{Access, AttemptId, Caller, ElevationId, Kind, Requirement, Secrets, Slug, Time};
 
-use crate::active::{Active, Tool};
+use crate::active::Active;
 use crate::authority::Authority;
 use crate::claims::Claims;
 use crate::leaves::groups;
 use crate::permit::Claiming;
 use crate::ruling::{Denial, Ruling};
+use crate::target::Target;
 
 /// One access, asked for by an authenticated caller.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub(crate) struct Case<'a> {
 /// What the rules in force say of it, with what they said it of.
 pub(crate) struct Judged<'a> {
     pub(crate) case: &'a Case<'a>,
-    pub(crate) tool: &'a Tool,
+    pub(crate) target: &'a Target,
     pub(crate) moment: Moment,
     pub(crate) requirement: Requirement,
     pub(crate) by: Vec<String>,
@@ -111,8 +112,8 @@ impl Authority {
         {
             return self.denied(&case, Denial::of(Slug::CallerLocked), &[]).await;
         }
-        let tool = match self.standing_tool(active, &ask.access) {
-            Ok(tool) => tool,
+        let target = match self.standing_target(active, &ask.access) {
+            Ok(target) => target,
             Err(slug) => return self.denied(&case, Denial::of(slug), &[]).await,
         };
         let Some(set) = active.set.as_ref() else {
@@ -120,33 +121,37 @@ impl Authority {
         };
         let moment = self.moment(active, case.caller.id, &ask.access, &ask.source).await?;
         let question =
-            Question { caller: &case.caller, access: &ask.access, tool: &tool.judged, moment: &moment };
+            Question { caller: &case.caller, access: &ask.access, target: &target.judged, moment: &moment };
         match policy::judge(set, &question) {
             Judgement::Permit { by } => self.permit(&case, None, &names(&by)).await,
             Judgement::Deny { by, why } => self.denied(&case, Denial::of(why.slug()), &names(&by)).await,
             Judgement::StepUp { requirement, by } => {
-                let judged = Judged { case: &case, tool: &tool, moment, requirement, by: names(&by) };
+                let judged = Judged { case: &case, target: &target, moment, requirement, by: names(&by) };
                 self.step_up(&judged).await
             }
         }
     }
 
-    /// The tool that an access names, as it stands now: the definition and upstream that were judged must be
+    /// What an access reaches for, as it stands now: the definition and upstream that were judged must be
     /// those that are in force (T18, T19).
-    pub(crate) fn standing_tool(&self, active: &Active, access: &Access) -> Result<Arc<Tool>, Slug> {
+    pub(crate) fn standing_target(&self, active: &Active, access: &Access) -> Result<Arc<Target>, Slug> {
         let resource = access.resource();
-        let (upstream, name) = resource.parts().ok_or(Slug::ToolUnknown)?;
-        let tool = active.tool(upstream, name).ok_or(Slug::ToolUnknown)?;
-        let same = tool.pin.digest == resource.definition
-            && self.upstreams.load().get(upstream).is_some_and(|u| u.identity == resource.upstream);
-        match tool.pin.state {
-            PinState::Accepted if same => Ok(tool),
+        let unknown = unknown(Kind::named(&resource.kind).ok_or(Slug::ToolUnknown)?);
+        let target = active.target_of(access).filter(|target| target.is_of(access)).ok_or(unknown)?;
+        let same = target.pin.digest == resource.definition
+            && self
+                .upstreams
+                .load()
+                .get(resource.upstream_name())
+                .is_some_and(|u| u.identity == resource.upstream);
+        match target.pin.state {
+            PinState::Accepted if same => Ok(target),
             PinState::Accepted | PinState::Quarantined | PinState::Refused => Err(Slug::ToolQuarantined),
-            PinState::Gone => Err(Slug::ToolUnknown),
+            PinState::Gone => Err(unknown),
         }
     }
 
-    /// What policy is told beside caller, access and tool: the same at the attempt, at each vote and at use.
+    /// What policy is told beside caller, access and target: the same at the attempt, at each vote and at use.
     pub(crate) async fn moment(
         &self,
         active: &Active,
@@ -218,8 +223,8 @@ impl Authority {
 
     fn eligible_for(&self, judged: &Judged<'_>, situation: &Situation) -> Eligible {
         let votes = situation.pending.as_ref().map_or(0, |pending| pending.votes.len());
-        let (access, tool) = (&judged.case.ask.access, &judged.tool.judged);
-        let question = Question { caller: &judged.case.caller, access, tool, moment: &judged.moment };
+        let (access, target) = (&judged.case.ask.access, &judged.target.judged);
+        let question = Question { caller: &judged.case.caller, access, target, moment: &judged.moment };
         self.eligible(judged.case.active, &question, &judged.requirement, votes)
     }
 
@@ -341,6 +346,16 @@ impl Case<'_> {
     /// What the caller says beside the access.
     pub(crate) fn claims(&self) -> Result<Claims, Slug> {
         Claims::of(self.ask.purpose.as_deref(), self.ask.ticket.as_deref())
+    }
+}
+
+/// How a caller is told that there is nothing of that name.
+#[must_use]
+pub const fn unknown(kind: Kind) -> Slug {
+    match kind {
+        Kind::Tool => Slug::ToolUnknown,
+        Kind::Prompt => Slug::PromptUnknown,
+        Kind::Resource => Slug::ResourceUnknown,
     }
 }
 

@@ -1,27 +1,46 @@
 //! What a caller is shown to exist. Being shown allows nothing, and not being shown forbids nothing: `decide`
 //! never asks what was listed (T36).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use audit::body;
 use audit::record::Refs;
 use store::{Commit, Failed};
-use terms::{Caller, Digest, Json, Slug};
+use terms::{Caller, Digest, Json, Kind, Slug};
 
-use crate::active::Tool;
 use crate::authority::Authority;
+use crate::target::Target;
 
 /// One page of what a caller is shown.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// The tools by name, each with the requirements that calling it may need (B18).
-    pub tools: Vec<(Arc<Tool>, Vec<String>)>,
+    /// Tools or prompts by name, each with the requirements that using it may need (B18).
+    pub targets: Vec<(Arc<Target>, Vec<String>)>,
     /// Whether there are more after the last one.
     pub more: bool,
 }
 
+/// One page of the resources that a caller is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedUris {
+    /// The URIs, or the texts of templates.
+    pub uris: Vec<String>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+/// What of the resources of an upstream is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resources {
+    /// Resources, by URI.
+    Named,
+    /// Templates, by their text.
+    Templates,
+}
+
 impl Authority {
-    /// Lists the tools of an upstream that a caller may know of, by name, after `after`, at most `most`. One
+    /// Lists what of one kind an upstream has that a caller may know of, by name, after `after`, at most `most`. One
     /// record a call, with the digest of the names shown.
     ///
     /// # Errors
@@ -30,33 +49,77 @@ impl Authority {
         &self,
         caller: &Caller,
         upstream: &str,
+        kind: Kind,
         after: Option<&str>,
         most: usize,
     ) -> Result<Result<Listed, Slug>, Failed> {
-        let mut tools = self.discover(caller, upstream);
-        tools.retain(|(tool, _)| after.is_none_or(|after| tool.name.as_str() > after));
-        let more = tools.len() > most;
-        tools.truncate(most);
-        let names: Vec<Json> = tools.iter().map(|(tool, _)| Json::from(tool.name.as_str())).collect();
+        let mut targets = self.discover(caller, upstream, kind);
+        targets.retain(|(target, _)| after.is_none_or(|after| target.name.as_str() > after));
+        let more = targets.len() > most;
+        targets.truncate(most);
+        let what = match kind {
+            Kind::Tool => "tools",
+            Kind::Prompt => "prompts",
+            Kind::Resource => "resources",
+        };
+        let names = targets.iter().map(|(target, _)| target.name.as_str());
+        let recorded = self.listed(caller, upstream, what, names).await?;
+        Ok(recorded.map(|()| Listed { targets, more }))
+    }
+
+    /// Lists those of the resources, or of the templates, that an upstream has said it has, which a caller may know of:
+    /// by URI, after `after`, at most `most`. One record a call, likewise.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store cannot record it; [`Slug::StoreUnavailable`] when it refuses to.
+    pub async fn list_uris(
+        &self,
+        caller: &Caller,
+        upstream: &str,
+        (of, uris): (Resources, &BTreeSet<String>),
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Result<ListedUris, Slug>, Failed> {
+        let later = uris.iter().filter(|uri| after.is_none_or(|after| uri.as_str() > after));
+        let may = later.filter(|uri| self.seen(caller, Kind::Resource, upstream, uri).is_some());
+        let mut uris: Vec<String> = may.take(most.saturating_add(1)).cloned().collect();
+        let more = uris.len() > most;
+        uris.truncate(most);
+        let what = match of {
+            Resources::Named => "resources",
+            Resources::Templates => "resource templates",
+        };
+        let recorded = self.listed(caller, upstream, what, uris.iter().map(String::as_str)).await?;
+        Ok(recorded.map(|()| ListedUris { uris, more }))
+    }
+
+    async fn listed<'n>(
+        &self,
+        caller: &Caller,
+        upstream: &str,
+        what: &str,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<Result<(), Slug>, Failed> {
+        let names: Vec<Json> = names.map(Json::from).collect();
         let record = body::Listed {
             upstream: upstream.to_owned(),
-            what: "tools".to_owned(),
-            count: u32::try_from(tools.len()).unwrap_or(u32::MAX),
+            what: what.to_owned(),
+            count: u32::try_from(names.len()).unwrap_or(u32::MAX),
             names: Digest::of("stepup/listed/v1\0", &[Json::Array(names).text().as_bytes()]),
         };
         let refs = Refs { caller: Some(caller.id), policy: Some(self.active().hash), ..Refs::default() };
         let commit = Commit { changes: Vec::new(), records: vec![self.record(refs, &record)] };
-        let recorded = self.commit(commit).await?;
-        Ok(recorded.map(|_| Listed { tools, more }).map_err(|_| Slug::StoreUnavailable))
+        Ok(self.commit(commit).await?.map(|_| ()).map_err(|_| Slug::StoreUnavailable))
     }
 
-    /// The tool of that name, if this caller may know that it exists, whatever its state.
+    /// What is named so, if this caller may know that it exists, whatever its state.
     #[must_use]
-    pub fn seen(&self, caller: &Caller, upstream: &str, name: &str) -> Option<Arc<Tool>> {
+    pub fn seen(&self, caller: &Caller, kind: Kind, upstream: &str, name: &str) -> Option<Arc<Target>> {
         let active = self.active();
         let set = active.set.as_ref()?;
-        let tool = active.tool(upstream, name)?;
-        let known = tool.pin.state != store::PinState::Gone && set.may_discover(caller, &tool.judged).yes();
-        known.then_some(tool)
+        let target = active.target(kind, upstream, name)?;
+        let known =
+            target.pin.state != store::PinState::Gone && set.may_discover(caller, &target.judged).yes();
+        known.then_some(target)
     }
 }

@@ -7,14 +7,59 @@ use std::sync::Arc;
 use audit::body::{self, Definition};
 use audit::record::Refs;
 use store::{Change, Commit, Failed, Pin, PinState};
-use terms::{DefinitionHash, HumanId, Json, PinId};
+use terms::{DefinitionHash, HumanId, Json, Kind, PinId};
 
 use crate::authority::{Authority, Upstream};
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion};
 use crate::vote::NotCounted;
 
-/// What of a definition is pinned: everything that a caller, a rule or a person could be misled by.
-const PINNED: [&str; 6] = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
+/// What of a definition is pinned: everything that a caller, a rule or a person could be misled by. Of a resource its
+/// URI names all that there is (rfd 20).
+const fn members(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Tool => &["name", "title", "description", "inputSchema", "outputSchema", "annotations"],
+        Kind::Prompt => &["name", "title", "description", "arguments"],
+        Kind::Resource => &["uri"],
+    }
+}
+
+/// What an upstream states of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Stated {
+    /// Its tools.
+    pub tools: Vec<Json>,
+    /// Its prompts; `None` where it could not be asked for them, so that those that are pinned stay.
+    pub prompts: Option<Vec<Json>>,
+}
+
+impl From<Vec<Json>> for Stated {
+    fn from(tools: Vec<Json>) -> Self {
+        Self { tools, prompts: None }
+    }
+}
+
+/// One definition on its way to be pinned.
+type Definitions = Vec<((Kind, String), Json)>;
+
+impl Stated {
+    /// The kinds that it was asked for.
+    fn kinds(&self) -> impl Iterator<Item = Kind> {
+        let prompts = self.prompts.as_ref().map(|_| Kind::Prompt);
+        std::iter::once(Kind::Tool).chain(prompts)
+    }
+
+    /// All definitions that have a name.
+    fn definitions(self) -> Definitions {
+        let named = |kind| {
+            move |definition: Json| {
+                let name = definition.get("name").and_then(Json::as_str)?.to_owned();
+                Some(((kind, name), definition))
+            }
+        };
+        let prompts = self.prompts.unwrap_or_default().into_iter().filter_map(named(Kind::Prompt));
+        self.tools.into_iter().filter_map(named(Kind::Tool)).chain(prompts).collect()
+    }
+}
 
 /// What came of looking at an upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,8 +74,8 @@ pub struct Observed {
 
 /// The digest that a definition is pinned under.
 #[must_use]
-pub fn definition_hash(definition: &Json) -> DefinitionHash {
-    let pinned = PINNED.iter().filter_map(|name| Some((*name, definition.get(name)?.clone())));
+pub fn definition_hash(kind: Kind, definition: &Json) -> DefinitionHash {
+    let pinned = members(kind).iter().filter_map(|name| Some((*name, definition.get(name)?.clone())));
     DefinitionHash::of(&Json::object(pinned))
 }
 
@@ -44,29 +89,33 @@ impl Authority {
         });
     }
 
-    /// Pins what an upstream says of its tools. At first contact all of it; afterwards what is new or changed
-    /// is quarantined, and what is missing is gone.
+    /// Pins what an upstream says of its tools and prompts. At first contact all of it; afterwards what is new or
+    /// changed is quarantined, and what is missing is gone.
     ///
     /// # Errors
     /// [`Failed`] when the store does.
-    pub async fn observe(&self, upstream: &str, definitions: Vec<Json>) -> Result<Observed, Failed> {
+    pub async fn observe(
+        &self,
+        upstream: &str,
+        stated: impl Into<Stated> + Send,
+    ) -> Result<Observed, Failed> {
+        let stated = stated.into();
         let _one = self.observing.lock().await;
         let active = self.active();
-        let known: BTreeMap<String, Pin> =
-            active.pins().filter(|p| p.upstream == upstream).map(|p| (p.name.clone(), p.clone())).collect();
-        let first = known.is_empty();
-        let warn = active.bundle.upstreams.get(upstream).is_some_and(|u| u.pins_warn);
-        let named = |definition: Json| {
-            let name = definition.get("name").and_then(Json::as_str)?.to_owned();
-            Some((name, definition))
+        let asked: Vec<Kind> = stated.kinds().collect();
+        let of = |kind| {
+            active.named(upstream, kind).map(move |target| ((kind, target.name.clone()), target.pin.clone()))
         };
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
-        let definitions: Vec<(String, Json)> = definitions.into_iter().filter_map(named).collect();
+        let known: BTreeMap<(Kind, String), Pin> = asked.iter().copied().flat_map(of).collect();
+        let first = active.pins().all(|pin| pin.upstream != upstream);
+        let warn = active.bundle.upstreams.get(upstream).is_some_and(|u| u.pins_warn);
+        let mut names: BTreeMap<(Kind, String), usize> = BTreeMap::new();
+        let definitions = stated.definitions();
         definitions.iter().for_each(|(name, _)| *names.entry(name.clone()).or_default() += 1);
         let mut observed = Observed::default();
         let mut fresh = Vec::new();
         for (name, definition) in definitions {
-            let digest = definition_hash(&definition);
+            let digest = definition_hash(name.0, &definition);
             let before = known.get(&name);
             // One name with two definitions: which of them would be called is the upstream's to say (R3).
             let twice = names.get(&name).is_some_and(|times| *times > 1);
@@ -76,7 +125,8 @@ impl Authority {
             }) {
                 continue;
             }
-            let only_text = warn && before.is_some_and(|pin| same_but_text(&pin.definition, &definition));
+            let only_text =
+                warn && before.is_some_and(|pin| same_but_text(name.0, &pin.definition, &definition));
             let state = match before {
                 _ if twice => PinState::Quarantined,
                 None if first => PinState::Accepted,
@@ -84,13 +134,14 @@ impl Authority {
                 Some(_) | None => PinState::Quarantined,
             };
             if state == PinState::Quarantined {
-                observed.quarantined.push(name.clone());
+                observed.quarantined.push(name.1.clone());
             }
             fresh.push(self.pin(upstream, name, digest, definition, state));
         }
         observed.pinned = if first { fresh.len() } else { 0 };
-        let gone = known.values().filter(|p| p.state != PinState::Gone && !names.contains_key(&p.name));
-        let gone: Vec<&Pin> = gone.collect();
+        let gone =
+            known.iter().filter(|(name, pin)| pin.state != PinState::Gone && !names.contains_key(name));
+        let gone: Vec<&Pin> = gone.map(|(_, pin)| pin).collect();
         observed.gone = gone.iter().map(|p| p.name.clone()).collect();
         self.keep_pins(upstream, first, fresh, &gone).await?;
         Ok(observed)
@@ -99,7 +150,7 @@ impl Authority {
     fn pin(
         &self,
         upstream: &str,
-        name: String,
+        (kind, name): (Kind, String),
         digest: DefinitionHash,
         definition: Json,
         state: PinState,
@@ -107,7 +158,7 @@ impl Authority {
         Pin {
             id: PinId::fresh(self.ambient.as_ref()),
             upstream: upstream.to_owned(),
-            kind: "tool".to_owned(),
+            kind: kind.name().to_owned(),
             name,
             digest,
             definition,
@@ -231,8 +282,9 @@ impl Authority {
 }
 
 /// Whether two definitions differ in nothing but title and description.
-fn same_but_text(old: &Json, new: &Json) -> bool {
-    ["name", "inputSchema", "outputSchema", "annotations"].iter().all(|part| old.get(part) == new.get(part))
+fn same_but_text(kind: Kind, old: &Json, new: &Json) -> bool {
+    let text = |part: &&&str| !["title", "description"].contains(*part);
+    members(kind).iter().filter(text).all(|part| old.get(part) == new.get(part))
 }
 
 fn definition_of(pin: &Pin) -> Definition {

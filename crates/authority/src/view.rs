@@ -5,16 +5,18 @@ use std::sync::Arc;
 use elevation::{Eligible, State};
 use store::{Attempt, Failed, Listing, Lock, Situation, Whole};
 use terms::statement::Role;
-use terms::{Caller, ElevationId, GrantId, HumanId, Secrets, Slug};
+use terms::{Caller, ElevationId, GrantId, HumanId, Kind, Secrets, Slug};
 
-use crate::active::{Active, Tool};
+use crate::active::Active;
 use crate::authority::Authority;
 use crate::card::{Shown, headline};
 use crate::challenge::challenge;
 use crate::decide::{Ask, sealed};
 use crate::reject::{may_reject, names_group};
 use crate::ruling::Challenge;
+use crate::target::Target;
 use crate::vote::NotCounted;
+use crate::vote::has_changed;
 use crate::withdraw::over_now;
 
 /// What a caller is told of one of its elevations.
@@ -74,9 +76,9 @@ impl Authority {
 
     async fn eligible_now(&self, active: &Active, whole: &Whole) -> Result<Eligible, Failed> {
         let caller = active.people.caller(whole.request.caller).cloned();
-        let tool = self.standing_tool(active, &whole.request.access).ok();
-        let Some((caller, tool)) = caller.zip(tool) else { return Ok(Eligible::default()) };
-        Ok(self.today_of(active, whole.request.clone(), caller, tool).await?.eligible)
+        let target = self.standing_target(active, &whole.request.access).ok();
+        let Some((caller, target)) = caller.zip(target) else { return Ok(Eligible::default()) };
+        Ok(self.today_of(active, whole.request.clone(), caller, target).await?.eligible)
     }
 
     /// The captured access of an elevation, to be decided on again (`stepup_run`).
@@ -144,16 +146,15 @@ impl Authority {
             return Ok(None);
         }
         let Some(caller) = active.people.any_caller(whole.request.caller).cloned() else { return Ok(None) };
-        let (upstream, name) = whole.request.access.resource().parts().unwrap_or_default();
-        let Some(tool) = active.tool(upstream, name) else { return Ok(None) };
-        let stands = self.standing_tool(&active, &whole.request.access).is_ok();
+        let Some(target) = active.target_of(&whole.request.access) else { return Ok(None) };
+        let stands = self.standing_target(&active, &whole.request.access).is_ok();
         let enabled = active.people.caller(whole.request.caller).is_some();
-        let today = self.today_of(&active, whole.request.clone(), caller, tool).await?;
+        let today = self.today_of(&active, whole.request.clone(), caller, target).await?;
         let card = self.shown(&active, &today).await?;
         let can = match over_now(whole.state, &whole.request, self.now()) {
             Some(over) => Err(over),
             None if !enabled => Err(NotCounted::Over("its caller is disabled")),
-            None if !stands => Err(NotCounted::Over("its tool has changed")),
+            None if !stands => Err(NotCounted::Over(has_changed(&whole.request.access))),
             None => self.role(&active, &today, human),
         };
         let over = over_now(whole.state, &whole.request, self.now()).is_some();
@@ -175,10 +176,9 @@ impl Authority {
     #[must_use]
     pub fn headline(&self, whole: &Whole) -> String {
         let active = self.active();
-        let (upstream, name) = whole.request.access.resource().parts().unwrap_or_default();
-        active
-            .tool(upstream, name)
-            .map_or_else(|| name.to_owned(), |tool| headline(&tool, &whole.request.access).text)
+        let access = &whole.request.access;
+        let name = access.resource().parts().map_or("", |(_, name)| name);
+        active.target_of(access).map_or_else(|| name.to_owned(), |target| headline(&target, access).text)
     }
 
     /// Every caller.
@@ -215,17 +215,18 @@ impl Authority {
         }
     }
 
-    /// What a caller may be shown to exist, and what calling it may take (B18).
+    /// What of one kind that is pinned a caller may be shown to exist, and what using it may take (B18).
     #[must_use]
-    pub fn discover(&self, caller: &Caller, upstream: &str) -> Vec<(Arc<Tool>, Vec<String>)> {
+    pub fn discover(&self, caller: &Caller, upstream: &str, kind: Kind) -> Vec<(Arc<Target>, Vec<String>)> {
         let active = self.active();
         let Some(set) = active.set.as_ref() else { return Vec::new() };
-        let accepted = active.tools(upstream).filter(|tool| tool.pin.state == store::PinState::Accepted);
+        let accepted =
+            active.named(upstream, kind).filter(|target| target.pin.state == store::PinState::Accepted);
         accepted
-            .filter(|tool| set.may_discover(caller, &tool.judged).yes())
-            .map(|tool| {
-                let needs = set.may_need(caller, &tool.judged).into_iter().map(str::to_owned);
-                (Arc::clone(tool), needs.collect())
+            .filter(|target| set.may_discover(caller, &target.judged).yes())
+            .map(|target| {
+                let needs = set.may_need(caller, &target.judged).into_iter().map(str::to_owned);
+                (Arc::clone(target), needs.collect())
             })
             .collect()
     }

@@ -9,13 +9,14 @@ use elevation::{Conclusion, Eligible, Grant, Matching, Pending, Version, Vote, W
 use policy::{Judgement, Question};
 use store::{Change, Commit, Failed, Refused, Whole};
 use terms::statement::{Consent, Matter, Role};
-use terms::{Caller, ElevationId, GrantId, HumanId, Json, Requirement, Time, Tree};
+use terms::{Access, Caller, ElevationId, GrantId, HumanId, Json, Kind, Requirement, Time, Tree};
 
-use crate::active::{Active, Tool};
+use crate::active::Active;
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, Witnessed};
 use crate::decide::{TRIES, evidence};
 use crate::leaves;
+use crate::target::Target;
 use crate::withdraw::over_now;
 
 /// What became of a vote that counted.
@@ -96,7 +97,7 @@ pub enum NotCounted {
 pub(crate) struct Today {
     pub(crate) pending: Pending,
     pub(crate) caller: Arc<Caller>,
-    pub(crate) tool: Arc<Tool>,
+    pub(crate) target: Arc<Target>,
     pub(crate) eligible: Eligible,
     /// Whether today's rules ask for what this request waits for: not for nothing, and not for something else.
     pub(crate) same: bool,
@@ -289,10 +290,10 @@ impl Authority {
         let Some(caller) = active.people.caller(pending.caller).cloned() else {
             return Ok(Err(NotCounted::Over("its caller is disabled")));
         };
-        let Ok(tool) = self.standing_tool(active, &pending.access) else {
-            return Ok(Err(NotCounted::Over("its tool has changed")));
+        let Ok(target) = self.standing_target(active, &pending.access) else {
+            return Ok(Err(NotCounted::Over(has_changed(&pending.access))));
         };
-        self.today_of(active, pending, caller, tool).await.map(Ok)
+        self.today_of(active, pending, caller, target).await.map(Ok)
     }
 
     /// What today's rules say of a request.
@@ -301,14 +302,14 @@ impl Authority {
         active: &Active,
         pending: Pending,
         caller: Arc<Caller>,
-        tool: Arc<Tool>,
+        target: Arc<Target>,
     ) -> Result<Today, Failed> {
         let moment = self.moment(active, pending.caller, &pending.access, &pending.source).await?;
         let question =
-            Question { caller: &caller, access: &pending.access, tool: &tool.judged, moment: &moment };
+            Question { caller: &caller, access: &pending.access, target: &target.judged, moment: &moment };
         let eligible = self.eligible(active, &question, &pending.requirement, pending.votes.len());
         let same = required(active, &question).is_some_and(|r| r.hash() == pending.requirement.hash());
-        Ok(Today { pending, caller, tool, eligible, same })
+        Ok(Today { pending, caller, target, eligible, same })
     }
 
     /// What the caller has yet to say: nobody signs before that, since people sign what they saw.
@@ -421,5 +422,14 @@ fn granted(
         bind_hash: grant.bind_hash,
         uses: grant.uses.get(),
         not_after: grant.not_after,
+    }
+}
+
+/// Why nobody can sign for what is not as it was any more.
+pub(crate) fn has_changed(access: &Access) -> &'static str {
+    match Kind::named(&access.resource().kind) {
+        Some(Kind::Tool) | None => "its tool has changed",
+        Some(Kind::Prompt) => "its prompt has changed",
+        Some(Kind::Resource) => "its upstream has changed",
     }
 }

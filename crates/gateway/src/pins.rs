@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(crate) async fn repin(inner: &Inner, upstream: &str) -> Result<(), NotPinned> {
     attach(inner, upstream).await?;
     let tools = inner.upstreams.list_tools(upstream).await?;
-    let definitions = tools.into_iter().map(|tool| tool.definition).collect();
+    let definitions: Vec<_> = tools.into_iter().map(|tool| tool.definition).collect();
     let observed = inner.authority.observe(upstream, definitions).await?;
     if observed.pinned > 0 {
         tracing::info!(upstream, tools = observed.pinned, "pinned at first contact");

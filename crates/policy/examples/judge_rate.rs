@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Instant;
 
-use policy::{Judgement, Moment, PolicySet, Question, Tool, ToolFacts, judge};
+use policy::{Facts, Judgement, Moment, PolicySet, Question, Target, judge};
 use terms::access::{Resource, SealKey};
 use terms::{
     Access, Binds, Caller, CallerId, CallerKind, DefinitionHash, Digest, HumanId, Json, KeyId, Millis,
@@ -38,13 +38,14 @@ fn rules(total: usize) -> String {
     std::iter::once(few.to_owned()).chain(more).collect()
 }
 
-fn tool(upstream: &str, name: &str, reviewed_read_only: bool, properties: &[(&str, &str)]) -> Tool {
+fn tool(upstream: &str, name: &str, reviewed_read_only: bool, properties: &[(&str, &str)]) -> Target {
     let properties = properties.iter().map(|(name, kind)| (*name, Json::object([("type", *kind)])));
-    Tool::new(ToolFacts {
+    Target::new(Facts {
+        kind: terms::Kind::Tool,
         upstream: upstream.into(),
         name: name.into(),
         environment: "production".into(),
-        input_schema: Json::object([("properties", Json::object(properties))]),
+        schema: Json::object([("properties", Json::object(properties))]),
         reviewed_read_only,
         attributes: BTreeMap::new(),
     })
@@ -65,7 +66,7 @@ fn caller() -> Caller {
     }
 }
 
-fn access(caller: &Caller, tool: &Tool, arguments: Json) -> Option<Access> {
+fn access(caller: &Caller, tool: &Target, arguments: Json) -> Option<Access> {
     let resource = Resource {
         kind: "tool".into(),
         id: tool.id().into(),
@@ -130,7 +131,7 @@ fn main() -> Result<(), String> {
         let set = PolicySet::compile(&texts, &requirements()).map_err(|found| format!("{found:#?}"))?;
         for (name, tool, arguments, permitted) in &calls {
             let access = access(&caller, tool, arguments.clone()).ok_or("the arguments are an access")?;
-            let question = Question { caller: &caller, access: &access, tool, moment: &moment };
+            let question = Question { caller: &caller, access: &access, target: tool, moment: &moment };
             let (micros, permit) = measure(&set, &question);
             if permit != *permitted {
                 return Err(format!("{name} at {total} rules was judged otherwise"));

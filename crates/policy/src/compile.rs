@@ -7,14 +7,14 @@ use cedar_policy::pst::{
 };
 use cedar_policy::{Policy, PolicyId, Template};
 use miette::Diagnostic;
-use terms::{Requirement, Tree};
+use terms::{Action, Requirement, Tree};
 
 use crate::condition::{Reads, lists_what_is_dangerous, off_when_absent};
 use crate::entities::{Kind, Types};
 use crate::index::{Index, entity};
 use crate::set::Rule;
 use crate::source::{Statement, place, statements};
-use crate::tool::{ADMINISTER, APPROVE, APPROVE_CALL, CALL, DISCOVER};
+use crate::target::{ADMINISTER, APPROVE, DISCOVER, Named};
 use crate::{Code, Finding, Place, PolicySet, RuleId, Severity};
 
 /// The longest statement, in bytes.
@@ -34,8 +34,8 @@ const RULES: usize = 10_000;
 /// The annotation that makes a `forbid` one that can be lifted.
 const STEPUP: &str = "stepup";
 
-/// The actions and groups of actions that rules may name; beside them each tool's own.
-const ACTIONS: [&str; 5] = [CALL, DISCOVER, APPROVE, APPROVE_CALL, ADMINISTER];
+/// The actions that rules may name beside those of callers and of approving them.
+const ACTIONS: [&str; 3] = [DISCOVER, APPROVE, ADMINISTER];
 
 impl PolicySet {
     /// Compiles Cedar texts, by file name, with the requirements that their `@stepup`s name.
@@ -215,7 +215,9 @@ impl<'a> Compiler<'a> {
             let id = action.eid.as_str();
             if action.ty.to_string() != Kind::Action.name() || !exists(id) {
                 let says = format!("there is no action {action}, so the rule would never apply to it");
-                self.say(Finding::new(Code::ActionUnknown, at, says).suggesting_nearest(id, ACTIONS));
+                let groups: Vec<String> = Named::groups().collect();
+                let all = groups.iter().map(String::as_str).chain(ACTIONS);
+                self.say(Finding::new(Code::ActionUnknown, at, says).suggesting_nearest(id, all));
             }
         }
     }
@@ -237,8 +239,7 @@ impl<'a> Compiler<'a> {
         }
         let actions = named(&body.action);
         if actions.is_empty() || !actions.iter().all(|action| is_call(action.eid.as_str())) {
-            let says =
-                "a call can be stepped up; `approve`, `administer`, `discover` and every action cannot";
+            let says = "what callers do can be stepped up; `approve`, `administer`, `discover` and every action cannot";
             let finding = Finding::new(Code::StepupAction, at, says);
             self.say(finding.suggesting("action in Action::\"tools/call\""));
         }
@@ -271,38 +272,36 @@ fn named(action: &ActionConstraint) -> Vec<&EntityUID> {
     }
 }
 
-/// Whether it is the group of all calls, or the call of one tool.
+/// Whether it is what a caller does: a group, or the own action of one target.
 fn is_call(action: &str) -> bool {
-    action == CALL || of_tool(action, CALL)
+    Named::read(action).is_some_and(|named| !named.approves)
 }
 
 fn exists(action: &str) -> bool {
-    ACTIONS.contains(&action) || of_tool(action, CALL) || of_tool(action, APPROVE_CALL)
+    ACTIONS.contains(&action) || Named::read(action).is_some()
 }
 
-/// `group:upstream/tool`
-fn of_tool(action: &str, group: &str) -> bool {
-    let tool = action.strip_prefix(group).and_then(|rest| rest.strip_prefix(':'));
-    tool.and_then(|tool| tool.split_once('/'))
-        .is_some_and(|(upstream, name)| !upstream.is_empty() && !name.is_empty())
-}
-
-/// The tools' actions that a `@stepup` names for every caller: what is covered needs no `unreviewed`. One
-/// for some callers only leaves the tool as it was for the others.
+/// The targets' own actions that a `@stepup` names for every caller: what is covered needs no `unreviewed`. One
+/// for some callers only leaves the target as it was for the others.
 fn ruled(body: &Body) -> Vec<String> {
     let everyone = matches!(body.principal, PrincipalConstraint::Any);
-    let tools =
-        named(&body.action).into_iter().map(|action| action.eid.as_str()).filter(|a| of_tool(a, CALL));
-    let covers = |action: &&str| match &body.resource {
+    let own = named(&body.action).into_iter().map(|action| action.eid.as_str()).filter(|action| {
+        let named = Named::read(action).filter(|named| !named.approves);
+        named.is_some_and(|Named { action, of, .. }| of.is_some_and(|of| covers(&body.resource, action, of)))
+    });
+    own.filter(|_| everyone).map(str::to_owned).collect()
+}
+
+/// Whether a scope takes in the one target of an action.
+fn covers(scope: &ResourceConstraint, action: Action, target: &str) -> bool {
+    match scope {
         ResourceConstraint::Any => true,
-        ResourceConstraint::Eq(it) => {
-            let tool = action.strip_prefix(CALL).and_then(|rest| rest.strip_prefix(':'));
-            entity(it)
-                .is_some_and(|it| it.ty.to_string() == Kind::Tool.name() && Some(it.eid.as_str()) == tool)
-        }
+        ResourceConstraint::Eq(it) => entity(it).is_some_and(|it| {
+            let kinds = action.row().to.iter().map(|kind| Kind::of(*kind).name());
+            it.eid.as_str() == target && kinds.into_iter().any(|kind| it.ty.to_string() == kind)
+        }),
         ResourceConstraint::In(_) | ResourceConstraint::Is(_) | ResourceConstraint::IsIn(..) => false,
-    };
-    tools.filter(|action| everyone && covers(action)).map(str::to_owned).collect()
+    }
 }
 
 fn takes_nothing(tree: &Tree) -> bool {

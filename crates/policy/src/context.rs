@@ -2,7 +2,7 @@
 //! text, so no caller can inject an entity or an extension value (decisions A4).
 //!
 //! ```text
-//! arguments  typed from the tool's schema (see shape.rs)
+//! arguments  typed from the target's schema (see shape.rs)
 //! text       the canonical text of the arguments, for `like`; secrets sealed
 //! unjudged   Set of JSON Pointers of arguments without a typed form, secrets included
 //! caller     { owner, chain: Set, roots: Set, key_bound: Bool }
@@ -21,7 +21,7 @@ use terms::{Caller, Json, Pointer, Time};
 use crate::Question;
 use crate::entities::Unaskable;
 
-/// What a question knows beside caller, access and tool.
+/// What a question knows beside caller, access and target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// Now.
@@ -107,13 +107,16 @@ pub(crate) fn of_call(
     votes: Option<u32>,
     members: &BTreeSet<Member>,
 ) -> Result<Asked, Unaskable> {
-    let Question { caller: by, access, tool, moment } = question;
+    let Question { caller: by, access, target, moment } = question;
     let mut unjudged = Vec::new();
     let mut made = Vec::with_capacity(members.len());
     let spoken = |(member, _): &(Member, &str)| members.contains(member);
     for (member, name) in Member::TABLE.into_iter().filter(spoken) {
         let value = match member {
-            Member::Arguments => tool.arguments.typed(access.arguments(), &Pointer::root(), &mut unjudged)?,
+            Member::Arguments => {
+                let verb = target.verb(access.action()).ok_or(Unaskable)?;
+                verb.arguments.typed(access.arguments(), &Pointer::root(), &mut unjudged)?
+            }
             Member::Text => text(Json::Object(access.arguments().clone()).text()),
             Member::Unjudged => texts(unjudged.iter().map(Pointer::to_string)),
             Member::Caller => caller(by)?,

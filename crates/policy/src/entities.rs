@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Human,
     Group,
     Tool,
+    Prompt,
+    Resource,
     Server,
     Environment,
     Installation,
@@ -30,9 +32,22 @@ impl Kind {
             Self::Human => "Human",
             Self::Group => "Group",
             Self::Tool => "Tool",
+            Self::Prompt => "Prompt",
+            Self::Resource => "Resource",
             Self::Server => "Server",
             Self::Environment => "Environment",
             Self::Installation => "Installation",
+        }
+    }
+}
+
+impl Kind {
+    /// The type of a target.
+    pub const fn of(target: terms::Kind) -> Self {
+        match target {
+            terms::Kind::Tool => Self::Tool,
+            terms::Kind::Prompt => Self::Prompt,
+            terms::Kind::Resource => Self::Resource,
         }
     }
 }
@@ -80,6 +95,8 @@ pub(crate) struct Types {
     human: EntityTypeName,
     group: EntityTypeName,
     tool: EntityTypeName,
+    prompt: EntityTypeName,
+    resource: EntityTypeName,
     server: EntityTypeName,
     environment: EntityTypeName,
     installation: EntityTypeName,
@@ -95,6 +112,8 @@ impl Types {
             human: read(Kind::Human)?,
             group: read(Kind::Group)?,
             tool: read(Kind::Tool)?,
+            prompt: read(Kind::Prompt)?,
+            resource: read(Kind::Resource)?,
             server: read(Kind::Server)?,
             environment: read(Kind::Environment)?,
             installation: read(Kind::Installation)?,
@@ -109,6 +128,8 @@ impl Types {
             Kind::Human => &self.human,
             Kind::Group => &self.group,
             Kind::Tool => &self.tool,
+            Kind::Prompt => &self.prompt,
+            Kind::Resource => &self.resource,
             Kind::Server => &self.server,
             Kind::Environment => &self.environment,
             Kind::Installation => &self.installation,

@@ -7,8 +7,8 @@ use terms::{Access, Caller, Pointer, Requirement, Slug};
 use crate::context;
 use crate::entities::Unaskable;
 use crate::set::{Answer, Parties, Slice};
-use crate::tool::{CALL, TOOL};
-use crate::{Moment, PolicySet, RuleId, Tool};
+use crate::target::Verb;
+use crate::{Moment, PolicySet, RuleId, Target};
 
 /// One access, asked about.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,8 @@ pub struct Question<'a> {
     pub caller: &'a Caller,
     /// What, canonical, secrets sealed.
     pub access: &'a Access,
-    /// The tool that the access is to.
-    pub tool: &'a Tool,
+    /// What the access is to.
+    pub target: &'a Target,
     /// The rest.
     pub moment: &'a Moment,
 }
@@ -58,7 +58,7 @@ pub enum DenyReason {
     Unjudgeable(Vec<Pointer>),
     /// A rule could not be evaluated.
     Failed,
-    /// The access is not a call of this tool by this caller.
+    /// The access is nothing that this caller could do to this target.
     ActionUnknown,
 }
 
@@ -77,29 +77,29 @@ impl DenyReason {
 /// Permit, Deny or StepUp. There is no error: what cannot be judged is denied.
 #[must_use]
 pub fn judge(set: &PolicySet, question: &Question<'_>) -> Judgement {
-    if !is_call(question) {
+    let Some(verb) = verb(question) else {
         return Judgement::Deny { by: Vec::new(), why: DenyReason::ActionUnknown };
-    }
-    call(set, question)
+    };
+    asked(set, question, verb)
         .unwrap_or_else(|Unaskable| Judgement::Deny { by: Vec::new(), why: DenyReason::Failed })
 }
 
 /// An unknown action is a Deny, and so is a question whose parts do not belong together.
-pub(crate) fn is_call(question: &Question<'_>) -> bool {
-    let Question { caller, access, tool, .. } = question;
+pub(crate) fn verb<'q>(question: &Question<'q>) -> Option<&'q Verb> {
+    let Question { caller, access, target, .. } = question;
     let (subject, resource) = (access.subject(), access.resource());
-    access.action() == CALL
-        && resource.kind == TOOL
-        && resource.id == tool.id()
+    let one = resource.kind == target.kind().name()
+        && resource.id == target.id()
         && subject.kind == caller.kind.name()
         && subject.id == caller.name
         && subject.owner == caller.owner
-        && subject.act == caller.act
+        && subject.act == caller.act;
+    target.verb(access.action()).filter(|_| one)
 }
 
-fn call(set: &PolicySet, question: &Question<'_>) -> Result<Judgement, Unaskable> {
-    let Question { caller, tool, .. } = question;
-    let parties = Parties::caller(set, caller, tool.call(), tool);
+fn asked(set: &PolicySet, question: &Question<'_>, verb: &Verb) -> Result<Judgement, Unaskable> {
+    let Question { caller, target, .. } = question;
+    let parties = Parties::caller(set, caller, &verb.act, target);
     let slice = set.slice(&parties)?;
     let asked = context::of_call(question, None, &slice.members)?;
     let unjudgeable = slice.unjudgeable(&asked.unjudged);

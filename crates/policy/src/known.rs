@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use terms::Tree;
+use terms::{Action, Tree, Uri, UriTemplate};
 
 use crate::entities::{INSTALLATION, Kind};
-use crate::tool::{APPROVE_CALL, CALL};
+use crate::target::Named;
 use crate::{Code, Finding, Place, PolicySet};
 
 /// What exists, from configuration, pins and store. A kind that is not known now (offline) is `None`, and
@@ -19,6 +19,8 @@ pub struct Known {
     pub upstreams: Option<BTreeSet<String>>,
     /// The names of tools, `upstream/tool`.
     pub tools: Option<BTreeSet<String>>,
+    /// The names of prompts, `upstream/prompt`.
+    pub prompts: Option<BTreeSet<String>>,
     /// The names of environments.
     pub environments: Option<BTreeSet<String>>,
     /// The names of humans.
@@ -61,6 +63,8 @@ impl Known {
             (Kind::Group, self.groups.as_ref()),
             (Kind::Server, self.upstreams.as_ref()),
             (Kind::Tool, self.tools.as_ref()),
+            (Kind::Prompt, self.prompts.as_ref()),
+            (Kind::Resource, self.upstreams.as_ref()),
             (Kind::Environment, self.environments.as_ref()),
             (Kind::Human, self.humans.as_ref()),
             (Kind::Agent, self.agents.as_ref()),
@@ -74,11 +78,20 @@ impl Known {
             let kinds = table.map(|(k, _)| k.name());
             return Some(Finding::new(Code::EntityUnknown, at, says).suggesting_nearest(kind, kinds));
         };
-        // An action of a tool names the tool.
-        let tool =
-            [CALL, APPROVE_CALL].into_iter().find_map(|group| id.strip_prefix(group)?.strip_prefix(':'));
-        let (name, names) = match (kind, tool) {
-            (Kind::Action, Some(tool)) => (tool, self.tools.as_ref()?),
+        // An own action names its target.
+        let own = Named::read(id)
+            .filter(|_| kind == Kind::Action)
+            .and_then(|named| Some((named.action, named.of?)));
+        let (name, names) = match (kind, own) {
+            (Kind::Action, Some((Action::Get, prompt))) => (prompt, self.prompts.as_ref()?),
+            (Kind::Action, Some((_, tool))) => (tool, self.tools.as_ref()?),
+            // Which resources there are is not known; how they are written, and of which upstreams, is.
+            (Kind::Resource, _) => match id.split_once('/') {
+                Some((upstream, uri)) if Uri::new(uri).is_ok() || UriTemplate::new(uri).is_ok() => {
+                    (upstream, names?)
+                }
+                _ => return Some(not_a_uri(at, id)),
+            },
             _ => (id, names?),
         };
         if names.contains(name) {
@@ -88,6 +101,12 @@ impl Known {
         let names = names.iter().map(String::as_str);
         Some(Finding::new(Code::EntityUnknown, at, says).suggesting_nearest(name, names))
     }
+}
+
+fn not_a_uri(at: &Place, id: &str) -> Finding {
+    let says = format!("Resource::\"{id}\" is no resource: a URI of this spelling is refused");
+    Finding::new(Code::EntityUnknown, at, says)
+        .suggesting("Resource::\"upstream/scheme://…\", in its canonical form")
 }
 
 fn asked_of<'t>(tree: &'t Tree, groups: &mut BTreeSet<&'t str>) {

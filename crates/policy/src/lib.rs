@@ -6,12 +6,12 @@
 //! - [`PolicySet::compile`] reads Cedar texts and requirements and says everything that is wrong with them;
 //! - [`judge`] asks two sets: `A`, all `permit`s and plain `forbid`s, then `S`, the `@stepup` forbids;
 //! - [`PolicySet::may_discover`], [`PolicySet::may_approve`] and [`PolicySet::may_administer`] ask `A` alone;
-//! - [`Tool`] is one pinned tool with the types of its arguments, made once and asked about often.
+//! - [`Target`] is one tool, prompt or resource with the types of its arguments, made once and asked about often.
 //!
 //! Nothing fails open: an evaluation error, an unknown action, an argument that a rule speaks of and that
 //! has no typed form are each a Deny. Adding a `forbid` or a `@stepup` never weakens anything, with one
 //! exception that a set has to ask for: a rule that reads `resource.ruled` yields to a `@stepup` that names
-//! the tool's action for every caller.
+//! the target's own action for every caller.
 
 mod bits;
 mod compile;
@@ -27,7 +27,7 @@ mod memory;
 mod set;
 mod shape;
 mod source;
-mod tool;
+mod target;
 
 pub use context::{History, Moment};
 pub use finding::{Code, Finding, Place, Severity};
@@ -35,4 +35,4 @@ pub use judge::{DenyReason, Judgement, Question, judge};
 pub use known::Known;
 pub use may::{Human, May};
 pub use set::{PolicySet, RuleId};
-pub use tool::{Attribute, Tool, ToolFacts};
+pub use target::{Attribute, Facts, Target};

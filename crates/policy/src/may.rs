@@ -1,4 +1,4 @@
-//! What is asked beside calls: who sees a tool, what calling it may take, who may approve, who may change
+//! What is asked beside accesses: who sees a target, what using it may take, who may approve, who may change
 //! policy. `@stepup` never applies to these; compile refuses it.
 
 use std::collections::BTreeSet;
@@ -9,10 +9,10 @@ use terms::{Caller, HumanId};
 
 use crate::context;
 use crate::entities::{Entity, Kind, Unaskable};
-use crate::judge::is_call;
+use crate::judge::verb;
 use crate::set::{Answer, Parties};
-use crate::tool::DISCOVER;
-use crate::{PolicySet, Question, RuleId, Tool};
+use crate::target::DISCOVER;
+use crate::{PolicySet, Question, RuleId, Target};
 
 /// A yes, or a no with the rules that say so.
 #[must_use]
@@ -49,12 +49,12 @@ pub struct Human {
 }
 
 impl PolicySet {
-    /// Whether the caller is shown that the tool exists: `permit`ted and not forbidden on
+    /// Whether the caller is shown that the target exists: `permit`ted and not forbidden on
     /// `Action::"discover"`. The context is `caller` alone, so that a list does not change by the hour.
-    pub fn may_discover(&self, caller: &Caller, tool: &Tool) -> May {
+    pub fn may_discover(&self, caller: &Caller, target: &Target) -> May {
         let ask = || -> Result<May, Unaskable> {
             let discover = Arc::new(Entity::new(Kind::Action, DISCOVER));
-            let parties = Parties::caller(self, caller, &discover, tool);
+            let parties = Parties::caller(self, caller, &discover, target);
             let slice = self.slice(&parties)?;
             let prepared = self.prepare(&parties, context::of_caller(caller)?)?;
             Ok(permitted(self.ask(&slice.base, &prepared)))
@@ -62,12 +62,13 @@ impl PolicySet {
         ask().unwrap_or(UNASKABLE)
     }
 
-    /// The names of the requirements that calling the tool may take, sorted: those of every `@stepup` whose
+    /// The names of the requirements that using the target as what it is for may take, sorted: those of every `@stepup` whose
     /// scope matches, but for those that speak of nothing in the context and do not apply (B18).
     #[must_use]
-    pub fn may_need(&self, caller: &Caller, tool: &Tool) -> Vec<&str> {
+    pub fn may_need(&self, caller: &Caller, target: &Target) -> Vec<&str> {
         let ask = || -> Result<BTreeSet<&str>, Unaskable> {
-            let parties = Parties::caller(self, caller, tool.call(), tool);
+            let verb = target.first().ok_or(Unaskable)?;
+            let parties = Parties::caller(self, caller, &verb.act, target);
             let slice = self.slice(&parties)?;
             let prepared = self.prepare(&parties, Context::empty())?;
             let answer = self.ask(&slice.steps, &prepared);
@@ -86,7 +87,8 @@ impl PolicySet {
     /// (decisions §9, "Eligibility to approve").
     pub fn may_approve(&self, human: &Human, question: &Question<'_>, votes: u32) -> May {
         let ask = || -> Result<May, Unaskable> {
-            let parties = Parties::approver(self, human, question.tool);
+            let verb = verb(question).ok_or(Unaskable)?;
+            let parties = Parties::approver(self, human, verb, question.target);
             let slice = self.slice(&parties)?;
             let asked = context::of_call(question, Some(votes), &slice.members)?;
             if !slice.unjudgeable(&asked.unjudged).is_empty() {
@@ -95,7 +97,7 @@ impl PolicySet {
             let prepared = self.prepare(&parties, asked.context)?;
             Ok(not_forbidden(self.ask(&slice.base, &prepared)))
         };
-        if is_call(question) { ask().unwrap_or(UNASKABLE) } else { UNASKABLE }
+        ask().unwrap_or(UNASKABLE)
     }
 
     /// Whether the set permits this person, in these groups, to change policy (decisions A21). The owner of

@@ -12,8 +12,8 @@ use crate::context::Member;
 use crate::entities::{Entity, INSTALLATION, Kind, Types, Unaskable};
 use crate::index::Index;
 use crate::memory::Memory;
-use crate::tool::ADMINISTER;
-use crate::{Attribute, Finding, Human, Place, Tool};
+use crate::target::{ADMINISTER, Verb};
+use crate::{Attribute, Finding, Human, Place, Target};
 
 /// The name of a rule: its `@id`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -182,8 +182,8 @@ impl PolicySet {
         })
     }
 
-    fn resource(&self, tool: &Tool) -> Arc<Entity> {
-        tool.resource(self.ruled.contains(&tool.call().id))
+    fn resource(&self, target: &Target) -> Arc<Entity> {
+        target.resource(target.first().is_some_and(|verb| self.ruled.contains(&verb.act.id)))
     }
 
     /// A question to Cedar, made once and put to one or both sets.
@@ -234,8 +234,8 @@ pub(crate) struct Prepared {
 }
 
 impl Parties {
-    /// A caller does something to a tool.
-    pub fn caller(set: &PolicySet, caller: &Caller, action: &Arc<Entity>, tool: &Tool) -> Self {
+    /// A caller does something to a target.
+    pub fn caller(set: &PolicySet, caller: &Caller, action: &Arc<Entity>, target: &Target) -> Self {
         let kind = match caller.kind {
             CallerKind::Agent => Kind::Agent,
             CallerKind::Service => Kind::Service,
@@ -245,18 +245,18 @@ impl Parties {
         Self {
             principal: in_groups(principal, &caller.groups),
             action: Arc::clone(action),
-            resource: set.resource(tool),
+            resource: set.resource(target),
         }
     }
 
-    /// A person approves a call of a tool.
-    pub fn approver(set: &PolicySet, human: &Human, tool: &Tool) -> Self {
+    /// A person approves what is done to a target.
+    pub fn approver(set: &PolicySet, human: &Human, verb: &Verb, target: &Target) -> Self {
         let id = Attribute::Text(human.id.to_string());
         let principal = Entity::new(Kind::Human, human.name.as_str()).with("id", id);
         Self {
             principal: in_groups(principal, &human.groups),
-            action: Arc::clone(tool.approve()),
-            resource: set.resource(tool),
+            action: Arc::clone(&verb.approve),
+            resource: set.resource(target),
         }
     }
 
@@ -283,7 +283,7 @@ mod tests {
     use terms::{Access, CallerId, DefinitionHash, Digest, HumanId, KeyId, UpstreamHash};
 
     use super::*;
-    use crate::{Moment, Question, ToolFacts};
+    use crate::{Facts, Moment, Question};
 
     const PRINCIPALS: [&str; 7] = [
         "principal",
@@ -354,12 +354,13 @@ mod tests {
         }
     }
 
-    fn tool(environment: &str) -> Tool {
-        Tool::new(ToolFacts {
+    fn tool(environment: &str) -> Target {
+        Target::new(Facts {
+            kind: terms::Kind::Tool,
             upstream: "u".into(),
             name: "t".into(),
             environment: environment.into(),
-            input_schema: parse(br#"{"properties":{"n":{"type":"integer"}}}"#).unwrap(),
+            schema: parse(br#"{"properties":{"n":{"type":"integer"}}}"#).unwrap(),
             reviewed_read_only: false,
             attributes: BTreeMap::new(),
         })
@@ -371,7 +372,7 @@ mod tests {
         history: Some(crate::History { first_time: true, calls_1h: 0 }),
     };
 
-    fn access(caller: &Caller, tool: &Tool) -> Access {
+    fn access(caller: &Caller, tool: &Target) -> Access {
         let resource = Resource {
             kind: "tool".into(),
             id: tool.id().into(),
@@ -388,7 +389,7 @@ mod tests {
     fn a_step_up_to_a_requirement_that_is_gone_denies() {
         let (caller, tool) = (caller(CallerKind::Agent, &[]), tool(""));
         let access = access(&caller, &tool);
-        let question = Question { caller: &caller, access: &access, tool: &tool, moment: &MOMENT };
+        let question = Question { caller: &caller, access: &access, target: &tool, moment: &MOMENT };
         let rules = ["permit (principal, action, resource);", "forbid (principal, action, resource);"];
         let mut set = set(&rules.map(str::to_owned));
         set.rules[1].requirement = Some("gone".to_owned());
@@ -414,9 +415,9 @@ mod tests {
             let callers = kinds.into_iter().flat_map(|kind| GROUPS.map(|groups| caller(kind, groups)));
             for (caller, environment) in callers.flat_map(|c| ["", "e", "f"].map(|e| (c.clone(), e))) {
                 let tool = tool(environment);
-                let parties = || Parties::caller(&set, &caller, tool.call(), &tool);
+                let parties = || Parties::caller(&set, &caller, &tool.first().unwrap().act, &tool);
                 let access = access(&caller, &tool);
-                let question = Question { caller: &caller, access: &access, tool: &tool, moment: &MOMENT };
+                let question = Question { caller: &caller, access: &access, target: &tool, moment: &MOMENT };
                 let ask = |slice: &Slice, members: &BTreeSet<Member>| {
                     let context = crate::context::of_call(&question, None, members).unwrap().context;
                     set.ask(&slice.base, &set.prepare(&parties(), context).unwrap())

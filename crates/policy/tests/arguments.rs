@@ -213,7 +213,8 @@ fn a_sealed_secret_is_no_reason_to_deny_unless_a_rule_speaks_of_it() {
     let access = access_with(&caller, &tool, r#"{"name":"db","value":"hunter2"}"#, &[secret]);
     let word = |condition: &str| {
         let rule = deploy_rule("@stepup(\"unreviewed\") forbid", &format!("unless {{ {condition} }}"));
-        let question = policy::Question { caller: &caller, access: &access, tool: &tool, moment: &moment() };
+        let question =
+            policy::Question { caller: &caller, access: &access, target: &tool, moment: &moment() };
         common::word(&policy::judge(&set(&rule), &question))
     };
     assert_eq!(word(r#"context.arguments.name == "db""#), "permit");
@@ -240,7 +241,7 @@ fn a_schema_of_any_depth_or_shape_is_read_without_harm() {
     for odd in
         ["null", "true", "[]", r#"{"type":"array"}"#, r#"{"properties":[]}"#, r#"{"properties":{"a":null}}"#]
     {
-        let tool = policy::Tool::new(policy::ToolFacts { input_schema: json(odd), ..facts("deploy", "{}") });
+        let tool = policy::Target::new(policy::Facts { schema: json(odd), ..facts("deploy", "{}") });
         assert_eq!(says(&set(ALL), &tool, r#"{"a":1}"#), "permit", "{odd}");
         let strict = set(&deploy_rule("forbid", "unless { context.unjudged.isEmpty() }"));
         assert_eq!(says(&strict, &tool, r#"{"a":1}"#), "forbidden", "{odd}");

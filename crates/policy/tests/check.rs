@@ -137,7 +137,8 @@ fn an_action_that_does_not_exist_is_an_error() {
         (r#"Action::"aprove""#, "\"approve\""),
         (r#"Action::"tools/call:deploy""#, "-"),
         (r#"Action::"tools/call:/deploy""#, "-"),
-        (r#"Action::"prompts/get:ops/x""#, "-"),
+        (r#"Action::"prompts/got""#, "\"prompts/get\""),
+        (r#"Action::"resources/read:ops/file:///x""#, "-"),
         (r#"Ops::Action::"tools/call""#, "\"tools/call\""),
     ];
     for (action, suggestion) in actions {
@@ -312,6 +313,10 @@ fn names_that_do_not_exist_are_found_in_rules_and_requirements_with_what_was_mea
 @id("c") permit (principal == Agent::"robot", action, resource) unless { principal in [Grup::"x"] };
 @id("d") forbid (principal == Human::"alise", action == Action::"approve:tools/call:ops/deploy", resource);
 @id("e") permit (principal == Service::"ci", action == Action::"administer", resource == Installation::"stepup");
+@id("f") permit (principal, action == Action::"prompts/get:ops/breif", resource == Prompt::"ops/breif");
+@id("g") permit (principal, action == Action::"resources/read", resource == Resource::"opz/file:///a");
+@id("h") permit (principal, action == Action::"resources/read", resource == Resource::"ops/file:///a/../b");
+@id("i") permit (principal, action == Action::"completion/complete", resource == Resource::"ops/file:///{path}");
 "#;
     let set = set(text);
     let names = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
@@ -319,6 +324,7 @@ fn names_that_do_not_exist_are_found_in_rules_and_requirements_with_what_was_mea
         groups: names(&["ops-agents", "release-managers"]),
         upstreams: names(&["ops"]),
         tools: names(&["ops/deploy"]),
+        prompts: names(&["ops/brief"]),
         environments: names(&["production"]),
         humans: names(&["alice"]),
         agents: names(&["release-bot"]),
@@ -338,7 +344,11 @@ fn names_that_do_not_exist_are_found_in_rules_and_requirements_with_what_was_mea
             "4:1 -",
             r#"4:1 "Group""#,
             r#"5:1 "alice""#,
+            r#"7:1 "ops/brief""#,
+            r#"7:1 "ops/brief""#,
+            r#"8:1 "ops""#,
+            r#"9:1 Resource::"upstream/scheme://…", in its canonical form"#,
         ]
     );
-    assert_eq!(set.check_names(&Known::default()).len(), 1, "offline, only what can never exist is found");
+    assert_eq!(set.check_names(&Known::default()).len(), 2, "offline, only what can never exist is found");
 }

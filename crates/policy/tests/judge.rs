@@ -34,13 +34,14 @@ fn ids(by: &[RuleId]) -> Vec<&str> {
 fn the_example_of_the_design_works_end_to_end() {
     let set = set(EXAMPLE);
     assert_eq!(set.warnings(), []);
-    let read = policy::Tool::new(policy::ToolFacts {
+    let read = policy::Target::new(policy::Facts {
+        kind: terms::Kind::Tool,
         upstream: "tickets".into(),
         reviewed_read_only: true,
         ..facts("get_ticket", r#"{"id":{"type":"string"}}"#)
     });
     let unreviewed =
-        policy::Tool::new(policy::ToolFacts { upstream: "tickets".into(), ..facts("merge", "{}") });
+        policy::Target::new(policy::Facts { upstream: "tickets".into(), ..facts("merge", "{}") });
 
     assert_eq!(says(&set, &read, r#"{"id":"T-1"}"#), "permit");
     assert_eq!(says(&set, &unreviewed, "{}"), "not permitted");
@@ -141,8 +142,9 @@ fn an_unknown_action_or_a_question_that_does_not_fit_together_is_denied() {
     };
     let (prompt, route) = (but("/action/name", "prompts/get"), but("/resource/type", "route"));
 
-    let word =
-        |caller, tool, access| word(&judge(&set, &Question { caller, access, tool, moment: &moment() }));
+    let word = |caller, tool, access| {
+        word(&judge(&set, &Question { caller, access, target: tool, moment: &moment() }))
+    };
     assert_eq!(word(&caller, &deploy, &fits), "permit");
     assert_eq!(word(&caller, &deploy, &prompt), "unknown");
     assert_eq!(word(&caller, &deploy, &route), "unknown");
@@ -216,7 +218,7 @@ fn history_that_a_rule_asks_for_and_nobody_read_denies() {
         let access = access(&caller, &tool, r#"{"environment":"x","n":1}"#);
         let moment = policy::Moment { history: None, ..moment() };
         let judged =
-            judge(&set, &Question { caller: &caller, access: &access, tool: &tool, moment: &moment });
+            judge(&set, &Question { caller: &caller, access: &access, target: &tool, moment: &moment });
         assert_eq!(word(&judged), if asks { "failed" } else { "permit" }, "{condition}");
     }
 }
@@ -253,7 +255,7 @@ fn attributes_of_the_operator_are_seen_and_cannot_replace_ours() {
         ("ruled", Bool(true)),
     ];
     let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into();
-    let tool = policy::Tool::new(policy::ToolFacts { attributes, ..facts("deploy", DEPLOY) });
+    let tool = policy::Target::new(policy::Facts { attributes, ..facts("deploy", DEPLOY) });
     let rule = |condition: &str| {
         format!(r#"{ALL} @id("x") forbid (principal, action, resource) unless {{ {condition} }};"#)
     };

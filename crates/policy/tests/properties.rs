@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use policy::{Judgement, PolicySet, Tool};
+use policy::{Judgement, PolicySet, Target};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -91,9 +91,9 @@ fn set_of(numbered: &[String]) -> PolicySet {
     PolicySet::compile(&texts.into(), &requirements()).unwrap_or_else(|found| panic!("{found:#?}"))
 }
 
-fn tiered() -> Tool {
+fn tiered() -> Target {
     let attributes = [("tier".to_owned(), policy::Attribute::Number(1))].into();
-    Tool::new(policy::ToolFacts { attributes, ..facts("deploy", DEPLOY) })
+    Target::new(policy::Facts { attributes, ..facts("deploy", DEPLOY) })
 }
 
 /// Whether `b` lets through no more than `a`: Permit, then step-ups by what they ask, then Deny.

@@ -6,7 +6,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
-use policy::{May, PolicySet, Question, Tool, ToolFacts};
+use policy::{Facts, May, PolicySet, Question, Target};
 
 const SOLO: &str = include_str!("../../../policies/starter-solo.cedar");
 const TEAM: &str = include_str!("../../../policies/starter-team.cedar");
@@ -16,11 +16,11 @@ fn starter(text: &str) -> PolicySet {
     PolicySet::compile(&texts, &requirements()).unwrap_or_else(|found| panic!("{found:#?}"))
 }
 
-fn read_only(name: &str) -> Tool {
-    Tool::new(ToolFacts { reviewed_read_only: true, ..facts(name, r#"{"id":{"type":"string"}}"#) })
+fn read_only(name: &str) -> Target {
+    Target::new(Facts { reviewed_read_only: true, ..facts(name, r#"{"id":{"type":"string"}}"#) })
 }
 
-fn set_secret() -> Tool {
+fn set_secret() -> Target {
     tool("set_secret", r#"{"name":{"type":"string"},"value":{"type":"string"}}"#)
 }
 
@@ -87,7 +87,7 @@ fn discovery_is_permitted_apart_from_execution_and_fails_closed() {
 fn may_approve(rules: &str, human: &policy::Human, votes: u32) -> bool {
     let (caller, tool) = (caller(), deploy());
     let access = access(&caller, &tool, r#"{"environment":"production","version":"2.4.1"}"#);
-    let question = Question { caller: &caller, access: &access, tool: &tool, moment: &moment() };
+    let question = Question { caller: &caller, access: &access, target: &tool, moment: &moment() };
     common::set(rules).may_approve(human, &question, votes).yes()
 }
 
@@ -132,7 +132,7 @@ fn a_team_that_changes_rules_does_not_approve_secrets() {
     let set = starter(TEAM);
     let (caller, tool) = (caller(), set_secret());
     let access = access(&caller, &tool, r#"{"name":"a","value":"b"}"#);
-    let question = Question { caller: &caller, access: &access, tool: &tool, moment: &moment() };
+    let question = Question { caller: &caller, access: &access, target: &tool, moment: &moment() };
     assert!(set.may_approve(&human("sam", &["security"]), &question, 0).yes());
     let refused = set.may_approve(&human("pat", &["security", "policy-admins"]), &question, 0);
     let May::No { by } = refused else { panic!("an administrator of policy may not") };

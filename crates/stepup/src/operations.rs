@@ -64,7 +64,7 @@ async fn ready(State(operations): State<Operations>) -> Response {
     let unisolated: Vec<&str> = operations.upstreams.unisolated().collect();
     let unreached: Vec<&str> = operations.upstreams.unreached().collect();
     let ready = store.is_ok() && rules > 0 && !draining;
-    let waiting = authority.active().all_tools().filter(|t| t.state() == "quarantined").count();
+    let waiting = authority.active().targets().filter(|t| t.state() == "quarantined").count();
     let body = json!({
         "ready": ready,
         "store": store.as_ref().map_or_else(|why| format!("failed: {why}: everything is denied"), |()| "ok".into()),

@@ -9,7 +9,7 @@ use crate::ids::AttemptId;
 use crate::json::{self, Json, Limits, Object};
 use crate::requirement::Binds;
 use crate::secret::Secret;
-use crate::{Pointer, text};
+use crate::{Kind, Pointer, text};
 
 /// The authenticated caller as far as it binds: the same caller with a new key is the same subject (B12).
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +27,9 @@ pub struct Subject {
 /// What the access reaches for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
-    /// `tool`, and later `resource`, `prompt`, `route`, ….
+    /// `tool`, `prompt` or `resource` ([`Kind`]), and later `route`, ….
     pub kind: String,
-    /// `upstream/name`.
+    /// `upstream/name`, or `upstream/uri`.
     pub id: String,
     /// The pinned definition that was shown and judged.
     pub definition: crate::DefinitionHash,
@@ -248,7 +248,7 @@ impl Access {
         &self.subject
     }
 
-    /// What is done: `tools/call`.
+    /// What is done: `tools/call`, ….
     #[must_use]
     pub fn action(&self) -> &str {
         &self.action
@@ -326,19 +326,26 @@ impl Access {
     /// The arguments that a requirement's `binds` leaves free: the approver is shown them as "any".
     #[must_use]
     pub fn free(&self, binds: &Binds) -> Vec<Pointer> {
-        split(self.arguments(), binds).1
+        split(self.arguments(), self.binding(binds)).1
     }
 
     /// The hash that a grant matches: this access without its free arguments, and the list of those.
     #[must_use]
     pub fn bind_hash(&self, binds: &Binds) -> BindHash {
-        let (bound, free) = split(self.arguments(), binds);
+        let (bound, free) = split(self.arguments(), self.binding(binds));
         let mut context = self.context.clone();
         if let Json::Object(members) = &mut context {
             members.insert("arguments", bound);
         }
         let access = canonical(&self.subject, &self.action, &self.resource, &context);
         BindHash::of(&Json::object([("access", access), ("free", Json::from(free))]))
+    }
+}
+
+impl Access {
+    /// What binds of it. A resource is its URI, which no requirement leaves open.
+    fn binding<'b>(&self, binds: &'b Binds) -> &'b Binds {
+        if self.resource.kind == Kind::Resource.name() { &Binds::Everything } else { binds }
     }
 }
 

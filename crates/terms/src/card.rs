@@ -99,6 +99,8 @@ pub struct Unusual {
 pub enum UnusualText {
     /// The caller has never used this tool.
     FirstTime,
+    /// The caller has never got this prompt, or read this resource.
+    FirstUse,
     /// The key was used from another address within the last hour.
     OtherAddress,
     /// A secret argument: only its length and seal are known.
@@ -115,8 +117,9 @@ pub enum UnusualText {
 
 impl UnusualText {
     /// Every text with its id; `{}` stands for the next of [`Unusual::with`].
-    pub const TABLE: [(Self, &'static str, &'static str); 7] = [
+    pub const TABLE: [(Self, &'static str, &'static str); 8] = [
         (Self::FirstTime, "first_time.1", "First time that {} uses this tool"),
+        (Self::FirstUse, "first_use.1", "First time that {} asks for this"),
         (Self::OtherAddress, "other_address.1", "The same key was used from {} within the last hour"),
         (
             Self::SecretArgument,

@@ -5,6 +5,7 @@
 //! their domain, secrets cannot be printed.
 
 pub mod access;
+pub mod action;
 pub mod ambient;
 pub mod caller;
 pub mod card;
@@ -24,9 +25,11 @@ pub mod sole;
 pub mod statement;
 pub mod text;
 pub mod time;
+pub mod uri;
 pub mod words;
 
 pub use access::{Access, Continuation, Secrets};
+pub use action::{Action, Kind};
 pub use ambient::{Ambient, Seam};
 pub use caller::{Caller, CallerKind};
 pub use hash::{
@@ -45,3 +48,4 @@ pub use secret::Secret;
 pub use slug::Slug;
 pub use sole::sole;
 pub use time::{Boottime, Millis, Time};
+pub use uri::{NotAUri, Uri, UriTemplate};

@@ -125,7 +125,7 @@ catalogue! {
         "Wait until earlier requests are answered, approved or withdrawn.";
     MethodUnknown "method_unknown" 404 -32601 JsonRpc
         "The method is not one that is let through here."
-        "Use `tools/list` and `tools/call`.";
+        "See the methods in the documentation (docs/mcp.md).";
     ToolUnknown "tool_unknown" 404 -32602 JsonRpc
         "There is no such tool for this caller."
         "Use a name from `tools/list`.";
@@ -145,7 +145,7 @@ catalogue! {
         "A person has locked this caller, its upstream, or everything. It did not run."
         "Stop. A person has to lift the lock.";
     ToolQuarantined "tool_quarantined" 403 1016 ToolError
-        "The tool's definition is new or has changed, and nobody has accepted it yet. It did not run."
+        "The definition of the tool or prompt is new or has changed, and nobody has accepted it yet. It did not run."
         "Ask the operator to look at it (`stepup upstream diff`).";
     PreparerUnknown "preparer_unknown" 403 1017 ToolError
         "It is not known who prepared what this call acts on. It did not run."
@@ -219,6 +219,15 @@ catalogue! {
     AnswerLost "answer_lost" 502 1039 JsonRpc
         "The answer did not come back to `stepup stdio`, which does not know whether the request took effect."
         "Look before you repeat it; `stepup_status` tells how a request for approval ended.";
+    PromptUnknown "prompt_unknown" 404 -32602 JsonRpc
+        "There is no such prompt for this caller."
+        "Use a name from `prompts/list`.";
+    ResourceUnknown "resource_unknown" 404 -32602 JsonRpc
+        "There is no such resource for this caller."
+        "Use a URI from `resources/list`, or one that a template of `resources/templates/list` makes.";
+    UriRefused "uri_refused" 400 -32602 JsonRpc
+        "The URI is not in its canonical form, so two readers could find two resources under it."
+        "Write it absolute, in its canonical spelling (RFC 3986), without user, password or fragment.";
 }
 
 impl std::fmt::Display for Slug {

@@ -2,7 +2,7 @@
 
 use store::{Listing, Whole};
 use terms::statement::Role;
-use terms::{Caller, ElevationId, Json, Slug};
+use terms::{Caller, ElevationId, Json, Kind, Slug};
 
 use crate::world::{World, challenged, deploy};
 
@@ -171,15 +171,15 @@ async fn a_key_that_is_used_from_two_places_is_worth_a_line() {
 async fn tools_that_a_caller_may_not_know_of_are_not_listed() {
     let world = World::new().await;
     let bot: Caller = world.bot();
-    let listed = world.authority().list(&bot, "ops", None, 100).await.unwrap().unwrap();
-    let names: Vec<_> = listed.tools.iter().map(|(tool, _)| tool.name.as_str()).collect();
+    let listed = world.authority().list(&bot, "ops", Kind::Tool, None, 100).await.unwrap().unwrap();
+    let names: Vec<_> = listed.targets.iter().map(|(tool, _)| tool.name.as_str()).collect();
     assert_eq!(names, ["deploy", "export", "read_ticket", "restore", "scale", "set_secret"]);
-    let needs = &listed.tools.iter().find(|(tool, _)| tool.name == "deploy").unwrap().1;
+    let needs = &listed.targets.iter().find(|(tool, _)| tool.name == "deploy").unwrap().1;
     assert_eq!(needs, &["release"]);
-    assert!(world.authority().seen(&bot, "ops", "destroy").is_none());
-    assert!(world.authority().seen(&bot, "ops", "nothing").is_none());
-    let page = world.authority().list(&bot, "ops", Some("deploy"), 2).await.unwrap().unwrap();
-    assert_eq!((page.tools[0].0.name.as_str(), page.tools.len(), page.more), ("export", 2, true));
+    assert!(world.authority().seen(&bot, Kind::Tool, "ops", "destroy").is_none());
+    assert!(world.authority().seen(&bot, Kind::Tool, "ops", "nothing").is_none());
+    let page = world.authority().list(&bot, "ops", Kind::Tool, Some("deploy"), 2).await.unwrap().unwrap();
+    assert_eq!((page.targets[0].0.name.as_str(), page.targets.len(), page.more), ("export", 2, true));
     assert_eq!(world.bodies("listed").await.len(), 2);
     world.verified().await;
 }

@@ -23,4 +23,5 @@ mod pinning;
 mod sequences;
 mod settling;
 mod stopping;
+mod targets;
 mod voting;

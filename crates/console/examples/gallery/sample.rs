@@ -363,6 +363,7 @@ pub fn tool_row(name: &str, state: &'static str) -> ToolRow {
     ToolRow {
         pin: "pin_00000000000000000000000000".into(),
         upstream: Foreign::line("ops"),
+        kind: "tool",
         name: Foreign::line(name),
         environment: Environment::of("production"),
         state,

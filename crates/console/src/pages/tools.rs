@@ -1,6 +1,6 @@
 //! Tools: what upstreams say of themselves. Accepting a definition takes a passkey, refusing one a session.
 
-use authority::{Active, PinState, Tool};
+use authority::{Active, PinState, Target};
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -19,17 +19,18 @@ use crate::webauthn;
 
 pub(crate) async fn tools(State(console): State<Shared>, person: Person) -> Result<Response, NoPage> {
     let active = console.authority.active();
-    let (stopped, rest): (Vec<&Tool>, Vec<&Tool>) =
-        active.all_tools().map(AsRef::as_ref).partition(|tool| tool.pin.state == PinState::Quarantined);
-    let rows = |tools: Vec<&Tool>| tools.into_iter().map(|tool| row(&active, tool)).collect();
+    let (stopped, rest): (Vec<&Target>, Vec<&Target>) =
+        active.targets().map(AsRef::as_ref).partition(|tool| tool.pin.state == PinState::Quarantined);
+    let rows = |tools: Vec<&Target>| tools.into_iter().map(|tool| row(&active, tool)).collect();
     let frame = frame(&console, &person, Place::Tools).await?;
     Ok(page(&ToolsPage { frame, stopped: rows(stopped), rows: rows(rest) }))
 }
 
-fn row(active: &Active, tool: &Tool) -> ToolRow {
+fn row(active: &Active, tool: &Target) -> ToolRow {
     ToolRow {
         pin: tool.pin.id.to_string(),
         upstream: Foreign::line(&tool.upstream),
+        kind: tool.kind.name(),
         name: Foreign::line(&tool.name),
         environment: Environment::of(&tool.environment),
         state: tool.state(),
@@ -47,7 +48,7 @@ pub(crate) async fn tool(
 ) -> Result<Response, NoPage> {
     let before = console.authority.store().accepted_before(pin).await?;
     let active = console.authority.active();
-    let tool = active.all_tools().find(|tool| tool.pin.id == pin).ok_or(NoPage::Nothing)?;
+    let tool = active.targets().find(|tool| tool.pin.id == pin).ok_or(NoPage::Nothing)?;
     let diff = before.map(|before| Diff {
         seen: When(before.seen_at),
         changes: changes(&leaves::leaves(&before.definition), &leaves::leaves(&tool.pin.definition)),

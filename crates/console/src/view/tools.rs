@@ -25,6 +25,8 @@ pub struct ToolRow {
     pub pin: String,
     /// Its upstream.
     pub upstream: Foreign,
+    /// What it is: `tool` or `prompt`.
+    pub kind: &'static str,
     /// Its name.
     pub name: Foreign,
     /// Where the upstream stands.

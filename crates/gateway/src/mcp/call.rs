@@ -1,12 +1,12 @@
 //! `tools/call`: the access is made here, once, from strictly parsed input; it goes through the one door, and
 //! what comes back is carried out or told.
 
-use authority::{Ask, Challenge, Denial, PinState, Tool};
+use authority::{Ask, Challenge, Denial, PinState, Target};
 use axum::response::Response;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
 use terms::revision::Era;
-use terms::{Access, ElevationId, Feature, Json, Millis, Slug};
+use terms::{Access, ElevationId, Feature, Json, Kind, Millis, Slug};
 
 use super::carrier::Told;
 use super::conversation::Conversation;
@@ -194,12 +194,12 @@ async fn wanted(
     let tool = active.tool(upstream, name).filter(|t| t.pin.state != PinState::Gone);
     let Some(tool) = tool else {
         // Of an upstream that never said what it has, nothing is unknown yet.
-        let never = active.tools(upstream).next().is_none();
+        let never = active.named(upstream, Kind::Tool).next().is_none();
         let unreached = never && gateway.upstreams.unreached().any(|name| name == upstream);
         return Err(if unreached { Slug::UpstreamUnreachable.into() } else { unknown() });
     };
     // Looked up only where it makes a difference: nearly every call goes on.
-    let seen = || gateway.authority.seen(&known.caller, upstream, name).is_some();
+    let seen = || gateway.authority.seen(&known.caller, Kind::Tool, upstream, name).is_some();
     let attached = pins::attach(gateway, upstream).await;
     let identity = gateway.authority.upstream(upstream).filter(|_| attached.is_ok());
     let Some(identity) = identity.map(|upstream| upstream.identity) else {
@@ -263,7 +263,7 @@ fn not_an_access(why: &NotAnAccess) -> Refusal {
 }
 
 /// Whether structured content of ours has a place beside what a tool promises of its own.
-pub(super) fn room(tool: &Tool) -> Structured {
+pub(super) fn room(tool: &Target) -> Structured {
     if tool.pin.definition.get("outputSchema").is_some() { Structured::BySchema } else { Structured::Free }
 }
 
@@ -339,6 +339,8 @@ async fn stopped(
 
 /// Whether a caller may not know that the tool exists which it named. Who has an elevation of it knows.
 fn hidden(gateway: &Shared, ask: &Ask, back: Option<ElevationId>) -> bool {
-    let (upstream, name) = ask.access.resource().parts().unwrap_or_default();
-    back.is_none() && gateway.authority.seen(&ask.caller, upstream, name).is_none()
+    let resource = ask.access.resource();
+    let (upstream, name) = resource.parts().unwrap_or_default();
+    let seen = |kind| gateway.authority.seen(&ask.caller, kind, upstream, name).is_some();
+    back.is_none() && !Kind::named(&resource.kind).is_some_and(seen)
 }

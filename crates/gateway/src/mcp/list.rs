@@ -4,7 +4,7 @@
 use axum::response::Response;
 use terms::hash::{b64url, from_b64url};
 use terms::revision::Era;
-use terms::{Json, Slug};
+use terms::{Json, Kind, Slug};
 
 use super::envelope::{Request, only};
 use super::{own, result};
@@ -28,10 +28,10 @@ pub(super) async fn list(
         })?),
     };
     let page = gateway.settings.budgets.page;
-    let listed = gateway.authority.list(&known.caller, upstream, after.as_deref(), page).await;
+    let listed = gateway.authority.list(&known.caller, upstream, Kind::Tool, after.as_deref(), page).await;
     let listed = listed.map_err(|failed| unavailable(&failed))??;
-    let last = listed.tools.last().map(|(tool, _)| tool.name.clone());
-    let theirs = listed.tools.iter().filter(|(tool, _)| !own::is_own(&tool.name));
+    let last = listed.targets.last().map(|(tool, _)| tool.name.clone());
+    let theirs = listed.targets.iter().filter(|(tool, _)| !own::is_own(&tool.name));
     let mut tools: Vec<Json> = theirs.map(|(tool, needs)| shown(&tool.pin.definition, needs)).collect();
     let mut list = terms::json::Object::new();
     if let (true, Some(last)) = (listed.more, last) {

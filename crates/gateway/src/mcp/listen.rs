@@ -10,7 +10,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use terms::json::Object;
 use terms::revision::Era;
-use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Slug};
+use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, Slug};
 
 use super::envelope::{Id, Request, only};
 use super::session::Listening;
@@ -116,7 +116,7 @@ fn open(gateway: Shared, known: &Known, upstream: String, of: Of, tells: bool) -
 }
 
 fn shown(gateway: &Shared, caller: &Caller, upstream: &str) -> Shown {
-    let tools = gateway.authority.discover(caller, upstream).into_iter();
+    let tools = gateway.authority.discover(caller, upstream, Kind::Tool).into_iter();
     tools.map(|(tool, needs)| (tool.name.clone(), tool.pin.digest, needs)).collect()
 }
 

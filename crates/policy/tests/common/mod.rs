@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU8, NonZeroU32};
 
-use policy::{DenyReason, Finding, Human, Judgement, Moment, PolicySet, Question, Tool, ToolFacts, judge};
+use policy::{DenyReason, Facts, Finding, Human, Judgement, Moment, PolicySet, Question, Target, judge};
 use terms::access::{Resource, SealKey};
 use terms::{
     Access, Binds, Caller, CallerId, CallerKind, DefinitionHash, Digest, HumanId, Json, KeyId, Millis,
@@ -49,12 +49,13 @@ pub fn schema(properties: &str) -> Json {
     json(&format!(r#"{{"type":"object","properties":{properties}}}"#))
 }
 
-pub fn facts(name: &str, properties: &str) -> ToolFacts {
-    ToolFacts {
+pub fn facts(name: &str, properties: &str) -> Facts {
+    Facts {
+        kind: terms::Kind::Tool,
         upstream: "ops".into(),
         name: name.into(),
         environment: "production".into(),
-        input_schema: schema(properties),
+        schema: schema(properties),
         reviewed_read_only: false,
         attributes: BTreeMap::new(),
     }
@@ -63,15 +64,15 @@ pub fn facts(name: &str, properties: &str) -> ToolFacts {
 pub const DEPLOY: &str =
     r#"{"environment":{"type":"string"},"version":{"type":"string"},"n":{"type":"integer"}}"#;
 
-pub fn tool(name: &str, properties: &str) -> Tool {
-    Tool::new(facts(name, properties))
+pub fn tool(name: &str, properties: &str) -> Target {
+    Target::new(facts(name, properties))
 }
 
-pub fn deploy() -> Tool {
+pub fn deploy() -> Target {
     tool("deploy", DEPLOY)
 }
 
-pub fn access_with(caller: &Caller, tool: &Tool, arguments: &str, secrets: &[Pointer]) -> Access {
+pub fn access_with(caller: &Caller, tool: &Target, arguments: &str, secrets: &[Pointer]) -> Access {
     let resource = Resource {
         kind: "tool".into(),
         id: tool.id().into(),
@@ -82,7 +83,7 @@ pub fn access_with(caller: &Caller, tool: &Tool, arguments: &str, secrets: &[Poi
     Access::new(caller.subject(), "tools/call", resource, json(arguments), secrets, &key).unwrap().0
 }
 
-pub fn access(caller: &Caller, tool: &Tool, arguments: &str) -> Access {
+pub fn access(caller: &Caller, tool: &Target, arguments: &str) -> Access {
     access_with(caller, tool, arguments, &[])
 }
 
@@ -121,12 +122,12 @@ pub fn set(text: &str) -> PolicySet {
     compile(text).unwrap_or_else(|findings| panic!("{findings:#?}"))
 }
 
-pub fn ask_as(set: &PolicySet, caller: &Caller, tool: &Tool, arguments: &str) -> Judgement {
+pub fn ask_as(set: &PolicySet, caller: &Caller, tool: &Target, arguments: &str) -> Judgement {
     let access = access(caller, tool, arguments);
-    judge(set, &Question { caller, access: &access, tool, moment: &moment() })
+    judge(set, &Question { caller, access: &access, target: tool, moment: &moment() })
 }
 
-pub fn ask(set: &PolicySet, tool: &Tool, arguments: &str) -> Judgement {
+pub fn ask(set: &PolicySet, tool: &Target, arguments: &str) -> Judgement {
     ask_as(set, &caller(), tool, arguments)
 }
 
@@ -145,7 +146,7 @@ pub fn word(judgement: &Judgement) -> String {
     }
 }
 
-pub fn says(set: &PolicySet, tool: &Tool, arguments: &str) -> String {
+pub fn says(set: &PolicySet, tool: &Target, arguments: &str) -> String {
     word(&ask(set, tool, arguments))
 }
 

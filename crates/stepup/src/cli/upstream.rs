@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use terms::Kind;
 
 use super::desk::{self, Desk, pick};
 use super::say::{Said, Spoken, table, when};
@@ -28,8 +29,9 @@ impl Verb {
             Self::List => Ok(list(desk)),
             Self::Diff => Ok(diff(desk)),
             Self::Accept { tool } => {
-                let all: Vec<_> = desk.authority.active().all_tools().cloned().collect();
-                let tool = pick(&desk::TOOL, &tool, &all, |t| vec![t.id()])?.id();
+                let all: Vec<_> = desk.authority.active().targets().cloned().collect();
+                let tool = pick(&desk::TOOL, &tool, &all, |t| vec![named(t)])?;
+                let tool = named(tool);
                 let link = desk.page("tools");
                 let text = format!(
                     "Definitions are accepted with a passkey. Open\n\n  {link}\n\nand look for {tool}."
@@ -40,20 +42,28 @@ impl Verb {
     }
 }
 
+/// A tool by its id; a prompt may have the same.
+fn named(target: &authority::Target) -> String {
+    match target.kind {
+        Kind::Tool => target.id(),
+        Kind::Prompt | Kind::Resource => format!("{} {}", target.kind.name(), target.id()),
+    }
+}
+
 fn list(desk: &Desk) -> Said {
     let active = desk.authority.active();
-    let tools: Vec<_> = active.all_tools().collect();
+    let tools: Vec<_> = active.targets().collect();
     let rows: Vec<Vec<String>> = tools
         .iter()
         .map(|t| {
             let reviewed = t.settings.reviewed.clone().unwrap_or_else(|| "not reviewed".to_owned());
-            vec![t.id(), t.environment.clone(), t.state().to_owned(), reviewed, when(t.pin.seen_at)]
+            vec![named(t), t.environment.clone(), t.state().to_owned(), reviewed, when(t.pin.seen_at)]
         })
         .collect();
     let json = tools
         .iter()
         .map(|t| {
-            json!({ "tool": t.id(), "environment": t.environment, "state": t.state(),
+            json!({ "tool": t.id(), "kind": t.kind.name(), "environment": t.environment, "state": t.state(),
                     "reviewed": t.settings.reviewed, "digest": t.pin.digest.to_string() })
         })
         .collect::<Vec<_>>();
@@ -76,11 +86,11 @@ fn list(desk: &Desk) -> Said {
 
 fn diff(desk: &Desk) -> Said {
     let active = desk.authority.active();
-    let waiting: Vec<_> = active.all_tools().filter(|t| t.state() == "quarantined").collect();
-    let one = |t: &&std::sync::Arc<authority::Tool>| {
+    let waiting: Vec<_> = active.targets().filter(|t| t.state() == "quarantined").collect();
+    let one = |t: &&std::sync::Arc<authority::Target>| {
         format!(
             "{} (seen {})\n{}",
-            t.id(),
+            named(t),
             when(t.pin.seen_at),
             terms::text::visible(&t.pin.definition.text())
         )
@@ -91,6 +101,8 @@ fn diff(desk: &Desk) -> Said {
         let all = waiting.iter().map(one).collect::<Vec<_>>().join("\n\n");
         format!("{all}\n\nThe change is shown side by side at {}", desk.page("tools"))
     };
-    let json = waiting.iter().map(|t| json!({ "tool": t.id(), "definition": t.pin.definition.text() }));
+    let json = waiting
+        .iter()
+        .map(|t| json!({ "tool": t.id(), "kind": t.kind.name(), "definition": t.pin.definition.text() }));
     Said::done(text, json!({ "waiting": json.collect::<Vec<_>>() }))
 }

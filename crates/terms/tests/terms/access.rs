@@ -409,3 +409,16 @@ fn split(place: &Pointer) -> (Pointer, String) {
     let (last, parents) = place.steps().split_last().unwrap();
     (parents.iter().fold(Pointer::root(), |at, step| at.child(step)), last.clone())
 }
+
+#[test]
+fn no_requirement_leaves_the_uri_of_a_resource_open() {
+    let of = |kind: &str| {
+        let resource = terms::access::Resource { kind: kind.to_owned(), ..resource() };
+        Access::new(subject(), "resources/read", resource, parse(r#"{"uri":"file:///a"}"#), &[], &key())
+            .unwrap()
+            .0
+    };
+    assert_eq!(of("tool").free(&bound(&[])), [at("/uri")]);
+    assert_eq!(of("resource").free(&bound(&[])), []);
+    assert_eq!(of("resource").bind_hash(&bound(&[])), of("resource").bind_hash(&Binds::Everything));
+}

@@ -1,0 +1,116 @@
+//! What an access reaches for, with all that is known of it.
+
+use std::collections::BTreeMap;
+
+use store::{Pin, PinState};
+use terms::{Access, Action, DefinitionHash, Json, Kind, PinId, Time, Uri, UriTemplate};
+
+use crate::bundle::ToolSettings;
+
+/// A tool or a prompt as it is pinned, made once an epoch; or a resource, made of its URI when one is named.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What it is.
+    pub kind: Kind,
+    /// The upstream's name.
+    pub upstream: String,
+    /// The name of a tool or prompt; the URI of a resource, or the text of a template.
+    pub name: String,
+    /// Its definition, and where that stands. Of a resource nothing is pinned: this is made of its URI, stands
+    /// accepted, and is kept nowhere (rfd 20).
+    pub pin: Pin,
+    /// The environment that the upstream stands in.
+    pub environment: String,
+    /// What the operator says of it, as far as that is said of this very definition (B25).
+    pub settings: ToolSettings,
+    /// The same for rules.
+    pub(crate) judged: policy::Target,
+}
+
+impl Target {
+    /// `upstream/name`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.upstream, self.name)
+    }
+
+    /// Where its definition stands: `accepted`, `quarantined`, ….
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        PinState::TABLE.iter().find(|(state, ..)| *state == self.pin.state).map_or("", |(.., name)| name)
+    }
+
+    /// Whether this is what the access does something to, and the access is whole: what is sent of a resource is the URI
+    /// that was judged.
+    pub(crate) fn is_of(&self, access: &Access) -> bool {
+        let action = Action::named(access.action()).filter(|action| action.is_to(self.kind));
+        match action {
+            Some(Action::Read) => Uri::new(&self.name).is_ok() && *access.arguments() == reads(&self.name),
+            Some(Action::Call | Action::Get | Action::Complete) => true,
+            None => false,
+        }
+    }
+}
+
+/// The arguments with which a resource is read.
+#[must_use]
+pub fn reads(uri: &str) -> terms::json::Object {
+    terms::json::Object::from_iter([("uri", uri)])
+}
+
+/// What is pinned.
+pub(crate) fn of_pin(kind: Kind, pin: Pin, settings: ToolSettings, environment: &str) -> Target {
+    let judged = policy::Target::new(policy::Facts {
+        kind,
+        upstream: pin.upstream.clone(),
+        name: pin.name.clone(),
+        environment: environment.to_owned(),
+        schema: schema(kind, &pin.definition),
+        reviewed_read_only: settings.reviewed.as_deref() == Some("read-only"),
+        attributes: BTreeMap::new(),
+    });
+    let environment = environment.to_owned();
+    Target {
+        kind,
+        upstream: pin.upstream.clone(),
+        name: pin.name.clone(),
+        pin,
+        environment,
+        settings,
+        judged,
+    }
+}
+
+/// A resource of that URI, or a template of that text: whether there is one is the upstream's to know.
+pub(crate) fn of_uri(upstream: &str, uri: &str, environment: &str) -> Option<Target> {
+    if Uri::new(uri).is_err() && UriTemplate::new(uri).is_err() {
+        return None;
+    }
+    let definition = Json::object([("uri", uri)]);
+    let pin = Pin {
+        id: PinId::NIL,
+        upstream: upstream.to_owned(),
+        kind: Kind::Resource.name().to_owned(),
+        name: uri.to_owned(),
+        digest: DefinitionHash::of(&definition),
+        definition,
+        state: PinState::Accepted,
+        seen_at: Time::from_millis(0),
+        decided_by: None,
+    };
+    Some(of_pin(Kind::Resource, pin, ToolSettings::default(), environment))
+}
+
+/// The schema of the arguments: a tool states it, and those of a prompt are texts by name (MCP 2025-11-25, prompts).
+fn schema(kind: Kind, definition: &Json) -> Json {
+    match kind {
+        Kind::Tool => definition.get("inputSchema").cloned().unwrap_or(Json::Null),
+        Kind::Prompt => {
+            let arguments = definition.get("arguments").and_then(Json::as_array).into_iter().flatten();
+            let names = arguments.filter_map(|argument| argument.get("name")?.as_str());
+            let text = Json::object([("type", "string")]);
+            Json::object([("properties", Json::object(names.map(|name| (name, text.clone()))))])
+        }
+        Kind::Resource => Json::Null,
+    }
+}

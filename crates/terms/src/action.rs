@@ -1,0 +1,119 @@
+//! What a caller can do to what an upstream has: one table, which rules, doors and the exit share. The names are those
+//! of MCP's methods, as in COAZ, so that a foreign decision point reads the same access.
+
+/// What an upstream has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A tool, by name.
+    Tool,
+    /// A prompt, by name.
+    Prompt,
+    /// A resource, by its URI; or a template of such, by its text.
+    Resource,
+}
+
+/// What is done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// A tool is called.
+    Call,
+    /// A prompt is filled in.
+    Get,
+    /// A resource is read.
+    Read,
+    /// Values are proposed for an argument of a prompt, or for a variable of a template.
+    Complete,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The action.
+    pub action: Action,
+    /// Its name: in an access, in rules, and as a method.
+    pub name: &'static str,
+    /// What it is done to.
+    pub to: &'static [Kind],
+}
+
+const TABLE: [Row; 4] = [
+    Row { action: Action::Call, name: "tools/call", to: &[Kind::Tool] },
+    Row { action: Action::Get, name: "prompts/get", to: &[Kind::Prompt] },
+    Row { action: Action::Read, name: "resources/read", to: &[Kind::Resource] },
+    Row { action: Action::Complete, name: "completion/complete", to: &[Kind::Prompt, Kind::Resource] },
+];
+
+impl Action {
+    /// The table.
+    pub const TABLE: &'static [Row] = &TABLE;
+
+    /// This action's row.
+    #[must_use]
+    pub const fn row(self) -> &'static Row {
+        let [call, get, read, complete] = &TABLE;
+        match self {
+            Self::Call => call,
+            Self::Get => get,
+            Self::Read => read,
+            Self::Complete => complete,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The action of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        TABLE.iter().find(|row| row.name == name).map(|row| row.action)
+    }
+
+    /// Whether it is done to such a thing.
+    #[must_use]
+    pub fn is_to(self, kind: Kind) -> bool {
+        self.row().to.contains(&kind)
+    }
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tool, Self::Prompt, Self::Resource];
+
+    /// Its name in an access.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Prompt => "prompt",
+            Self::Resource => "resource",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_names_one_row_and_every_row_is_its_own() {
+        for row in Action::TABLE {
+            assert_eq!((row.action.name(), Action::named(row.name)), (row.name, Some(row.action)));
+        }
+        for kind in Kind::ALL {
+            assert_eq!(Kind::named(kind.name()), Some(kind));
+            assert!(Action::TABLE.iter().any(|row| row.action.is_to(kind)));
+        }
+        for name in ["", "Tools/call", "tools/list", "resources/subscribe", "server"] {
+            assert_eq!((Action::named(name), Kind::named(name)), (None, None), "{name}");
+        }
+    }
+}
