@@ -24,6 +24,7 @@ use crate::mcp::schema::Schemas;
 use crate::mcp::session::Sessions;
 use crate::pins::{self, NotPinned};
 use crate::settings::Settings;
+use crate::shelf::Shelf;
 use crate::{elevations, front, mcp};
 
 /// The agents' listener.
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) load: Arc<Load>,
     pub(crate) sessions: Sessions,
     pub(crate) schemas: Schemas,
+    pub(crate) shelf: Shelf,
     draining: watch::Sender<bool>,
     watching: AtomicBool,
 }
@@ -68,6 +70,7 @@ impl Gateway {
             load: Load::new(settings.budgets),
             sessions: Sessions::new(ambient, settings.budgets),
             schemas: Schemas::default(),
+            shelf: Shelf::default(),
             draining: watch::Sender::new(false),
             watching: AtomicBool::new(false),
             authority,

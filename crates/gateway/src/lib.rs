@@ -15,6 +15,7 @@ mod mcp;
 mod pins;
 mod run;
 mod settings;
+mod shelf;
 mod told;
 
 pub use gateway::Gateway;

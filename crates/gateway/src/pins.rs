@@ -5,8 +5,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use authority::Failed;
-use upstream::Unreachable;
+use authority::{Failed, Stated};
+use terms::Json;
+use upstream::{Definition, Listing, Unreachable};
 
 use crate::gateway::Inner;
 
@@ -30,20 +31,28 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(crate) async fn repin(inner: &Inner, upstream: &str) -> Result<(), NotPinned> {
     attach(inner, upstream).await?;
     let tools = inner.upstreams.list_tools(upstream).await?;
-    let definitions: Vec<_> = tools.into_iter().map(|tool| tool.definition).collect();
-    let observed = inner.authority.observe(upstream, definitions).await?;
+    // Whoever cannot list its prompts has tools all the same.
+    let prompts = inner.upstreams.list(upstream, Listing::Prompts).await;
+    let prompts =
+        prompts.inspect_err(|why| tracing::warn!(upstream, %why, "its prompts cannot be listed")).ok();
+    let stated = Stated { tools: definitions(tools), prompts: prompts.map(definitions) };
+    let observed = inner.authority.observe(upstream, stated).await?;
     if observed.pinned > 0 {
-        tracing::info!(upstream, tools = observed.pinned, "pinned at first contact");
+        tracing::info!(upstream, definitions = observed.pinned, "pinned at first contact");
     }
     if !observed.quarantined.is_empty() {
-        let tools = observed.quarantined.len();
+        let stopped = observed.quarantined.len();
         tracing::warn!(
             upstream,
-            tools,
+            stopped,
             "definitions are new or have changed; they are stopped until accepted"
         );
     }
     Ok(())
+}
+
+fn definitions(stated: Vec<Definition>) -> Vec<Json> {
+    stated.into_iter().map(|stated| stated.definition).collect()
 }
 
 /// Makes sure that decisions know the upstream as it is now: another program is another upstream (T19).

@@ -1,12 +1,13 @@
 //! One permitted call: forwarded once, settled, answered to whoever still listens. A caller that goes away stops
 //! nothing that was sent (F37): the call goes on without it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use authority::{Permit, Settlement};
 use elevation::Outcome;
 use terms::revision::Era;
-use terms::{AttemptId, Feature, Json, Seam, Slug};
+use terms::{Action, AttemptId, Feature, Json, Seam, Slug};
 use tokio::sync::mpsc;
 use upstream::{Along, Answer, Errand, Fault, Forwarded, Link, Progress};
 
@@ -32,6 +33,7 @@ pub(crate) async fn run(
 ) {
     let attempt = permit.attempt();
     let elevated = permit.grant().is_some();
+    let action = permit.access().and_then(|access| Action::named(access.action()));
     let forwarded = watched(inner, permit, link, &mut client, &mut running).await;
     let Forwarded { answer, outcome, mut settlement } = forwarded;
     // The outcome of an elevated call is recorded before anyone is told of it, so that a repeat is told the
@@ -44,11 +46,13 @@ pub(crate) async fn run(
     drop(running);
     inner.authority.ambient().seam(Seam::AnswerSend);
     let delivered = match answer {
-        Ok(answer) => give(client, answer, structured).await,
-        Err(Fault::Needs(feature)) => client.result(&refusal::refused(&needs(feature), structured)).await,
+        Ok(answer) => give(client, answer, action, structured).await,
+        Err(Fault::Needs(feature)) => {
+            client.stopped(structured, &refusal::refused(&needs(feature), structured)).await
+        }
         Err(fault) => {
             let broken = Broken { slug: fault.slug(), attempt, outcome, elevated };
-            client.result(&refusal::broken(&broken, structured)).await
+            client.stopped(structured, &refusal::broken(&broken, structured)).await
         }
     };
     settle(inner, settlement, outcome, Some(delivered)).await;
@@ -72,8 +76,7 @@ async fn watched(
     let attempt = permit.attempt();
     let (sink, mut notices) = mpsc::channel::<Progress>(ROOM);
     let sink = client.listens().then_some(sink);
-    let parts = permit.access().and_then(|access| access.resource().parts());
-    let tool = parts.and_then(|(upstream, tool)| inner.authority.active().tool(upstream, tool));
+    let tool = permit.access().and_then(|access| inner.authority.active().target_of(access));
     let along = Along { tool, progress: sink, inert: client.inert() };
     let forwarding = upstream::forward(permit, link, along, inner.settings.answer_within);
     tokio::pin!(forwarding);
@@ -119,20 +122,32 @@ fn cancel(link: &Arc<Link>, attempt: Option<AttemptId>) {
 }
 
 /// The upstream's answer, by its own text, unless it asks for what is not carried. Says whether somebody took it.
-async fn give(client: Client, answer: Answer, structured: Structured) -> bool {
+async fn give(client: Client, answer: Answer, action: Option<Action>, structured: Structured) -> bool {
     if let Some(feature) = answer.needs() {
-        return client.result(&refusal::refused(&needs(feature), structured)).await;
+        return client.stopped(structured, &refusal::refused(&needs(feature), structured)).await;
     }
     match answer {
-        Answer::Result { result, .. } => client.result(result.text()).await,
+        Answer::Result { result, .. } => {
+            let told = as_asked(client.era(), action, structured, result.text());
+            client.result(&told).await
+        }
         Answer::Error { code, message, data } => {
             let code = result::code(client.era(), code);
             let data = data.map(|data| format!(r#","data":{}"#, data.text())).unwrap_or_default();
             client.error(&format!(r#"{{"code":{code},"message":{}{data}}}"#, Json::from(message))).await
         }
         Answer::InputRequired { .. } => {
-            client.result(&refusal::refused(&needs(Feature::Rounds), structured)).await
+            client.stopped(structured, &refusal::refused(&needs(Feature::Rounds), structured)).await
         }
+    }
+}
+
+/// A result in the form of the method that was asked: one that was captured and is run by its id answers a tool.
+fn as_asked(era: Era, action: Option<Action>, structured: Structured, text: &str) -> Cow<'_, str> {
+    match (action, structured) {
+        (Some(Action::Read), Structured::Error) => result::read(era, text),
+        (Some(Action::Call) | None, _) | (_, Structured::Error) => Cow::Borrowed(text),
+        (Some(Action::Read | Action::Get | Action::Complete), _) => Cow::Owned(result::of_a_tool(text)),
     }
 }
 

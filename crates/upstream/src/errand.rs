@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use terms::{AttemptId, Json};
+use terms::{AttemptId, Json, Uri, UriTemplate};
 
 use crate::link::Link;
 use crate::message::page;
@@ -15,8 +15,8 @@ use crate::upstreams::Unreachable;
 pub enum Errand {
     /// `initialize`; in the modern era `server/discover`, which no session follows.
     Hello,
-    /// `tools/list`, from where an earlier page ended.
-    List(Option<Cursor>),
+    /// `tools/list` and its like, from where an earlier page ended.
+    List(Listing, Option<Cursor>),
     /// `ping`; in the modern era, which has none, `server/discover`.
     Ping,
     /// The end of the request of that attempt, if it is under way on this link: `notifications/cancelled`, or over HTTP in
@@ -29,6 +29,81 @@ pub enum Errand {
     Close,
 }
 
+/// What an upstream is asked to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Listing {
+    /// Its tools.
+    Tools,
+    /// Its prompts.
+    Prompts,
+    /// The resources that it names.
+    Resources,
+    /// Its templates of resources.
+    Templates,
+}
+
+/// What of each it is asked for by, and what names one of them.
+struct Row {
+    method: &'static str,
+    /// The member that names one of them.
+    name: &'static str,
+    /// How one of them is called in our log.
+    one: &'static str,
+}
+
+impl Listing {
+    const fn row(self) -> &'static Row {
+        match self {
+            Self::Tools => &Row { method: "tools/list", name: "name", one: "tool" },
+            Self::Prompts => &Row { method: "prompts/list", name: "name", one: "prompt" },
+            Self::Resources => &Row { method: "resources/list", name: "uri", one: "resource" },
+            Self::Templates => {
+                &Row { method: "resources/templates/list", name: "uriTemplate", one: "template" }
+            }
+        }
+    }
+
+    pub(crate) const fn method(self) -> &'static str {
+        self.row().method
+    }
+
+    /// Why nothing of that name can be named without doubt, if so.
+    fn doubt(self, name: &str) -> Option<String> {
+        match self {
+            Self::Tools | Self::Prompts => {
+                (!is_name(name)).then(|| "its name is not 1 to 128 of A-Z a-z 0-9 _ . - /".to_owned())
+            }
+            Self::Resources => Uri::new(name).err().map(|why| format!("its URI would be refused: {why}")),
+            Self::Templates => {
+                UriTemplate::new(name).err().map(|why| format!("its URIs would be refused: {why}"))
+            }
+        }
+    }
+}
+
+/// What an upstream says that it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Has {
+    /// Tools.
+    pub tools: bool,
+    /// Prompts.
+    pub prompts: bool,
+    /// Resources.
+    pub resources: bool,
+    /// Completions of arguments.
+    pub completions: bool,
+}
+
+impl Has {
+    const fn lists(self, listing: Listing) -> bool {
+        match listing {
+            Listing::Tools => self.tools,
+            Listing::Prompts => self.prompts,
+            Listing::Resources | Listing::Templates => self.resources,
+        }
+    }
+}
+
 /// Where a list goes on; only an upstream makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cursor(String);
@@ -39,17 +114,17 @@ impl Cursor {
     }
 }
 
-/// One tool as its upstream states it: a claim (invariant 10).
+/// One tool, prompt, resource or template as its upstream states it: a claim (invariant 10).
 #[derive(Clone, Debug, PartialEq)]
-pub struct ToolDefinition {
-    /// Its name at the upstream.
+pub struct Definition {
+    /// Its name at the upstream; its URI, or the text of a template.
     pub name: String,
     /// All that the upstream says of it.
     pub definition: Json,
 }
 
-/// Tools of one upstream.
-const MOST_TOOLS: usize = 10_000;
+/// Entries of a whole list.
+const MOST_ENTRIES: usize = 10_000;
 
 /// Bytes of a whole list.
 const LONGEST_LIST: usize = 16 << 20;
@@ -59,22 +134,22 @@ const MOST_PAGES: usize = 1000;
 const LONGEST_CURSOR: usize = 4096;
 
 /// The whole list, over as many pages as the upstream makes of it.
-pub(crate) async fn list(link: &Link) -> Result<Vec<ToolDefinition>, Unreachable> {
-    let (mut tools, mut size, mut cursor) = (Vec::new(), 0, None);
-    if !link.has_tools() {
+pub(crate) async fn list(link: &Link, listing: Listing) -> Result<Vec<Definition>, Unreachable> {
+    let (mut entries, mut size, mut cursor) = (Vec::new(), 0, None);
+    if !link.has().lists(listing) {
         return Ok(Vec::new());
     }
     for _ in 0..MOST_PAGES {
         let invalid = || Unreachable::List("a page of its list is not valid");
-        let result = link.errand(Errand::List(cursor.take())).await.map_err(Unreachable::Fault)?;
-        let page = result.as_ref().and_then(page).ok_or_else(invalid)?;
+        let result = link.errand(Errand::List(listing, cursor.take())).await.map_err(Unreachable::Fault)?;
+        let page = result.as_ref().and_then(|result| page(result, listing)).ok_or_else(invalid)?;
         size += page.size;
-        tools.extend(page.tools);
-        if tools.len() > MOST_TOOLS || size > LONGEST_LIST {
+        entries.extend(page.entries);
+        if entries.len() > MOST_ENTRIES || size > LONGEST_LIST {
             return Err(Unreachable::List("its list is too long"));
         }
         match page.next {
-            None => return Ok(acceptable(link.upstream(), link.tells_headers(), tools)),
+            None => return Ok(acceptable(link.upstream(), link.tells_headers(), listing, entries)),
             Some(next) if next.len() <= LONGEST_CURSOR => cursor = Some(Cursor(next)),
             Some(_) => return Err(invalid()),
         }
@@ -82,31 +157,43 @@ pub(crate) async fn list(link: &Link) -> Result<Vec<ToolDefinition>, Unreachable
     Err(Unreachable::List("its list has no end"))
 }
 
-/// The tools that can be named without doubt, and whose calls can be told in headers where there are any (MCP 2026-07-28,
+/// What can be named without doubt, and of tools those whose calls can be told in headers where there are any (MCP 2026-07-28,
 /// server/tools, "x-mcp-header"); the others are left out, and said so.
-fn acceptable(upstream: &str, headers: bool, tools: Vec<Option<Json>>) -> Vec<ToolDefinition> {
-    let name_of = |tool: &Json| Some(tool.get("name")?.as_str()?.to_owned());
+fn acceptable(
+    upstream: &str,
+    headers: bool,
+    listing: Listing,
+    entries: Vec<Option<Json>>,
+) -> Vec<Definition> {
+    let Row { name: names, one, .. } = listing.row();
+    let name_of = |entry: &Json| Some(entry.get(names)?.as_str()?.to_owned());
     let mut times: HashMap<String, usize> = HashMap::new();
-    for name in tools.iter().flatten().filter_map(name_of) {
+    for name in entries.iter().flatten().filter_map(name_of) {
         *times.entry(name).or_default() += 1;
     }
-    let leave_out = |tool: &str, why: &str| {
-        tracing::warn!(upstream, tool = terms::text::visible(tool), why, "a tool of an upstream is left out");
+    let leave_out = |name: &str, why: &str| {
+        let name = terms::text::visible(name);
+        tracing::warn!(upstream, one, name, why, "something that an upstream lists is left out");
         None
     };
-    let accept = |tool: Option<Json>| {
-        let Some(definition) = tool else { return leave_out("", "its definition is not strict JSON") };
+    let accept = |entry: Option<Json>| {
+        let Some(definition) = entry else { return leave_out("", "its definition is not strict JSON") };
         let Some(name) = name_of(&definition) else { return leave_out("", "it has no name") };
-        if headers && let Err(why) = mirrored(&definition) {
+        if listing == Listing::Tools
+            && headers
+            && let Err(why) = mirrored(&definition)
+        {
             return leave_out(&name, why);
         }
-        match times.get(&name) {
-            Some(1) if is_name(&name) => Some(ToolDefinition { name, definition }),
-            Some(1) => leave_out(&name, "its name is not 1 to 128 of A-Z a-z 0-9 _ . - /"),
-            Some(_) | None => leave_out(&name, "it is named twice"),
+        if times.get(&name) != Some(&1) {
+            return leave_out(&name, "it is named twice");
+        }
+        match listing.doubt(&name) {
+            None => Some(Definition { name, definition }),
+            Some(why) => leave_out(&name, &why),
         }
     };
-    tools.into_iter().filter_map(accept).collect()
+    entries.into_iter().filter_map(accept).collect()
 }
 
 fn is_name(name: &str) -> bool {
@@ -132,7 +219,8 @@ mod tests {
             None,
             Some(Json::from("x")),
         ];
-        let names: Vec<String> = acceptable("ops", true, tools).into_iter().map(|tool| tool.name).collect();
+        let names: Vec<String> =
+            acceptable("ops", true, Listing::Tools, tools).into_iter().map(|tool| tool.name).collect();
         assert_eq!(names, ["ok_1.a-b/c"]);
     }
 
@@ -144,8 +232,34 @@ mod tests {
         for (headers, expected) in [(true, vec!["good"]), (false, vec!["bad", "good"])] {
             let tools = [bad, good].map(|text| terms::json::parse(text.as_bytes()).ok()).to_vec();
             let names: Vec<String> =
-                acceptable("ops", headers, tools).into_iter().map(|tool| tool.name).collect();
+                acceptable("ops", headers, Listing::Tools, tools).into_iter().map(|tool| tool.name).collect();
             assert_eq!(names, expected);
         }
+    }
+
+    #[test]
+    fn a_resource_that_could_not_be_read_is_left_out() {
+        let uris = [
+            "file:///a",
+            "file:///a/../b",
+            "file:///twice",
+            "file:///twice",
+            "https://u:p@h/",
+            "note.txt",
+            "m://x",
+        ];
+        let entries = uris.map(|uri| Some(Json::object([("uri", uri)]))).to_vec();
+        let names: Vec<String> = acceptable("ops", true, Listing::Resources, entries)
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect();
+        assert_eq!(names, ["file:///a", "m://x"]);
+        let templates = ["file:///{path}", "file:///{", "file:///../{a}"];
+        let entries = templates.map(|template| Some(Json::object([("uriTemplate", template)]))).to_vec();
+        let names: Vec<String> = acceptable("ops", true, Listing::Templates, entries)
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect();
+        assert_eq!(names, ["file:///{path}"]);
     }
 }

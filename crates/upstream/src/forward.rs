@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use authority::{Cargo, Permit, Settlement, Tool};
+use authority::{Cargo, Permit, Settlement, Target, reads};
 use elevation::Outcome;
-use terms::{Access, Feature, Json, Millis, Seam, Slug};
+use terms::json::Object;
+use terms::{Access, Action, Feature, Json, Kind, Millis, Seam, Slug};
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Fault, Progress};
@@ -32,7 +33,7 @@ pub struct Forwarded {
 pub struct Along {
     /// The tool with the definition that the call was judged by. Some upstreams are told in headers what it says of its
     /// arguments; without it, or with another, those are sent nothing.
-    pub tool: Option<Arc<Tool>>,
+    pub tool: Option<Arc<Target>>,
     /// Where its progress goes; absent where nobody listens.
     pub progress: Option<mpsc::Sender<Progress>>,
     /// What only transports.
@@ -58,15 +59,16 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
     let id = RequestId::fresh(link.ambient.as_ref());
     let Cargo { attempt, access, arguments } = cargo;
     let ready = ready(&access, &arguments, link, tool.as_deref());
-    let (name, headers, mut call) =
-        match ready.and_then(|(name, headers)| Ok((name, headers, link.enter(attempt, &id)?))) {
-            Ok(ready) => ready,
-            Err(fault) => return Forwarded::unsent(Some(settlement), fault),
-        };
+    let ready =
+        ready.and_then(|(action, params, headers)| Ok((action, params, headers, link.enter(attempt, &id)?)));
+    let (action, params, headers, mut call) = match ready {
+        Ok(ready) => ready,
+        Err(fault) => return Forwarded::unsent(Some(settlement), fault),
+    };
     link.passes(&access, &arguments);
     let meta = access.meta().clone();
     let told = progress.is_some();
-    let said = Call { tool: name, arguments, meta, inert, progress: told, headers };
+    let said = Call { action, params, meta, inert, progress: told, headers };
     let request = Request::call(link.revision().era(), id.clone(), said);
     link.ambient.seam(Seam::UpstreamSend);
     settlement.sending();
@@ -98,37 +100,65 @@ async fn send(slot: Slot, request: Request, beside: Beside, link: &Arc<Link>) ->
     answer
 }
 
-/// The tool that is called, and what the headers of its call say, if this link leads to the very upstream that the access
+/// What is asked for and with what, and what the headers say of it, if this link leads to the very upstream that the access
 /// was judged for (T19), by the very definition.
-fn ready<'a>(
-    access: &'a Access,
+fn ready(
+    access: &Access,
     clear: &Json,
     link: &Link,
-    pinned: Option<&Tool>,
-) -> Result<(&'a str, Vec<Header>), Fault> {
+    pinned: Option<&Target>,
+) -> Result<(Action, Object, Vec<Header>), Fault> {
     let stale = Fault::Stale(Slug::ToolQuarantined);
-    let name = tool(access, link).ok_or(stale)?;
+    let (action, name) = target(access, link).ok_or(stale)?;
+    let params = params(access, action, name, clear).ok_or(stale)?;
     if !link.tells_headers() {
-        return Ok((name, Vec::new()));
+        return Ok((action, params, Vec::new()));
     }
-    let judged = |tool: &&Tool| tool.pin.digest == access.resource().definition;
-    let pinned = pinned.filter(judged).ok_or(stale)?;
-    let mirrored = mirrored(&pinned.pin.definition).map_err(|_| stale)?;
-    let told = headers(name, &mirrored, access.arguments(), clear);
-    let headers = told.map_err(|why| match why {
+    let headers = match action {
+        Action::Call => {
+            let judged = |target: &&Target| target.pin.digest == access.resource().definition;
+            let pinned = pinned.filter(judged).ok_or(stale)?;
+            let mirrored = mirrored(&pinned.pin.definition).map_err(|_| stale)?;
+            headers(name, &mirrored, access.arguments(), clear)
+        }
+        Action::Get | Action::Read => headers(name, &[], access.arguments(), clear),
+        // It names nothing that a router would look for (streamable HTTP, "Standard Request Headers").
+        Action::Complete => Ok(Vec::new()),
+    };
+    let headers = headers.map_err(|why| match why {
         NotTold::Secret => Fault::Needs(Feature::ParameterHeaders),
         NotTold::Kind => Fault::Stale(Slug::ArgumentsInvalid),
     })?;
-    Ok((name, headers))
+    Ok((action, params, headers))
 }
 
-/// The tool that is called, if this link leads to the very upstream that the access was judged for (T19).
-fn tool<'a>(access: &'a Access, link: &Link) -> Option<&'a str> {
+/// What is done to what, if this link leads to the very upstream that the access was judged for (T19).
+fn target<'a>(access: &'a Access, link: &Link) -> Option<(Action, &'a str)> {
     let resource = access.resource();
-    let (upstream, tool) = resource.parts()?;
+    let (upstream, name) = resource.parts()?;
     let same = upstream == link.upstream() && resource.upstream == link.identity();
-    let is_call = resource.kind == "tool" && access.action() == "tools/call";
-    (same && is_call).then_some(tool)
+    let action = Action::named(access.action())
+        .filter(|action| Kind::named(&resource.kind).is_some_and(|kind| action.is_to(kind)));
+    action.filter(|_| same).map(|action| (action, name))
+}
+
+/// The parameters, written from what was judged.
+fn params(access: &Access, action: Action, name: &str, clear: &Json) -> Option<Object> {
+    let named = |name: &str| Object::from_iter([("name", Json::from(name)), ("arguments", clear.clone())]);
+    match action {
+        Action::Call | Action::Get => Some(named(name)),
+        Action::Read => Some(reads(name)).filter(|uri| uri == access.arguments()),
+        Action::Complete => {
+            let to = match Kind::named(&access.resource().kind)? {
+                Kind::Prompt => Json::object([("type", "ref/prompt"), ("name", name)]),
+                Kind::Resource => Json::object([("type", "ref/resource"), ("uri", name)]),
+                Kind::Tool => return None,
+            };
+            let mut params = clear.as_object()?.clone();
+            params.insert("ref", to);
+            Some(params)
+        }
+    }
 }
 
 /// Nothing can be sent. The permit is used up all the same, and who called is answered only after that is

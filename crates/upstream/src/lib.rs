@@ -26,7 +26,7 @@ pub use code::Code;
 pub use config::{
     Config, ConfigError, Credential, DEFAULT_PATH, Eras, Http, Isolation, Share, Stdio, Timeouts, Transport,
 };
-pub use errand::{Cursor, Errand, ToolDefinition};
+pub use errand::{Cursor, Definition, Errand, Has, Listing};
 pub use forward::{Along, Forwarded, forward};
 pub use identity::{NotThere, identity};
 pub use inert::Inert;

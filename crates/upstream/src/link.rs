@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::answer::{Answer, Fault, RawJson};
 use crate::config::Timeouts;
-use crate::errand::Errand;
+use crate::errand::{Errand, Has};
 use crate::message::{Hello, Request, RequestId, cancelled, hello, notification};
 use crate::modern;
 use crate::transport::{Beside, Wire};
@@ -31,7 +31,7 @@ pub struct Link {
     pub(crate) ambient: Arc<dyn Ambient>,
     /// What was settled with it, whatever the callers speak whose calls go over it.
     revision: Revision,
-    tools: bool,
+    has: Has,
     tasks: bool,
     /// Whether it tells of changes to those who listen.
     changes: bool,
@@ -85,7 +85,7 @@ impl Link {
             wire,
             ambient,
             revision,
-            tools: false,
+            has: Has::default(),
             tasks: false,
             changes: false,
             over: watch::Sender::new(false),
@@ -106,7 +106,7 @@ impl Link {
         let (perhaps, why) = match link.put(request, within).await {
             Ok(Answer::Result { result, .. }) => match modern::discovered(&result) {
                 Some(said) if said.versions.iter().any(|version| version == link.revision.name()) => {
-                    (link.tools, link.changes) = (said.tools, said.changes);
+                    (link.has, link.changes) = (said.has, said.changes);
                     return Ok(link);
                 }
                 Some(said) => foreign(&said.versions),
@@ -141,7 +141,7 @@ impl Link {
         link.revision = link.settle(&said)?;
         let ready = notification("notifications/initialized", None);
         link.tell(ready).await.map_err(|fault| fault.to_string())?;
-        link.tools = said.tools;
+        link.has = said.has;
         link.tasks = said.tasks && link.revision.has(Feature::Tasks);
         Ok(link)
     }
@@ -205,9 +205,10 @@ impl Link {
         self.tasks
     }
 
-    /// Whether the upstream says that it has tools.
-    pub(crate) const fn has_tools(&self) -> bool {
-        self.tools
+    /// What the upstream says that it has.
+    #[must_use]
+    pub const fn has(&self) -> Has {
+        self.has
     }
 
     /// Runs one errand. Returns the result, where the errand has one.
@@ -217,9 +218,9 @@ impl Link {
     pub async fn errand(&self, errand: Errand) -> Result<Option<RawJson>, Fault> {
         match errand {
             Errand::Hello => self.hello().await.map(Some),
-            Errand::List(cursor) => {
+            Errand::List(listing, cursor) => {
                 let cursor = cursor.map(|cursor| ("cursor", Json::from(cursor.text())));
-                self.ask("tools/list", Object::from_iter(cursor)).await.map(Some)
+                self.ask(listing.method(), Object::from_iter(cursor)).await.map(Some)
             }
             Errand::Ping => match self.revision.era() {
                 Era::Legacy => self.ask("ping", Object::new()).await.map(|_| None),

@@ -6,9 +6,10 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use terms::json::{Limits, Object};
 use terms::revision::Era;
-use terms::{Ambient, Json};
+use terms::{Action, Ambient, Json};
 
 use crate::answer::{Answer, Progress, RawJson, URL_ELICITATION_REQUIRED};
+use crate::errand::{Has, Listing};
 use crate::inert::Inert;
 use crate::mirror::{Header, METHOD};
 use crate::{modern, raw};
@@ -48,9 +49,11 @@ pub(crate) struct Request {
 }
 
 /// One call, as it was judged.
-pub(crate) struct Call<'c> {
-    pub(crate) tool: &'c str,
-    pub(crate) arguments: Json,
+pub(crate) struct Call {
+    /// What is done.
+    pub(crate) action: Action,
+    /// Its parameters, beside `_meta`.
+    pub(crate) params: Object,
     /// What was judged of the caller's `_meta`.
     pub(crate) meta: Object,
     /// What only transports.
@@ -92,19 +95,16 @@ impl Request {
         Self { text: raw::no_line_ends(message.text()), id, inert: Inert::default(), headers }
     }
 
-    /// `tools/call`, with a token for progress where somebody listens for it.
-    pub(crate) fn call(era: Era, id: RequestId, call: Call<'_>) -> Self {
-        let Call { tool, arguments, mut meta, inert, progress, headers } = call;
-        let mut params = Object::new();
-        params.insert("name", tool);
-        params.insert("arguments", arguments);
+    /// What a permit is for, with a token for progress where somebody listens for it.
+    pub(crate) fn call(era: Era, id: RequestId, call: Call) -> Self {
+        let Call { action, params, mut meta, inert, progress, headers } = call;
         for (name, value) in inert.meta() {
             meta.insert(name, value);
         }
         if progress {
             meta.insert(PROGRESS_TOKEN, id.0.as_str());
         }
-        let mut request = Self::with_meta(era, id, "tools/call", params, meta);
+        let mut request = Self::with_meta(era, id, action.name(), params, meta);
         request.headers.extend(headers);
         Self { inert, ..request }
     }
@@ -134,7 +134,7 @@ pub(crate) enum Heard {
     Asked(String),
     /// The same in the modern era, which has no such requests, and no replies (stdio, "Receiving Messages").
     Forbidden,
-    /// The list of tools may have changed; in the modern era, on the subscription of that id.
+    /// A list may have changed; in the modern era, on the subscription of that id.
     ListChanged(Option<RequestId>),
     /// A subscription of ours begins.
     Acknowledged(RequestId),
@@ -265,7 +265,9 @@ fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
         id: String,
     }
     match method {
-        "notifications/tools/list_changed" => match era {
+        "notifications/tools/list_changed"
+        | "notifications/prompts/list_changed"
+        | "notifications/resources/list_changed" => match era {
             Era::Legacy => Heard::ListChanged(None),
             Era::Modern => modern::subscription(params)
                 .map_or(Heard::Ignored, |subscription| Heard::ListChanged(Some(subscription))),
@@ -289,32 +291,44 @@ fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
 
 /// The members of one tool that a list names, and where the list goes on.
 pub(crate) struct Page {
-    /// Each tool with its name; `None` where it is not strict JSON.
-    pub(crate) tools: Vec<Option<Json>>,
+    /// Each of them; `None` where it is not strict JSON.
+    pub(crate) entries: Vec<Option<Json>>,
     pub(crate) next: Option<String>,
     /// Bytes of the page.
     pub(crate) size: usize,
 }
 
-/// Reads a page of `tools/list`.
-pub(crate) fn page(result: &RawJson) -> Option<Page> {
+/// Reads a page of a list.
+pub(crate) fn page(result: &RawJson, listing: Listing) -> Option<Page> {
     #[derive(Deserialize)]
     struct List<'t> {
         #[serde(borrow)]
-        tools: Vec<&'t RawValue>,
+        tools: Option<Vec<&'t RawValue>>,
+        #[serde(borrow)]
+        prompts: Option<Vec<&'t RawValue>>,
+        #[serde(borrow)]
+        resources: Option<Vec<&'t RawValue>>,
+        #[serde(rename = "resourceTemplates", borrow)]
+        templates: Option<Vec<&'t RawValue>>,
         #[serde(rename = "nextCursor")]
         next: Option<String>,
     }
-    let List { tools, next } = serde_json::from_str(result.text()).ok()?;
-    let strict = |tool: &&RawValue| terms::json::parse_within(tool.get().as_bytes(), Limits::ANSWER).ok();
-    Some(Page { tools: tools.iter().map(strict).collect(), next, size: result.text().len() })
+    let List { tools, prompts, resources, templates, next } = serde_json::from_str(result.text()).ok()?;
+    let entries = match listing {
+        Listing::Tools => tools,
+        Listing::Prompts => prompts,
+        Listing::Resources => resources,
+        Listing::Templates => templates,
+    };
+    let strict = |entry: &RawValue| terms::json::parse_within(entry.get().as_bytes(), Limits::ANSWER).ok();
+    Some(Page { entries: entries?.into_iter().map(strict).collect(), next, size: result.text().len() })
 }
 
 /// What `initialize` was answered with.
 #[derive(Debug)]
 pub(crate) struct Hello {
     pub(crate) version: String,
-    pub(crate) tools: bool,
+    pub(crate) has: Has,
     /// Whether calls of its tools may be tasks.
     pub(crate) tasks: bool,
 }
@@ -332,6 +346,12 @@ pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
         #[serde(borrow)]
         tools: Option<&'t RawValue>,
         #[serde(borrow)]
+        prompts: Option<&'t RawValue>,
+        #[serde(borrow)]
+        resources: Option<&'t RawValue>,
+        #[serde(borrow)]
+        completions: Option<&'t RawValue>,
+        #[serde(borrow)]
         tasks: Option<&'t RawValue>,
     }
     #[derive(Deserialize)]
@@ -344,7 +364,12 @@ pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
     let Initialized { version, capabilities } = serde_json::from_str(result.text()).ok()?;
     Some(Hello {
         version,
-        tools: capabilities.tools.is_some(),
+        has: Has {
+            tools: capabilities.tools.is_some(),
+            prompts: capabilities.prompts.is_some(),
+            resources: capabilities.resources.is_some(),
+            completions: capabilities.completions.is_some(),
+        },
         tasks: capabilities.tasks.is_some_and(|tasks| takes_calls(tasks.get())),
     })
 }
@@ -365,10 +390,11 @@ mod tests {
         let nasty = "\n{\"jsonrpc\":\"2.0\"}\r\u{85}\u{2028}\u{2029}\u{b}\u{c}\0";
         let arguments = Json::object([(nasty, Json::from(nasty))]);
         let meta = Object::from_iter([(nasty.to_owned(), Json::from(nasty))]);
+        let params = Object::from_iter([("name", Json::from(nasty)), ("arguments", arguments)]);
         for era in [Era::Legacy, Era::Modern] {
             let call = Call {
-                tool: nasty,
-                arguments: arguments.clone(),
+                action: Action::Call,
+                params: params.clone(),
                 meta: meta.clone(),
                 inert: Inert::default(),
                 progress: true,

@@ -2,11 +2,13 @@
 //! may be one round of several. How it travels is for the transports.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use terms::json::Object;
 use terms::{Json, Revision};
 
 use crate::answer::{Answer, RawJson};
+use crate::errand::Has;
 use crate::message::RequestId;
 use crate::raw;
 
@@ -47,21 +49,24 @@ pub(crate) const fn is_refusal(code: i64) -> bool {
 pub(crate) struct Discovered {
     /// The revisions that it speaks.
     pub(crate) versions: Vec<String>,
-    pub(crate) tools: bool,
-    /// Whether it tells those who listen that its list has changed.
+    pub(crate) has: Has,
+    /// Whether it tells those who listen that a list of its has changed.
     pub(crate) changes: bool,
 }
 
 /// Reads the answer to `server/discover`; `None` for anything else.
 pub(crate) fn discovered(result: &RawJson) -> Option<Discovered> {
     #[derive(Deserialize)]
-    struct Tools {
+    struct Lists {
         #[serde(rename = "listChanged", default)]
         list_changed: bool,
     }
     #[derive(Deserialize)]
     struct Capabilities {
-        tools: Option<Tools>,
+        tools: Option<Lists>,
+        prompts: Option<Lists>,
+        resources: Option<Lists>,
+        completions: Option<IgnoredAny>,
     }
     #[derive(Deserialize)]
     struct DiscoverResult {
@@ -70,8 +75,15 @@ pub(crate) fn discovered(result: &RawJson) -> Option<Discovered> {
         capabilities: Capabilities,
     }
     let DiscoverResult { versions, capabilities } = serde_json::from_str(result.text()).ok()?;
-    let changes = capabilities.tools.as_ref().is_some_and(|tools| tools.list_changed);
-    Some(Discovered { versions, tools: capabilities.tools.is_some(), changes })
+    let Capabilities { tools, prompts, resources, completions } = capabilities;
+    let changes = [&tools, &prompts, &resources].into_iter().flatten().any(|lists| lists.list_changed);
+    let has = Has {
+        tools: tools.is_some(),
+        prompts: prompts.is_some(),
+        resources: resources.is_some(),
+        completions: completions.is_some(),
+    };
+    Some(Discovered { versions, has, changes })
 }
 
 /// The revisions that an upstream names in saying that it does not speak ours.
@@ -160,9 +172,11 @@ fn input_required(result: &RawValue) -> Option<Answer> {
     Some(Answer::InputRequired { requests, state })
 }
 
-/// What we listen for: that the list of tools has changed (basic/patterns/subscriptions).
+/// What we listen for: that a list has changed (basic/patterns/subscriptions). Of what it does not tell, the upstream says
+/// so when it acknowledges.
 pub(crate) fn listening() -> Object {
-    let wanted = Json::object([("toolsListChanged", Json::from(true))]);
+    let lists = ["toolsListChanged", "promptsListChanged", "resourcesListChanged"];
+    let wanted = Json::object(lists.map(|list| (list, Json::from(true))));
     Object::from_iter([("notifications", wanted)])
 }
 

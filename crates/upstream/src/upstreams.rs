@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::answer::Fault;
 use crate::config::{Config, ConfigError, Eras, Isolation, Share, Timeouts, Transport};
-use crate::errand::{Errand, ToolDefinition, list};
+use crate::errand::{Definition, Errand, Has, Listing, list};
 use crate::identity::{Identities, NotThere};
 use crate::launcher::landlock_supported;
 use crate::link::{Link, NotModern, To};
@@ -114,6 +114,8 @@ struct Entry {
     places: Mutex<HashMap<Owner, Arc<Place>>>,
     /// Whether it answered when a link to it was last made.
     reached: AtomicBool,
+    /// What it said at the last greeting that it has.
+    has: Mutex<Has>,
     /// Whether it said at the last greeting that it takes calls as tasks.
     tasks: AtomicBool,
     /// The era that the upstream of that identity turned out to speak, so that it is not asked for each link.
@@ -228,9 +230,25 @@ impl Upstreams {
     ///
     /// # Errors
     /// [`Unreachable`] when it cannot be asked, or its answer cannot be taken.
-    pub async fn list_tools(&self, upstream: &str) -> Result<Vec<ToolDefinition>, Unreachable> {
+    pub async fn list_tools(&self, upstream: &str) -> Result<Vec<Definition>, Unreachable> {
+        self.list(upstream, Listing::Tools).await
+    }
+
+    /// All that an upstream lists of one kind, as it states it, over a link of our own; nothing where it does not say that
+    /// it has any.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when it cannot be asked, or its answer cannot be taken.
+    pub async fn list(&self, upstream: &str, listing: Listing) -> Result<Vec<Definition>, Unreachable> {
         let link = self.own(upstream).await?;
-        list(&link).await
+        list(&link, listing).await
+    }
+
+    /// What an upstream said when it was last greeted that it has; nothing where it never was.
+    #[must_use]
+    pub fn has(&self, upstream: &str) -> Has {
+        let entry = self.entries.get(upstream);
+        entry.map(|entry| *entry.has.lock().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default()
     }
 
     /// Whether an upstream answers at all, over a link of our own.
@@ -246,7 +264,7 @@ impl Upstreams {
         self.obtain(self.entry(upstream)?, Owner::Gateway).await
     }
 
-    /// A number that changes when an upstream says, or may have said unheard, that its list has changed.
+    /// A number that changes when an upstream says, or may have said unheard, that a list of its has changed.
     #[must_use]
     pub fn changes(&self, upstream: &str) -> Option<watch::Receiver<u64>> {
         self.entries.get(upstream).map(|entry| entry.notices.changes())
@@ -377,6 +395,7 @@ impl Upstreams {
             }
         };
         entry.tasks.store(link.takes_tasks(), Ordering::Release);
+        *entry.has.lock().unwrap_or_else(PoisonError::into_inner) = link.has();
         let spoken = link.revision().era();
         let owner = whose.in_era(spoken);
         entry.speaks(identity, spoken);
@@ -421,6 +440,7 @@ impl Entry {
             notices,
             places: Mutex::default(),
             reached: AtomicBool::new(false),
+            has: Mutex::default(),
             tasks: AtomicBool::new(false),
             spoken: Mutex::default(),
         })

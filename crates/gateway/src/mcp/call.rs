@@ -1,7 +1,7 @@
 //! `tools/call`: the access is made here, once, from strictly parsed input; it goes through the one door, and
 //! what comes back is carried out or told.
 
-use authority::{Ask, Challenge, Denial, PinState, Target};
+use authority::{Ask, Challenge, Denial, PinState, Target, unknown};
 use axum::response::Response;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
@@ -81,7 +81,7 @@ struct Called {
 }
 
 /// What a call comes to, before anything is decided.
-enum Prepared {
+pub(super) enum Prepared {
     /// An access that is decided on.
     Perform(Box<Wanted>),
     /// A look at a request.
@@ -111,14 +111,14 @@ async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prep
 
 /// What a call of the modern era comes back with, after it was stopped.
 #[derive(Default)]
-struct Returned {
+pub(super) struct Returned {
     state: Option<Json>,
     responses: Object,
 }
 
 impl Returned {
     /// Takes it out of the parameters.
-    fn take(params: &mut Object, era: Era) -> Result<Self, Refusal> {
+    pub(super) fn take(params: &mut Object, era: Era) -> Result<Self, Refusal> {
         match era {
             Era::Legacy => Ok(Self::default()),
             Era::Modern => {
@@ -140,7 +140,12 @@ impl Returned {
 
     /// The same access as one that comes back, where this was given to it. With other arguments it is a call of its
     /// own, and what it came back with is nothing to it (A23).
-    async fn to(self, gateway: &Shared, known: &Known, mut wanted: Wanted) -> Result<Prepared, Refusal> {
+    pub(super) async fn to(
+        self,
+        gateway: &Shared,
+        known: &Known,
+        mut wanted: Wanted,
+    ) -> Result<Prepared, Refusal> {
         if self.state.is_none() && self.responses.is_empty() {
             return Ok(Prepared::Perform(Box::new(wanted)));
         }
@@ -237,7 +242,7 @@ async fn wanted(
 }
 
 /// What a call takes that is not carried, as far as that can be known before anybody is asked to approve it.
-fn not_carried(gateway: &Shared, tool: &Tool, arguments: &Json) -> Option<Feature> {
+fn not_carried(gateway: &Shared, tool: &Target, arguments: &Json) -> Option<Feature> {
     let (upstream, definition) = (&tool.upstream, &tool.pin.definition);
     if gateway.upstreams.takes_tasks(upstream) && requires_task(definition) {
         return Some(Feature::Tasks);
@@ -254,7 +259,7 @@ fn requires_task(definition: &Json) -> bool {
     support.and_then(Json::as_str) == Some("required")
 }
 
-fn not_an_access(why: &NotAnAccess) -> Refusal {
+pub(super) fn not_an_access(why: &NotAnAccess) -> Refusal {
     let slug = match why {
         NotAnAccess::Name(_) => Slug::NotCanonical,
         NotAnAccess::NotAnObject | NotAnAccess::Sealed(_) => Slug::ArgumentsInvalid,
@@ -296,7 +301,8 @@ pub(super) async fn perform(
         // Not allowed, and not to be known of: as unknown as any other.
         Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask, back) => {
             drop(running);
-            client.error(&Refusal::from(Slug::ToolUnknown).error().text()).await;
+            let kind = Kind::named(&ask.access.resource().kind).unwrap_or(Kind::Tool);
+            client.error(&Refusal::from(unknown(kind)).error().text()).await;
             return;
         }
         Ok(Passed::Denied(denial)) => refusal::denied(&denial, structured),
@@ -305,7 +311,7 @@ pub(super) async fn perform(
     };
     // Who has the answer may use the request's id again.
     drop(running);
-    client.result(&text).await;
+    client.stopped(structured, &text).await;
 }
 
 /// Tells a stopped call, in the way that was chosen for it.
@@ -333,11 +339,14 @@ async fn stopped(
     };
     match state {
         Some(state) => client.incomplete(&carrier::input_required(settings, challenge, told, state)).await,
-        None => client.result(&carrier::challenged(settings, challenge, ask.access.meta(), structured)).await,
+        None => {
+            let told = carrier::challenged(settings, challenge, ask.access.meta(), structured);
+            client.stopped(structured, &told).await
+        }
     };
 }
 
-/// Whether a caller may not know that the tool exists which it named. Who has an elevation of it knows.
+/// Whether a caller may not know that there is what it named. Who has an elevation of it knows.
 fn hidden(gateway: &Shared, ask: &Ask, back: Option<ElevationId>) -> bool {
     let resource = ask.access.resource();
     let (upstream, name) = resource.parts().unwrap_or_default();

@@ -65,7 +65,7 @@ pub(super) fn agreed(
 /// something else (T20).
 fn check_routing(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
     let Some((method, params)) = message.parts() else { return Ok(()) };
-    let name = params.get("name").and_then(Json::as_str);
+    let name = params.get("name").or_else(|| params.get("uri")).and_then(Json::as_str);
     for (header, body) in [("mcp-method", Some(method)), ("mcp-name", name)] {
         let header = HeaderName::from_static(header);
         if headers.contains_key(&header) && one(headers, &header) != body {
@@ -122,7 +122,7 @@ pub(super) fn initialize(gateway: &Shared, known: &Known, upstream: &str, reques
     }
     let result = Json::object([
         ("protocolVersion", Json::from(revision.name())),
-        ("capabilities", capabilities()),
+        ("capabilities", capabilities(gateway, upstream)),
         ("serverInfo", server()),
         ("instructions", Json::from(INSTRUCTIONS)),
     ]);

@@ -3,6 +3,7 @@
 
 use axum::response::Response;
 use terms::hash::{b64url, from_b64url};
+use terms::json::Object;
 use terms::revision::Era;
 use terms::{Json, Kind, Slug};
 
@@ -20,27 +21,36 @@ pub(super) async fn list(
     era: Era,
     request: &Request,
 ) -> Result<Response, Refusal> {
-    only(&request.params, &["cursor"])?;
-    let after = match request.params.get("cursor") {
-        None => None,
-        Some(cursor) => Some(read(cursor).ok_or_else(|| {
-            Refusal::because(Slug::ArgumentsInvalid, "the cursor is not one that was given here")
-        })?),
-    };
-    let page = gateway.settings.budgets.page;
-    let listed = gateway.authority.list(&known.caller, upstream, Kind::Tool, after.as_deref(), page).await;
+    let after = cursor(&request.params)?;
+    let most = gateway.settings.budgets.page;
+    let listed = gateway.authority.list(&known.caller, upstream, Kind::Tool, after.as_deref(), most).await;
     let listed = listed.map_err(|failed| unavailable(&failed))??;
     let last = listed.targets.last().map(|(tool, _)| tool.name.clone());
     let theirs = listed.targets.iter().filter(|(tool, _)| !own::is_own(&tool.name));
     let mut tools: Vec<Json> = theirs.map(|(tool, needs)| shown(&tool.pin.definition, needs)).collect();
-    let mut list = terms::json::Object::new();
-    if let (true, Some(last)) = (listed.more, last) {
-        list.insert("nextCursor", b64url(last.as_bytes()));
-    } else {
+    let last = last.filter(|_| listed.more);
+    if last.is_none() {
         tools.extend(own::definitions());
     }
-    list.insert("tools", Json::Array(tools));
-    Ok(result::listed(era, &request.id, list))
+    Ok(result::listed(era, &request.id, page("tools", tools, last.as_deref())))
+}
+
+/// One page of a list, and where it goes on.
+pub(super) fn page(member: &str, entries: Vec<Json>, last: Option<&str>) -> Object {
+    let mut page = Object::new();
+    if let Some(last) = last {
+        page.insert("nextCursor", b64url(last.as_bytes()));
+    }
+    page.insert(member, Json::Array(entries));
+    page
+}
+
+/// Where a list goes on, of parameters that have nothing else.
+pub(super) fn cursor(params: &Object) -> Result<Option<String>, Refusal> {
+    only(params, &["cursor"])?;
+    let Some(cursor) = params.get("cursor") else { return Ok(None) };
+    let invalid = || Refusal::because(Slug::ArgumentsInvalid, "the cursor is not one that was given here");
+    read(cursor).map(Some).ok_or_else(invalid)
 }
 
 /// A cursor is the last name that was shown.
@@ -49,7 +59,7 @@ fn read(cursor: &Json) -> Option<String> {
 }
 
 /// A definition as the upstream states it, and what calling it may take.
-fn shown(definition: &Json, needs: &[String]) -> Json {
+pub(super) fn shown(definition: &Json, needs: &[String]) -> Json {
     let mut definition = definition.clone();
     if let (false, Json::Object(members)) = (needs.is_empty(), &mut definition) {
         let said = members.get("description").and_then(Json::as_str).unwrap_or_default();

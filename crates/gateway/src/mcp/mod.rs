@@ -1,4 +1,4 @@
-//! MCP over streamable HTTP: one message a POST, and of its methods those that tools need. Any other method is
+//! MCP over streamable HTTP: one message a POST, and of its methods a closed list. Any other is
 //! denied (R7), and nothing that a caller sends without asking is passed on (T37).
 //!
 //! Both eras are spoken at one address, and a message says by how it opens which one it is of: [`legacy`] finds its
@@ -6,6 +6,7 @@
 //! is one table ([`Revision::TABLE`](terms::Revision::TABLE)), and nothing below [`answer`] asks how the conversation was
 //! opened.
 
+mod ask;
 mod call;
 pub(crate) mod carrier;
 pub(crate) mod conversation;
@@ -15,20 +16,23 @@ mod list;
 mod listen;
 mod modern;
 mod own;
+mod prompts;
 pub(crate) mod refusal;
+mod resources;
 pub(crate) mod result;
 pub(crate) mod schema;
 pub(crate) mod session;
 mod state;
 pub(crate) mod stream;
 
+use authority::Resources;
 use axum::body::to_bytes;
 use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, header};
 use terms::json::{Limits, Object};
 use terms::revision::Era;
-use terms::{Json, Slug};
+use terms::{Action, Json, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{self, Known};
@@ -46,6 +50,8 @@ pub(crate) enum Structured {
     Free,
     /// Only the upstream knows what would fit.
     BySchema,
+    /// Results of the method say nothing of failing, so what did not run is told as a JSON-RPC error.
+    Error,
 }
 
 /// The header that names the revision.
@@ -61,9 +67,13 @@ fn server() -> Json {
     Json::object([("name", Json::from("stepup")), ("version", Json::from(env!("CARGO_PKG_VERSION")))])
 }
 
-/// What callers are told that there is.
-fn capabilities() -> Json {
-    Json::object([("tools", Json::object([("listChanged", true)]))])
+/// What callers are told that there is: tools, since two are ours, and what else the upstream says that it has.
+fn capabilities(gateway: &Shared, upstream: &str) -> Json {
+    let has = gateway.upstreams.has(upstream);
+    let none = || Json::Object(Object::new());
+    let theirs = [("prompts", has.prompts), ("resources", has.resources), ("completions", has.completions)];
+    let theirs = theirs.into_iter().filter(|(_, has)| *has).map(|(name, _)| (name, none()));
+    Json::object(theirs.chain([("tools", Json::object([("listChanged", true)]))]))
 }
 
 /// One request to `/mcp/{upstream}`.
@@ -203,15 +213,26 @@ enum Asked {
     Discover,
     ListTools,
     CallTool,
+    ListPrompts,
+    GetPrompt,
+    ListResources(Resources),
+    ReadResource,
+    Complete,
     Listen,
 }
 
 /// Every method that is let through, and the eras that have it.
-const METHODS: [(&str, &[Era], Asked); 5] = [
+const METHODS: [(&str, &[Era], Asked); 11] = [
     ("ping", &[Era::Legacy], Asked::Ping),
     ("server/discover", &[Era::Modern], Asked::Discover),
     ("tools/list", &[Era::Legacy, Era::Modern], Asked::ListTools),
     ("tools/call", &[Era::Legacy, Era::Modern], Asked::CallTool),
+    ("prompts/list", &[Era::Legacy, Era::Modern], Asked::ListPrompts),
+    ("prompts/get", &[Era::Legacy, Era::Modern], Asked::GetPrompt),
+    ("resources/list", &[Era::Legacy, Era::Modern], Asked::ListResources(Resources::Named)),
+    ("resources/templates/list", &[Era::Legacy, Era::Modern], Asked::ListResources(Resources::Templates)),
+    ("resources/read", &[Era::Legacy, Era::Modern], Asked::ReadResource),
+    ("completion/complete", &[Era::Legacy, Era::Modern], Asked::Complete),
     ("subscriptions/listen", &[Era::Modern], Asked::Listen),
 ];
 
@@ -227,9 +248,22 @@ async fn answer(
     let asked = METHODS.iter().find(|(name, eras, _)| *name == request.method && eras.contains(&era));
     let answered = match asked.map(|(_, _, asked)| asked) {
         Some(Asked::Ping) => Ok(result::of(era, &id, &Json::Object(Object::new()))),
-        Some(Asked::Discover) => modern::discover(&request),
+        Some(Asked::Discover) => modern::discover(&gateway, &upstream, &request),
         Some(Asked::ListTools) => list::list(&gateway, &known, &upstream, era, &request).await,
         Some(Asked::CallTool) => call::call(gateway, known, upstream, conversation, running, request).await,
+        Some(Asked::ListPrompts) => prompts::list(&gateway, &known, &upstream, era, &request).await,
+        Some(Asked::ListResources(of)) => {
+            resources::list(&gateway, &known, (&upstream, *of), era, &request).await
+        }
+        Some(Asked::GetPrompt) => {
+            ask::answer(gateway, known, upstream, conversation, running, request, Action::Get).await
+        }
+        Some(Asked::ReadResource) => {
+            ask::answer(gateway, known, upstream, conversation, running, request, Action::Read).await
+        }
+        Some(Asked::Complete) => {
+            ask::answer(gateway, known, upstream, conversation, running, request, Action::Complete).await
+        }
         Some(Asked::Listen) => listen::alone(gateway, &known, upstream, &request),
         None => Err(Slug::MethodUnknown.into()),
     };

@@ -15,6 +15,7 @@ use super::{INSTRUCTIONS, VERSION, capabilities, result, server};
 use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::front::one;
+use crate::gateway::Shared;
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
@@ -91,13 +92,13 @@ fn mismatch(header: &str) -> Refusal {
 }
 
 /// `server/discover`: what is spoken here, and with what.
-pub(super) fn discover(request: &Request) -> Result<Response, Refusal> {
+pub(super) fn discover(gateway: &Shared, upstream: &str, request: &Request) -> Result<Response, Refusal> {
     only(&request.params, &[])?;
     let versions = Revision::all(Side::Callers).filter(|revision| revision.era() == Era::Modern);
     let versions = versions.map(|revision| Json::from(revision.name()));
     let mut found = Object::new();
     found.insert("supportedVersions", Json::Array(versions.collect()));
-    found.insert("capabilities", capabilities());
+    found.insert("capabilities", capabilities(gateway, upstream));
     found.insert("instructions", INSTRUCTIONS);
     found.insert("_meta", Json::object([(result::SERVER, server())]));
     Ok(result::listed(Era::Modern, &request.id, found))

@@ -119,8 +119,7 @@ pub(super) async fn captured(
         let detail = (slug == Slug::StateInvalid).then(|| ONLY_REPEATS.to_owned());
         Refusal { detail, ..slug.into() }
     })?;
-    let (upstream, name) = ask.access.resource().parts().unwrap_or_default();
-    let tool = gateway.authority.active().tool(upstream, name);
+    let tool = gateway.authority.active().target_of(&ask.access);
     let structured = tool.map_or(Structured::BySchema, |tool| room(&tool));
     Ok(Wanted { ask, back: Some(id), round: 0, structured })
 }

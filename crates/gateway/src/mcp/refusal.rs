@@ -7,7 +7,7 @@ use terms::json::Object;
 use terms::{AttemptId, Json, RecordId, Slug, text};
 
 use super::Structured;
-use super::carrier::tool_error;
+use super::carrier::stopped;
 use crate::answer::Refusal;
 
 /// Where our data stands in an answer.
@@ -83,7 +83,7 @@ fn told(slug: Slug, known: Particulars<'_>, structured: Structured) -> String {
     if let Some(why) = known.why {
         data.insert("why", text::visible(why));
     }
-    tool_error(&words(slug, known), META, data, structured)
+    stopped(slug, &words(slug, known), (META, data), structured)
 }
 
 fn words(slug: Slug, known: Particulars<'_>) -> String {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use axum::response::Response;
 use http::StatusCode;
 use terms::Json;
-use terms::json::Object;
+use terms::json::{self, Limits, Object};
 use terms::revision::Era;
 
 use super::envelope::Id;
@@ -33,6 +33,32 @@ pub(crate) fn complete(era: Era, result: &str) -> Cow<'_, str> {
             Cow::Owned(format!("{{{COMPLETE}{comma}{rest}"))
         }
     }
+}
+
+/// What was read of a resource, for one caller and at this moment, whatever its maker says of that (T35).
+pub(crate) fn read(era: Era, result: &str) -> Cow<'_, str> {
+    match era {
+        Era::Legacy => Cow::Borrowed(result),
+        Era::Modern => {
+            let kept = upstream::without(result, &["ttlMs", "cacheScope"]);
+            let rest = kept.trim_start().strip_prefix('{').unwrap_or("}").trim_start();
+            let comma = if rest.starts_with('}') { "" } else { "," };
+            Cow::Owned(format!(r#"{{"ttlMs":0,"cacheScope":"private"{comma}{rest}"#))
+        }
+    }
+}
+
+/// What was read or got, as the result of a tool: contents of resources as such, all else by its text.
+pub(crate) fn of_a_tool(result: &str) -> String {
+    let contents = json::parse_within(result.as_bytes(), Limits::ANSWER).ok();
+    let contents = contents.as_ref().and_then(|result| result.get("contents")?.as_array());
+    let embedded =
+        |content: &Json| Json::object([("type", Json::from("resource")), ("resource", content.clone())]);
+    let content: Vec<Json> = match contents {
+        Some(contents) => contents.iter().map(embedded).collect(),
+        None => vec![Json::object([("type", "text"), ("text", result)])],
+    };
+    Json::object([("content", Json::Array(content)), ("isError", Json::from(false))]).text()
 }
 
 /// The code of an upstream's error, as an era writes it.

@@ -20,6 +20,7 @@ use tracing::instrument::Instrumented;
 use upstream::Inert;
 
 use crate::answer::{self, Refusal};
+use crate::mcp::Structured;
 use crate::mcp::envelope::Id;
 use crate::mcp::result;
 
@@ -151,6 +152,14 @@ impl Client {
     pub(crate) async fn incomplete(self, result: &str) -> bool {
         let text = answer::told(&self.id, "result", result);
         self.said.send(Said::Answer(text)).await.is_ok()
+    }
+
+    /// Tells that it did not run, in the form that it is told in.
+    pub(crate) async fn stopped(self, form: Structured, told: &str) -> bool {
+        match form {
+            Structured::Free | Structured::BySchema => self.result(told).await,
+            Structured::Error => self.error(told).await,
+        }
     }
 
     /// Gives the answer, an error written as JSON.

@@ -73,7 +73,10 @@ async fn t01_under_deny_all_no_address_method_or_message_reaches_the_upstream() 
     let after = world.ops.everything();
     let new: Vec<&str> = after[before.len()..].lines().filter(|line| line.contains("\"method\"")).collect();
     let ours = |line: &&&str| {
-        ["initialize", "notifications/initialized", "tools/list", "ping"].iter().any(|m| line.contains(m))
+        // What we ask of our own accord has no byte of any caller in it.
+        let lists = ["tools/list", "resources/list", "resources/templates/list"];
+        lists.iter().any(|m| line.contains(&format!(r#""method":"{m}","params":{{}}"#)))
+            || ["initialize", "notifications/initialized", "ping"].iter().any(|m| line.contains(m))
     };
     assert_eq!(new.iter().filter(|line| !ours(line)).count(), 0, "{new:?}");
     assert!(!after.contains("destroy\",\"uri"), "{after}");
@@ -310,7 +313,7 @@ fn tried() -> Vec<(At, &'static str, (&'static str, &'static str), String)> {
     all[14].3 = format!("[{}]", ping());
     let bodies = [
         ping().replace("\"id\":1", "\"id\":1,\"extra\":1"),
-        of("prompts/list", json!({})),
+        of("prompts/got", json!({})),
         tool("nothing", json!({})),
         tool("read_ticket", json!({"id": "x"})),
         tool("destroy", json!({})),

@@ -1,6 +1,7 @@
 //! An upstream that speaks MCP over streamable HTTP, and keeps everything that arrives.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -22,6 +23,12 @@ pub struct Ops {
 struct Seen {
     /// Calls that arrived, as they were written.
     calls: Mutex<Vec<Value>>,
+    /// What else arrived that is an access, with its method.
+    asked: Mutex<Vec<(String, Value)>>,
+    /// How often its resources were listed.
+    listed: AtomicUsize,
+    prompts: Mutex<Value>,
+    resources: Mutex<Value>,
     /// All that arrived: heads and bodies.
     everything: Mutex<String>,
     tools: Mutex<Value>,
@@ -35,6 +42,30 @@ struct Seen {
 
 /// A call's answer as it is written here: numbers in forms that a careless reader changes.
 pub const TICKET: &str = r#"{"content":[{"type":"text","text":"ticket"}],"structuredContent":{"a":1.0,"b":1e2,"c":12345678901234567890},"isError":false}"#;
+
+/// What is read of any resource.
+pub const READ: &str =
+    r#"{"contents":[{"uri":"file:///docs/a","mimeType":"text/plain","text":"read","_meta":{"n":1.0}}]}"#;
+
+/// What any prompt gives.
+pub const GOT: &str =
+    r#"{"description":"d","messages":[{"role":"user","content":{"type":"text","text":"got"}}],"n":1e2}"#;
+
+/// What any argument is completed to.
+pub const COMPLETED: &str = r#"{"completion":{"values":["weather","war"],"total":2.0,"hasMore":false}}"#;
+
+fn prompts() -> Value {
+    let prompt = |name: &str| json!({"name": name, "description": format!("{name}s."), "arguments": [{"name": "topic"}]});
+    json!([prompt("brief"), prompt("order"), prompt("unseen")])
+}
+
+fn resources() -> Value {
+    let resource = |uri: &str| json!({"uri": uri, "name": uri, "size": 1});
+    json!(
+        ["file:///docs/b", "file:///docs/a", "file:///etc/hosts", "file:///secret/a", "file:///docs/../x"]
+            .map(resource)
+    )
+}
 
 fn tool(name: &str, properties: Value, required: &[&str]) -> Value {
     let schema = json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
@@ -71,10 +102,15 @@ impl Ops {
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
         let state = Arc::new(Seen {
             calls: Mutex::default(),
+            asked: Mutex::default(),
+            listed: AtomicUsize::new(0),
+            prompts: Mutex::new(prompts()),
+            resources: Mutex::new(resources()),
             everything: Mutex::default(),
             tools: Mutex::new(tools()),
             greeting: Mutex::new(json!({"protocolVersion": "2025-11-25",
-                "capabilities": {"tools": {"listChanged": true}}, "serverInfo": {"name": "ops", "version": "1"}})),
+                "capabilities": {"tools": {"listChanged": true}, "prompts": {"listChanged": true},
+                "resources": {"listChanged": true, "subscribe": true}, "completions": {}, "logging": {}}, "serverInfo": {"name": "ops", "version": "1"}})),
             go: Semaphore::new(0),
             changed: Semaphore::new(0),
         });
@@ -86,6 +122,26 @@ impl Ops {
     /// Calls that arrived.
     pub fn calls(&self) -> Vec<Value> {
         self.state.calls.lock().unwrap().clone()
+    }
+
+    /// What else arrived that is an access.
+    pub fn asked(&self) -> Vec<(String, Value)> {
+        self.state.asked.lock().unwrap().clone()
+    }
+
+    /// How often its resources were listed.
+    pub fn listed(&self) -> usize {
+        self.state.listed.load(Ordering::Relaxed)
+    }
+
+    /// Changes what it says of its prompts.
+    pub fn change_prompts(&self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.state.prompts.lock().unwrap());
+    }
+
+    /// Changes what it says of its resources.
+    pub fn change_resources(&self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.state.resources.lock().unwrap());
     }
 
     /// How many calls of one tool arrived.
@@ -160,8 +216,39 @@ async fn answer(State(seen): State<Arc<Seen>>, method: Method, headers: HeaderMa
         }
         "tools/list" => result(&id, &json!({"tools": *seen.tools.lock().unwrap()}).to_string()),
         "tools/call" => call(&seen, &id, &message["params"]).await,
+        "prompts/list" => result(&id, &json!({"prompts": *seen.prompts.lock().unwrap()}).to_string()),
+        "resources/list" => {
+            seen.listed.fetch_add(1, Ordering::Relaxed);
+            result(&id, &json!({"resources": *seen.resources.lock().unwrap()}).to_string())
+        }
+        "resources/templates/list" => {
+            let templates = json!([{"name": "docs", "uriTemplate": "file:///docs/{name}"},
+                {"name": "kept", "uriTemplate": "file:///secret/{name}"}]);
+            result(&id, &json!({"resourceTemplates": templates}).to_string())
+        }
+        "prompts/get" | "resources/read" | "completion/complete" => ask(&seen, &message).await,
         "ping" => result(&id, "{}"),
         _ => status(StatusCode::ACCEPTED),
+    }
+}
+
+/// What it answers to what is not a call: with a number that a careless reader changes.
+async fn ask(seen: &Seen, message: &Value) -> Response {
+    let (id, params) = (&message["id"], &message["params"]);
+    let method = message["method"].as_str().unwrap();
+    seen.asked.lock().unwrap().push((method.to_owned(), params.clone()));
+    match method {
+        "prompts/get" => result(id, GOT),
+        "completion/complete" => result(id, COMPLETED),
+        _ if params["uri"] == "file:///docs/slow" => {
+            seen.go.acquire().await.unwrap().forget();
+            result(id, READ)
+        }
+        _ if params["uri"] == "file:///docs/steps" => steps(id, &params["_meta"]["progressToken"]),
+        _ if params["uri"] == "file:///docs/none" => json_response(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32002,"message":"Resource not found"}}}}"#
+        )),
+        _ => result(id, READ),
     }
 }
 

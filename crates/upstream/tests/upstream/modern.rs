@@ -604,7 +604,8 @@ async fn a_changed_list_is_heard_on_the_subscription_that_was_acknowledged_and_o
         .collect();
     assert!(ids[0] != ids[1] && ids[1] != ids[2]);
     let listen = all.iter().find(|arrived| arrived.is("subscriptions/listen")).unwrap();
-    assert_eq!(listen.body["params"]["notifications"], json!({"toolsListChanged": true}));
+    let wanted = json!({"toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true});
+    assert_eq!(listen.body["params"]["notifications"], wanted);
     assert_eq!(listen.header("mcp-method"), Some("subscriptions/listen"));
     tokio::time::timeout(Duration::from_secs(5), world.upstreams.close_all()).await.unwrap();
     becomes("the stream is closed", || server.closed() >= 1).await;

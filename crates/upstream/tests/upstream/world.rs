@@ -120,7 +120,7 @@ impl World {
             ])
         });
         self.attach("ops").await;
-        self.authority.observe("ops", definitions.collect()).await.unwrap();
+        self.authority.observe("ops", definitions.collect::<Vec<_>>()).await.unwrap();
     }
 
     /// Pins one tool with this schema, unseen.
@@ -136,7 +136,7 @@ impl World {
         self.attach(upstream).await;
         let tools = self.upstreams.list_tools(upstream).await.unwrap();
         let names = tools.iter().map(|tool| tool.name.clone()).collect();
-        let definitions = tools.into_iter().map(|tool| tool.definition).collect();
+        let definitions: Vec<_> = tools.into_iter().map(|tool| tool.definition).collect();
         self.authority.observe(upstream, definitions).await.unwrap();
         names
     }

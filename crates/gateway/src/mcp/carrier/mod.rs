@@ -10,7 +10,7 @@ use terms::{Feature, Json, Millis, Revision};
 
 use crate::settings::Settings;
 pub(crate) use ask::{Responses, input_required, open_first, within};
-pub(crate) use words::{challenged, tool_error};
+pub(crate) use words::{challenged, stopped};
 
 /// What a client says that it can ask the person at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

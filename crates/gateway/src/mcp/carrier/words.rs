@@ -2,8 +2,8 @@
 //! what it takes, and what to do next, in words that are read by models and people alike.
 
 use authority::Challenge;
-use terms::Json;
 use terms::json::Object;
+use terms::{Json, Slug};
 
 use crate::mcp::Structured;
 use crate::settings::Settings;
@@ -24,11 +24,22 @@ pub(crate) fn challenged(
     structured: Structured,
 ) -> String {
     let data = told::challenge(settings, challenge);
-    tool_error(&text(settings, challenge, meta), META, data, structured)
+    stopped(challenge.slug, &text(settings, challenge, meta), (META, data), structured)
 }
 
-/// A tool error with a text, and data in `_meta` and where it is free in `structuredContent`.
-pub(crate) fn tool_error(text: &str, key: &str, data: Object, structured: Structured) -> String {
+/// A tool error with a text, and data in `_meta` and where it is free in `structuredContent`; or an error with the same.
+pub(crate) fn stopped(
+    slug: Slug,
+    text: &str,
+    (key, mut data): (&str, Object),
+    structured: Structured,
+) -> String {
+    if structured == Structured::Error {
+        data.insert("slug", slug.row().name);
+        let code = Json::from(i64::from(slug.row().code));
+        let error = [("code", code), ("message", Json::from(text)), ("data", data.into())];
+        return Json::object(error).text();
+    }
     let content = Json::object([("type", "text"), ("text", text)]);
     let mut result = Object::new();
     result.insert("content", vec![content]);

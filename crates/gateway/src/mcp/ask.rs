@@ -1,0 +1,224 @@
+//! `prompts/get`, `resources/read` and `completion/complete`: each is an access like a call, made here once from strictly
+//! parsed input, and goes through the same door. What does not run is told as an error: results of these have no
+//! `isError`.
+
+use authority::{Ask, PinState, Target, reads, unknown};
+use axum::response::Response;
+use terms::access::Resource;
+use terms::json::Object;
+use terms::{Access, Action, Json, Kind, Slug, Uri, UriTemplate};
+
+use super::call::{Prepared, Returned, Wanted, not_an_access, perform};
+use super::carrier::Abilities;
+use super::conversation::Conversation;
+use super::envelope::{Request, only};
+use super::session::Running;
+use super::stream::{Work, between};
+use super::{Structured, refusal};
+use crate::answer::Refusal;
+use crate::caller::Known;
+use crate::gateway::Shared;
+use crate::{pins, run};
+
+/// What is asked for, as it was written.
+struct Asked {
+    action: Action,
+    kind: Kind,
+    name: String,
+    arguments: Json,
+}
+
+pub(super) async fn answer(
+    gateway: Shared,
+    known: Known,
+    upstream: String,
+    mut conversation: Conversation,
+    running: Running,
+    request: Request,
+    action: Action,
+) -> Result<Response, Refusal> {
+    let Request { id, mut params, meta, .. } = request;
+    let mut returned = Returned::default();
+    match action {
+        Action::Call | Action::Get | Action::Read => {
+            returned = Returned::take(&mut params, conversation.era())?;
+        }
+        // Of who only asks for proposals, nothing is asked (MCP 2026-07-28, multi round-trip requests, "Supported
+        // Requests").
+        Action::Complete => conversation.abilities = Abilities::default(),
+    }
+    let asked = Asked::read(action, params)?;
+    let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
+    let keep_alive = gateway.settings.keep_alive.duration();
+    let prepared = match wanted(&gateway, &known, &upstream, asked, meta.judged).await {
+        Ok(wanted) => returned.to(&gateway, &known, wanted).await?,
+        Err(refusal) if refusal.slug == Slug::UpstreamUnreachable => {
+            Prepared::Tell(refusal::broken(&run::UNREACHABLE, Structured::Error))
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    let work: Work = match prepared {
+        Prepared::Perform(wanted) => {
+            Box::pin(perform(gateway, known, conversation, running, client, *wanted))
+        }
+        // Only a tool of ours looks at a request.
+        Prepared::Status(..) => return Err(Slug::MethodUnknown.into()),
+        Prepared::Tell(told) => {
+            drop(running);
+            Box::pin(async move {
+                let _taken = client.stopped(Structured::Error, &told).await;
+            })
+        }
+    };
+    Ok(ear.response(keep_alive, work).await)
+}
+
+impl Asked {
+    /// Reads the parameters: no member beside those that the method names (R2).
+    fn read(action: Action, mut params: Object) -> Result<Self, Refusal> {
+        match action {
+            Action::Call | Action::Get => {
+                only(&params, &["name", "arguments"])?;
+                let name = text(&mut params, "name")?;
+                let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
+                texts(&arguments, "arguments")?;
+                Ok(Self { action, kind: Kind::Prompt, name, arguments })
+            }
+            Action::Read => {
+                only(&params, &["uri"])?;
+                let name = text(&mut params, "uri")?;
+                Uri::new(&name).map_err(|why| Refusal::because(Slug::UriRefused, why.to_string()))?;
+                let arguments = Json::Object(reads(&name));
+                Ok(Self { action, kind: Kind::Resource, name, arguments })
+            }
+            Action::Complete => {
+                only(&params, &["ref", "argument", "context"])?;
+                let (kind, name) = reference(params.remove("ref"))?;
+                check_completed(&params)?;
+                Ok(Self { action, kind, name, arguments: Json::Object(params) })
+            }
+        }
+    }
+}
+
+fn invalid(what: &str) -> Refusal {
+    Refusal::because(Slug::RequestInvalid, what)
+}
+
+/// A parameter that has to be a text.
+fn text(params: &mut Object, name: &str) -> Result<String, Refusal> {
+    match params.remove(name) {
+        Some(Json::String(text)) => Ok(text),
+        Some(_) | None => Err(invalid(&format!("{name} is not a text"))),
+    }
+}
+
+/// An object of texts by name, as the arguments of prompts and templates are.
+fn texts(of: &Json, name: &str) -> Result<(), Refusal> {
+    let all = of.as_object().is_some_and(|of| of.iter().all(|(_, value)| value.as_str().is_some()));
+    if all {
+        Ok(())
+    } else {
+        Err(Refusal::because(Slug::ArgumentsInvalid, format!("{name} is not an object of texts")))
+    }
+}
+
+/// What a completion is for (MCP 2025-11-25, completion). Its title is for people, and goes nowhere.
+fn reference(of: Option<Json>) -> Result<(Kind, String), Refusal> {
+    let Some(Json::Object(mut of)) = of else { return Err(invalid("ref is not an object")) };
+    match text(&mut of, "type")?.as_str() {
+        "ref/prompt" => {
+            of.remove("title");
+            only(&of, &["name"])?;
+            Ok((Kind::Prompt, text(&mut of, "name")?))
+        }
+        "ref/resource" => {
+            only(&of, &["uri"])?;
+            let uri = text(&mut of, "uri")?;
+            UriTemplate::new(&uri).map_err(|why| Refusal::because(Slug::UriRefused, why.to_string()))?;
+            Ok((Kind::Resource, uri))
+        }
+        _ => Err(invalid("ref is of no known type")),
+    }
+}
+
+/// The argument that is completed, and what is known of the others.
+fn check_completed(params: &Object) -> Result<(), Refusal> {
+    let argument = params
+        .get("argument")
+        .and_then(Json::as_object)
+        .ok_or_else(|| invalid("argument is not an object"))?;
+    only(argument, &["name", "value"])?;
+    if argument.len() != 2 {
+        return Err(invalid("argument is not a name and a value"));
+    }
+    texts(&Json::Object(argument.clone()), "argument")?;
+    let Some(context) = params.get("context") else { return Ok(()) };
+    let context = context.as_object().ok_or_else(|| invalid("context is not an object"))?;
+    only(context, &["arguments"])?;
+    context.get("arguments").map_or(Ok(()), |arguments| texts(arguments, "context.arguments"))
+}
+
+/// The access that is asked for. What the caller may not know of is as unknown as what is not there.
+async fn wanted(
+    gateway: &Shared,
+    known: &Known,
+    upstream: &str,
+    asked: Asked,
+    mut meta: Object,
+) -> Result<Wanted, Refusal> {
+    let Asked { action, kind, name, arguments } = asked;
+    let attached = pins::attach(gateway, upstream).await;
+    let target = offered(gateway, upstream, (action, kind), &name)?;
+    let hidden = || gateway.authority.seen(&known.caller, kind, upstream, &name).is_none();
+    let or_unknown = |refusal: Refusal| if hidden() { unknown(kind).into() } else { refusal };
+    let identity = gateway.authority.upstream(upstream).filter(|_| attached.is_ok());
+    let identity = identity.ok_or_else(|| or_unknown(Slug::UpstreamUnreachable.into()))?.identity;
+    let resource = Resource {
+        kind: kind.name().to_owned(),
+        id: target.id(),
+        definition: target.pin.digest,
+        upstream: identity,
+    };
+    let (subject, secrets) = (known.caller.subject(), &target.settings.secrets);
+    let seal = gateway.authority.seal_key();
+    let made = Access::new(subject, action.name(), resource, arguments, secrets, seal);
+    meta.retain(|member| gateway.upstreams.takes(upstream, member));
+    let made = made.and_then(|(access, secrets)| Ok((access.with_meta(meta)?, secrets)));
+    let (access, secrets) = made.map_err(|why| or_unknown(not_an_access(&why)))?;
+    let ask = Ask {
+        caller: known.caller.clone(),
+        access,
+        secrets,
+        source: known.source.clone(),
+        purpose: None,
+        ticket: None,
+    };
+    Ok(Wanted { ask, back: None, round: 0, structured: Structured::Error })
+}
+
+/// What is named, of an upstream that says that it has such.
+fn offered(
+    gateway: &Shared,
+    upstream: &str,
+    (action, kind): (Action, Kind),
+    name: &str,
+) -> Result<std::sync::Arc<Target>, Refusal> {
+    let has = gateway.upstreams.has(upstream);
+    let offers = match action {
+        Action::Call => has.tools,
+        Action::Get => has.prompts,
+        Action::Read => has.resources,
+        Action::Complete => has.completions,
+    };
+    let active = gateway.authority.active();
+    let target = active.target(kind, upstream, name).filter(|target| target.pin.state != PinState::Gone);
+    // Of an upstream that never was reached, it is not known what it has.
+    let unreached = gateway.upstreams.unreached().any(|name| name == upstream);
+    match target {
+        Some(target) if offers || unreached => Ok(target),
+        None if offers => Err(unknown(kind).into()),
+        Some(_) | None if unreached => Err(Slug::UpstreamUnreachable.into()),
+        Some(_) | None => Err(Slug::MethodUnknown.into()),
+    }
+}
