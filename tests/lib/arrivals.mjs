@@ -2,11 +2,20 @@
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import http from "node:http";
 
-/** Writes a message down if it is a call. */
+/** What is an access, and how the log names what it is to and with what. */
+const ACCESSES = {
+  "tools/call": ({ name, arguments: args }) => [name, args],
+  "prompts/get": ({ name, arguments: args }) => [name, args],
+  "resources/read": ({ uri }) => [uri, { uri }],
+  "completion/complete": ({ ref, argument, context }) => [ref.name ?? ref.uri, { argument, ...(context ? { context } : {}) }],
+};
+
+/** Writes a message down if it is an access. */
 export function arrived(file, upstream, message) {
   const { method, params } = JSON.parse(message);
-  if (method !== "tools/call") return;
-  const line = JSON.stringify({ at: Date.now(), tool: `${upstream}/${params.name}`, arguments: params.arguments ?? null });
+  if (!ACCESSES[method]) return;
+  const [name, args] = ACCESSES[method](params);
+  const line = JSON.stringify({ at: Date.now(), tool: `${upstream}/${name}`, arguments: args ?? null });
   const open = openSync(file, "a");
   writeSync(open, `${line}\n`);
   fsyncSync(open);
