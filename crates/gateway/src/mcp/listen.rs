@@ -1,7 +1,8 @@
-//! The streams on which a caller hears that its list of tools is another one now, and nothing else: in the legacy era that
+//! The streams on which a caller hears that one of its lists may be another one now, and nothing else: in the legacy era that
 //! of its session, opened with `GET`; in the modern one those that it asks for (MCP 2026-07-28, subscriptions). Their
 //! events have no ids: there is nothing that could be resumed, by its caller or by another (T23).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use terms::json::Object;
 use terms::revision::Era;
-use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, Slug};
+use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, PolicyHash, Slug};
 
 use super::envelope::{Id, Request, only};
 use super::session::Listening;
@@ -26,12 +27,63 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Which request of the modern era a message belongs to.
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// What a caller may ask to hear of. Of these there is only the first.
-const TOOLS: &str = "toolsListChanged";
-const KINDS: [&str; 4] = [TOOLS, "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"];
+/// What a caller may ask to hear of in the modern era, and of which list that is. There is nothing of the last.
+const FILTERS: [(&str, Option<List>); 4] = [
+    ("toolsListChanged", Some(List::Tools)),
+    ("promptsListChanged", Some(List::Prompts)),
+    ("resourcesListChanged", Some(List::Resources)),
+    ("resourceSubscriptions", None),
+];
 
-/// What a list shows: names, definitions, and what calling them may take.
-type Shown = Vec<(String, DefinitionHash, Vec<String>)>;
+/// A list of a caller's that may be another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum List {
+    Tools,
+    Prompts,
+    /// Templates are listed with them.
+    Resources,
+}
+
+impl List {
+    const ALL: [Self; 3] = [Self::Tools, Self::Prompts, Self::Resources];
+
+    const fn notice(self) -> &'static str {
+        match self {
+            Self::Tools => "notifications/tools/list_changed",
+            Self::Prompts => "notifications/prompts/list_changed",
+            Self::Resources => "notifications/resources/list_changed",
+        }
+    }
+
+    /// As it is for a caller now.
+    fn shown(self, gateway: &Shared, caller: &Caller, upstream: &str) -> Shown {
+        let of = |kind| {
+            let listed = gateway.authority.discover(caller, upstream, kind).into_iter();
+            Shown::Listed(listed.map(|(it, needs)| (it.name.clone(), it.pin.digest, needs)).collect())
+        };
+        match self {
+            Self::Tools => of(Kind::Tool),
+            Self::Prompts => of(Kind::Prompt),
+            // Which there are is asked of the upstream only for who lists them.
+            Self::Resources => {
+                let said = gateway.upstreams.changes(upstream).map_or(0, |changes| *changes.borrow());
+                {
+                    let said = gateway.upstreams.has(upstream).resources.then_some(said);
+                    Shown::Told(said, gateway.authority.active().policy(), caller.groups.clone())
+                }
+            }
+        }
+    }
+}
+
+/// What of a list tells it from another.
+#[derive(PartialEq)]
+enum Shown {
+    /// Names, definitions, and what using them may take.
+    Listed(Vec<(String, DefinitionHash, Vec<String>)>),
+    /// How often the upstream said that something has changed, the rules in force, and the groups that they are asked of.
+    Told(Option<u64>, PolicyHash, BTreeSet<String>),
+}
 
 /// Whose stream it is.
 enum Of {
@@ -54,11 +106,9 @@ struct Stream {
     caller: CallerId,
     key: Digest,
     of: Of,
-    /// Whether changes of the list are told.
-    tells: bool,
-    /// As of the last look.
+    /// The lists whose changes are told, as of the last look.
+    lists: Vec<(List, Shown)>,
     active: Arc<Active>,
-    shown: Shown,
     /// When something was last said.
     said: Boottime,
     at: At,
@@ -75,7 +125,7 @@ pub(super) fn in_session(gateway: Shared, known: &Known, upstream: String, heade
         session.listen().ok_or_else(taken)
     };
     match listening() {
-        Ok(listening) => open(gateway, known, upstream, Of::Session(listening), true),
+        Ok(listening) => open(gateway, known, upstream, Of::Session(listening), &List::ALL),
         Err(refusal) => refusal.answer(Era::Legacy, None),
     }
 }
@@ -91,33 +141,38 @@ pub(super) fn alone(
     let Some(Json::Object(kinds)) = request.params.get("notifications") else {
         return Err(Refusal::because(Slug::RequestInvalid, "there is no filter `notifications`"));
     };
-    only(kinds, &KINDS)?;
-    let tells = match kinds.get(TOOLS) {
-        None => false,
-        Some(Json::Bool(tells)) => *tells,
-        Some(_) => {
-            return Err(Refusal::because(Slug::RequestInvalid, "toolsListChanged is not true or false"));
+    only(kinds, &FILTERS.map(|(name, _)| name))?;
+    let mut lists = Vec::new();
+    for (name, list) in FILTERS.into_iter().filter_map(|(name, list)| Some((name, list?))) {
+        match kinds.get(name) {
+            None | Some(Json::Bool(false)) => {}
+            Some(Json::Bool(true)) => lists.push(list),
+            Some(_) => {
+                return Err(Refusal::because(Slug::RequestInvalid, format!("{name} is not true or false")));
+            }
         }
-    };
+    }
     let of = Of::Request { id: request.id.clone(), _place: Arc::clone(&known.place) };
-    Ok(open(gateway, known, upstream, of, tells))
+    Ok(open(gateway, known, upstream, of, &lists))
 }
 
-fn open(gateway: Shared, known: &Known, upstream: String, of: Of, tells: bool) -> Response {
+fn open(gateway: Shared, known: &Known, upstream: String, of: Of, lists: &[List]) -> Response {
+    let has = gateway.upstreams.has(&upstream);
+    let there = |list: &&List| match list {
+        List::Tools => true,
+        List::Prompts => has.prompts,
+        List::Resources => has.resources,
+    };
+    let shown = |list: &List| (*list, list.shown(&gateway, &known.caller, &upstream));
+    let lists = lists.iter().filter(there).map(shown).collect();
     let active = gateway.authority.active();
-    let shown = shown(&gateway, &known.caller, &upstream);
     let said = gateway.authority.ambient().boottime();
     let (caller, key) = (known.caller.id, known.key);
-    let stream = Stream { gateway, upstream, caller, key, of, tells, active, shown, said, at: At::Start };
+    let stream = Stream { gateway, upstream, caller, key, of, lists, active, said, at: At::Start };
     events(futures_util::stream::unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
         Some((text, stream))
     }))
-}
-
-fn shown(gateway: &Shared, caller: &Caller, upstream: &str) -> Shown {
-    let tools = gateway.authority.discover(caller, upstream, Kind::Tool).into_iter();
-    tools.map(|(tool, needs)| (tool.name.clone(), tool.pin.digest, needs)).collect()
 }
 
 impl Stream {
@@ -146,8 +201,9 @@ impl Stream {
                 self.gateway.sessions.find(session, self.caller, &self.upstream).ok()?;
             }
             let now = self.gateway.authority.ambient().boottime();
-            let text = if self.changed(&caller) && self.tells {
-                self.notice("notifications/tools/list_changed", Object::new())
+            let changed = self.changed(&caller);
+            let text = if !changed.is_empty() {
+                changed.into_iter().map(|list| self.notice(list.notice(), Object::new())).collect()
             } else if now.since(self.said) >= self.gateway.settings.keep_alive {
                 STILL_HERE.to_owned()
             } else {
@@ -163,7 +219,9 @@ impl Stream {
         match &self.of {
             Of::Session(_) => OPEN.to_owned(),
             Of::Request { .. } => {
-                let told = self.tells.then_some((TOOLS, true));
+                let tells = |list: &List| self.lists.iter().any(|(told, _)| told == list);
+                let told = FILTERS.into_iter().filter(|(_, list)| list.as_ref().is_some_and(tells));
+                let told = told.map(|(name, _)| (name, true));
                 let mut params = Object::new();
                 params.insert("notifications", Json::object(told));
                 self.notice("notifications/subscriptions/acknowledged", params)
@@ -195,14 +253,20 @@ impl Stream {
         message(&Json::Object(notice).text())
     }
 
-    /// Whether this caller's list is another one than at the last look.
-    fn changed(&mut self, caller: &Caller) -> bool {
+    /// Which lists of this caller's are other ones than at the last look.
+    fn changed(&mut self, caller: &Caller) -> Vec<List> {
         let active = self.gateway.authority.active();
-        if Arc::ptr_eq(&active, &self.active) {
-            return false;
-        }
+        let same = Arc::ptr_eq(&active, &self.active);
         self.active = active;
-        let shown = shown(&self.gateway, caller, &self.upstream);
-        std::mem::replace(&mut self.shown, shown) != self.shown
+        let Self { gateway, upstream, lists, .. } = self;
+        let changed = lists.iter_mut().filter_map(|(list, shown)| {
+            // What is pinned is as it was while all that this node knows is.
+            if same && *list != List::Resources {
+                return None;
+            }
+            let now = list.shown(gateway, caller, upstream);
+            (std::mem::replace(shown, now) != *shown).then_some(*list)
+        });
+        changed.collect()
     }
 }

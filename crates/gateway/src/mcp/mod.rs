@@ -70,10 +70,14 @@ fn server() -> Json {
 /// What callers are told that there is: tools, since two are ours, and what else the upstream says that it has.
 fn capabilities(gateway: &Shared, upstream: &str) -> Json {
     let has = gateway.upstreams.has(upstream);
-    let none = || Json::Object(Object::new());
-    let theirs = [("prompts", has.prompts), ("resources", has.resources), ("completions", has.completions)];
-    let theirs = theirs.into_iter().filter(|(_, has)| *has).map(|(name, _)| (name, none()));
-    Json::object(theirs.chain([("tools", Json::object([("listChanged", true)]))]))
+    let (lists, none) = (|| Json::object([("listChanged", true)]), Json::Object(Object::new()));
+    let theirs = [
+        ("prompts", has.prompts, lists()),
+        ("resources", has.resources, lists()),
+        ("completions", has.completions, none),
+    ];
+    let theirs = theirs.into_iter().filter(|(_, has, _)| *has).map(|(name, _, says)| (name, says));
+    Json::object(theirs.chain([("tools", lists())]))
 }
 
 /// One request to `/mcp/{upstream}`.

@@ -211,7 +211,7 @@ async fn a_list_that_has_changed_is_asked_for_again() {
     assert_eq!(names(&bot.request("resources/list", json!({})).await, "resources", "uri").len(), 3);
     world.ops.change_resources(|resources| *resources = json!([{"uri": "file:///docs/new", "name": "new"}]));
     for _ in 0..100 {
-        world.ops.announce();
+        world.ops.announce_as("resources");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         let listed = names(&bot.request("resources/list", json!({})).await, "resources", "uri");
         if listed == ["file:///docs/new"] {
@@ -322,7 +322,8 @@ async fn the_capabilities_are_those_that_the_upstream_has() {
     let bot = world.session("bot").await;
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let told = bot.request("initialize", params).await.json()["result"]["capabilities"].clone();
-    let expected = json!({"tools": {"listChanged": true}, "prompts": {}, "resources": {}, "completions": {}});
+    let expected = json!({"tools": {"listChanged": true}, "prompts": {"listChanged": true},
+        "resources": {"listChanged": true}, "completions": {}});
     assert_eq!(told, expected);
 }
 

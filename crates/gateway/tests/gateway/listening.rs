@@ -112,3 +112,23 @@ async fn listening_takes_no_place_of_requests_in_flight() {
     let _open = listen(&bot, &[]).await;
     assert_eq!(bot.call("read_ticket", json!({"id": 1})).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_hears_which_list_has_changed() {
+    let world = World::new().await;
+    world.gateway.watch();
+    let bot = world.session("bot").await;
+    let mut open = listen(&bot, &[]).await;
+    let notice =
+        |list: &str| json!({"jsonrpc": "2.0", "method": format!("notifications/{list}/list_changed")});
+    world.ops.change_prompts(|prompts| *prompts = json!([]));
+    world.gateway.repin("ops").await.unwrap();
+    assert_eq!(hears(&mut open).await.unwrap(), Some(notice("prompts")));
+    world.ops.announce_as("resources");
+    assert_eq!(hears(&mut open).await.unwrap(), Some(notice("resources")));
+    world.ops.announce();
+    assert!(
+        hears(&mut open).await.is_err(),
+        "a list that its upstream says has changed is not told of while it has not"
+    );
+}

@@ -106,7 +106,8 @@ async fn a_client_may_first_ask_what_is_spoken_here() {
     let found = &reply.json()["result"];
     assert_eq!(reply.status, 200);
     assert_eq!(found["supportedVersions"], json!([NAME]));
-    let has = json!({"tools": {"listChanged": true}, "prompts": {}, "resources": {}, "completions": {}});
+    let has = json!({"tools": {"listChanged": true}, "prompts": {"listChanged": true},
+        "resources": {"listChanged": true}, "completions": {}});
     assert_eq!(found["capabilities"], has);
     assert_eq!(found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "stepup");
     assert!(found["instructions"].as_str().unwrap().contains("stepup_run"));

@@ -36,6 +36,8 @@ struct Seen {
     greeting: Mutex<Value>,
     /// Lets calls of `slow` answer.
     go: Semaphore,
+    /// Which list it says has changed.
+    announced: Mutex<&'static str>,
     /// Lets who listens hear that the list has changed.
     changed: Semaphore,
 }
@@ -112,6 +114,7 @@ impl Ops {
                 "capabilities": {"tools": {"listChanged": true}, "prompts": {"listChanged": true},
                 "resources": {"listChanged": true, "subscribe": true}, "completions": {}, "logging": {}}, "serverInfo": {"name": "ops", "version": "1"}})),
             go: Semaphore::new(0),
+            announced: Mutex::new("tools"),
             changed: Semaphore::new(0),
         });
         let app = Router::new().route("/mcp", any(answer)).with_state(Arc::clone(&state));
@@ -164,8 +167,14 @@ impl Ops {
         change(&mut self.state.greeting.lock().unwrap());
     }
 
-    /// Tells who listens that its list has changed.
+    /// Tells who listens that its list of tools has changed.
     pub fn announce(&self) {
+        self.announce_as("tools");
+    }
+
+    /// Tells who listens that a list of its has changed.
+    pub fn announce_as(&self, list: &'static str) {
+        *self.state.announced.lock().unwrap() = list;
         self.state.changed.add_permits(1);
     }
 
@@ -190,7 +199,8 @@ impl Drop for Ops {
 fn stream(seen: Arc<Seen>) -> Response {
     let events = futures_util::stream::unfold(seen, |seen| async move {
         seen.changed.acquire().await.unwrap().forget();
-        let event = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
+        let method = format!("notifications/{}/list_changed", seen.announced.lock().unwrap());
+        let event = format!("data: {}\n\n", json!({"jsonrpc": "2.0", "method": method}));
         Some((Ok::<_, Infallible>(event), seen))
     });
     let mut response = Response::new(Body::from_stream(events));
