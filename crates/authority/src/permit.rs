@@ -131,7 +131,8 @@ impl Permit {
         load.settler.still(load.caller, &load.access, load.until).map_err(Stale)?;
         // A secret that has no place in the access: nothing may go out that was not judged.
         let arguments = load.secrets.open(&load.access).map_err(|_| Stale(Slug::StateInvalid))?;
-        let cargo = Cargo { attempt: load.claimed.attempt(), access: load.access, arguments };
+        let state = load.secrets.open_state(&load.access).map_err(|_| Stale(Slug::StateInvalid))?;
+        let cargo = Cargo { attempt: load.claimed.attempt(), access: load.access, arguments, state };
         Ok((cargo, settlement))
     }
 }
@@ -158,6 +159,8 @@ pub struct Cargo {
     pub access: Access,
     /// The arguments in clear, for the wire only.
     pub arguments: Json,
+    /// What the upstream wants back, where the access continues what it stopped to ask.
+    pub state: Option<Json>,
 }
 
 /// The duty to say how an attempt ended. Dropped without a word, it is settled as not sent when no byte left

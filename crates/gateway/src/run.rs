@@ -16,6 +16,7 @@ use crate::gateway::Inner;
 use crate::mcp::Structured;
 use crate::mcp::refusal::{self, Broken};
 use crate::mcp::result;
+use crate::mcp::rounds::Coming;
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
 
@@ -27,14 +28,13 @@ pub(crate) async fn run(
     inner: &Inner,
     permit: Permit,
     link: &Arc<Link>,
-    mut client: Client,
-    mut running: Running,
-    structured: Structured,
+    (mut client, mut running): (Client, Running),
+    (coming, structured): (&Coming, Structured),
 ) {
     let attempt = permit.attempt();
     let elevated = permit.grant().is_some();
     let action = permit.access().and_then(|access| Action::named(access.action()));
-    let forwarded = watched(inner, permit, link, &mut client, &mut running).await;
+    let forwarded = watched(inner, permit, link, (&mut client, &mut running), coming).await;
     let Forwarded { answer, outcome, mut settlement } = forwarded;
     // The outcome of an elevated call is recorded before anyone is told of it, so that a repeat is told the
     // truth. Whether its answer will arrive is not known then; that nobody is left to take it is.
@@ -46,6 +46,16 @@ pub(crate) async fn run(
     drop(running);
     inner.authority.ambient().seam(Seam::AnswerSend);
     let delivered = match answer {
+        Ok(Answer::InputRequired { requests, state, takes }) => {
+            let asked = attempt
+                .and_then(|attempt| coming.asks(inner, attempt, (requests.as_ref(), state.as_ref()), takes));
+            match asked {
+                Some(asked) => client.incomplete(&asked).await,
+                None => {
+                    client.stopped(structured, &refusal::refused(&needs(Feature::Rounds), structured)).await
+                }
+            }
+        }
         Ok(answer) => give(client, answer, action, structured).await,
         Err(Fault::Needs(feature)) => {
             client.stopped(structured, &refusal::refused(&needs(feature), structured)).await
@@ -70,14 +80,14 @@ async fn watched(
     inner: &Inner,
     permit: Permit,
     link: &Arc<Link>,
-    client: &mut Client,
-    running: &mut Running,
+    (client, running): (&mut Client, &mut Running),
+    coming: &Coming,
 ) -> Forwarded {
     let attempt = permit.attempt();
     let (sink, mut notices) = mpsc::channel::<Progress>(ROOM);
     let sink = client.listens().then_some(sink);
     let tool = permit.access().and_then(|access| inner.authority.active().target_of(access));
-    let along = Along { tool, progress: sink, inert: client.inert() };
+    let along = Along { tool, abilities: coming.abilities(), progress: sink, inert: client.inert() };
     let forwarding = upstream::forward(permit, link, along, inner.settings.answer_within);
     tokio::pin!(forwarding);
     // What was told of a wait counts on: progress only rises.
@@ -136,9 +146,8 @@ async fn give(client: Client, answer: Answer, action: Option<Action>, structured
             let data = data.map(|data| format!(r#","data":{}"#, data.text())).unwrap_or_default();
             client.error(&format!(r#"{{"code":{code},"message":{}{data}}}"#, Json::from(message))).await
         }
-        Answer::InputRequired { .. } => {
-            client.stopped(structured, &refusal::refused(&needs(Feature::Rounds), structured)).await
-        }
+        // It is told before.
+        Answer::InputRequired { .. } => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! well formed or does not exist: JSON is canonical by construction, ids are distinct types, hashes carry
 //! their domain, secrets cannot be printed.
 
+pub mod abilities;
 pub mod access;
 pub mod action;
 pub mod ambient;
@@ -28,6 +29,7 @@ pub mod time;
 pub mod uri;
 pub mod words;
 
+pub use abilities::Abilities;
 pub use access::{Access, Continuation, Secrets};
 pub use action::{Action, Kind};
 pub use ambient::{Ambient, Seam};

@@ -5,7 +5,7 @@
 
 use elevation::Outcome;
 use terms::json::Limits;
-use terms::{Feature, Slug};
+use terms::{Abilities, Feature, Slug};
 
 use crate::modern::UNSUPPORTED_VERSION;
 use crate::raw;
@@ -68,6 +68,8 @@ pub enum Answer {
         /// What it wants back with the answers, a text of at most 64 KiB as it wrote it: a claim, and no business of anyone
         /// else's.
         state: Option<RawJson>,
+        /// What of a client it takes to answer.
+        takes: Abilities,
     },
 }
 
@@ -77,8 +79,7 @@ impl Answer {
     pub const fn needs(&self) -> Option<Feature> {
         match self {
             Self::Error { code: URL_ELICITATION_REQUIRED, .. } => Some(Feature::UrlElicitation),
-            Self::InputRequired { .. } => Some(Feature::Rounds),
-            Self::Error { .. } | Self::Result { .. } => None,
+            Self::InputRequired { .. } | Self::Error { .. } | Self::Result { .. } => None,
         }
     }
 

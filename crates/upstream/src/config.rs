@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use terms::{Millis, Secret};
+use terms::{Abilities, Millis, Secret};
 
 /// One upstream.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Config {
     pub era: Eras,
     /// Who shares a link to it. In the modern era, which has no sessions, always all (decisions A28).
     pub share: Share,
+    /// What it may ask of a caller's client before it goes on with a permitted call, where the client can.
+    pub asks: Abilities,
     /// Members of a call's `_meta` that it is sent, judged and bound like arguments. Others are left out, but for
     /// those that only transport ([`crate::Inert`]): a client may put something new there in each call (rfd 17).
     pub meta: BTreeSet<String>,

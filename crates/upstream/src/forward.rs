@@ -6,7 +6,8 @@ use std::sync::Arc;
 use authority::{Cargo, Permit, Settlement, Target, reads};
 use elevation::Outcome;
 use terms::json::Object;
-use terms::{Access, Action, Feature, Json, Kind, Millis, Seam, Slug};
+use terms::revision::Era;
+use terms::{Abilities, Access, Action, Feature, Json, Kind, Millis, Seam, Slug};
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Fault, Progress};
@@ -34,6 +35,8 @@ pub struct Along {
     /// The tool with the definition that the call was judged by. Some upstreams are told in headers what it says of its
     /// arguments; without it, or with another, those are sent nothing.
     pub tool: Option<Arc<Target>>,
+    /// What the upstream may ask of the caller's client before it goes on, where it speaks the modern era.
+    pub abilities: Abilities,
     /// Where its progress goes; absent where nobody listens.
     pub progress: Option<mpsc::Sender<Progress>>,
     /// What only transports.
@@ -45,7 +48,7 @@ pub struct Along {
 /// Never sends anything twice, and never gives up silently. It should run in a task of its own: whether the
 /// caller is still there is for the answer to find out, not for the call (F37).
 pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Millis) -> Forwarded {
-    let Along { tool, progress, inert } = along;
+    let Along { tool, abilities, progress, inert } = along;
     // Everything is made ready before the permit is looked at for the last time.
     let slot = match tokio::time::timeout(within.duration(), link.wire.slot()).await {
         Ok(Ok(slot)) => slot,
@@ -57,18 +60,27 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
         Err(stale) => return Forwarded::unsent(None, Fault::Stale(stale.0)),
     };
     let id = RequestId::fresh(link.ambient.as_ref());
-    let Cargo { attempt, access, arguments } = cargo;
+    let Cargo { attempt, access, arguments, state } = cargo;
     let ready = ready(&access, &arguments, link, tool.as_deref());
     let ready =
         ready.and_then(|(action, params, headers)| Ok((action, params, headers, link.enter(attempt, &id)?)));
-    let (action, params, headers, mut call) = match ready {
+    let (action, mut params, headers, mut call) = match ready {
         Ok(ready) => ready,
         Err(fault) => return Forwarded::unsent(Some(settlement), fault),
     };
     link.passes(&access, &arguments);
+    if let Some(continues) = access.continues() {
+        // As it was judged; what the upstream wants back is its own, and was sealed.
+        if let Some(inputs) = continues.get("inputs") {
+            params.insert("inputResponses", inputs.clone());
+        }
+        if let Some(state) = state {
+            params.insert("requestState", state);
+        }
+    }
     let meta = access.meta().clone();
     let told = progress.is_some();
-    let said = Call { action, params, meta, inert, progress: told, headers };
+    let said = Call { action, params, meta, abilities, inert, progress: told, headers };
     let request = Request::call(link.revision().era(), id.clone(), said);
     link.ambient.seam(Seam::UpstreamSend);
     settlement.sending();
@@ -110,6 +122,10 @@ fn ready(
 ) -> Result<(Action, Object, Vec<Header>), Fault> {
     let stale = Fault::Stale(Slug::ToolQuarantined);
     let (action, name) = target(access, link).ok_or(stale)?;
+    if access.continues().is_some() && link.revision().era() == Era::Legacy {
+        // It asked as another, which has rounds.
+        return Err(stale);
+    }
     let params = params(access, action, name, clear).ok_or(stale)?;
     if !link.tells_headers() {
         return Ok((action, params, Vec::new()));

@@ -196,6 +196,7 @@ mod tests {
             transport: Transport::Stdio(stdio),
             era: Eras::Auto,
             share: Share::Session,
+            asks: terms::Abilities::default(),
             meta: std::collections::BTreeSet::new(),
             timeouts: Timeouts::default(),
         }

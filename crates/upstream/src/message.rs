@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use terms::json::{Limits, Object};
 use terms::revision::Era;
-use terms::{Action, Ambient, Json};
+use terms::{Abilities, Action, Ambient, Json};
 
 use crate::answer::{Answer, Progress, RawJson, URL_ELICITATION_REQUIRED};
 use crate::errand::{Has, Listing};
@@ -56,6 +56,8 @@ pub(crate) struct Call {
     pub(crate) params: Object,
     /// What was judged of the caller's `_meta`.
     pub(crate) meta: Object,
+    /// What the upstream may ask before it goes on.
+    pub(crate) abilities: Abilities,
     /// What only transports.
     pub(crate) inert: Inert,
     /// Whether somebody listens for its progress.
@@ -66,7 +68,7 @@ pub(crate) struct Call {
 
 impl Request {
     pub(crate) fn new(era: Era, id: RequestId, method: &'static str, params: Object) -> Self {
-        Self::with_meta(era, id, method, params, Object::new())
+        Self::with_meta(era, id, method, params, (Object::new(), Abilities::default()))
     }
 
     fn with_meta(
@@ -74,12 +76,12 @@ impl Request {
         id: RequestId,
         method: &'static str,
         mut params: Object,
-        mut meta: Object,
+        (mut meta, abilities): (Object, Abilities),
     ) -> Self {
         let headers = match era {
             Era::Legacy => Vec::new(),
             Era::Modern => {
-                modern::envelope(&mut meta);
+                modern::envelope(&mut meta, abilities);
                 vec![(METHOD, http::HeaderValue::from_static(method))]
             }
         };
@@ -97,14 +99,14 @@ impl Request {
 
     /// What a permit is for, with a token for progress where somebody listens for it.
     pub(crate) fn call(era: Era, id: RequestId, call: Call) -> Self {
-        let Call { action, params, mut meta, inert, progress, headers } = call;
+        let Call { action, params, mut meta, abilities, inert, progress, headers } = call;
         for (name, value) in inert.meta() {
             meta.insert(name, value);
         }
         if progress {
             meta.insert(PROGRESS_TOKEN, id.0.as_str());
         }
-        let mut request = Self::with_meta(era, id, action.name(), params, meta);
+        let mut request = Self::with_meta(era, id, action.name(), params, (meta, abilities));
         request.headers.extend(headers);
         Self { inert, ..request }
     }
@@ -393,6 +395,7 @@ mod tests {
         let params = Object::from_iter([("name", Json::from(nasty)), ("arguments", arguments)]);
         for era in [Era::Legacy, Era::Modern] {
             let call = Call {
+                abilities: Abilities::default(),
                 action: Action::Call,
                 params: params.clone(),
                 meta: meta.clone(),

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use terms::json::Object;
-use terms::{Json, Revision};
+use terms::{Abilities, Json, Revision};
 
 use crate::answer::{Answer, RawJson};
 use crate::errand::Has;
@@ -23,19 +23,16 @@ pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
 const MOST_INPUTS: usize = 64;
 const LONGEST_STATE: usize = 64 << 10;
 
-/// What an upstream may ask for in a round (basic/patterns/mrtr, "InputRequests").
-const INPUTS: [&str; 3] = ["elicitation/create", "sampling/createMessage", "roots/list"];
-
 /// Who we are, as an upstream of either era is told it.
 pub(crate) fn client_info() -> Json {
     Json::object([("name", Json::from("stepup")), ("version", Json::from(env!("CARGO_PKG_VERSION")))])
 }
 
 /// Writes what every request has to say of itself into its `_meta` (basic/index, "_meta"). It is ours, whatever a caller
-/// had there (decisions B27): our revision, ourselves, and that we can do nothing that a server may ask for.
-pub(crate) fn envelope(meta: &mut Object) {
+/// had there (decisions B27): our revision, ourselves, and what of all that a server may ask is passed on.
+pub(crate) fn envelope(meta: &mut Object, abilities: Abilities) {
     meta.insert("io.modelcontextprotocol/protocolVersion", Revision::NEWEST_MODERN.name());
-    meta.insert("io.modelcontextprotocol/clientCapabilities", Json::Object(Object::new()));
+    meta.insert("io.modelcontextprotocol/clientCapabilities", Json::Object(abilities.capabilities()));
     meta.insert("io.modelcontextprotocol/clientInfo", client_info());
 }
 
@@ -137,10 +134,6 @@ fn input_required(result: &RawValue) -> Option<Answer> {
         #[serde(rename = "requestState", borrow)]
         state: Option<&'t RawValue>,
     }
-    #[derive(Deserialize)]
-    struct Input {
-        method: String,
-    }
     let InputRequired { requests, state } = serde_json::from_str(result.get()).ok()?;
     let is_text = |state: &RawValue| {
         state.get().len() <= LONGEST_STATE && serde_json::from_str::<String>(state.get()).is_ok()
@@ -149,27 +142,43 @@ fn input_required(result: &RawValue) -> Option<Answer> {
         return None;
     }
     let state = state.map(|state| RawJson::of(state.get())).transpose().ok()?;
+    let mut takes = Abilities::default();
     let requests = match requests {
         None => None,
         Some(requests) => {
             // Read whole before it is looked into, so that what is too deep is not.
             let requests = RawJson::of(requests.get()).ok()?;
             let inputs = raw::members(requests.text())?;
-            let known = |text: &RawValue| {
-                let input = serde_json::from_str::<Input>(text.get());
-                input.is_ok_and(|input| INPUTS.contains(&input.method.as_str()))
-            };
             let mut names: Vec<&str> = inputs.iter().map(|(name, _)| name.as_str()).collect();
             names.sort_unstable();
             names.dedup();
             let each_once = names.len() == inputs.len();
-            if !each_once || inputs.len() > MOST_INPUTS || !inputs.iter().all(|(_, input)| known(input)) {
+            if !each_once || inputs.len() > MOST_INPUTS {
                 return None;
+            }
+            for (_, input) in &inputs {
+                takes = takes.or(taken(input)?);
             }
             Some(requests)
         }
     };
-    Some(Answer::InputRequired { requests, state })
+    Some(Answer::InputRequired { requests, state, takes })
+}
+
+/// What one request takes of a client (basic/patterns/mrtr, "InputRequests"); `None` for one that may not be there.
+fn taken(input: &RawValue) -> Option<Abilities> {
+    #[derive(Default, Deserialize)]
+    struct Params {
+        mode: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Input {
+        method: String,
+        #[serde(default)]
+        params: Params,
+    }
+    let Input { method, params: Params { mode } } = serde_json::from_str(input.get()).ok()?;
+    Abilities::taken(&method, mode.as_deref())
 }
 
 /// What we listen for: that a list has changed (basic/patterns/subscriptions). Of what it does not tell, the upstream says

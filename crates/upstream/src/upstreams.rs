@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use terms::revision::Era;
-use terms::{Ambient, Boottime, Json, Millis, Pointer, UpstreamHash};
+use terms::{Abilities, Ambient, Boottime, Json, Millis, Pointer, UpstreamHash};
 use tokio::sync::watch;
 
 use crate::answer::Fault;
@@ -200,6 +200,12 @@ impl Upstreams {
     #[must_use]
     pub fn takes(&self, upstream: &str, member: &str) -> bool {
         self.entries.get(upstream).is_some_and(|entry| entry.config.meta.contains(member))
+    }
+
+    /// What an upstream may ask of a caller's client.
+    #[must_use]
+    pub fn asks(&self, upstream: &str) -> Abilities {
+        self.entries.get(upstream).map(|entry| entry.config.asks).unwrap_or_default()
     }
 
     /// What an upstream is now. Files are read again when they have changed.

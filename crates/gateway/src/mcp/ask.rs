@@ -6,12 +6,12 @@ use authority::{Ask, PinState, Target, reads, unknown};
 use axum::response::Response;
 use terms::access::Resource;
 use terms::json::Object;
-use terms::{Access, Action, Json, Kind, Slug, Uri, UriTemplate};
+use terms::{Abilities, Access, Action, Json, Kind, Slug, Uri, UriTemplate};
 
-use super::call::{Prepared, Returned, Wanted, not_an_access, perform};
-use super::carrier::Abilities;
+use super::call::{Prepared, Wanted, not_an_access, perform};
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
+use super::rounds::Returned;
 use super::session::Running;
 use super::stream::{Work, between};
 use super::{Structured, refusal};
@@ -194,7 +194,7 @@ async fn wanted(
         purpose: None,
         ticket: None,
     };
-    Ok(Wanted { ask, back: None, round: 0, structured: Structured::Error })
+    Ok(Wanted::new(ask, Structured::Error))
 }
 
 /// What is named, of an upstream that says that it has such.

@@ -5,19 +5,19 @@ use authority::{Ask, Challenge, Denial, PinState, Target, unknown};
 use axum::response::Response;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
-use terms::revision::Era;
-use terms::{Access, ElevationId, Feature, Json, Kind, Millis, Slug};
+use terms::{Access, AccessHash, ElevationId, Feature, Json, Kind, Millis, Slug};
 
 use super::carrier::Told;
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
+use super::rounds::{Coming, Returned};
 use super::session::Running;
-use super::state::State;
+use super::state::Asked;
 use super::stream::{Client, Work, between};
 use super::{Structured, carrier, own, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
-use crate::elevations::{self, unavailable};
+use crate::elevations::unavailable;
 use crate::enforce::{Asking, Passed, enforce};
 use crate::gateway::Shared;
 use crate::{pins, run};
@@ -29,8 +29,20 @@ pub(super) struct Wanted {
     pub(super) back: Option<ElevationId>,
     /// How often it came back with what it was given.
     pub(super) round: u8,
+    /// The call, without what it continues.
+    pub(super) call: AccessHash,
+    /// What its upstream asked before, and what it is answered.
+    pub(super) asked: Option<Asked>,
     /// Whether the tool promises structured content of its own, so that ours has no place.
     pub(super) structured: Structured,
+}
+
+impl Wanted {
+    /// An access that is asked for for the first time.
+    pub(super) fn new(ask: Ask, structured: Structured) -> Self {
+        let call = ask.access.hash();
+        Self { ask, back: None, round: 0, call, asked: None, structured }
+    }
 }
 
 pub(super) async fn call(
@@ -109,74 +121,6 @@ async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prep
     returned.to(gateway, known, wanted).await
 }
 
-/// What a call of the modern era comes back with, after it was stopped.
-#[derive(Default)]
-pub(super) struct Returned {
-    state: Option<Json>,
-    responses: Object,
-}
-
-impl Returned {
-    /// Takes it out of the parameters.
-    pub(super) fn take(params: &mut Object, era: Era) -> Result<Self, Refusal> {
-        match era {
-            Era::Legacy => Ok(Self::default()),
-            Era::Modern => {
-                let state = params.remove("requestState");
-                let responses = match params.remove("inputResponses") {
-                    None => Object::new(),
-                    Some(Json::Object(responses)) => responses,
-                    Some(_) => {
-                        return Err(Refusal::because(
-                            Slug::RequestInvalid,
-                            "inputResponses is not an object",
-                        ));
-                    }
-                };
-                Ok(Self { state, responses })
-            }
-        }
-    }
-
-    /// The same access as one that comes back, where this was given to it. With other arguments it is a call of its
-    /// own, and what it came back with is nothing to it (A23).
-    pub(super) async fn to(
-        self,
-        gateway: &Shared,
-        known: &Known,
-        mut wanted: Wanted,
-    ) -> Result<Prepared, Refusal> {
-        if self.state.is_none() && self.responses.is_empty() {
-            return Ok(Prepared::Perform(Box::new(wanted)));
-        }
-        let (authority, caller) = (&gateway.authority, known.caller.id);
-        let sealed = self.state.as_ref().and_then(Json::as_str).unwrap_or_default();
-        let Some(state) = State::opened(authority.seal_key(), authority.now(), caller, sealed) else {
-            let denial = authority.deny_unjudged(&wanted.ask, Slug::StateInvalid).await;
-            let record = denial.map_err(|failed| unavailable(&failed))?.record;
-            return Err(Refusal { record, ..Slug::StateInvalid.into() });
-        };
-        if state.access != wanted.ask.access.hash() {
-            return Ok(Prepared::Perform(Box::new(wanted)));
-        }
-        let responses = carrier::Responses::of(&self.responses)?;
-        if responses.declined {
-            let status = elevations::status(gateway, known, state.elevation, Millis::new(0)).await?;
-            let meta = wanted.ask.access.meta();
-            let told = carrier::challenged(&gateway.settings, &status.challenge, meta, wanted.structured);
-            return Ok(Prepared::Tell(told));
-        }
-        match responses.claims.add(gateway, known, state.elevation).await {
-            // It does not wait any more; how it ended is said by the decision.
-            Err(refusal) if refusal.slug == Slug::StateInvalid => {}
-            said => said?,
-        }
-        wanted.back = Some(state.elevation);
-        wanted.round = state.round;
-        Ok(Prepared::Perform(Box::new(wanted)))
-    }
-}
-
 /// What is wrong with the upstream, not with the call: its caller is told as of any call that did not run.
 fn as_result(refusal: &Refusal) -> Option<String> {
     if refusal.slug == Slug::UpstreamUnreachable {
@@ -238,7 +182,7 @@ async fn wanted(
         purpose: None,
         ticket: None,
     };
-    Ok(Wanted { ask, back: None, round: 0, structured: room(&tool) })
+    Ok(Wanted::new(ask, room(&tool)))
 }
 
 /// What a call takes that is not carried, as far as that can be known before anybody is asked to approve it.
@@ -281,7 +225,8 @@ pub(super) async fn perform(
     mut client: Client,
     wanted: Wanted,
 ) {
-    let Wanted { ask, back, round, structured } = wanted;
+    let coming = Coming::of(&gateway, &conversation, &wanted);
+    let Wanted { ask, back, round, structured, .. } = wanted;
     // Its place in the budget is held until this ends.
     let _place = known.place;
     let (client_, running_) = (&mut client, &mut running);
@@ -291,12 +236,12 @@ pub(super) async fn perform(
         Ok(Passed::Left) => return,
         Ok(Passed::Run(permit, link)) => {
             span.record("attempt", permit.attempt().map(tracing::field::display));
-            return run::run(&gateway, permit, &link, client, running, structured).await;
+            return run::run(&gateway, permit, &link, (client, running), (&coming, structured)).await;
         }
         Ok(Passed::Challenged(challenge, told)) => {
             span.record("elevation", tracing::field::display(challenge.elevation));
             drop(running);
-            return stopped(&gateway, &ask, client, &challenge, (told, round), structured).await;
+            return stopped(&gateway, &ask, client, (&challenge, told, round), (&coming, structured)).await;
         }
         // Not allowed, and not to be known of: as unknown as any other.
         Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask, back) => {
@@ -319,18 +264,12 @@ async fn stopped(
     gateway: &Shared,
     ask: &Ask,
     client: Client,
-    challenge: &Challenge,
-    (told, round): (Told, u8),
-    structured: Structured,
+    (challenge, told, round): (&Challenge, Told, u8),
+    (coming, structured): (&Coming, Structured),
 ) {
     let settings = &gateway.settings;
     let state = match told {
-        Told::Form | Told::Url | Told::Again => {
-            let (elevation, access, until) = (challenge.elevation, ask.access.hash(), challenge.expires_at);
-            let state = State { elevation, access, round: round.saturating_add(1), until };
-            let (authority, caller) = (&gateway.authority, ask.caller.id);
-            state.sealed(authority.seal_key(), authority.ambient().as_ref(), caller)
-        }
+        Told::Form | Told::Url | Told::Again => coming.stopped(gateway, challenge, round),
         Told::OpenFirst => {
             client.error(&carrier::open_first(settings, challenge)).await;
             return;

@@ -2,10 +2,8 @@
 //! nothing but itself.
 
 use terms::revision::Era;
-use terms::{CallerId, Digest, Revision};
+use terms::{Abilities, CallerId, Digest, Revision};
 use upstream::SessionKey;
-
-use super::carrier::Abilities;
 
 /// What a request is part of.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,8 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use terms::json::Object;
 use terms::revision::{Era, Side};
-use terms::{Json, Revision, Slug};
+use terms::{Abilities, Json, Revision, Slug};
 
-use super::carrier::Abilities;
 use super::envelope::{self, Id, Message, Request};
 use super::session::Session;
 use super::{INSTRUCTIONS, VERSION, capabilities, result, server};

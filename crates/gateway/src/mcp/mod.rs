@@ -20,6 +20,7 @@ mod prompts;
 pub(crate) mod refusal;
 mod resources;
 pub(crate) mod result;
+pub(crate) mod rounds;
 pub(crate) mod schema;
 pub(crate) mod session;
 mod state;

@@ -6,9 +6,8 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName};
 use terms::json::Object;
 use terms::revision::{Era, Side};
-use terms::{Json, Revision, Slug, mirror, text};
+use terms::{Abilities, Json, Revision, Slug, mirror, text};
 
-use super::carrier::Abilities;
 use super::conversation::Conversation;
 use super::envelope::{Message, Request, only};
 use super::{INSTRUCTIONS, VERSION, capabilities, result, server};

@@ -121,7 +121,7 @@ pub(super) async fn captured(
     })?;
     let tool = gateway.authority.active().target_of(&ask.access);
     let structured = tool.map_or(Structured::BySchema, |tool| room(&tool));
-    Ok(Wanted { ask, back: Some(id), round: 0, structured })
+    Ok(Wanted { back: Some(id), ..Wanted::new(ask, structured) })
 }
 
 /// What a caller hears whose call cannot be run by its id.

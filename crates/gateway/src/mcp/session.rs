@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use terms::hash::b64url;
-use terms::{Ambient, Boottime, CallerId, Json, Revision, Slug};
+use terms::{Abilities, Ambient, Boottime, CallerId, Json, Revision, Slug};
 use tokio::sync::{oneshot, watch};
 
-use crate::mcp::carrier::Abilities;
 use crate::mcp::conversation::Conversation;
 use crate::mcp::envelope::Id;
 use crate::settings::Budgets;

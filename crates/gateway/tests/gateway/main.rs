@@ -13,6 +13,7 @@ mod meta;
 mod modern;
 mod ops;
 mod revisions;
+mod rounds;
 mod sessions;
 mod waiting;
 mod wire;

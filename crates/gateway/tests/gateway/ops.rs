@@ -286,6 +286,7 @@ async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32042,"message":"canary","data":{{"elicitations":
             [{{"mode":"url","elicitationId":"1","url":"https://canary.example","message":"canary"}}]}}}}}}"#
         )),
+        "wipe" | "wipe_all" | "endless" | "samples" | "opens_own" => round(id, params),
         "asks" => result(id, r#"{"resultType":"input_required","inputRequests":{},"content":[]}"#),
         "misses" => json_response(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32002,"message":"Resource not found"}}}}"#
@@ -296,6 +297,28 @@ async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
         ),
         _ => result(id, r#"{"content":[{"type":"text","text":"done"}]}"#),
     }
+}
+
+/// What it wants back.
+pub const STATE: &str = "their é \"state\"";
+
+/// A tool of the modern era that asks before it goes on.
+fn round(id: &Value, params: &Value) -> Response {
+    let name = params["name"].as_str().unwrap_or_default();
+    let answered = params["inputResponses"]["sure"]["action"] == "accept" && params["requestState"] == STATE;
+    if answered && name != "endless" {
+        return result(id, r#"{"resultType":"complete","content":[{"type":"text","text":"wiped"}]}"#);
+    }
+    let asked = match name {
+        "samples" => json!({"method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 1}}),
+        "opens_own" => json!({"method": "elicitation/create",
+            "params": {"mode": "url", "url": "https://canary.example", "message": "canary"}}),
+        _ => json!({"method": "elicitation/create", "params": {"message": "Delete the rest too?",
+            "requestedSchema": {"type": "object", "properties": {"rest": {"type": "boolean"}}}}}),
+    };
+    let asks =
+        json!({"resultType": "input_required", "inputRequests": {"sure": asked}, "requestState": STATE});
+    result(id, &asks.to_string())
 }
 
 /// A stream that tells of progress under the caller's token and under another's, and then answers.

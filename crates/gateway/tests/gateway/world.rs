@@ -194,6 +194,7 @@ impl World {
             transport: Transport::Http(Http { url: ops.url.clone(), credential: None }),
             era: Eras::Legacy,
             share: Share::Session,
+            asks: terms::Abilities { form: true, sampling: true, ..terms::Abilities::default() },
             meta: ["x.y/id", "x.y/mode", "x.y/z"].map(str::to_owned).into(),
             timeouts: Timeouts { connect: Millis::seconds(2), ..Timeouts::default() },
         };

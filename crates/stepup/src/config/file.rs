@@ -295,6 +295,9 @@ pub struct Upstream {
     /// Files that are part of what the upstream is.
     #[serde(default)]
     pub pin_files: Vec<PathBuf>,
+    /// What it may ask of a caller's client before it goes on with a permitted call.
+    #[serde(default = "asks")]
+    pub asks: BTreeSet<Asks>,
     /// Members of `_meta` that it is sent.
     #[serde(default)]
     pub meta: BTreeSet<String>,
@@ -314,6 +317,37 @@ const SHORTEST_RELIST: Millis = Millis::seconds(1);
 
 fn relist() -> Millis {
     upstream::Timeouts::default().relist
+}
+
+/// What an upstream may ask of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asks {
+    /// That its person fills in a form.
+    Form,
+    /// That its person opens an address of the upstream's choice.
+    Url,
+    /// That its model says something.
+    Sampling,
+    /// Where it works.
+    Roots,
+}
+
+/// All but an address: whoever opens one has left what can be seen here (T32).
+fn asks() -> BTreeSet<Asks> {
+    BTreeSet::from([Asks::Form, Asks::Sampling, Asks::Roots])
+}
+
+impl Asks {
+    const fn ability(self) -> terms::Abilities {
+        let none = terms::Abilities { form: false, url: false, sampling: false, roots: false };
+        match self {
+            Self::Form => terms::Abilities { form: true, ..none },
+            Self::Url => terms::Abilities { url: true, ..none },
+            Self::Sampling => terms::Abilities { sampling: true, ..none },
+            Self::Roots => terms::Abilities { roots: true, ..none },
+        }
+    }
 }
 
 /// Which era of MCP is spoken with an upstream.
@@ -413,6 +447,7 @@ impl Upstream {
             transport,
             era,
             share,
+            asks: self.asks.iter().fold(terms::Abilities::default(), |all, one| all.or(one.ability())),
             meta: self.meta.clone(),
             timeouts: upstream::Timeouts { relist: self.relist, ..upstream::Timeouts::default() },
         })

@@ -197,7 +197,7 @@ async fn modern(world: &World) {
     }
     assert_eq!(world.call("fails", none()).await.outcome, Outcome::Failed);
     let asks = world.call("asks", none()).await;
-    let Ok(Answer::InputRequired { requests: None, state: Some(_) }) = &asks.answer else {
+    let Ok(Answer::InputRequired { requests: None, state: Some(_), .. }) = &asks.answer else {
         panic!("{asks:?}")
     };
 

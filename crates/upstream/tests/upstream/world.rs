@@ -96,7 +96,15 @@ fn config(transport: Transport) -> Config {
     };
     // What most tests are about begins with `initialize`; those that are about the era say which.
     let (era, share) = (Eras::Legacy, Share::Session);
-    Config { name: "ops".to_owned(), transport, era, share, meta: BTreeSet::new(), timeouts }
+    Config {
+        name: "ops".to_owned(),
+        transport,
+        era,
+        share,
+        asks: terms::Abilities::default(),
+        meta: BTreeSet::new(),
+        timeouts,
+    }
 }
 
 impl World {

@@ -6,33 +6,11 @@ mod ask;
 pub(crate) mod words;
 
 use terms::revision::Era;
-use terms::{Feature, Json, Millis, Revision};
+use terms::{Abilities, Millis};
 
 use crate::settings::Settings;
 pub(crate) use ask::{Responses, input_required, open_first, within};
 pub(crate) use words::{challenged, stopped};
-
-/// What a client says that it can ask the person at it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Abilities {
-    /// To fill in a form.
-    pub(crate) form: bool,
-    /// To open an address.
-    pub(crate) url: bool,
-}
-
-impl Abilities {
-    /// As the capabilities of a client state them; an elicitation of no kind is one of forms (MCP 2025-11-25 and
-    /// 2026-07-28, client, elicitation, "Capabilities").
-    pub(crate) fn of(capabilities: Option<&Json>, revision: Revision) -> Self {
-        let Some(Json::Object(kinds)) = capabilities.and_then(|all| all.get("elicitation")) else {
-            return Self::default();
-        };
-        let kind = |name: &str| matches!(kinds.get(name), Some(Json::Object(_)));
-        let url = kind("url") && revision.has(Feature::UrlElicitation);
-        Self { form: kind("form") || kinds.is_empty() || !revision.has(Feature::UrlElicitation), url }
-    }
-}
 
 /// What an operator may say of one caller, whose client says that it can do what it cannot, or does not say that it can.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -201,7 +179,7 @@ mod tests {
             [0, 1, ROUNDS - 1, ROUNDS].into_iter().map(move |round| Situation {
                 era,
                 pin,
-                abilities: Abilities { form: is(0), url: is(1) },
+                abilities: Abilities { form: is(0), url: is(1), ..Abilities::default() },
                 claims: is(2),
                 first: is(3),
                 listens: is(4),
@@ -286,29 +264,5 @@ mod tests {
                 assert_eq!(situation.choose().0, wait, "{situation:?}");
             }
         }
-    }
-
-    #[test]
-    fn abilities_are_those_that_are_declared_in_a_revision_that_has_them() {
-        let of = |text: &str, revision| {
-            let read = terms::json::parse(text.as_bytes()).unwrap();
-            let Abilities { form, url } = Abilities::of(Some(&read), revision);
-            (form, url)
-        };
-        for (text, old, new) in [
-            ("{}", (false, false), (false, false)),
-            (r#"{"elicitation":{}}"#, (true, false), (true, false)),
-            (r#"{"elicitation":{"form":{}}}"#, (true, false), (true, false)),
-            (r#"{"elicitation":{"url":{}}}"#, (true, false), (false, true)),
-            (r#"{"elicitation":{"form":{},"url":{}}}"#, (true, false), (true, true)),
-            (r#"{"elicitation":{"url":null,"form":true}}"#, (true, false), (false, false)),
-            (r#"{"elicitation":null}"#, (false, false), (false, false)),
-            (r#"{"elicitation":["url"]}"#, (false, false), (false, false)),
-        ] {
-            assert_eq!(of(text, Revision::Of20250618), old, "{text}");
-            assert_eq!(of(text, Revision::Of20251125), new, "{text}");
-            assert_eq!(of(text, Revision::Of20260728), new, "{text}");
-        }
-        assert_eq!(Abilities::of(None, Revision::NEWEST), Abilities::default());
     }
 }

@@ -1,0 +1,159 @@
+//! An upstream that asks before it goes on with a permitted call (MCP 2026-07-28, multi round-trip requests; decisions A8,
+//! threats T32 and T33).
+
+use serde_json::{Value, json};
+use terms::Millis;
+use upstream::Eras;
+
+use crate::modern::Modern;
+use crate::ops::{Ops, STATE};
+use crate::wire::Reply;
+use crate::world::{RULES, World};
+
+const ASKING: [&str; 5] = ["wipe", "wipe_all", "endless", "samples", "opens_own"];
+
+/// A world whose upstream speaks the modern era, and asks.
+async fn world() -> World {
+    let ops = Ops::start().await;
+    ops.change(|tools| {
+        let asking = ASKING.map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
+        tools.as_array_mut().unwrap().extend(asking);
+    });
+    let rules = format!(
+        "{RULES}\n@id(\"wipe-all\") @stepup(\"release\") forbid (principal, action == Action::\"tools/call:ops/wipe_all\", resource);"
+    );
+    let settle = |settings: &mut gateway::Settings| settings.hold = Millis::new(100);
+    World::upon(ops, &rules, settle, |config| config.era = Eras::Modern).await
+}
+
+fn can() -> Value {
+    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}})
+}
+
+fn asked(reply: &Reply) -> (Value, String) {
+    let result = &reply.json()["result"];
+    assert_eq!(result["resultType"], "input_required", "{}", reply.body);
+    (result["inputRequests"].clone(), result["requestState"].as_str().unwrap().to_owned())
+}
+
+fn sure(action: &str) -> Value {
+    json!({"sure": {"action": action, "content": {"rest": true}}})
+}
+
+fn back(tool: &str, state: &str, responses: Value) -> Value {
+    json!({"name": tool, "arguments": {}, "requestState": state, "inputResponses": responses})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_upstream_asks_is_passed_on_and_what_is_answered_comes_back_with_its_own_state() {
+    let world = world().await;
+    let bot = Modern::who_can(&world, "bot", can());
+    let first = bot.call("wipe", json!({})).await;
+    let (asks, state) = asked(&first);
+    assert_eq!(asks["sure"]["params"]["message"], "Delete the rest too?");
+    assert!(!first.body.contains("their"), "what is the upstream's own is nobody's to read");
+    let ran = bot.ask("tools/call", back("wipe", &state, sure("accept"))).await;
+    assert_eq!(ran.text(), "wiped");
+    let calls = world.ops.calls();
+    let declared = &calls[0]["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+    assert_eq!(declared, &json!({"elicitation": {"form": {}}, "sampling": {}}), "both have to allow it");
+    assert_eq!((&calls[1]["inputResponses"], &calls[1]["requestState"]), (&sure("accept"), &json!(STATE)));
+    let permitted = world.records().await.iter().filter(|kind| *kind == "permitted").count();
+    assert_eq!(permitted, 2, "each round is an access of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a8_what_is_answered_needs_an_approval_of_its_own_wherever_the_call_did() {
+    let world = world().await;
+    let bot = Modern::who_can(&world, "bot", json!({"elicitation": {"form": {}}}));
+    let id = bot.call("wipe_all", json!({})).await.elevation();
+    world.approve(&id).await;
+    let (_, state) = asked(&bot.call("wipe_all", json!({})).await);
+    assert_eq!(world.ops.count("wipe_all"), 1);
+    // "Delete the rest too?": nobody approved that yet.
+    let stopped = bot.ask("tools/call", back("wipe_all", &state, sure("accept"))).await;
+    let (none, held) = asked(&stopped);
+    assert_eq!(none, Value::Null, "it is only to come back");
+    let second =
+        stopped.json()["result"]["_meta"]["dev.stepup/challenge"]["elevation"].as_str().unwrap().to_owned();
+    assert_ne!(second, id);
+    assert_eq!(world.ops.count("wipe_all"), 1, "an answer went out that nobody approved");
+    let card = format!("{:?}", world.authority.inbox(world.ann).await.unwrap());
+    assert!(card.contains("continues: › inputs › sure › content › rest"), "{card}");
+    // Another answer is another request.
+    let other = bot
+        .ask(
+            "tools/call",
+            back("wipe_all", &state, json!({"sure": {"action": "accept", "content": {"rest": false}}})),
+        )
+        .await;
+    let third =
+        other.json()["result"]["_meta"]["dev.stepup/challenge"]["elevation"].as_str().unwrap().to_owned();
+    assert_ne!(third, second);
+    world.approve(&second).await;
+    let ran = bot.ask("tools/call", back("wipe_all", &held, json!({}))).await;
+    assert_eq!(ran.text(), "wiped", "{}", ran.body);
+    let calls = world.ops.calls();
+    assert_eq!((calls.len(), &calls[1]["inputResponses"]), (2, &sure("accept")));
+    let again = bot.ask("tools/call", back("wipe_all", &held, json!({}))).await;
+    assert_eq!(world.ops.count("wipe_all"), 2, "{}", again.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t33_a_state_is_good_for_its_own_call_and_its_own_caller() {
+    let world = world().await;
+    let bot = Modern::who_can(&world, "bot", can());
+    let (_, state) = asked(&bot.call("wipe", json!({})).await);
+    let stolen =
+        Modern::who_can(&world, "spy", can()).ask("tools/call", back("wipe", &state, sure("accept"))).await;
+    assert_eq!(stolen.slug(), "state_invalid");
+    // Of another call it is nothing, and neither is what came with it.
+    let other = bot.ask("tools/call", back("endless", &state, sure("accept"))).await;
+    asked(&other);
+    let last = world.ops.calls().pop().unwrap();
+    assert_eq!((last.get("inputResponses"), last.get("requestState")), (None, None), "{last}");
+    let alone = json!({"name": "wipe", "arguments": {}, "inputResponses": sure("accept")});
+    assert_eq!(
+        bot.ask("tools/call", alone).await.slug(),
+        "state_invalid",
+        "no answer goes out that was not asked for"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t33_an_upstream_asks_so_often_and_no_more() {
+    let world = world().await;
+    let bot = Modern::who_can(&world, "bot", can());
+    let mut reply = bot.call("endless", json!({})).await;
+    let mut rounds = 0;
+    while reply.json()["result"]["resultType"] == "input_required" {
+        let (_, state) = asked(&reply);
+        rounds += 1;
+        reply = bot.ask("tools/call", back("endless", &state, sure("accept"))).await;
+    }
+    assert_eq!((rounds, reply.slug().as_str()), (10, "upstream_needs_feature"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t32_what_may_not_be_asked_goes_nowhere() {
+    let world = world().await;
+    let all = Modern::who_can(&world, "bot", can());
+    let (sampling, _) = asked(&all.call("samples", json!({})).await);
+    assert_eq!(sampling["sure"]["method"], "sampling/createMessage");
+    // An address of its own is not passed on unless the operator lets it, whatever a client can.
+    let own = all.call("opens_own", json!({})).await;
+    assert_eq!(own.slug(), "upstream_needs_feature");
+    assert!(!own.body.contains("canary"), "{}", own.body);
+    let none = Modern::new(&world, "bot");
+    for tool in ["wipe", "samples", "opens_own"] {
+        let reply = none.call(tool, json!({})).await;
+        assert_eq!(reply.slug(), "upstream_needs_feature", "{tool}");
+        assert!(reply.text().contains("what it did until then is done"), "{}", reply.text());
+    }
+    let session = world.session_who_can("bot", "2025-11-25", can()).await;
+    assert_eq!(
+        session.call("wipe", json!({})).await.slug(),
+        "upstream_needs_feature",
+        "a session has no rounds"
+    );
+}
