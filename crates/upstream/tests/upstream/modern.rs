@@ -576,6 +576,7 @@ async fn a_changed_list_is_heard_on_the_subscription_that_was_acknowledged_and_o
             r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_owned(),
             of(id, ACKNOWLEDGED),
             of(id, ACKNOWLEDGED),
+            of(&Value::from("other"), CHANGED),
             of(id, CHANGED),
             end,
             of(id, CHANGED),
@@ -595,7 +596,7 @@ async fn a_changed_list_is_heard_on_the_subscription_that_was_acknowledged_and_o
     becomes("it is listened for again", || server.count("subscriptions/listen") == 3).await;
     // Once when the link was made, once by the upstream's word, and once after each stream that ended.
     assert_eq!(*changes.borrow(), 4);
-    assert_eq!(world.upstreams.dropped("ops"), Some(6));
+    assert_eq!(world.upstreams.dropped("ops"), Some(7));
     let all = server.all();
     let ids: Vec<&Value> = all
         .iter()
