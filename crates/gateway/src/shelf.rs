@@ -38,13 +38,14 @@ pub(crate) async fn listed(
     upstream: &str,
     of: Resources,
 ) -> Result<Arc<BTreeMap<String, Json>>, Unreachable> {
-    let (Some(changes), Some(relist)) = (inner.upstreams.changes(upstream), inner.upstreams.relist(upstream))
+    let (Some(said), Some(relist)) =
+        (inner.upstreams.resource_changes(upstream), inner.upstreams.relist(upstream))
     else {
         return Err(Unreachable::Unknown);
     };
     let place = inner.shelf.place(upstream, of);
     let mut kept = place.0.lock().await;
-    let (now, said) = (inner.authority.ambient().boottime(), *changes.borrow());
+    let now = inner.authority.ambient().boottime();
     let good = |kept: &Kept| {
         let age = now.since(kept.at);
         age < REST || (kept.changes == said && age < relist)

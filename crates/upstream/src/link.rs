@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::answer::{Answer, Fault, RawJson};
 use crate::config::Timeouts;
 use crate::errand::{Errand, Has};
-use crate::message::{Hello, Request, RequestId, cancelled, hello, notification};
+use crate::message::{Hello, Lists, Request, RequestId, cancelled, hello, notification};
 use crate::modern;
 use crate::transport::{Beside, Wire};
 
@@ -334,7 +334,7 @@ impl Link {
     /// again, and who seems to speak otherwise is asked. One call does not end what all use, and nothing is sent again.
     pub(crate) fn failed(self: &Arc<Self>, fault: Fault) {
         if fault == Fault::Form(modern::HEADER_MISMATCH) {
-            self.wire.notices().list_changed();
+            self.wire.notices().list_changed(Lists::Pinned);
         }
         if self.doubtful(fault) && !self.doubted.swap(true, Ordering::AcqRel) {
             let link = Arc::clone(self);

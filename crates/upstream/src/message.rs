@@ -124,6 +124,15 @@ pub(crate) fn cancelled(id: &RequestId) -> String {
     notification("notifications/cancelled", Some(Json::object([("requestId", Json::from(id.0.as_str()))])))
 }
 
+/// Which lists have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lists {
+    /// Of tools or prompts, which are pinned.
+    Pinned,
+    /// Of resources or their templates.
+    Resources,
+}
+
 /// What one message of an upstream is to us.
 #[derive(Debug)]
 pub(crate) enum Heard {
@@ -137,7 +146,7 @@ pub(crate) enum Heard {
     /// The same in the modern era, which has no such requests, and no replies (stdio, "Receiving Messages").
     Forbidden,
     /// A list may have changed; in the modern era, on the subscription of that id.
-    ListChanged(Option<RequestId>),
+    ListChanged(Lists, Option<RequestId>),
     /// A subscription of ours begins.
     Acknowledged(RequestId),
     /// A subscription of ours is ended by the upstream.
@@ -267,13 +276,10 @@ fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
         id: String,
     }
     match method {
-        "notifications/tools/list_changed"
-        | "notifications/prompts/list_changed"
-        | "notifications/resources/list_changed" => match era {
-            Era::Legacy => Heard::ListChanged(None),
-            Era::Modern => modern::subscription(params)
-                .map_or(Heard::Ignored, |subscription| Heard::ListChanged(Some(subscription))),
-        },
+        "notifications/tools/list_changed" | "notifications/prompts/list_changed" => {
+            changed(Lists::Pinned, params, era)
+        }
+        "notifications/resources/list_changed" => changed(Lists::Resources, params, era),
         "notifications/subscriptions/acknowledged" if era == Era::Modern => {
             modern::subscription(params).map_or(Heard::Ignored, Heard::Acknowledged)
         }
@@ -291,7 +297,16 @@ fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
     }
 }
 
-/// The members of one tool that a list names, and where the list goes on.
+/// Lists that are said to have changed, in the modern era on a subscription.
+fn changed(lists: Lists, params: Option<&RawValue>, era: Era) -> Heard {
+    match era {
+        Era::Legacy => Heard::ListChanged(lists, None),
+        Era::Modern => modern::subscription(params)
+            .map_or(Heard::Ignored, |subscription| Heard::ListChanged(lists, Some(subscription))),
+    }
+}
+
+/// The members of one list that a page names, and where the list goes on.
 pub(crate) struct Page {
     /// Each of them; `None` where it is not strict JSON.
     pub(crate) entries: Vec<Option<Json>>,

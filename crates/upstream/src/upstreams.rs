@@ -16,6 +16,7 @@ use crate::errand::{Definition, Errand, Has, Listing, list};
 use crate::identity::{Identities, NotThere};
 use crate::launcher::landlock_supported;
 use crate::link::{Link, NotModern, To};
+use crate::message::Lists;
 use crate::mirror::tells;
 use crate::transport::{Notices, Wire, child, http, stdio};
 
@@ -270,10 +271,17 @@ impl Upstreams {
         self.obtain(self.entry(upstream)?, Owner::Gateway).await
     }
 
-    /// A number that changes when an upstream says, or may have said unheard, that a list of its has changed.
+    /// A number that changes when an upstream says, or may have said unheard, that its list of tools or of prompts has
+    /// changed.
     #[must_use]
     pub fn changes(&self, upstream: &str) -> Option<watch::Receiver<u64>> {
-        self.entries.get(upstream).map(|entry| entry.notices.changes())
+        self.entries.get(upstream).map(|entry| entry.notices.changes(Lists::Pinned))
+    }
+
+    /// The same of what it lists of its resources.
+    #[must_use]
+    pub fn resource_changes(&self, upstream: &str) -> Option<u64> {
+        self.entries.get(upstream).map(|entry| *entry.notices.changes(Lists::Resources).borrow())
     }
 
     /// How long what an upstream said of its tools is taken as it was.
@@ -575,12 +583,16 @@ impl Entry {
         }
     }
 
-    /// Over a link of our own we hear when the list of tools changes; while there was none, it may have.
+    /// Over a link of our own we hear when a list changes; while there was none, it may have.
     fn attend(&self, owner: Owner, link: &Arc<Link>) {
         if matches!(owner, Owner::Session(_)) {
             return;
         }
-        self.notices.list_changed();
+        let changed = |notices: &Notices| {
+            notices.list_changed(Lists::Pinned);
+            notices.list_changed(Lists::Resources);
+        };
+        changed(&self.notices);
         let weak = Arc::downgrade(link);
         let notices = Arc::clone(&self.notices);
         tokio::spawn(async move {
@@ -598,7 +610,7 @@ impl Entry {
                 drop(link);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
-                notices.list_changed();
+                changed(&notices);
             }
         });
     }

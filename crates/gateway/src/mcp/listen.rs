@@ -66,11 +66,8 @@ impl List {
             Self::Prompts => of(Kind::Prompt),
             // Which there are is asked of the upstream only for who lists them.
             Self::Resources => {
-                let said = gateway.upstreams.changes(upstream).map_or(0, |changes| *changes.borrow());
-                {
-                    let said = gateway.upstreams.has(upstream).resources.then_some(said);
-                    Shown::Told(said, gateway.authority.active().policy(), caller.groups.clone())
-                }
+                let said = gateway.upstreams.resource_changes(upstream);
+                Shown::Told(said, gateway.authority.active().policy(), caller.groups.clone())
             }
         }
     }

@@ -413,8 +413,8 @@ impl Shared {
             Ok(Heard::Acknowledged(other)) if other == id && beside.acknowledge() => {
                 ControlFlow::Continue(())
             }
-            Ok(Heard::ListChanged(Some(other))) if other == id && beside.hears_changes() => {
-                self.notices.list_changed();
+            Ok(Heard::ListChanged(lists, Some(other))) if other == id && beside.hears_changes() => {
+                self.notices.list_changed(lists);
                 ControlFlow::Continue(())
             }
             // It ends the subscription: in good order, or by saying why not.
@@ -433,8 +433,8 @@ impl Shared {
         match hear(data, self.era()) {
             Ok(Heard::Asked(reply)) => self.reply(reply),
             Ok(Heard::Forbidden) => self.notices.dropped(FORBIDDEN),
-            Ok(Heard::ListChanged(None)) => self.notices.list_changed(),
-            Ok(Heard::ListChanged(Some(_)) | Heard::Acknowledged(_) | Heard::Ended(_)) => {
+            Ok(Heard::ListChanged(lists, None)) => self.notices.list_changed(lists),
+            Ok(Heard::ListChanged(_, Some(_)) | Heard::Acknowledged(_) | Heard::Ended(_)) => {
                 self.notices.dropped(UNSUBSCRIBED);
             }
             Ok(Heard::Answer(..)) => {

@@ -19,7 +19,7 @@ use terms::revision::Era;
 use tokio::sync::{mpsc, watch};
 
 use crate::answer::{Answer, Fault, Progress};
-use crate::message::{Request, RequestId};
+use crate::message::{Lists, Request, RequestId};
 
 /// The longest message of an upstream, in bytes.
 pub(crate) const LONGEST: usize = 16 << 20;
@@ -180,13 +180,19 @@ impl Waiting {
 #[derive(Debug)]
 pub(crate) struct Notices {
     upstream: String,
-    changed: watch::Sender<u64>,
+    pinned: watch::Sender<u64>,
+    resources: watch::Sender<u64>,
     dropped: AtomicU64,
 }
 
 impl Notices {
     pub(crate) fn new(upstream: &str) -> Self {
-        Self { upstream: upstream.to_owned(), changed: watch::Sender::new(0), dropped: AtomicU64::new(0) }
+        Self {
+            upstream: upstream.to_owned(),
+            pinned: watch::Sender::new(0),
+            resources: watch::Sender::new(0),
+            dropped: AtomicU64::new(0),
+        }
     }
 
     /// The name of the upstream.
@@ -194,13 +200,20 @@ impl Notices {
         &self.upstream
     }
 
-    /// The list of tools may have changed.
-    pub(crate) fn list_changed(&self) {
-        self.changed.send_modify(|times| *times = times.wrapping_add(1));
+    /// These lists may have changed.
+    pub(crate) fn list_changed(&self, lists: Lists) {
+        self.of(lists).send_modify(|times| *times = times.wrapping_add(1));
     }
 
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    pub(crate) fn changes(&self, lists: Lists) -> watch::Receiver<u64> {
+        self.of(lists).subscribe()
+    }
+
+    const fn of(&self, lists: Lists) -> &watch::Sender<u64> {
+        match lists {
+            Lists::Pinned => &self.pinned,
+            Lists::Resources => &self.resources,
+        }
     }
 
     /// Something came that goes nowhere. Told at powers of two, so that a flood is not a flood of log lines.

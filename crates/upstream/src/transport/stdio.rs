@@ -239,10 +239,10 @@ impl Shared {
                 }
             }
             Ok(Heard::Forbidden) => self.notices.dropped(FORBIDDEN),
-            Ok(Heard::ListChanged(None)) => self.notices.list_changed(),
-            Ok(Heard::ListChanged(Some(id))) => {
+            Ok(Heard::ListChanged(lists, None)) => self.notices.list_changed(lists),
+            Ok(Heard::ListChanged(lists, Some(id))) => {
                 if self.pending.told(&id, |beside| beside.hears_changes()) {
-                    self.notices.list_changed();
+                    self.notices.list_changed(lists);
                 } else {
                     self.notices.dropped(UNSUBSCRIBED);
                 }
