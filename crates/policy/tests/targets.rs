@@ -160,6 +160,40 @@ fn attributes_that_rules_about_tools_read_fail_no_rule_about_the_others() {
     }
 }
 
+#[test]
+fn the_example_of_the_manual_judges_as_it_says() {
+    let text = include_str!("../../../policies/prompts-and-resources.cedar").to_owned();
+    let set = PolicySet::compile(&[("example.cedar".to_owned(), text)].into(), &common::requirements());
+    let set = set.unwrap_or_else(|found| panic!("{found:#?}"));
+    assert_eq!(set.warnings(), []);
+    let of_files =
+        |uri: &str| Target::new(Facts { kind: Kind::Resource, upstream: "files".into(), ..facts(uri, "{}") });
+    for (uri, read, seen) in [
+        ("file:///srv/handbook/a.txt", "permit", true),
+        ("file:///srv/plans/a.txt", "release-approval", true),
+        ("file:///srv/keys/a", "forbidden", false),
+    ] {
+        let target = of_files(uri);
+        assert_eq!(says(&set, &target, "resources/read", &format!(r#"{{"uri":"{uri}"}}"#)), read, "{uri}");
+        assert_eq!(set.may_discover(&caller(), &target).yes(), seen, "{uri}");
+    }
+    assert_eq!(
+        says(&set, &target(Kind::Resource, "file:///srv/handbook/a"), "resources/read", "{}"),
+        "not permitted"
+    );
+    let order = Target::new(Facts { kind: Kind::Prompt, ..facts("order", r#"{"size":{"type":"string"}}"#) });
+    for (arguments, expected) in [
+        (r#"{"size":"one"}"#, "permit"),
+        (r#"{"size":"forty"}"#, "release-approval"),
+        ("{}", "release-approval"),
+    ] {
+        assert_eq!(says(&set, &order, "prompts/get", arguments), expected, "{arguments}");
+    }
+    assert_eq!(says(&set, &prompt(), "completion/complete", "{}"), "permit");
+    assert_eq!(says(&set, &of_files("file:///{path}"), "completion/complete", "{}"), "not permitted");
+    assert_eq!(says(&set, &deploy(), "tools/call", "{}"), "not permitted");
+}
+
 proptest! {
     /// Adding a `forbid` or a `@stepup` for one action changes nothing for what the action is not.
     #[test]

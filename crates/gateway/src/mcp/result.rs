@@ -93,6 +93,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn t35_what_was_read_holds_for_its_caller_and_now_whatever_its_maker_says_of_that() {
+        let read_ = r#"{"contents":[{"cacheScope":"public"}],"ttlMs":60000,"cache\u0053cope":"public"}"#;
+        let expected = r#"{"ttlMs":0,"cacheScope":"private","contents":[{"cacheScope":"public"}]}"#;
+        assert_eq!(read(Era::Modern, read_), expected);
+        assert_eq!(read(Era::Modern, "{}"), r#"{"ttlMs":0,"cacheScope":"private"}"#);
+        assert_eq!(read(Era::Legacy, read_), read_);
+    }
+
+    #[test]
+    fn what_was_read_by_its_id_is_the_result_of_a_tool() {
+        let contents = r#"{"contents":[{"uri":"x:a","text":"a"},{"uri":"x:b","blob":"YQ=="}]}"#;
+        let told = json::parse(of_a_tool(contents).as_bytes()).unwrap();
+        let content = told.get("content").and_then(Json::as_array).unwrap();
+        assert_eq!(content.len(), 2);
+        assert!(content.iter().all(|one| one.get("type").and_then(Json::as_str) == Some("resource")));
+        for other in [r#"{"messages":[]}"#, r#"{"contents":7}"#, r#"{"contents":1,"contents":[]}"#, "{}"] {
+            let told = json::parse(of_a_tool(other).as_bytes()).unwrap();
+            let text =
+                told.get("content").and_then(Json::as_array).unwrap()[0].get("text").and_then(Json::as_str);
+            assert_eq!(text, Some(other), "what has another form is told as it is");
+        }
+    }
+
+    #[test]
     fn a_result_of_the_modern_era_is_complete_whatever_its_maker_says_of_that() {
         for (text, written) in [
             ("{}", r#"{"resultType":"complete"}"#),

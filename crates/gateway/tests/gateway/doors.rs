@@ -315,6 +315,9 @@ fn tried() -> Vec<(At, &'static str, (&'static str, &'static str), String)> {
         ping().replace("\"id\":1", "\"id\":1,\"extra\":1"),
         of("prompts/got", json!({})),
         tool("nothing", json!({})),
+        of("prompts/get", json!({"name": "nothing"})),
+        of("resources/read", json!({"uri": "file:///x"})),
+        of("resources/read", json!({"uri": "file:///../x"})),
         tool("read_ticket", json!({"id": "x"})),
         tool("destroy", json!({})),
     ];
