@@ -15,4 +15,5 @@ mod isolation;
 mod log;
 mod modern;
 mod peers;
+mod targets;
 mod world;

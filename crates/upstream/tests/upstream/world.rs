@@ -190,6 +190,36 @@ impl World {
         }
     }
 
+    /// A permit for something that is no call of a tool; prompts are pinned, unseen.
+    pub async fn permit_to(
+        &self,
+        kind: terms::Kind,
+        name: &str,
+        action: &str,
+        arguments: Json,
+    ) -> authority::Permit {
+        self.attach("ops").await;
+        if kind == terms::Kind::Prompt {
+            let prompts = Some(vec![Json::object([("name", name)])]);
+            self.authority.observe("ops", authority::Stated { tools: Vec::new(), prompts }).await.unwrap();
+        }
+        let target = self.authority.active().target(kind, "ops", name).unwrap();
+        let resource = Resource {
+            kind: kind.name().to_owned(),
+            id: target.id(),
+            definition: target.pin.digest,
+            upstream: self.authority.upstream("ops").unwrap().identity,
+        };
+        let (subject, key) = (self.caller.subject(), self.authority.seal_key());
+        let (access, secrets) = Access::new(subject, action, resource, arguments, &[], key).unwrap();
+        let (caller, source) = (self.caller.clone(), "127.0.0.1".to_owned());
+        let ask = Ask { caller, access, secrets, source, purpose: None, ticket: None };
+        match self.authority.decide(&ask).await.unwrap() {
+            Ruling::Permitted(permit) => permit,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// One call over the link of one session.
     pub async fn call_in(&self, n: u8, tool: &str, arguments: Json, within: Millis) -> Forwarded {
         let link = self.upstreams.link("ops", session(n)).await.unwrap();
