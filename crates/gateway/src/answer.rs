@@ -83,7 +83,15 @@ impl Refusal {
     /// Whether the error of a request has a status of its own: in the modern era, unless the request is whole and only
     /// what it asks for is not there (MCP 2026-07-28, streamable HTTP).
     const fn has_status(&self, era: Era) -> bool {
-        let whole = matches!(self.slug, Slug::ToolUnknown | Slug::ArgumentsInvalid | Slug::StateInvalid);
+        let whole = matches!(
+            self.slug,
+            Slug::ToolUnknown
+                | Slug::PromptUnknown
+                | Slug::ResourceUnknown
+                | Slug::UriRefused
+                | Slug::ArgumentsInvalid
+                | Slug::StateInvalid
+        );
         matches!(era, Era::Modern) && !whole
     }
 

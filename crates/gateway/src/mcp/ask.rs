@@ -8,7 +8,7 @@ use terms::access::Resource;
 use terms::json::Object;
 use terms::{Abilities, Access, Action, Json, Kind, Slug, Uri, UriTemplate};
 
-use super::call::{Prepared, Wanted, not_an_access, perform};
+use super::call::{Prepared, Wanted, no_such, not_an_access, perform};
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
 use super::rounds::Returned;
@@ -48,6 +48,7 @@ pub(super) async fn answer(
         Action::Complete => conversation.abilities = Abilities::default(),
     }
     let asked = Asked::read(action, params)?;
+    let kind = asked.kind;
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
     let prepared = match wanted(&gateway, &known, &upstream, asked, meta.judged).await {
@@ -55,6 +56,7 @@ pub(super) async fn answer(
         Err(refusal) if refusal.slug == Slug::UpstreamUnreachable => {
             Prepared::Tell(refusal::broken(&run::UNREACHABLE, Structured::Error))
         }
+        Err(refusal) if refusal == unknown(kind).into() => Prepared::Unknown(kind),
         Err(refusal) => return Err(refusal),
     };
     let work: Work = match prepared {
@@ -63,6 +65,10 @@ pub(super) async fn answer(
         }
         // Only a tool of ours looks at a request.
         Prepared::Status(..) => return Err(Slug::MethodUnknown.into()),
+        Prepared::Unknown(kind) => {
+            drop(running);
+            Box::pin(no_such(client, kind))
+        }
         Prepared::Tell(told) => {
             drop(running);
             Box::pin(async move {

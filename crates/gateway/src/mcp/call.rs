@@ -79,6 +79,10 @@ pub(super) async fn call(
                 let _taken = client.result(&text).await;
             })
         }
+        Prepared::Unknown(kind) => {
+            drop(running);
+            Box::pin(no_such(client, kind))
+        }
     };
     Ok(ear.response(keep_alive, work).await)
 }
@@ -100,6 +104,13 @@ pub(super) enum Prepared {
     Status(ElevationId, Millis),
     /// A result at once.
     Tell(String),
+    /// There is nothing of that name. It is told as what is hidden is, on a stream too.
+    Unknown(Kind),
+}
+
+/// Tells that there is nothing of that name for this caller.
+pub(super) async fn no_such(client: Client, kind: Kind) {
+    let _taken = client.error(&Refusal::from(unknown(kind)).error().text()).await;
 }
 
 async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prepared, Refusal> {
@@ -115,6 +126,9 @@ async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prep
     } else {
         match wanted(gateway, known, &upstream, &name, (arguments, meta)).await {
             Ok(wanted) => wanted,
+            Err(refusal) if refusal == unknown(Kind::Tool).into() => {
+                return Ok(Prepared::Unknown(Kind::Tool));
+            }
             Err(refusal) => return as_result(&refusal).map(Prepared::Tell).ok_or(refusal),
         }
     };
@@ -247,8 +261,7 @@ pub(super) async fn perform(
         Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask, back) => {
             drop(running);
             let kind = Kind::named(&ask.access.resource().kind).unwrap_or(Kind::Tool);
-            client.error(&Refusal::from(unknown(kind)).error().text()).await;
-            return;
+            return no_such(client, kind).await;
         }
         Ok(Passed::Denied(denial)) => refusal::denied(&denial, structured),
         Ok(Passed::Unreachable) => refusal::broken(&run::UNREACHABLE, structured),

@@ -158,6 +158,22 @@ async fn what_a_caller_may_not_know_of_is_as_unknown_as_what_is_not_there() {
             .await
     };
     assert_eq!(complete("unseen").await.body, complete("nothing").await.body);
+    // Nor does it show in how it is told: on a stream, and in the modern era.
+    let modern = crate::modern::Modern::new(&world, "bot");
+    for (method, names) in [("tools/call", ["hidden", "nothing"]), ("prompts/get", ["unseen", "nothing"])] {
+        let [hidden, nothing] = names.map(|name| {
+            let arguments = if method == "tools/call" { json!({"id": 1}) } else { json!({}) };
+            json!({"name": name, "arguments": arguments, "_meta": {"progressToken": "p"}})
+        });
+        let (one, other) =
+            (bot.request(method, hidden.clone()).await, bot.request(method, nothing.clone()).await);
+        assert_eq!(
+            (one.body, one.headers.get("content-type")),
+            (other.body, other.headers.get("content-type"))
+        );
+        let (one, other) = (modern.ask(method, hidden).await, modern.ask(method, nothing).await);
+        assert_eq!((one.status, one.body), (other.status, other.body), "{method}");
+    }
     // Whether there is a resource is asked of nobody for who may not read it.
     let hidden = read(&bot, "file:///secret/a").await;
     assert_eq!(hidden.body, read(&bot, "file:///secret/nothing").await.body);
