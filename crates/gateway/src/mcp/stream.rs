@@ -46,11 +46,11 @@ pub(crate) struct Client {
     said: mpsc::Sender<Said>,
 }
 
-/// The name under which a caller listens for progress, and how far it was told so far: it only ever rises
-/// (MCP, progress).
+/// The name under which a caller listens for progress, and how far it was told so far, if it was: it only ever rises
+/// (MCP, progress), from wherever an upstream begins, 0 as well.
 struct Token {
     token: Id,
-    told: f64,
+    told: Option<f64>,
 }
 
 /// The connection's end.
@@ -67,7 +67,7 @@ pub(crate) struct Ear {
 pub(crate) fn between(era: Era, id: Id, progress: Option<Id>, inert: Inert) -> (Client, Ear) {
     let (said, heard) = mpsc::channel(ROOM);
     let streams = progress.is_some();
-    let progress = progress.map(|token| Token { token, told: 0.0 });
+    let progress = progress.map(|token| Token { token, told: None });
     (Client { id: id.clone(), era, progress, inert, said }, Ear { id, era, streams, first: None, heard })
 }
 
@@ -99,14 +99,15 @@ impl Client {
 
     /// Tells that it goes on, in our own words.
     pub(crate) fn waiting(&mut self, message: &str) {
-        let next = self.progress.as_ref().map_or(0.0, |token| token.told + 1.0);
+        let next = self.told() + 1.0;
         self.progress(next, None, Some(message));
     }
 
     /// Tells how far it is. What does not rise, or finds no room, is left out.
     pub(crate) fn progress(&mut self, progress: f64, total: Option<f64>, message: Option<&str>) {
-        let Some(token) = self.progress.as_mut().filter(|token| progress > token.told) else { return };
-        token.told = progress;
+        let rises = |token: &&mut Token| token.told.is_none_or(|told| progress > told);
+        let Some(token) = self.progress.as_mut().filter(rises) else { return };
+        token.told = Some(progress);
         let mut params = terms::json::Object::new();
         params.insert("progressToken", token.token.json());
         let number = |n: f64| terms::json::parse(n.to_string().as_bytes()).ok();
@@ -139,7 +140,7 @@ impl Client {
 
     /// How far the client was told that it is.
     pub(crate) fn told(&self) -> f64 {
-        self.progress.as_ref().map_or(0.0, |token| token.told)
+        self.progress.as_ref().and_then(|token| token.told).unwrap_or(0.0)
     }
 
     /// Gives the answer, a complete result written as JSON. Says whether somebody took it.
@@ -350,6 +351,21 @@ mod tests {
             "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\n\n",
         );
         assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_begins_at_nothing_is_heard_from_there_and_once() {
+        let token = Some(Id::Text("t".into()));
+        let (mut client, ear) = between(Era::Legacy, Id::Number(7), token, Inert::default());
+        let work = Box::pin(async move {
+            for progress in [0.0, 0.0, 50.0] {
+                client.progress(progress, Some(100.0), None);
+            }
+            assert!(client.result("{}").await);
+        });
+        let text = body(ear.response(Duration::from_secs(15), work).await).await;
+        let heard: Vec<_> = text.matches("\"progress\":0").chain(text.matches("\"progress\":50")).collect();
+        assert_eq!(heard, ["\"progress\":0", "\"progress\":50"], "{text}");
     }
 
     #[tokio::test]
