@@ -1,0 +1,100 @@
+// The conformance suite of MCP: both requirement sets against servers of both SDKs, directly and with stepup in front.
+// With a policy that permits everything, stepup adds no failure beyond baseline.yml.
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { read, raw } from "../lib/agent.mjs";
+import { teeHttp } from "../lib/arrivals.mjs";
+import { Home, freePort } from "../lib/home.mjs";
+import { MODERN_PYTHON } from "../lib/peers.mjs";
+import { NODE, against, failing, known, listening, required, shim, verdicts, worse } from "./suite.mjs";
+
+const here = import.meta.dirname;
+const FIXTURES = {
+  typescript: [NODE, join(here, "fixture.mjs")],
+  python: [MODERN_PYTHON, join(here, "fixture.py")],
+};
+/** Revision to how a server shows that it speaks it. */
+const REVISIONS = {
+  "2025-11-25": { method: "initialize", says: ({ protocolVersion }) => [protocolVersion] },
+  "2026-07-28": { method: "server/discover", says: ({ supportedVersions }) => supportedVersions },
+};
+const EVERYTHING = '@id("everything")\npermit (principal, action, resource);\n';
+
+/** The first request of a revision: both eras find in it what they need. */
+async function greeting(url, revision) {
+  const { method, says } = REVISIONS[revision];
+  const client = { name: "stepup-tests", version: "1" };
+  const _meta = Object.fromEntries(Object.entries({ protocolVersion: revision, clientCapabilities: {}, clientInfo: client })
+    .map(([name, value]) => [`io.modelcontextprotocol/${name}`, value]));
+  const params = method === "initialize" ? { protocolVersion: revision, capabilities: {}, clientInfo: client } : { _meta };
+  const headers = {
+    "content-type": "application/json", accept: "application/json, text/event-stream",
+    ...(method === "initialize" ? {} : { "mcp-protocol-version": revision, "mcp-method": method }),
+  };
+  const { result, error } = read(await raw(url, { headers, body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }) }));
+  assert.ok(result, JSON.stringify(error));
+  return says(result);
+}
+
+for (const [name, command] of Object.entries(FIXTURES)) {
+  describe(`a server of the ${name} SDK`, () => {
+    const stops = [];
+    let home, key, direct, through;
+
+    before(async () => {
+      const [port, front] = [await freePort(), await freePort()];
+      stops.push(await listening(...command, String(port)));
+      direct = `http://localhost:${port}/mcp`;
+      through = `http://localhost:${front}/mcp/fixture`;
+      home = await Home.make();
+      const tee = await teeHttp(port, home.arrivals, "fixture");
+      stops.push(() => (tee.closeAllConnections(), tee.close()));
+      home.upstreams({ fixture: { url: `http://127.0.0.1:${tee.address().port}/mcp` } });
+      // The suite's Host and Origin reach stepup as they are: what rebinding is refused by is stepup's own.
+      home.edit(/^# e\.g\. public_url = "https:\/\/stepup\.example".*$/m, `public_url = "http://localhost:${front}"`);
+      home.edit(/^# origins = \[\].*$/m, `origins = ["http://localhost:${front}"]`);
+      writeFileSync(join(home.folder, "policies/starter.cedar"), EVERYTHING);
+      await home.serve();
+      key = await home.caller("suite");
+      await home.pinned("fixture/test_simple_text");
+      stops.push(await shim(front, home.agentsUrl, key));
+    });
+
+    after(async () => {
+      for (const stop of stops.reverse()) stop();
+      await home?.remove();
+    });
+
+    for (const revision of Object.keys(REVISIONS)) {
+      test(`speaks ${revision} itself`, async () => {
+        assert.ok((await greeting(direct, revision)).includes(revision));
+      });
+
+      test(`loses nothing of ${revision} behind stepup but what is listed`, async () => {
+        const [alone, behind] = [await verdicts(direct, revision), await verdicts(through, revision)];
+        assert.ok(alone.size >= required(revision).length, "every scenario has a check");
+        assert.deepEqual(against(known("direct.yml")[revision], failing(alone)), { unlisted: [], stale: [] }, "directly");
+        const lost = worse(alone, behind);
+        const { unlisted, stale } = against(known("baseline.yml")[revision], lost);
+        const why = unlisted.map((check) => `${check}: ${behind.get(check)?.said ?? "did not come to it"}`);
+        assert.deepEqual({ unlisted: why, stale }, { unlisted: [], stale: [] }, "through stepup");
+      });
+    }
+
+    test("the checker finds one permit for each arrival", async () => {
+      const { arrivals } = await home.judge({ canaries: [key] });
+      assert.ok(arrivals > 0);
+    });
+  });
+}
+
+test("a check that is lost, an entry that is stale and a failure that is new are each noticed", () => {
+  const pass = { failed: false }, fail = { failed: true };
+  const alone = new Map([["a:1", pass], ["a:2", pass], ["b:1", fail], ["c:1", pass]]);
+  const behind = new Map([["a:1", pass], ["a:2", fail], ["b:1", fail], ["d:1", fail]]);
+  const lost = worse(alone, behind);
+  assert.deepEqual(lost, ["a:2", "c:1", "d:1"]);
+  assert.deepEqual(against([{ fails: ["a:1", "c", "e"] }, { fails: ["d:1"] }], lost), { unlisted: ["a:2"], stale: ["a:1", "e"] });
+});

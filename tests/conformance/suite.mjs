@@ -1,0 +1,105 @@
+// The suite against an address, and what it found: `scenario:check` to `pass` or `fail`.
+import { execFile, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import http from "node:http";
+import { arch, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { parse } from "yaml";
+
+const here = import.meta.dirname;
+const SUITE = join(here, "node_modules/@modelcontextprotocol/conformance");
+/** The suite needs a newer Node than Debian has. */
+export const NODE = join(here, `node_modules/node-linux-${arch()}/bin/node`);
+
+/** What a revision's set runs against servers, by name; those that do not count among them. */
+export function required(revision) {
+  const { server, not_scored } = parse(readFileSync(join(SUITE, `requirements/${revision}.yaml`), "utf8"));
+  return [...server, ...not_scored.filter(({ leg }) => leg === "server").map(({ scenario }) => scenario)];
+}
+
+/** A program that listens at the port in its last word; says when it does. */
+export async function listening(command, ...words) {
+  const child = spawn(command, words, { stdio: ["ignore", "pipe", "inherit"] });
+  const stop = () => child.kill();
+  await new Promise((done, failed) => {
+    createInterface({ input: child.stdout }).once("line", done);
+    child.once("exit", (code) => failed(new Error(`${words.join(" ")}: exit ${code}`)));
+  });
+  return stop;
+}
+
+/** Adds a caller's key to every request, and nothing else: the suite has no way to send one. */
+export async function shim(port, to, key) {
+  const server = http.createServer((request, response) => {
+    const headers = [...request.rawHeaders, "authorization", `Bearer ${key}`];
+    const on = http.request(to, { path: request.url, method: request.method, headers, setHost: false }, (answer) => {
+      response.writeHead(answer.statusCode, answer.rawHeaders);
+      response.flushHeaders();
+      answer.pipe(response);
+    });
+    on.on("error", () => response.destroy());
+    response.on("close", () => on.destroy());
+    request.pipe(on);
+  });
+  await new Promise((done) => server.listen(port, done));
+  return () => {
+    server.closeAllConnections();
+    server.close();
+  };
+}
+
+const GOOD = new Set(["SUCCESS", "INFO"]);
+const BAD = new Set(["FAILURE", "WARNING"]);
+
+/**
+ * Runs a revision's set. A check that comes several times passes if it does so each time; one that was skipped is
+ * neither.
+ */
+export async function verdicts(url, revision) {
+  const out = mkdtempSync(join(tmpdir(), "stepup-conformance-"));
+  const words = [join(SUITE, "dist/index.js"), "server", "--url", url, "--requirements", revision, "-o", out];
+  // Its exit code says that something failed; which is read from what it wrote.
+  const { stdout } = await promisify(execFile)(NODE, words, { maxBuffer: 1 << 26, timeout: 300_000 }).catch((error) => error);
+  const found = new Map();
+  for (const scenario of required(revision)) {
+    const folder = readdirSync(out).find((name) => name.startsWith(`server-${scenario}-2`));
+    if (!folder) throw new Error(`${scenario} did not run: ${stdout}`);
+    const checks = join(out, folder, "checks.json");
+    const ended = existsSync(checks) ? JSON.parse(readFileSync(checks, "utf8")) : [{ id: "ended", status: "FAILURE", errorMessage: "it threw" }];
+    for (const { id, status, errorMessage } of ended) {
+      const check = `${scenario}:${id}`;
+      if (BAD.has(status)) found.set(check, { failed: true, said: errorMessage });
+      else if (GOOD.has(status) && !found.has(check)) found.set(check, { failed: false });
+    }
+  }
+  rmSync(out, { recursive: true, force: true });
+  return found;
+}
+
+/** What fails, in the order of names. */
+export const failing = (found) => [...found].filter(([, { failed }]) => failed).map(([check]) => check).sort();
+
+/** What passes directly and not through, or fails through only. */
+export function worse(direct, through) {
+  const lost = [...direct].filter(([check, { failed }]) => !failed && (through.get(check)?.failed ?? true)).map(([check]) => check);
+  const added = failing(through).filter((check) => !direct.has(check));
+  return [...new Set([...lost, ...added])].sort();
+}
+
+/**
+ * A list of what is known to fail, held against what does: `unlisted`, and `stale` entries that nothing fails for.
+ * An entry names a check, or a scenario for all of its checks.
+ */
+export function against(list, checks) {
+  const entries = list.flatMap(({ fails }) => fails);
+  const covers = (entry, check) => entry === check || entry === check.slice(0, check.indexOf(":"));
+  return {
+    unlisted: checks.filter((check) => !entries.some((entry) => covers(entry, check))),
+    stale: entries.filter((entry) => !checks.some((check) => covers(entry, check))),
+  };
+}
+
+/** `direct.yml` or `baseline.yml`: fixture to revision to what fails, and why. */
+export const known = (name) => parse(readFileSync(join(here, name), "utf8")) ?? {};
