@@ -7,8 +7,8 @@ import { after, before, describe, test } from "node:test";
 import { read, raw } from "../lib/agent.mjs";
 import { teeHttp } from "../lib/arrivals.mjs";
 import { Home, freePort } from "../lib/home.mjs";
-import { MODERN_PYTHON } from "../lib/peers.mjs";
-import { NODE, against, failing, known, listening, required, shim, verdicts, worse } from "./suite.mjs";
+import { MODERN_PYTHON, NODE } from "../lib/peers.mjs";
+import { against, failing, known, listening, required, shim, verdicts, worse } from "./suite.mjs";
 
 const here = import.meta.dirname;
 const FIXTURES = {

@@ -2,16 +2,15 @@
 import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import http from "node:http";
-import { arch, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { parse } from "yaml";
+import { NODE } from "../lib/peers.mjs";
 
 const here = import.meta.dirname;
 const SUITE = join(here, "node_modules/@modelcontextprotocol/conformance");
-/** The suite needs a newer Node than Debian has. */
-export const NODE = join(here, `node_modules/node-linux-${arch()}/bin/node`);
 
 /** What a revision's set runs against servers, by name; those that do not count among them. */
 export function required(revision) {

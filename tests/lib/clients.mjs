@@ -82,20 +82,21 @@ class TypeScript {
   }
 }
 
-class Python {
+/** A client in a program of its own, which takes lines of JSON and answers them. */
+export class Driven {
   #asked = new Map();
   #id = 0;
 
-  static async connect(target) {
-    const python = new Python();
-    python.child = spawn(process.env.STEPUP_PYTHON, [join(TESTS, "sdk/client.py")], { stdio: ["pipe", "pipe", "inherit"] });
-    python.ended = new Promise((done) => python.child.once("exit", done));
-    python.ended.then(() => python.#asked.forEach(({ failed }) => failed(new Error("the Python client ended"))));
-    createInterface({ input: python.child.stdout }).on("line", (line) => python.#heard(JSON.parse(line)));
+  /** `program`: the client's command. */
+  static async by(program, target) {
+    const driven = new Driven();
+    driven.child = spawn(program[0], program.slice(1), { stdio: ["pipe", "pipe", "inherit"] });
+    driven.ended = new Promise((done) => driven.child.once("exit", done));
+    driven.ended.then(() => driven.#asked.forEach(({ failed }) => failed(new Error(`${program.join(" ")} ended`))));
+    createInterface({ input: driven.child.stdout }).on("line", (line) => driven.#heard(JSON.parse(line)));
     const env = target.command ? { env: environment() } : {};
-    const { server, revision } = await python.#ask("connect", { ...target, ...env });
-    Object.assign(python, { server, spoken: revision });
-    return python;
+    const { server, revision } = await driven.#ask("connect", { ...target, ...env });
+    return Object.assign(driven, { server, spoken: revision });
   }
 
   #heard({ id, progress, result, error }) {
@@ -134,5 +135,7 @@ class Python {
     await this.ended;
   }
 }
+
+const Python = { connect: (target) => Driven.by([process.env.STEPUP_PYTHON, join(TESTS, "sdk/client.py")], target) };
 
 export const CLIENTS = { "TypeScript SDK": TypeScript, "Python SDK": Python };
