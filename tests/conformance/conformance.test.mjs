@@ -75,9 +75,9 @@ for (const [name, command] of Object.entries(FIXTURES)) {
       test(`loses nothing of ${revision} behind stepup but what is listed`, async () => {
         const [alone, behind] = [await verdicts(direct, revision), await verdicts(through, revision)];
         assert.ok(alone.size >= required(revision).length, "every scenario has a check");
-        assert.deepEqual(against(known("direct.yml")[revision], failing(alone)), { unlisted: [], stale: [] }, "directly");
+        assert.deepEqual(against(known("direct.yml", revision, name), failing(alone)), { unlisted: [], stale: [] }, "directly");
         const lost = worse(alone, behind);
-        const { unlisted, stale } = against(known("baseline.yml")[revision], lost);
+        const { unlisted, stale } = against(known("baseline.yml", revision, name), lost);
         const why = unlisted.map((check) => `${check}: ${behind.get(check)?.said ?? "did not come to it"}`);
         assert.deepEqual({ unlisted: why, stale }, { unlisted: [], stale: [] }, "through stepup");
       });

@@ -100,5 +100,6 @@ export function against(list, checks) {
   };
 }
 
-/** `direct.yml` or `baseline.yml`: fixture to revision to what fails, and why. */
-export const known = (name) => parse(readFileSync(join(here, name), "utf8")) ?? {};
+/** What `direct.yml` or `baseline.yml` lists for a revision at a fixture. */
+export const known = (list, revision, fixture) =>
+  parse(readFileSync(join(here, list), "utf8"))[revision].filter(({ of = fixture }) => of === fixture);
