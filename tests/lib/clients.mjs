@@ -94,12 +94,15 @@ export class Driven {
     driven.ended = new Promise((done) => driven.child.once("exit", done));
     driven.ended.then(() => driven.#asked.forEach(({ failed }) => failed(new Error(`${program.join(" ")} ended`))));
     createInterface({ input: driven.child.stdout }).on("line", (line) => driven.#heard(JSON.parse(line)));
+    const { onask, ...rest } = target;
     const env = target.command ? { env: environment() } : {};
-    const { server, revision } = await driven.#ask("connect", { ...target, ...env });
+    driven.onask = onask;
+    const { server, revision } = await driven.#ask("connect", { ...rest, ...env, asks: Boolean(onask) });
     return Object.assign(driven, { server, spoken: revision });
   }
 
-  #heard({ id, progress, result, error }) {
+  #heard({ id, progress, asked, result, error }) {
+    if (asked) return this.onask(asked);
     const { done, failed, onprogress } = this.#asked.get(id);
     if (progress) return onprogress?.(progress);
     this.#asked.delete(id);

@@ -1,5 +1,6 @@
 // What is installed of others by lock files of its own: clients of the SDKs 2.x, which speak both eras, behind the face
-// of clients.mjs. `mode` chooses the era: "legacy", "auto", or the revision that is pinned.
+// of clients.mjs. `mode` chooses the era: "legacy", "auto", or the revision that is pinned. With `onask` a client can ask its
+// person: it is told what of, and agrees at once.
 import { execFile } from "node:child_process";
 import { arch } from "node:os";
 import { join } from "node:path";
@@ -16,10 +17,12 @@ export const PINNED = "2026-07-28";
 const CALL_WITHIN_MS = 60_000;
 
 class TypeScript2 {
-  static async connect({ url, headers, mode }) {
+  static async connect({ url, headers, mode, onask }) {
     const { Client, StreamableHTTPClientTransport } = await import(join(MODERN, "node_modules/@modelcontextprotocol/client/dist/index.mjs"));
     const versionNegotiation = { mode: mode === PINNED ? { pin: PINNED } : mode };
-    const client = new Client({ name: "stepup-tests", version: "1" }, { versionNegotiation });
+    const capabilities = onask ? { elicitation: { url: {}, form: {} } } : {};
+    const client = new Client({ name: "stepup-tests", version: "1" }, { versionNegotiation, capabilities });
+    if (onask) client.setRequestHandler("elicitation/create", ({ params }) => (onask(params), { action: "accept" }));
     const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
     await client.connect(transport);
     return Object.assign(new TypeScript2(), { client, transport });

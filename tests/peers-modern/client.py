@@ -14,7 +14,7 @@ from fastmcp.client.transports import StreamableHttpTransport
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import Implementation
+from mcp_types import ElicitResult, Implementation
 
 INFO = Implementation(name="stepup-tests", version="1")
 
@@ -27,10 +27,17 @@ def plain(model):
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+async def agreed(*asked):
+    """Tells what the person is asked, and agrees. The SDK gives a context and the request, fastmcp more before them."""
+    params = next(one for one in asked if hasattr(one, "mode"))
+    say(asked=plain(params))
+    return ElicitResult(action="accept")
+
+
 class Mcp:
-    def __init__(self, url, headers, mode):
+    def __init__(self, url, headers, mode, ask):
         transport = streamable_http_client(url, http_client=create_mcp_http_client(headers=headers))
-        self.client = mcp.Client(transport, mode=mode, client_info=INFO)
+        self.client = mcp.Client(transport, mode=mode, client_info=INFO, elicitation_callback=ask)
 
     def spoken(self):
         return self.client.server_info, self.client.protocol_version
@@ -43,9 +50,9 @@ class Mcp:
 
 
 class FastMcp:
-    def __init__(self, url, headers, mode):
+    def __init__(self, url, headers, mode, ask):
         transport = StreamableHttpTransport(url, headers=headers)
-        self.client = fastmcp.Client(transport, mode=mode, client_info=INFO)
+        self.client = fastmcp.Client(transport, mode=mode, client_info=INFO, elicitation_handler=ask)
 
     def spoken(self):
         return self.client.session.server_info, self.client.session.protocol_version
@@ -91,7 +98,8 @@ async def main():
     async with contextlib.AsyncExitStack() as stack:
         first = json.loads(await reader.readline())
         try:
-            face = {"mcp": Mcp, "fastmcp": FastMcp}[sys.argv[1]](first["url"], first["headers"], first["mode"])
+            ask = agreed if first["asks"] else None
+            face = {"mcp": Mcp, "fastmcp": FastMcp}[sys.argv[1]](first["url"], first["headers"], first["mode"], ask)
             await stack.enter_async_context(face.client)
         except Exception as error:
             return say(id=first["id"], error={"message": f"{type(error).__name__}: {error}"})

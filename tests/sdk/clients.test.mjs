@@ -17,20 +17,26 @@ const LEGACY = "2025-11-25";
 const FIRST = { legacy: LEGACY };
 const SECOND = { legacy: LEGACY, auto: PINNED, [PINNED]: PINNED };
 
-/** `held`: a call that listens to progress waits for its approval. `always`: so does every call of it. */
+/** `held`: it can listen to progress, and then its call waits for the approval. `asks`: it can have its person open an address. */
 const ROWS = [
   { name: "TypeScript SDK", Client: CLIENTS["TypeScript SDK"], comes: FIRST, held: true },
   { name: "Python SDK", Client: CLIENTS["Python SDK"], comes: FIRST, held: true },
-  { name: "TypeScript SDK 2", comes: SECOND, held: true },
-  { name: "Python SDK 2", comes: SECOND, held: true },
-  { name: "fastmcp", comes: SECOND, held: true },
-  { name: "rmcp", comes: SECOND, held: true },
+  { name: "TypeScript SDK 2", comes: SECOND, held: true, asks: true },
+  { name: "Python SDK 2", comes: SECOND, held: true, asks: true },
+  { name: "fastmcp", comes: SECOND, held: true, asks: true },
+  { name: "rmcp", comes: SECOND, held: true, asks: true },
   { name: "inspector CLI", comes: SECOND, held: false },
 ].map((row) => ({ Client: MODERN_CLIENTS[row.name], ...row }));
 
-/** In the modern era a server names itself in each answer: which stepup does in its own name, or not at all. */
+/**
+ * What marks an answer's era: in the modern one a server names itself in each and says that it is whole. Here the client
+ * and the upstream may be of two.
+ */
 const SELF = "io.modelcontextprotocol/serverInfo";
-const unsigned = ({ _meta: { [SELF]: _, ...meta } = {}, ...answer }) => ({ ...answer, ...(Object.keys(meta).length > 0 && { _meta: meta }) });
+const unmarked = ({ _meta: { [SELF]: _, ...meta } = {}, resultType, ...answer }) => {
+  assert.ok([undefined, "complete"].includes(resultType), resultType);
+  return { ...answer, ...(Object.keys(meta).length > 0 && { _meta: meta }) };
+};
 
 const CALLS = [
   "test_simple_text", "test_image_content", "test_audio_content", "test_embedded_resource", "test_multiple_content_types", "test_error_handling",
@@ -73,10 +79,10 @@ const ran = (home, version) => arrivals(home.arrivals).filter(({ tool, arguments
 /** One way of choosing for each revision that a client comes to. */
 const distinct = (comes) => new Map(Object.entries(comes).filter(([, revision]) => revision).map(([mode, revision]) => [revision, mode]).reverse());
 
-for (const { name, Client, comes, held } of ROWS) {
+for (const { name, Client, comes, held, asks } of ROWS) {
   describe(name, () => {
-    const open = async (t, target, mode) => {
-      const client = await Client.connect({ ...target, mode });
+    const open = async (t, target, mode, onask) => {
+      const client = await Client.connect({ ...target, mode, onask });
       t.after(() => client.close());
       return client;
     };
@@ -103,7 +109,7 @@ for (const { name, Client, comes, held } of ROWS) {
         const all = async (target) => {
           const client = await open(t, target, revision === PINNED ? PINNED : "legacy");
           const answers = [];
-          for (const tool of CALLS) answers.push(unsigned(await client.call(tool, {})));
+          for (const tool of CALLS) answers.push(unmarked(await client.call(tool, {})));
           return answers;
         };
         assert.deepEqual(await all(behind(homes.patient, "fixture", keys.patient)), await all(fixture));
@@ -155,6 +161,19 @@ for (const { name, Client, comes, held } of ROWS) {
         assert.equal((await waiting).structuredContent.version, version(4));
         assert.match(heard[0].message, /approval/);
         assert.equal(ran(homes.patient, version(4)), 1);
+      });
+
+      if (asks) test(`${revision}: a client that can ask its person opens the request, and its call goes on by itself`, async (t) => {
+        const asked = [];
+        const approve = (params) => {
+          asked.push(params);
+          people.patient.approve(new URL(params.url).pathname.split("/").at(-1));
+        };
+        const client = await open(t, behind(homes.patient, "ops", keys.patient), mode, approve);
+        const done = await client.call("deploy", production(5), { onprogress: () => {} });
+        assert.equal(done.structuredContent.version, version(5));
+        assert.deepEqual(asked.map(({ mode, url }) => [mode, url.startsWith(`${homes.patient.peopleUrl}/r/`)]), [["url", true]]);
+        assert.equal(ran(homes.patient, version(5)), 1);
       });
     }
   });

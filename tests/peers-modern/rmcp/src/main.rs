@@ -3,12 +3,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
-    CallToolRequestParams, ClientConfig, Implementation, ProgressNotificationParam, ProtocolVersion,
+    CallToolRequestParams, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction,
+    Implementation, ProgressNotificationParam, ProtocolVersion,
 };
-use rmcp::service::{NotificationContext, RunningService};
+use rmcp::service::{NotificationContext, RequestContext, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::{ClientLifecycleMode, ClientServiceExt, RoleClient, ServiceError};
+use rmcp::{ClientLifecycleMode, ClientServiceExt, ErrorData, RoleClient, ServiceError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
@@ -21,13 +22,30 @@ fn say(message: &Value) {
     println!("{message}");
 }
 
-struct Listener;
+/// Whether it can ask its person.
+struct Listener {
+    asks: bool,
+}
 
 impl ClientHandler for Listener {
     fn get_info(&self) -> ClientConfig {
         let mut info = ClientConfig::default();
         info.client_info = Implementation::new("stepup-tests", "1");
+        if self.asks {
+            let able = json!({"elicitation": {"url": {}, "form": {}}});
+            info.capabilities = serde_json::from_value(able).unwrap_or_default();
+        }
         info
+    }
+
+    /// Tells what the person is asked, and agrees.
+    async fn create_elicitation(
+        &self,
+        asked: ElicitRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        say(&json!({"asked": asked}));
+        Ok(ElicitResult::new(ElicitationAction::Accept))
     }
 
     async fn on_progress(&self, heard: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
@@ -55,7 +73,7 @@ async fn connect(asked: &Value) -> Result<Client, Failure> {
     if let Some(key) = asked["headers"]["authorization"].as_str() {
         config = config.auth_header(key.trim_start_matches("Bearer "));
     }
-    Ok(Listener
+    Ok(Listener { asks: asked["asks"] == true }
         .serve_with_lifecycle(StreamableHttpClientTransport::from_config(config), mode(text("mode")))
         .await?)
 }
