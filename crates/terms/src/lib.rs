@@ -14,7 +14,6 @@ pub mod claim;
 pub mod hash;
 pub mod ids;
 pub mod json;
-pub mod mirror;
 pub mod outcome;
 pub mod pointer;
 pub mod requirement;

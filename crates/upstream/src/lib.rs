@@ -31,5 +31,6 @@ pub use forward::{Along, Forwarded, forward};
 pub use identity::{NotThere, identity};
 pub use inert::Inert;
 pub use link::Link;
+pub use mirror::{agree, decoded, repeats};
 pub use raw::{OURS, without};
 pub use upstreams::{SessionKey, Unreachable, Upstreams};

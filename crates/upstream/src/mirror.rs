@@ -4,9 +4,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use terms::json::Object;
-use terms::{Json, Pointer};
+use terms::{Json, Pointer, sole};
 
 /// The revision of a request.
 pub(crate) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
@@ -138,19 +138,71 @@ pub(crate) fn headers(
         if value != at(judged, path) {
             return Err(NotTold::Secret);
         }
-        let text = match (kind, value) {
-            (_, None | Some(Json::Null)) => continue,
-            (Kind::Text, Some(Json::String(text))) => text.clone(),
-            (Kind::Truth, Some(Json::Bool(truth))) => truth.to_string(),
-            (Kind::Integer, Some(value)) => {
-                let safe = value.as_i64().filter(|integer| (-GREATEST..=GREATEST).contains(integer));
-                safe.ok_or(NotTold::Kind)?.to_string()
-            }
-            (Kind::Text | Kind::Truth, Some(_)) => return Err(NotTold::Kind),
-        };
-        headers.push((header.clone(), encoded(&text).ok_or(NotTold::Kind)?));
+        if let Some(text) = kind.told(value)? {
+            headers.push((header.clone(), encoded(&text).ok_or(NotTold::Kind)?));
+        }
     }
     Ok(headers)
+}
+
+impl Kind {
+    /// A value as a header tells it, before it is encoded. What is not there is not told.
+    fn told(self, value: Option<&Json>) -> Result<Option<String>, NotTold> {
+        match (self, value) {
+            (_, None | Some(Json::Null)) => Ok(None),
+            (Self::Text, Some(Json::String(text))) => Ok(Some(text.clone())),
+            (Self::Truth, Some(Json::Bool(truth))) => Ok(Some(truth.to_string())),
+            (Self::Integer, Some(value)) => {
+                let safe = value.as_i64().filter(|integer| (-GREATEST..=GREATEST).contains(integer));
+                Ok(Some(safe.ok_or(NotTold::Kind)?.to_string()))
+            }
+            (Self::Text | Self::Truth, Some(_)) => Err(NotTold::Kind),
+        }
+    }
+
+    /// Whether a header says what is told; numbers are compared as such ("Server Validation").
+    fn same(self, header: &str, told: &str) -> bool {
+        let number = |text: &str| terms::json::parse(text.as_bytes()).ok().and_then(|json| json.as_i64());
+        header == told
+            || self == Self::Integer && number(header).is_some_and(|read| Some(read) == number(told))
+    }
+}
+
+/// Whether the headers of a caller's request say of its arguments what the definition wants them to say, no less and no
+/// more (T20). A definition that wants something invalid wants nothing.
+///
+/// # Errors
+/// The name of the first header that does not.
+pub fn agree(definition: &Json, arguments: &Object, headers: &HeaderMap) -> Result<(), String> {
+    for Mirrored { path, header, kind } in mirrored(definition).unwrap_or_default() {
+        let given = headers.contains_key(&header);
+        let said = sole(headers.get_all(&header)).and_then(|value| value.to_str().ok()).and_then(decoded);
+        let agrees = match (kind.told(at(arguments, &path)), said) {
+            (Ok(None), _) => !given,
+            (Ok(Some(told)), Some(said)) => kind.same(&said, &told),
+            (Ok(Some(_)), None) | (Err(_), _) => false,
+        };
+        if !agrees {
+            return Err(header.as_str().to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a header is one that repeats an argument.
+#[must_use]
+pub fn repeats(header: &HeaderName) -> bool {
+    header.as_str().strip_prefix(RESERVED).is_some_and(|rest| rest.starts_with("param-"))
+}
+
+/// The text that a header carries; `None` when it carries none.
+#[must_use]
+pub fn decoded(header: &str) -> Option<String> {
+    let within = header.strip_prefix(SENTINEL.0).and_then(|rest| rest.strip_suffix(SENTINEL.1));
+    match within {
+        None => Some(header.to_owned()),
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+    }
 }
 
 /// Whether one of these arguments, or what is in it, is wanted in a header.
@@ -304,5 +356,68 @@ mod tests {
         ] {
             assert_eq!(encoded(text).unwrap(), value, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_encoded_is_read_as_it_was_and_nothing_else_is() {
+        for text in
+            ["us-west1", "", " padded ", "line1\nline2", "=?base64?literal?=", "\u{4e16}", "=?base64?"]
+        {
+            assert_eq!(decoded(encoded(text).unwrap().to_str().unwrap()).as_deref(), Some(text));
+        }
+        for (header, read) in [
+            ("=?BASE64?YQ==?=", Some("=?BASE64?YQ==?=")),
+            ("=?base64?YQ==", Some("=?base64?YQ==")),
+            ("=?base64??=", Some("")),
+            ("=?base64?YQ?=", None),
+            ("=?base64?YR==?=", None),
+            ("=?base64?_w==?=", None),
+            ("=?base64?/w==?=", None),
+        ] {
+            assert_eq!(decoded(header).as_deref(), read, "{header}");
+        }
+    }
+
+    #[test]
+    fn t20_headers_that_repeat_arguments_say_what_they_are_no_less_and_no_more() {
+        let arguments = json(r#"{"region":"us-west1","limit":42,"where":{"dry":true}}"#);
+        let agrees = |headers: &[(&'static str, &str)]| {
+            let mut all = HeaderMap::new();
+            for (name, value) in headers {
+                all.append(*name, HeaderValue::from_str(value).unwrap());
+            }
+            agree(&tool(NESTED), arguments.as_object().unwrap(), &all)
+        };
+        let right = [("mcp-param-region", "us-west1"), ("mcp-param-limit", "42"), ("mcp-param-dry", "true")];
+        assert_eq!(agrees(&right), Ok(()));
+        let more = [&right[..], &[("mcp-param-other", "x")]].concat();
+        assert_eq!(agrees(&more), Ok(()), "what no definition names is nothing");
+        for (at, values) in [
+            (0, &["us-east1", "", "US-WEST1", "=?base64?dXMtZWFzdDE=?=", "=?base64?_w==?="][..]),
+            (1, &["43", "", "forty-two", "42.5", "0x2a"]),
+            (2, &["false", "True", "1", ""]),
+        ] {
+            let without: Vec<_> =
+                right.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, h)| *h).collect();
+            assert_eq!(agrees(&without), Err(right[at].0.to_owned()));
+            let twice = [&right[..], &[right[at]]].concat();
+            assert_eq!(agrees(&twice), Err(right[at].0.to_owned()));
+            for value in values {
+                let mut wrong = right;
+                wrong[at].1 = value;
+                assert_eq!(agrees(&wrong), Err(right[at].0.to_owned()), "{value:?}");
+            }
+        }
+        for (at, value) in [(0, "=?base64?dXMtd2VzdDE=?="), (1, "42.0"), (1, "4.2e1")] {
+            let mut same = right;
+            same[at].1 = value;
+            assert_eq!(agrees(&same), Ok(()), "{value}");
+        }
+        let unsaid = HeaderMap::from_iter([(
+            HeaderName::from_static("mcp-param-region"),
+            HeaderValue::from_static(""),
+        )]);
+        assert!(agree(&tool(NESTED), &Object::new(), &unsaid).is_err(), "there is no such argument");
+        assert_eq!(agree(&tool(r#"{"x-mcp-header":"A"}"#), &Object::new(), &unsaid), Ok(()));
     }
 }

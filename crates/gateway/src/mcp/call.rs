@@ -3,8 +3,10 @@
 
 use authority::{Ask, Challenge, Denial, PinState, Target, unknown};
 use axum::response::Response;
+use http::HeaderMap;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
+use terms::revision::Era;
 use terms::{Access, AccessHash, ElevationId, Feature, Json, Kind, Millis, Slug};
 
 use super::carrier::Told;
@@ -67,7 +69,11 @@ pub(super) async fn call(
     let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
-    let called = Called { upstream, name, arguments, meta: meta.judged, returned };
+    let told = match conversation.era() {
+        Era::Legacy => None,
+        Era::Modern => Some(meta.told),
+    };
+    let called = Called { upstream, name, arguments, meta: meta.judged, told, returned };
     let work: Work = match prepare(&gateway, &known, called).await? {
         Prepared::Perform(wanted) => {
             Box::pin(perform(gateway, known, conversation, running, client, *wanted))
@@ -93,6 +99,8 @@ struct Called {
     name: String,
     arguments: Json,
     meta: Object,
+    /// The headers that repeat arguments, where its era has some.
+    told: Option<HeaderMap>,
     returned: Returned,
 }
 
@@ -114,7 +122,7 @@ pub(super) async fn no_such(client: Client, kind: Kind) {
 }
 
 async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prepared, Refusal> {
-    let Called { upstream, name, arguments, meta, returned } = called;
+    let Called { upstream, name, arguments, meta, told, returned } = called;
     let wanted = if own::is_own(&name) {
         match own::Own::of(&name, &arguments)? {
             own::Own::Status(id, wait) => return Ok(Prepared::Status(id, wait)),
@@ -124,7 +132,7 @@ async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prep
             },
         }
     } else {
-        match wanted(gateway, known, &upstream, &name, (arguments, meta)).await {
+        match wanted(gateway, known, &upstream, &name, (arguments, meta, told)).await {
             Ok(wanted) => wanted,
             Err(refusal) if refusal == unknown(Kind::Tool).into() => {
                 return Ok(Prepared::Unknown(Kind::Tool));
@@ -150,7 +158,7 @@ async fn wanted(
     known: &Known,
     upstream: &str,
     name: &str,
-    (arguments, mut meta): (Json, Object),
+    (arguments, mut meta, told): (Json, Object, Option<HeaderMap>),
 ) -> Result<Wanted, Refusal> {
     let unknown = || Refusal::from(Slug::ToolUnknown);
     let active = gateway.authority.active();
@@ -171,6 +179,11 @@ async fn wanted(
     let checked = gateway.schemas.check(tool.pin.digest, &tool.pin.definition, &arguments);
     if let Err(what) = checked {
         return Err(if seen() { Refusal::because(Slug::ArgumentsInvalid, what) } else { unknown() });
+    }
+    let told = told.as_ref().zip(arguments.as_object());
+    let agree = told.map_or(Ok(()), |(told, given)| upstream::agree(&tool.pin.definition, given, told));
+    if let Err(header) = agree {
+        return Err(if seen() { Refusal::because(Slug::HeaderMismatch, header) } else { unknown() });
     }
     if let Some(feature) = not_carried(gateway, &tool, &arguments) {
         return Err(if seen() { run::needs(feature) } else { unknown() });

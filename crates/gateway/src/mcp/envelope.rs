@@ -1,6 +1,7 @@
 //! The JSON-RPC 2.0 envelope as MCP uses it since 2025-06-18, read strictly: one message a body, no member beside
 //! those that the protocol names, and of `_meta` only what this side acts on (R3, B27).
 
+use http::HeaderMap;
 use terms::json::{self, NotJson, Object};
 use terms::{Json, Slug};
 use upstream::{Inert, OURS};
@@ -124,6 +125,8 @@ pub(crate) struct Meta {
     pub(crate) revision: Option<Json>,
     /// What it says that its client can, whatever that is.
     pub(crate) capabilities: Option<Json>,
+    /// The headers that repeat arguments, where its era has some.
+    pub(crate) told: HeaderMap,
     /// What goes upstream unjudged.
     pub(crate) inert: Inert,
     /// Everything else: what of it the operator lists for the upstream goes there with the arguments, judged, shown
@@ -230,7 +233,7 @@ impl Meta {
         let capabilities = meta.remove(CAPABILITIES);
         let inert = Inert::take(&mut meta);
         meta.retain(|name| name != CLIENT && !name.starts_with(OURS));
-        Ok(Self { progress, revision, capabilities, inert, judged: meta })
+        Ok(Self { progress, revision, capabilities, told: HeaderMap::new(), inert, judged: meta })
     }
 
     /// Whether this text is anywhere in what may go upstream.

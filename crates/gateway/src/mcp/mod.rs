@@ -135,7 +135,7 @@ async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequ
         }
     };
     match (modern::opens(&parts.headers, &message), message) {
-        (_, Message::Request(request)) if request.method == "initialize" => {
+        (Era::Legacy, Message::Request(request)) if request.method == "initialize" => {
             legacy::initialize(&gateway, &known, &upstream, &request)
         }
         (Era::Legacy, message) => match legacy::agreed(&gateway, &known, &upstream, &parts.headers, &message)
@@ -155,6 +155,8 @@ async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequ
 fn without_key(message: Message, headers: &HeaderMap) -> Result<Message, NotAMessage> {
     let Message::Request(mut request) = message else { return Ok(message) };
     request.meta.inert = request.meta.inert.with_headers(headers);
+    let told = headers.iter().filter(|(name, _)| upstream::repeats(name));
+    request.meta.told.extend(told.map(|(name, value)| (name.clone(), value.clone())));
     if caller::key(headers).is_ok_and(|key| !request.meta.mentions(key)) {
         return Ok(Message::Request(request));
     }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName};
 use terms::json::Object;
 use terms::revision::{Era, Side};
-use terms::{Abilities, Json, Revision, Slug, mirror, text};
+use terms::{Abilities, Json, Revision, Slug, text};
 
 use super::conversation::Conversation;
 use super::envelope::{Message, Request, only};
@@ -32,6 +32,8 @@ pub(super) fn opens(headers: &HeaderMap, message: &Message) -> Era {
     match message.revision() {
         Some(named) if named.as_str().is_some_and(legacy) => Era::Legacy,
         Some(_) => Era::Modern,
+        // The header may be a leftover of a client that falls back.
+        None if message.parts().is_some_and(|(method, _)| method == "initialize") => Era::Legacy,
         None => header_names(headers),
     }
 }
@@ -80,7 +82,7 @@ fn check_routing(headers: &HeaderMap, request: &Request) -> Result<(), Refusal> 
     let Some((_, parameter)) = NAMED.iter().find(|(method, _)| *method == request.method) else {
         return Ok(());
     };
-    let header = one(headers, &NAME).and_then(mirror::decoded);
+    let header = one(headers, &NAME).and_then(upstream::decoded);
     let body = request.params.get(parameter).and_then(Json::as_str);
     // A body without it is refused for that, by who reads it.
     if body.is_some() && header.as_deref() != body { Err(mismatch("Mcp-Name")) } else { Ok(()) }
@@ -93,8 +95,7 @@ fn mismatch(header: &str) -> Refusal {
 /// `server/discover`: what is spoken here, and with what.
 pub(super) fn discover(gateway: &Shared, upstream: &str, request: &Request) -> Result<Response, Refusal> {
     only(&request.params, &[])?;
-    let versions = Revision::all(Side::Callers).filter(|revision| revision.era() == Era::Modern);
-    let versions = versions.map(|revision| Json::from(revision.name()));
+    let versions = Revision::all(Side::Callers).map(|revision| Json::from(revision.name()));
     let mut found = Object::new();
     found.insert("supportedVersions", Json::Array(versions.collect()));
     found.insert("capabilities", capabilities(gateway, upstream));

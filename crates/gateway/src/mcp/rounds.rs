@@ -138,11 +138,10 @@ impl Returned {
         known: &Known,
         mut wanted: Wanted,
     ) -> Result<Prepared, Refusal> {
-        if self.state.is_none() && self.responses.is_empty() {
-            return Ok(Prepared::Perform(Box::new(wanted)));
-        }
+        // Answers by themselves are nothing: whatever is asked here is asked with a state.
+        let Some(sealed) = &self.state else { return Ok(Prepared::Perform(Box::new(wanted))) };
         let (authority, caller) = (&gateway.authority, known.caller.id);
-        let sealed = self.state.as_ref().and_then(Json::as_str).unwrap_or_default();
+        let sealed = sealed.as_str().unwrap_or_default();
         let Some(state) = State::opened(authority.seal_key(), authority.now(), caller, sealed) else {
             let denial = authority.deny_unjudged(&wanted.ask, Slug::StateInvalid).await;
             let record = denial.map_err(|failed| unavailable(&failed))?.record;

@@ -105,7 +105,7 @@ async fn a_client_may_first_ask_what_is_spoken_here() {
     let reply = Modern::new(&world, "bot").ask("server/discover", json!({})).await;
     let found = &reply.json()["result"];
     assert_eq!(reply.status, 200);
-    assert_eq!(found["supportedVersions"], json!([NAME]));
+    assert_eq!(found["supportedVersions"], json!([NAME, "2025-11-25", "2025-06-18"]));
     let has = json!({"tools": {"listChanged": true}, "prompts": {"listChanged": true},
         "resources": {"listChanged": true}, "completions": {}});
     assert_eq!(found["capabilities"], has);
@@ -264,6 +264,7 @@ async fn a_method_of_the_other_era_or_of_none_is_unknown() {
     let bot = Modern::new(&world, "bot");
     for method in [
         "ping",
+        "initialize",
         "logging/setLevel",
         "resources/subscribe",
         "tasks/list",
@@ -461,4 +462,61 @@ async fn t24_the_calls_of_two_callers_never_go_over_one_link() {
     }
     let greetings = world.ops.everything().matches(r#""method":"initialize""#).count();
     assert_eq!(greetings, 3, "one of our own for pins, and one each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t20_a_header_that_repeats_an_argument_says_what_the_argument_is() {
+    let ops = crate::ops::Ops::start().await;
+    ops.change(|tools| {
+        let schema = json!({"type": "object", "properties": {
+            "region": {"type": "string", "x-mcp-header": "Region"}, "limit": {"type": "integer", "x-mcp-header": "Limit"}}});
+        tools.as_array_mut().unwrap().push(json!({"name": "query", "inputSchema": schema}));
+    });
+    let world = World::upon(ops, RULES, |_| {}, |_| {}).await;
+    let bot = Modern::new(&world, "bot");
+    let message = bot.message(
+        1,
+        "tools/call",
+        json!({"name": "query", "arguments": {"region": "us-west1", "limit": 42}}),
+    );
+    let with = |more: &[(&'static str, &str)]| {
+        let mut headers = Modern::headers(&message);
+        headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        headers
+    };
+    let (region, limit) = (("Mcp-Param-Region", "us-west1"), ("Mcp-Param-Limit", "42"));
+    for wrong in [
+        &[][..],
+        &[region],
+        &[limit],
+        &[("Mcp-Param-Region", "us-east1"), limit],
+        &[("Mcp-Param-Region", "=?base64?_w==?="), limit],
+        &[region, region, limit],
+        &[region, ("Mcp-Param-Limit", "43")],
+    ] {
+        assert_refused(
+            &bot.send(&with(wrong), &message).await,
+            400,
+            -32020,
+            "header_mismatch",
+            &format!("{wrong:?}"),
+        );
+    }
+    assert_eq!(world.ops.calls().len(), 0);
+    for right in [
+        &[region, limit][..],
+        &[
+            ("Mcp-Param-Region", "=?base64?dXMtd2VzdDE=?="),
+            ("Mcp-Param-Limit", "42.0"),
+            ("Mcp-Param-Else", "x"),
+        ],
+    ] {
+        assert_eq!(bot.send(&with(right), &message).await.text(), "done", "{right:?}");
+    }
+    let legacy = world.session("bot").await;
+    assert_eq!(
+        legacy.call("query", json!({"region": "us-west1"})).await.text(),
+        "done",
+        "sessions have no such headers"
+    );
 }

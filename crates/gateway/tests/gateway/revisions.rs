@@ -113,12 +113,18 @@ async fn a_request_names_the_revision_of_its_session_or_none() {
 async fn who_opens_a_session_does_not_say_that_it_has_none() {
     let world = World::new().await;
     let bot = world.session("bot").await;
-    let params = json!({"protocolVersion": "2025-11-25", "_meta": {META: "2026-07-28"}});
+    let meta = json!({META: "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+    let params = json!({"protocolVersion": "2025-11-25", "_meta": meta});
     let both = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
-    let reply = under(&bot, "POST", &[], &both).await;
-    assert_unsupported(&reply, "initialize that says of itself that it is modern");
+    let headers = [("Mcp-Protocol-Version", "2026-07-28"), ("Mcp-Method", "initialize")];
+    let reply = under(&bot, "POST", &headers, &both).await;
+    assert_eq!((reply.status, reply.slug().as_str()), (404, "method_unknown"));
     assert!(!reply.headers.contains_key("mcp-session-id"));
-    assert_eq!(world.ops.calls().len(), 0);
+    // A client that falls back may leave its header as it was.
+    let params = json!({"protocolVersion": "2025-11-25"});
+    let falls_back = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+    let reply = under(&bot, "POST", &headers[..1], &falls_back).await;
+    assert!(reply.headers.contains_key("mcp-session-id"), "{reply:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

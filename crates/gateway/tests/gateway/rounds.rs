@@ -113,11 +113,9 @@ async fn t33_a_state_is_good_for_its_own_call_and_its_own_caller() {
     let last = world.ops.calls().pop().unwrap();
     assert_eq!((last.get("inputResponses"), last.get("requestState")), (None, None), "{last}");
     let alone = json!({"name": "wipe", "arguments": {}, "inputResponses": sure("accept")});
-    assert_eq!(
-        bot.ask("tools/call", alone).await.slug(),
-        "state_invalid",
-        "no answer goes out that was not asked for"
-    );
+    asked(&bot.ask("tools/call", alone).await);
+    let last = world.ops.calls().pop().unwrap();
+    assert_eq!(last.get("inputResponses"), None, "an answer went out that was not asked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]
