@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::modern::Modern;
 use crate::ops::{COMPLETED, GOT, READ};
 use crate::wire::Reply;
 use crate::world::{RULES, Session, World, becomes};
@@ -159,7 +160,7 @@ async fn what_a_caller_may_not_know_of_is_as_unknown_as_what_is_not_there() {
     };
     assert_eq!(complete("unseen").await.body, complete("nothing").await.body);
     // Nor does it show in how it is told: on a stream, and in the modern era.
-    let modern = crate::modern::Modern::new(&world, "bot");
+    let modern = Modern::new(&world, "bot");
     for (method, names) in [("tools/call", ["hidden", "nothing"]), ("prompts/get", ["unseen", "nothing"])] {
         let [hidden, nothing] = names.map(|name| {
             let arguments = if method == "tools/call" { json!({"id": 1}) } else { json!({}) };
@@ -371,4 +372,59 @@ async fn an_upstream_that_is_gone_is_told_as_an_error_and_nothing_is_used_up() {
     assert_eq!(told["data"]["slug"], "upstream_unreachable", "{told}");
     let list = bot.request("resources/list", json!({})).await;
     assert_eq!(list.status, 502);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_modern_era_a_read_holds_for_now_and_a_stopped_one_comes_back_by_itself() {
+    let world = world().await;
+    let bot = Modern::who_can(&world, "bot", json!({"elicitation": {"url": {}}}));
+    let read = async |more: Value| {
+        let mut params = json!({"uri": "file:///etc/hosts"});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        bot.ask("resources/read", params).await.json()
+    };
+    let plain = bot.ask("resources/read", json!({"uri": "file:///docs/a"})).await.json()["result"].clone();
+    assert_eq!((&plain["resultType"], &plain["ttlMs"]), (&json!("complete"), &json!(0)));
+    assert_eq!((&plain["cacheScope"], &plain["contents"][0]["text"]), (&json!("private"), &json!("read")));
+    for method in ["resources/list", "resources/templates/list", "prompts/list"] {
+        assert_eq!(bot.ask(method, json!({})).await.json()["result"]["cacheScope"], "private", "{method}");
+    }
+    let stopped = read(json!({})).await["result"].clone();
+    assert_eq!(stopped["resultType"], "input_required");
+    assert_eq!(stopped["inputRequests"]["stepup_open"]["params"]["mode"], "url");
+    let id = stopped["_meta"]["dev.stepup/challenge"]["elevation"].as_str().unwrap().to_owned();
+    let given = json!({"requestState": stopped["requestState"], "inputResponses": {"stepup_open": {"action": "accept"}}});
+    let (ran, ()) = tokio::join!(read(given.clone()), async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        world.approve(&id).await;
+    });
+    assert_eq!(ran["result"]["contents"][0]["text"], "read");
+    // What it was given is for that one, and for nothing else.
+    let other = bot
+        .ask(
+            "resources/read",
+            json!({"uri": "file:///etc/passwd", "requestState": given["requestState"],
+        "inputResponses": given["inputResponses"]}),
+        )
+        .await
+        .json();
+    assert_eq!(other["result"]["resultType"], "input_required");
+    assert_ne!(other["result"]["_meta"]["dev.stepup/challenge"]["elevation"], json!(id));
+    assert_eq!(world.ops.asked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_who_asks_for_proposals_nothing_is_asked() {
+    let rules = format!(
+        "{RULES}{MORE}\n@id(\"proposals\") @stepup(\"release\") forbid (principal, action == Action::\"completion/complete\", resource);"
+    );
+    let world = World::with(&rules, |_| {}).await;
+    let bot = Modern::who_can(&world, "bot", json!({"elicitation": {"url": {}, "form": {}}}));
+    let params =
+        json!({"ref": {"type": "ref/prompt", "name": "brief"}, "argument": {"name": "topic", "value": ""}});
+    let told = bot.ask("completion/complete", params.clone()).await.json();
+    assert_eq!(told["error"]["data"]["slug"], "approval_required", "{told}");
+    let mut given = params;
+    given["requestState"] = json!("x");
+    assert_eq!(bot.ask("completion/complete", given).await.slug(), "request_invalid");
 }

@@ -48,7 +48,8 @@ impl<'w> Modern<'w> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let mut headers = vec![("Mcp-Protocol-Version", NAME.to_owned())];
         headers.extend(text(&message["method"]).map(|method| ("Mcp-Method", method)));
-        headers.extend(text(&message["params"]["name"]).map(|name| ("Mcp-Name", name)));
+        let named = text(&message["params"]["name"]).or_else(|| text(&message["params"]["uri"]));
+        headers.extend(named.map(|name| ("Mcp-Name", name)));
         headers
     }
 
