@@ -137,6 +137,7 @@ pub fn request(model: &card::Card) -> RequestPage {
     RequestPage {
         frame: frame(Place::Inbox),
         id: id(1),
+        kind: "tool",
         card: Card::of(model),
         opened: ago(149),
         can: Can::Sign {

@@ -6,7 +6,7 @@ use axum::response::Response;
 use elevation::{Conclusion, GrantState, Outcome, State as Stands};
 use http::StatusCode;
 use terms::statement::Role;
-use terms::{AttemptId, ElevationId, Time};
+use terms::{AttemptId, ElevationId, Kind, Time};
 
 use super::{frame, locks};
 use crate::answer::{self, NoPage, NotDone, done, json, look_again};
@@ -41,6 +41,7 @@ pub(crate) async fn page(
     Ok(answer::page(&RequestPage {
         frame: frame(&console, &person, Place::Inbox).await?,
         id: elevation.to_string(),
+        kind: Kind::named(&whole.request.access.resource().kind).map_or("", Kind::name),
         card: Card::of(&shown.card),
         opened: When(whole.request.opened_at),
         can,

@@ -14,6 +14,8 @@ pub struct RequestPage {
     pub frame: Frame,
     /// The request.
     pub id: String,
+    /// What it reaches for: `tool`, `prompt` or `resource`.
+    pub kind: &'static str,
     /// The card.
     pub card: Card,
     /// When it was opened.

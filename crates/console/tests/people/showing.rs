@@ -2,7 +2,7 @@
 
 use askama::Template;
 use console::foreign::Foreign;
-use console::view::{Card, Leaf};
+use console::view::{Card, Leaf, RequestPage};
 use terms::card::{Claims, Unusual, UnusualText};
 use terms::text::hides;
 
@@ -214,4 +214,22 @@ fn what_was_not_sent_only_names_something_or_is_left_open_has_the_label_of_its_a
     assert_eq!(labels, ["strategy", "“7”", "artifact", "steps[0] › image", "token", "steps[0]"]);
     let page = sample::request(&model).render().unwrap();
     assert!(!page.contains("/strategy") && !page.contains("/artifact"), "no pointer is left on the card");
+}
+
+#[test]
+fn of_what_is_no_tool_the_page_says_nothing_that_is_true_of_tools_alone() {
+    let page = |kind| RequestPage { kind, ..sample::request(&sample::model()) }.render().unwrap();
+    for (kind, says, never) in [
+        ("tool", vec!["Tool and upstream", "Reviewed", "Definition"], vec!["only its URI"]),
+        ("prompt", vec!["Prompt and upstream", "Definition"], vec!["Reviewed", "only its URI", "Tool and"]),
+        (
+            "resource",
+            vec!["Resource and upstream", "only its URI"],
+            vec!["Reviewed", "Definition", "Tool and"],
+        ),
+    ] {
+        let page = page(kind);
+        assert!(says.iter().all(|words| page.contains(words)), "{kind}");
+        assert!(never.iter().all(|words| !page.contains(words)), "{kind}");
+    }
 }
