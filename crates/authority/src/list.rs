@@ -39,6 +39,9 @@ pub enum Resources {
     Templates,
 }
 
+/// Resources that are judged in one go.
+const AT_ONCE: usize = 64;
+
 impl Authority {
     /// Lists what of one kind an upstream has that a caller may know of, by name, after `after`, at most `most`. One
     /// record a call, with the digest of the names shown.
@@ -81,8 +84,19 @@ impl Authority {
         most: usize,
     ) -> Result<Result<ListedUris, Slug>, Failed> {
         let later = uris.iter().filter(|uri| after.is_none_or(|after| uri.as_str() > after));
-        let may = later.filter(|uri| self.seen(caller, Kind::Resource, upstream, uri).is_some());
-        let mut uris: Vec<String> = may.take(most.saturating_add(1)).cloned().collect();
+        let mut uris = Vec::new();
+        for (n, uri) in later.enumerate() {
+            // Who may know of few among many keeps nobody else waiting.
+            if n % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+            if self.seen(caller, Kind::Resource, upstream, uri).is_some() {
+                uris.push(uri.clone());
+            }
+            if uris.len() > most {
+                break;
+            }
+        }
         let more = uris.len() > most;
         uris.truncate(most);
         let what = match of {

@@ -196,12 +196,17 @@ impl PolicySet {
 
     /// The entities for Cedar: dearer to make than to ask about, and the same from call to call.
     fn entities(&self, parties: &Parties) -> Result<Arc<Entities>, Unaskable> {
-        self.entities.of(parties, || {
+        let make = || {
             let Parties { principal, action, resource } = parties;
             let entity = |entity| self.types.entity(entity);
             let entities = [entity(principal)?, entity(action)?, entity(resource)?];
             Entities::from_entities(entities, None).map_err(|_| Unaskable)
-        })
+        };
+        // There are as many resources as callers name: they are not to push out what others are asked about.
+        if parties.resource.kind == Kind::Resource {
+            return make().map(Arc::new);
+        }
+        self.entities.of(parties, make)
     }
 
     pub(crate) fn ask(&self, set: &cedar_policy::PolicySet, prepared: &Prepared) -> Answer {

@@ -173,9 +173,9 @@ pub struct Pin {
     pub id: PinId,
     /// The upstream's name.
     pub upstream: String,
-    /// `tool`.
+    /// `tool` or `prompt`.
     pub kind: String,
-    /// The tool's name.
+    /// Its name.
     pub name: String,
     /// Digest of the definition.
     pub digest: DefinitionHash,
