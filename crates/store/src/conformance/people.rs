@@ -376,7 +376,9 @@ pub async fn a_policy_judged_under_another_epoch_is_not_activated(world: &mut Wo
 pub async fn only_the_newest_definition_is_judged(world: &mut World) {
     let [old, new] = [PinState::Accepted, PinState::Quarantined].map(|state| pin(world, "deploy", state));
     let other = Pin { upstream: "other".to_owned(), ..pin(world, "deploy", PinState::Accepted) };
-    for pin in [&old, &new, &other] {
+    // A prompt is another thing than the tool of its name.
+    let prompt = Pin { kind: "prompt".to_owned(), ..pin(world, "deploy", PinState::Accepted) };
+    for pin in [&old, &new, &other, &prompt] {
         world.commit(vec![Change::Pin(Box::new(pin.clone()))]).await.unwrap();
     }
     let judge = |pin: PinId, state| Change::Judge { pin, state, by: "ann".to_owned() };
@@ -386,7 +388,7 @@ pub async fn only_the_newest_definition_is_judged(world: &mut World) {
     for (state, ..) in PinState::TABLE {
         world.commit(vec![judge(new.id, state)]).await.unwrap();
         let judged = Pin { state, decided_by: Some("ann".to_owned()), ..new.clone() };
-        assert_eq!(world.store().directory().await.unwrap().pins, [judged, other.clone()]);
+        assert_eq!(world.store().directory().await.unwrap().pins, [judged, other.clone(), prompt.clone()]);
         if state != PinState::Quarantined {
             assert_eq!(world.refused(judge(new.id, PinState::Accepted)).await, Refused::Conflict);
         }
@@ -402,6 +404,7 @@ pub async fn what_was_accepted_before_is_the_newest_definition_of_its_name_that_
     let others = [
         of("read", PinState::Accepted),
         Pin { upstream: "other".to_owned(), ..of("deploy", PinState::Accepted) },
+        Pin { kind: "prompt".to_owned(), ..of("deploy", PinState::Accepted) },
     ];
     for pin in others.iter().chain([&first]) {
         world.commit(vec![Change::Pin(Box::new(pin.clone()))]).await.unwrap();
@@ -410,7 +413,7 @@ pub async fn what_was_accepted_before_is_the_newest_definition_of_its_name_that_
     let before = async |pin: &Pin| {
         store.accepted_before(pin.id).await.unwrap().map(|before| (before.id, before.state))
     };
-    assert_eq!(before(&first).await, None, "neither itself nor what another upstream says");
+    assert_eq!(before(&first).await, None, "neither itself nor another upstream's, nor a prompt");
 
     // Never accepted: what is told apart from the third is the first.
     world.commit(vec![Change::Pin(Box::new(second.clone()))]).await.unwrap();
