@@ -44,8 +44,10 @@ async fn world(era: Eras) -> (Server, World) {
     (server, world)
 }
 
-/// What is done, to what, with what; and the parameters and the name that arrive.
-fn all() -> [(Kind, &'static str, &'static str, Value, Value, Option<&'static str>); 4] {
+/// To what, by its name, is done what, with what; and the parameters and the name that arrive.
+type Row = (Kind, &'static str, &'static str, Value, Value, Option<&'static str>);
+
+fn all() -> [Row; 4] {
     let complete = json!({"argument": {"name": "topic", "value": "w"}});
     let completes = |of: Value| json!({"argument": {"name": "topic", "value": "w"}, "ref": of});
     [

@@ -216,7 +216,7 @@ impl World {
         let ask = Ask { caller, access, secrets, source, purpose: None, ticket: None };
         match self.authority.decide(&ask).await.unwrap() {
             Ruling::Permitted(permit) => permit,
-            other => panic!("{other:?}"),
+            other @ (Ruling::Challenged(_) | Ruling::Denied(_)) => panic!("{other:?}"),
         }
     }
 
