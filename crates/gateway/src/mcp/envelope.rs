@@ -51,7 +51,7 @@ impl Id {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Message {
     /// It wants an answer.
-    Request(Request),
+    Request(Box<Request>),
     /// It wants none.
     Notification {
         /// The method.
@@ -202,7 +202,7 @@ fn envelope(mut members: Object, id: Option<Id>) -> Result<Message, NotAMessage>
     }
     let meta = Meta::take(&mut params)?;
     Ok(match id {
-        Some(id) => Message::Request(Request { id, method, params, meta }),
+        Some(id) => Message::Request(Box::new(Request { id, method, params, meta })),
         None => Message::Notification { method, params, revision: meta.revision },
     })
 }

@@ -181,7 +181,7 @@ async fn in_session(
             let asked = session.answered(&id, result);
             return if asked { answer::empty(StatusCode::ACCEPTED) } else { unasked(Era::Legacy) };
         }
-        Message::Request(request) => request,
+        Message::Request(request) => *request,
     };
     let Some(running) = session.run(&request.id) else {
         let refusal = Refusal::because(Slug::RequestInvalid, "a request of this id is being answered");
@@ -203,7 +203,7 @@ async fn alone(
         Message::Notification { .. } => answer::empty(StatusCode::ACCEPTED),
         Message::Answer { .. } => unasked(Era::Modern),
         Message::Request(request) => {
-            answer(gateway, known, upstream, conversation, Running::alone(), request).await
+            answer(gateway, known, upstream, conversation, Running::alone(), *request).await
         }
     }
 }
