@@ -133,7 +133,8 @@ fn cancel(link: &Arc<Link>, attempt: Option<AttemptId>) {
 
 /// The upstream's answer, by its own text, unless it asks for what is not carried. Says whether somebody took it.
 async fn give(client: Client, answer: Answer, action: Option<Action>, structured: Structured) -> bool {
-    if let Some(feature) = answer.needs() {
+    let told = matches!((client.era(), answer.needs()), (Era::Modern, Some(Feature::Capabilities)));
+    if let (Some(feature), false) = (answer.needs(), told) {
         return client.stopped(structured, &refusal::refused(&needs(feature), structured)).await;
     }
     match answer {
@@ -144,7 +145,9 @@ async fn give(client: Client, answer: Answer, action: Option<Action>, structured
         Answer::Error { code, message, data } => {
             let code = result::code(client.era(), code);
             let data = data.map(|data| format!(r#","data":{}"#, data.text())).unwrap_or_default();
-            client.error(&format!(r#"{{"code":{code},"message":{}{data}}}"#, Json::from(message))).await
+            let error = format!(r#"{{"code":{code},"message":{}{data}}}"#, Json::from(message));
+            // That a client would have to be capable of more is an error of its request, in its era.
+            if told { client.refused(&error).await } else { client.error(&error).await }
         }
         // It is told before.
         Answer::InputRequired { .. } => false,

@@ -7,7 +7,7 @@ use elevation::Outcome;
 use terms::json::Limits;
 use terms::{Abilities, Feature, Slug};
 
-use crate::modern::UNSUPPORTED_VERSION;
+use crate::modern::{MISSING_CAPABILITY, UNSUPPORTED_VERSION};
 use crate::raw;
 
 /// JSON text that an upstream wrote: valid, within [`Limits::ANSWER`], on one line, without members that
@@ -79,6 +79,7 @@ impl Answer {
     pub const fn needs(&self) -> Option<Feature> {
         match self {
             Self::Error { code: URL_ELICITATION_REQUIRED, .. } => Some(Feature::UrlElicitation),
+            Self::Error { code: MISSING_CAPABILITY, .. } => Some(Feature::Capabilities),
             Self::InputRequired { .. } | Self::Error { .. } | Self::Result { .. } => None,
         }
     }

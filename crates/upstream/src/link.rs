@@ -322,9 +322,8 @@ impl Link {
     /// What an answer to a call is: a refusal that only the modern era has is none.
     pub(crate) fn answered(&self, answer: Answer) -> Result<Answer, Fault> {
         match (self.revision.era(), &answer) {
-            (Era::Modern, Answer::Error { code: modern::MISSING_CAPABILITY, .. }) => {
-                Err(Fault::Needs(Feature::Capabilities))
-            }
+            // What its client would have to be capable of is for the caller to hear.
+            (_, Answer::Error { code: modern::MISSING_CAPABILITY, .. }) => Ok(answer),
             (Era::Modern, Answer::Error { code, .. }) if modern::is_refusal(*code) => Err(Fault::Form(*code)),
             (Era::Modern | Era::Legacy, _) => Ok(answer),
         }

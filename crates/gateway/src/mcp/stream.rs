@@ -35,6 +35,8 @@ enum Said {
     Question(String),
     /// The answer, which is the last.
     Answer(String),
+    /// The answer that the request is not one that can be answered: under a status of its own, where it has one.
+    Refused(String),
 }
 
 /// The work's end.
@@ -163,6 +165,12 @@ impl Client {
         }
     }
 
+    /// Gives the answer that it is the request that is wrong, an error written as JSON.
+    pub(crate) async fn refused(self, error: &str) -> bool {
+        let text = answer::told(&self.id, "error", error);
+        self.said.send(Said::Refused(text)).await.is_ok()
+    }
+
     /// Gives the answer, an error written as JSON.
     pub(crate) async fn error(self, error: &str) -> bool {
         let text = answer::told(&self.id, "error", error);
@@ -226,6 +234,7 @@ impl Ear {
         };
         match said {
             Some(Said::Answer(text)) => answer::json(StatusCode::OK, &text),
+            Some(Said::Refused(text)) => answer::json(StatusCode::BAD_REQUEST, &text),
             Some(question) => {
                 work.apart();
                 self.first = Some(question);
@@ -240,7 +249,7 @@ impl Ear {
         loop {
             match self.heard.recv().await? {
                 Said::Notice(_) => {}
-                said @ (Said::Answer(_) | Said::Question(_)) => return Some(said),
+                said @ (Said::Answer(_) | Said::Refused(_) | Said::Question(_)) => return Some(said),
             }
         }
     }
@@ -301,7 +310,7 @@ async fn event(mut ear: Ear, keep_alive: Duration) -> (String, At) {
     match tokio::time::timeout(keep_alive, ear.next()).await {
         Err(_) => (STILL_HERE.to_owned(), At::Open(ear)),
         Ok(Some(Said::Notice(text) | Said::Question(text))) => (message(&text), At::Open(ear)),
-        Ok(Some(Said::Answer(text))) => (message(&text), At::End),
+        Ok(Some(Said::Answer(text) | Said::Refused(text))) => (message(&text), At::End),
         Ok(None) => {
             let text = answer::told(&ear.id, "error", &broken().error().text());
             (message(&text), At::End)

@@ -288,6 +288,9 @@ async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
         )),
         "wipe" | "wipe_all" | "endless" | "samples" | "opens_own" => round(id, params),
         "asks" => result(id, r#"{"resultType":"input_required","inputRequests":{},"content":[]}"#),
+        "wants_more" => json_response(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32021,"message":"m","data":{{"requiredCapabilities":{{"roots":{{}}}}}}}}}}"#
+        )),
         "misses" => json_response(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32002,"message":"Resource not found"}}}}"#
         )),

@@ -10,7 +10,7 @@ use crate::ops::{Ops, STATE};
 use crate::wire::Reply;
 use crate::world::{RULES, World};
 
-const ASKING: [&str; 5] = ["wipe", "wipe_all", "endless", "samples", "opens_own"];
+const ASKING: [&str; 6] = ["wipe", "wipe_all", "endless", "samples", "opens_own", "wants_more"];
 
 /// A world whose upstream speaks the modern era, and asks.
 async fn world() -> World {
@@ -154,4 +154,15 @@ async fn t32_what_may_not_be_asked_goes_nowhere() {
         "upstream_needs_feature",
         "a session has no rounds"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_would_have_to_be_capable_of_is_told_in_the_words_of_its_era() {
+    let world = world().await;
+    let modern = Modern::new(&world, "bot").call("wants_more", json!({})).await;
+    let error = &modern.json()["error"];
+    assert_eq!((modern.status, &error["code"]), (400, &json!(-32021)), "{}", modern.body);
+    assert_eq!(error["data"]["requiredCapabilities"], json!({"roots": {}}));
+    let legacy = world.session("bot").await.call("wants_more", json!({})).await;
+    assert_eq!(legacy.slug(), "upstream_needs_feature");
 }

@@ -441,11 +441,7 @@ async fn t33_who_asks_to_be_told_more_is_an_answer_of_its_own_and_the_call_is_no
 async fn what_the_modern_era_refuses_it_says_under_a_status_and_it_did_not_run() {
     let error = |code: i64| format!(r#""error":{{"code":{code},"message":"m"}}"#);
     for status in ["200 OK", "400 Bad Request"] {
-        for (code, fault) in [
-            (-32021, Fault::Needs(Feature::Capabilities)),
-            (-32020, Fault::Form(-32020)),
-            (-32022, Fault::Form(-32022)),
-        ] {
+        for (code, fault) in [(-32020, Fault::Form(-32020)), (-32022, Fault::Form(-32022))] {
             fails(fault, Outcome::Failed, move |request| refused(request, status, &error(code))).await;
         }
     }
