@@ -20,6 +20,7 @@ use upstream::Upstreams;
 
 use crate::answer::{self, Refusal};
 use crate::caller::{Known, Load, who};
+use crate::mcp::address::Address;
 use crate::mcp::schema::Schemas;
 use crate::mcp::session::Sessions;
 use crate::pins::{self, NotPinned};
@@ -117,7 +118,8 @@ impl Gateway {
     /// (`into_make_service_with_connect_info::<SocketAddr>`): the source address is in every record.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/mcp/{upstream}", any(to_mcp))
+            .route("/mcp", any(to_all))
+            .route("/mcp/{upstream}", any(to_one))
             .route("/v1/elevations/{id}", any(to_elevation))
             .fallback(to_nothing)
             .layer(from_fn_with_state(Arc::clone(&self.0), front::pass))
@@ -143,7 +145,14 @@ fn known(gateway: &Shared, request: &Request) -> Result<Known, Refusal> {
     Ok(Known { caller, key, source, place })
 }
 
-async fn to_mcp(State(gateway): State<Shared>, Path(upstream): Path<String>, request: Request) -> Response {
+async fn to_all(State(gateway): State<Shared>, request: Request) -> Response {
+    match known(&gateway, &request) {
+        Ok(known) => to_mcp(gateway, known, Address::All, request).await,
+        Err(refusal) => refusal.plain(),
+    }
+}
+
+async fn to_one(State(gateway): State<Shared>, Path(upstream): Path<String>, request: Request) -> Response {
     let known = match known(&gateway, &request) {
         Ok(known) => known,
         Err(refusal) => return refusal.plain(),
@@ -152,14 +161,21 @@ async fn to_mcp(State(gateway): State<Shared>, Path(upstream): Path<String>, req
     let Some(upstream) = gateway.upstreams.names().find(|name| *name == upstream).map(str::to_owned) else {
         return Refusal::from(Slug::NotFound).plain();
     };
+    to_mcp(gateway, known, Address::One(upstream), request).await
+}
+
+async fn to_mcp(gateway: Shared, known: Known, at: Address, request: Request) -> Response {
     let span = tracing::info_span!(
         "mcp",
-        upstream,
+        upstream = tracing::field::Empty,
         caller = %known.caller.id,
         elevation = tracing::field::Empty,
         attempt = tracing::field::Empty,
     );
-    mcp::serve(gateway, known, upstream, request).instrument(span).await
+    if let Address::One(upstream) = &at {
+        span.record("upstream", upstream);
+    }
+    mcp::serve(gateway, known, at, request).instrument(span).await
 }
 
 async fn to_elevation(State(gateway): State<Shared>, Path(id): Path<String>, request: Request) -> Response {

@@ -8,6 +8,7 @@ use terms::access::Resource;
 use terms::json::Object;
 use terms::{Abilities, Access, Action, Json, Kind, Slug, Uri, UriTemplate};
 
+use super::address::{Address, Named};
 use super::call::{Prepared, Wanted, no_such, not_an_access, perform};
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
@@ -24,14 +25,14 @@ use crate::{pins, run};
 struct Asked {
     action: Action,
     kind: Kind,
-    name: String,
+    named: Named,
     arguments: Json,
 }
 
 pub(super) async fn answer(
     gateway: Shared,
     known: Known,
-    upstream: String,
+    at: Address,
     mut conversation: Conversation,
     running: Running,
     request: Request,
@@ -47,17 +48,12 @@ pub(super) async fn answer(
         // Requests").
         Action::Complete => conversation.abilities = Abilities::default(),
     }
-    let asked = Asked::read(action, params)?;
-    let kind = asked.kind;
+    let asked = Asked::read(&gateway, &at, action, params)?;
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
-    let prepared = match wanted(&gateway, &known, &upstream, asked, meta.judged).await {
-        Ok(wanted) => returned.to(&gateway, &known, wanted).await?,
-        Err(refusal) if refusal.slug == Slug::UpstreamUnreachable => {
-            Prepared::Tell(refusal::broken(&run::UNREACHABLE, Structured::Error))
-        }
-        Err(refusal) if refusal == unknown(kind).into() => Prepared::Unknown(kind),
-        Err(refusal) => return Err(refusal),
+    let prepared = match asked {
+        Ok(asked) => prepare(&gateway, &known, asked, (meta.judged, returned)).await?,
+        Err(kind) => Prepared::Unknown(kind),
     };
     let work: Work = match prepared {
         Prepared::Perform(wanted) => {
@@ -79,29 +75,62 @@ pub(super) async fn answer(
     Ok(ear.response(keep_alive, work).await)
 }
 
+async fn prepare(
+    gateway: &Shared,
+    known: &Known,
+    asked: Asked,
+    (meta, returned): (Object, Returned),
+) -> Result<Prepared, Refusal> {
+    let kind = asked.kind;
+    match wanted(gateway, known, asked, meta).await {
+        Ok(wanted) => returned.to(gateway, known, wanted).await,
+        Err(refusal) if refusal.slug == Slug::UpstreamUnreachable => {
+            Ok(Prepared::Tell(refusal::broken(&run::UNREACHABLE, Structured::Error)))
+        }
+        Err(refusal) if refusal == unknown(kind).into() => Ok(Prepared::Unknown(kind)),
+        Err(refusal) => Err(refusal),
+    }
+}
+
 impl Asked {
-    /// Reads the parameters: no member beside those that the method names (R2).
-    fn read(action: Action, mut params: Object) -> Result<Self, Refusal> {
+    /// Reads the parameters: no member beside those that the method names (R2). Of what names nothing at this address,
+    /// what it was to be.
+    fn read(
+        gateway: &Shared,
+        at: &Address,
+        action: Action,
+        mut params: Object,
+    ) -> Result<Result<Self, Kind>, Refusal> {
+        let named = |kind, text: &str| at.named(gateway, kind, text).ok_or(kind);
         match action {
             Action::Call | Action::Get => {
                 only(&params, &["name", "arguments"])?;
                 let name = text(&mut params, "name")?;
                 let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
                 texts(&arguments, "arguments")?;
-                Ok(Self { action, kind: Kind::Prompt, name, arguments })
+                let named = named(Kind::Prompt, &name);
+                Ok(named.map(|named| Self { action, kind: Kind::Prompt, named, arguments }))
             }
             Action::Read => {
                 only(&params, &["uri"])?;
-                let name = text(&mut params, "uri")?;
-                Uri::new(&name).map_err(|why| Refusal::because(Slug::UriRefused, why.to_string()))?;
-                let arguments = Json::Object(reads(&name));
-                Ok(Self { action, kind: Kind::Resource, name, arguments })
+                let named = match named(Kind::Resource, &text(&mut params, "uri")?) {
+                    Ok(named) => named,
+                    Err(kind) => return Ok(Err(kind)),
+                };
+                Uri::new(&named.name).map_err(|why| Refusal::because(Slug::UriRefused, why.to_string()))?;
+                let arguments = Json::Object(reads(&named.name));
+                Ok(Ok(Self { action, kind: Kind::Resource, named, arguments }))
             }
             Action::Complete => {
                 only(&params, &["ref", "argument", "context"])?;
-                let (kind, name) = reference(params.remove("ref"))?;
+                let (kind, text) = reference(params.remove("ref"))?;
                 check_completed(&params)?;
-                Ok(Self { action, kind, name, arguments: Json::Object(params) })
+                let named = named(kind, &text);
+                if let (Kind::Resource, Ok(named)) = (kind, &named) {
+                    let template = UriTemplate::new(&named.name);
+                    template.map_err(|why| Refusal::because(Slug::UriRefused, why.to_string()))?;
+                }
+                Ok(named.map(|named| Self { action, kind, named, arguments: Json::Object(params) }))
             }
         }
     }
@@ -140,9 +169,7 @@ fn reference(of: Option<Json>) -> Result<(Kind, String), Refusal> {
         }
         "ref/resource" => {
             only(&of, &["uri"])?;
-            let uri = text(&mut of, "uri")?;
-            UriTemplate::new(&uri).map_err(|why| Refusal::because(Slug::UriRefused, why.to_string()))?;
-            Ok((Kind::Resource, uri))
+            Ok((Kind::Resource, text(&mut of, "uri")?))
         }
         _ => Err(invalid("ref is of no known type")),
     }
@@ -166,14 +193,9 @@ fn check_completed(params: &Object) -> Result<(), Refusal> {
 }
 
 /// The access that is asked for. What the caller may not know of is as unknown as what is not there.
-async fn wanted(
-    gateway: &Shared,
-    known: &Known,
-    upstream: &str,
-    asked: Asked,
-    mut meta: Object,
-) -> Result<Wanted, Refusal> {
-    let Asked { action, kind, name, arguments } = asked;
+async fn wanted(gateway: &Shared, known: &Known, asked: Asked, mut meta: Object) -> Result<Wanted, Refusal> {
+    let Asked { action, kind, named: Named { upstream, name }, arguments } = asked;
+    let upstream = upstream.as_str();
     let attached = pins::attach(gateway, upstream).await;
     let target = offered(gateway, upstream, (action, kind), &name)?;
     let hidden = || gateway.authority.seen(&known.caller, kind, upstream, &name).is_none();

@@ -9,6 +9,7 @@ use terms::json::Object;
 use terms::revision::Era;
 use terms::{Access, AccessHash, ElevationId, Feature, Json, Kind, Millis, Slug};
 
+use super::address::{Address, Named};
 use super::carrier::Told;
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
@@ -50,7 +51,7 @@ impl Wanted {
 pub(super) async fn call(
     gateway: Shared,
     known: Known,
-    upstream: String,
+    at: Address,
     conversation: Conversation,
     running: Running,
     request: Request,
@@ -73,7 +74,7 @@ pub(super) async fn call(
         Era::Legacy => None,
         Era::Modern => Some(meta.told),
     };
-    let called = Called { upstream, name, arguments, meta: meta.judged, told, returned };
+    let called = Called { at, name, arguments, meta: meta.judged, told, returned };
     let work: Work = match prepare(&gateway, &known, called).await? {
         Prepared::Perform(wanted) => {
             Box::pin(perform(gateway, known, conversation, running, client, *wanted))
@@ -95,7 +96,7 @@ pub(super) async fn call(
 
 /// A call as it was written.
 struct Called {
-    upstream: String,
+    at: Address,
     name: String,
     arguments: Json,
     meta: Object,
@@ -122,7 +123,7 @@ pub(super) async fn no_such(client: Client, kind: Kind) {
 }
 
 async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prepared, Refusal> {
-    let Called { upstream, name, arguments, meta, told, returned } = called;
+    let Called { at, name, arguments, meta, told, returned } = called;
     let wanted = if own::is_own(&name) {
         match own::Own::of(&name, &arguments)? {
             own::Own::Status(id, wait) => return Ok(Prepared::Status(id, wait)),
@@ -132,6 +133,9 @@ async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prep
             },
         }
     } else {
+        let Some(Named { upstream, name }) = at.named(gateway, Kind::Tool, &name) else {
+            return Ok(Prepared::Unknown(Kind::Tool));
+        };
         match wanted(gateway, known, &upstream, &name, (arguments, meta, told)).await {
             Ok(wanted) => wanted,
             Err(refusal) if refusal == unknown(Kind::Tool).into() => {

@@ -9,6 +9,7 @@ use terms::json::Object;
 use terms::revision::{Era, Side};
 use terms::{Abilities, Json, Revision, Slug};
 
+use super::address::Address;
 use super::envelope::{self, Id, Message, Request};
 use super::session::Session;
 use super::{INSTRUCTIONS, VERSION, capabilities, result, server};
@@ -51,11 +52,11 @@ fn revisions() -> Vec<Revision> {
 pub(super) fn agreed(
     gateway: &Shared,
     known: &Known,
-    upstream: &str,
+    at: &Address,
     headers: &HeaderMap,
     message: &Message,
 ) -> Result<Arc<Session>, Refusal> {
-    let session = in_session(gateway, known, upstream, headers, message.revision())?;
+    let session = in_session(gateway, known, at, headers, message.revision())?;
     check_routing(headers, message)?;
     Ok(session)
 }
@@ -74,12 +75,12 @@ fn check_routing(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// The session that a request names, if it is this caller's with this upstream, and of the revision that the request
+/// The session that a request names, if it is this caller's at this address, and of the revision that the request
 /// names.
 pub(super) fn in_session(
     gateway: &Shared,
     known: &Known,
-    upstream: &str,
+    at: &Address,
     headers: &HeaderMap,
     body: Option<&Json>,
 ) -> Result<Arc<Session>, Refusal> {
@@ -89,14 +90,14 @@ pub(super) fn in_session(
         return Err(Slug::SessionRequired.into());
     }
     let id = one(headers, &SESSION).ok_or(Slug::SessionUnknown)?;
-    let session = gateway.sessions.find(id, known.caller.id, upstream)?;
+    let session = gateway.sessions.find(id, known.caller.id, at)?;
     named.within(&[session.conversation.revision])?;
     Ok(session)
 }
 
 /// `initialize`: opens a session of the revision that the client wants, or of the newest where that one is not spoken
 /// here: who does not speak it ends the session (MCP 2025-11-25, lifecycle, "Version Negotiation").
-pub(super) fn initialize(gateway: &Shared, known: &Known, upstream: &str, request: &Request) -> Response {
+pub(super) fn initialize(gateway: &Shared, known: &Known, at: &Address, request: &Request) -> Response {
     let refuse = |refusal: Refusal| refusal.answer(Era::Legacy, Some(&request.id));
     if let Err(refusal) = envelope::only(&request.params, &["protocolVersion", "capabilities", "clientInfo"])
     {
@@ -112,7 +113,7 @@ pub(super) fn initialize(gateway: &Shared, known: &Known, upstream: &str, reques
     };
     let revision = Revision::in_session(wanted, Side::Callers).unwrap_or(Revision::NEWEST);
     let abilities = Abilities::of(request.params.get("capabilities"), revision);
-    let (session, lost) = match gateway.sessions.open(known.caller.id, upstream, revision, abilities) {
+    let (session, lost) = match gateway.sessions.open(known.caller.id, at, revision, abilities) {
         Ok(opened) => opened,
         Err(slug) => return Refusal::from(slug).plain(),
     };
@@ -121,7 +122,7 @@ pub(super) fn initialize(gateway: &Shared, known: &Known, upstream: &str, reques
     }
     let result = Json::object([
         ("protocolVersion", Json::from(revision.name())),
-        ("capabilities", capabilities(gateway, upstream)),
+        ("capabilities", capabilities(gateway, at)),
         ("serverInfo", server()),
         ("instructions", Json::from(INSTRUCTIONS)),
     ]);
@@ -133,9 +134,9 @@ pub(super) fn initialize(gateway: &Shared, known: &Known, upstream: &str, reques
 }
 
 /// `DELETE`: ends a session.
-pub(super) fn end(gateway: &Shared, known: &Known, upstream: &str, headers: &HeaderMap) -> Response {
-    let ended = in_session(gateway, known, upstream, headers, None)
-        .and_then(|session| Ok(gateway.sessions.close(&session.id, known.caller.id, upstream)?));
+pub(super) fn end(gateway: &Shared, known: &Known, at: &Address, headers: &HeaderMap) -> Response {
+    let ended = in_session(gateway, known, at, headers, None)
+        .and_then(|session| Ok(gateway.sessions.close(&session.id, known.caller.id, at)?));
     match ended {
         Ok(session) => {
             gateway.upstreams.close(session.conversation.link);

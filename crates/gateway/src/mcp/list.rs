@@ -5,8 +5,9 @@ use axum::response::Response;
 use terms::hash::{b64url, from_b64url};
 use terms::json::Object;
 use terms::revision::Era;
-use terms::{Json, Kind, Slug};
+use terms::{Json, Kind};
 
+use super::address::{Address, not_given};
 use super::envelope::{Request, only};
 use super::{own, result};
 use crate::answer::Refusal;
@@ -17,22 +18,55 @@ use crate::gateway::Shared;
 pub(super) async fn list(
     gateway: &Shared,
     known: &Known,
-    upstream: &str,
+    at: &Address,
     era: Era,
     request: &Request,
 ) -> Result<Response, Refusal> {
-    let after = cursor(&request.params)?;
-    let most = gateway.settings.budgets.page;
-    let listed = gateway.authority.list(&known.caller, upstream, Kind::Tool, after.as_deref(), most).await;
-    let listed = listed.map_err(|failed| unavailable(&failed))??;
-    let last = listed.targets.last().map(|(tool, _)| tool.name.clone());
-    let theirs = listed.targets.iter().filter(|(tool, _)| !own::is_own(&tool.name));
-    let mut tools: Vec<Json> = theirs.map(|(tool, needs)| shown(&tool.pin.definition, needs)).collect();
-    let last = last.filter(|_| listed.more);
-    if last.is_none() {
+    let Pinned { entries: mut tools, next } = pinned(gateway, known, at, Kind::Tool, request).await?;
+    if next.is_none() {
         tools.extend(own::definitions());
     }
-    Ok(result::listed(era, &request.id, page("tools", tools, last.as_deref())))
+    Ok(result::listed(era, &request.id, page("tools", tools, next.as_deref())))
+}
+
+/// A page of what is pinned.
+pub(super) struct Pinned {
+    pub(super) entries: Vec<Json>,
+    /// Where it goes on.
+    pub(super) next: Option<String>,
+}
+
+/// One page of the tools or prompts that a caller may know of at an address, upstream after upstream. What is pinned is
+/// shown whether or not its upstream can be reached.
+pub(super) async fn pinned(
+    gateway: &Shared,
+    known: &Known,
+    at: &Address,
+    kind: Kind,
+    request: &Request,
+) -> Result<Pinned, Refusal> {
+    let after = cursor(&request.params)?;
+    let (mut entries, mut last) = (Vec::new(), None);
+    let mut room = gateway.settings.budgets.page;
+    for (upstream, after) in at.rest(gateway, after.as_deref())? {
+        if room == 0 {
+            return Ok(Pinned { entries, next: last });
+        }
+        let listed = gateway.authority.list(&known.caller, &upstream, kind, after.as_deref(), room).await;
+        let listed = listed.map_err(|failed| unavailable(&failed))??;
+        room = room.saturating_sub(listed.targets.len());
+        for (target, needs) in &listed.targets {
+            last = Some(at.cursor(&upstream, &target.name));
+            let ours = kind == Kind::Tool && own::is_own(&target.name);
+            if let Some(name) = at.name(kind, &upstream, &target.name).filter(|_| !ours) {
+                entries.push(shown(&target.pin.definition, name, needs));
+            }
+        }
+        if listed.more {
+            return Ok(Pinned { entries, next: last });
+        }
+    }
+    Ok(Pinned { entries, next: None })
 }
 
 /// One page of a list, and where it goes on.
@@ -49,8 +83,7 @@ pub(super) fn page(member: &str, entries: Vec<Json>, last: Option<&str>) -> Obje
 pub(super) fn cursor(params: &Object) -> Result<Option<String>, Refusal> {
     only(params, &["cursor"])?;
     let Some(cursor) = params.get("cursor") else { return Ok(None) };
-    let invalid = || Refusal::because(Slug::ArgumentsInvalid, "the cursor is not one that was given here");
-    read(cursor).map(Some).ok_or_else(invalid)
+    read(cursor).map(Some).ok_or_else(not_given)
 }
 
 /// A cursor is the last name that was shown.
@@ -58,10 +91,12 @@ fn read(cursor: &Json) -> Option<String> {
     String::from_utf8(from_b64url(cursor.as_str()?)?).ok()
 }
 
-/// A definition as the upstream states it, and what calling it may take.
-pub(super) fn shown(definition: &Json, needs: &[String]) -> Json {
+/// A definition as the upstream states it, under the name that it has here, and what calling it may take.
+fn shown(definition: &Json, name: String, needs: &[String]) -> Json {
     let mut definition = definition.clone();
-    if let (false, Json::Object(members)) = (needs.is_empty(), &mut definition) {
+    let Json::Object(members) = &mut definition else { return definition };
+    members.insert("name", name);
+    if !needs.is_empty() {
         let said = members.get("description").and_then(Json::as_str).unwrap_or_default();
         // A paragraph of its own, so that it goes on from nothing that the upstream wrote.
         let apart = if said.is_empty() { "" } else { "\n\n" };

@@ -13,6 +13,7 @@ use terms::json::Object;
 use terms::revision::Era;
 use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, PolicyHash, Slug};
 
+use super::address::Address;
 use super::envelope::{Id, Request, only};
 use super::session::Listening;
 use super::stream::{OPEN, STILL_HERE, events, message};
@@ -56,18 +57,20 @@ impl List {
     }
 
     /// As it is for a caller now.
-    fn shown(self, gateway: &Shared, caller: &Caller, upstream: &str) -> Shown {
+    fn shown(self, gateway: &Shared, caller: &Caller, at: &Address) -> Shown {
+        let upstreams = at.upstreams(gateway);
         let of = |kind| {
-            let listed = gateway.authority.discover(caller, upstream, kind).into_iter();
-            Shown::Listed(listed.map(|(it, needs)| (it.name.clone(), it.pin.digest, needs)).collect())
+            let listed =
+                upstreams.iter().flat_map(|upstream| gateway.authority.discover(caller, upstream, kind));
+            Shown::Listed(listed.map(|(it, needs)| (it.id(), it.pin.digest, needs)).collect())
         };
         match self {
             Self::Tools => of(Kind::Tool),
             Self::Prompts => of(Kind::Prompt),
             // Which there are is asked of the upstream only for who lists them.
             Self::Resources => {
-                let said = gateway.upstreams.resource_changes(upstream);
-                Shown::Told(said, gateway.authority.active().policy(), caller.groups.clone())
+                let said = upstreams.iter().map(|upstream| gateway.upstreams.resource_changes(upstream));
+                Shown::Told(said.collect(), gateway.authority.active().policy(), caller.groups.clone())
             }
         }
     }
@@ -76,10 +79,10 @@ impl List {
 /// What of a list tells it from another.
 #[derive(PartialEq)]
 enum Shown {
-    /// Names, definitions, and what using them may take.
+    /// Ids, definitions, and what using them may take.
     Listed(Vec<(String, DefinitionHash, Vec<String>)>),
-    /// How often the upstream said that something has changed, the rules in force, and the groups that they are asked of.
-    Told(Option<u64>, PolicyHash, BTreeSet<String>),
+    /// How often each upstream said that something has changed, the rules in force, and the groups that they are asked of.
+    Told(Vec<Option<u64>>, PolicyHash, BTreeSet<String>),
 }
 
 /// Whose stream it is.
@@ -99,7 +102,7 @@ enum At {
 
 struct Stream {
     gateway: Shared,
-    upstream: String,
+    address: Address,
     caller: CallerId,
     key: Digest,
     of: Of,
@@ -112,17 +115,17 @@ struct Stream {
 }
 
 /// Opens the stream of a session; there is one.
-pub(super) fn in_session(gateway: Shared, known: &Known, upstream: String, headers: &HeaderMap) -> Response {
+pub(super) fn in_session(gateway: Shared, known: &Known, at: Address, headers: &HeaderMap) -> Response {
     let listening = || -> Result<Listening, Refusal> {
         if !takes(headers, "text/event-stream") {
             return Err(Slug::NotAcceptable.into());
         }
-        let session = legacy::in_session(&gateway, known, &upstream, headers, None)?;
+        let session = legacy::in_session(&gateway, known, &at, headers, None)?;
         let taken = || Refusal::because(Slug::OverBudget, "this session has its stream already");
         session.listen().ok_or_else(taken)
     };
     match listening() {
-        Ok(listening) => open(gateway, known, upstream, Of::Session(listening), &List::ALL),
+        Ok(listening) => open(gateway, known, at, Of::Session(listening), &List::ALL),
         Err(refusal) => refusal.answer(Era::Legacy, None),
     }
 }
@@ -131,7 +134,7 @@ pub(super) fn in_session(gateway: Shared, known: &Known, upstream: String, heade
 pub(super) fn alone(
     gateway: Shared,
     known: &Known,
-    upstream: String,
+    at: Address,
     request: &Request,
 ) -> Result<Response, Refusal> {
     only(&request.params, &["notifications"])?;
@@ -150,22 +153,21 @@ pub(super) fn alone(
         }
     }
     let of = Of::Request { id: request.id.clone(), _place: Arc::clone(&known.place) };
-    Ok(open(gateway, known, upstream, of, &lists))
+    Ok(open(gateway, known, at, of, &lists))
 }
 
-fn open(gateway: Shared, known: &Known, upstream: String, of: Of, lists: &[List]) -> Response {
-    let has = gateway.upstreams.has(&upstream);
-    let there = |list: &&List| match list {
-        List::Tools => true,
-        List::Prompts => has.prompts,
-        List::Resources => has.resources,
+fn open(gateway: Shared, known: &Known, at: Address, of: Of, lists: &[List]) -> Response {
+    let there = |list: &&List| match (&at, list) {
+        (_, List::Tools) | (Address::All, List::Prompts | List::Resources) => true,
+        (Address::One(upstream), List::Prompts) => gateway.upstreams.has(upstream).prompts,
+        (Address::One(upstream), List::Resources) => gateway.upstreams.has(upstream).resources,
     };
-    let shown = |list: &List| (*list, list.shown(&gateway, &known.caller, &upstream));
+    let shown = |list: &List| (*list, list.shown(&gateway, &known.caller, &at));
     let lists = lists.iter().filter(there).map(shown).collect();
     let active = gateway.authority.active();
     let said = gateway.authority.ambient().boottime();
     let (caller, key) = (known.caller.id, known.key);
-    let stream = Stream { gateway, upstream, caller, key, of, lists, active, said, at: At::Start };
+    let stream = Stream { gateway, address: at, caller, key, of, lists, active, said, at: At::Start };
     events(futures_util::stream::unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
         Some((text, stream))
@@ -195,7 +197,7 @@ impl Stream {
             let caller = self.gateway.authority.authenticate(self.key).ok()?;
             if let Of::Session(listening) = &self.of {
                 let session = &listening.session().id;
-                self.gateway.sessions.find(session, self.caller, &self.upstream).ok()?;
+                self.gateway.sessions.find(session, self.caller, &self.address).ok()?;
             }
             let now = self.gateway.authority.ambient().boottime();
             let changed = self.changed(&caller);
@@ -255,13 +257,13 @@ impl Stream {
         let active = self.gateway.authority.active();
         let same = Arc::ptr_eq(&active, &self.active);
         self.active = active;
-        let Self { gateway, upstream, lists, .. } = self;
+        let Self { gateway, address, lists, .. } = self;
         let changed = lists.iter_mut().filter_map(|(list, shown)| {
             // What is pinned is as it was while all that this node knows is.
             if same && *list != List::Resources {
                 return None;
             }
-            let now = list.shown(gateway, caller, upstream);
+            let now = list.shown(gateway, caller, address);
             (std::mem::replace(shown, now) != *shown).then_some(*list)
         });
         changed.collect()

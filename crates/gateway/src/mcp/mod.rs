@@ -6,6 +6,7 @@
 //! is one table ([`Revision::TABLE`](terms::Revision::TABLE)), and nothing below [`answer`] asks how the conversation was
 //! opened.
 
+pub(crate) mod address;
 mod ask;
 mod call;
 pub(crate) mod carrier;
@@ -39,9 +40,11 @@ use crate::answer::{self, Refusal};
 use crate::caller::{self, Known};
 use crate::front::one;
 use crate::gateway::{Shared, not_allowed};
+use address::Address;
 use conversation::Conversation;
 use envelope::{Message, NotAMessage, Request};
 use session::Running;
+use upstream::Has;
 
 /// Whether an answer of ours may have `structuredContent`: a tool with an output schema promises that it fits
 /// that.
@@ -68,9 +71,13 @@ fn server() -> Json {
     Json::object([("name", Json::from("stepup")), ("version", Json::from(env!("CARGO_PKG_VERSION")))])
 }
 
-/// What callers are told that there is: tools, since two are ours, and what else the upstream says that it has.
-fn capabilities(gateway: &Shared, upstream: &str) -> Json {
-    let has = gateway.upstreams.has(upstream);
+/// What callers are told that there is: tools, since two are ours, and what else the upstream says that it has. What all
+/// have together may be more at any time, when one is reached: there is all of it.
+fn capabilities(gateway: &Shared, at: &Address) -> Json {
+    let has = match at {
+        Address::One(upstream) => gateway.upstreams.has(upstream),
+        Address::All => Has { tools: true, prompts: true, resources: true, completions: true },
+    };
     let (lists, none) = (|| Json::object([("listChanged", true)]), Json::Object(Object::new()));
     let theirs = [
         ("prompts", has.prompts, lists()),
@@ -81,13 +88,13 @@ fn capabilities(gateway: &Shared, upstream: &str) -> Json {
     Json::object(theirs.chain([("tools", lists())]))
 }
 
-/// One request to `/mcp/{upstream}`.
-pub(crate) async fn serve(gateway: Shared, known: Known, upstream: String, request: HttpRequest) -> Response {
+/// One request to `/mcp/{upstream}`, or to `/mcp`.
+pub(crate) async fn serve(gateway: Shared, known: Known, at: Address, request: HttpRequest) -> Response {
     let era = modern::header_names(request.headers());
     match (request.method(), era) {
-        (&Method::POST, _) => post(gateway, known, upstream, request).await,
-        (&Method::GET, Era::Legacy) => listen::in_session(gateway, &known, upstream, request.headers()),
-        (&Method::DELETE, Era::Legacy) => legacy::end(&gateway, &known, &upstream, request.headers()),
+        (&Method::POST, _) => post(gateway, known, at, request).await,
+        (&Method::GET, Era::Legacy) => listen::in_session(gateway, &known, at, request.headers()),
+        (&Method::DELETE, Era::Legacy) => legacy::end(&gateway, &known, &at, request.headers()),
         (_, Era::Legacy) => not_allowed("GET, POST, DELETE"),
         // There is no stream to open and no session to end ("Earlier Streamable HTTP Revisions").
         (_, Era::Modern) => not_allowed("POST"),
@@ -116,7 +123,7 @@ fn takes(headers: &HeaderMap, kind: &str) -> bool {
     kinds.any(|one| one.trim() == "*/*" || one.trim().eq_ignore_ascii_case(kind))
 }
 
-async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequest) -> Response {
+async fn post(gateway: Shared, known: Known, at: Address, request: HttpRequest) -> Response {
     let (parts, body) = request.into_parts();
     let checked = check_content(&parts.headers).and_then(|()| check_accept(&parts.headers));
     if let Err(refusal) = checked {
@@ -136,15 +143,14 @@ async fn post(gateway: Shared, known: Known, upstream: String, request: HttpRequ
     };
     match (modern::opens(&parts.headers, &message), message) {
         (Era::Legacy, Message::Request(request)) if request.method == "initialize" => {
-            legacy::initialize(&gateway, &known, &upstream, &request)
+            legacy::initialize(&gateway, &known, &at, &request)
         }
-        (Era::Legacy, message) => match legacy::agreed(&gateway, &known, &upstream, &parts.headers, &message)
-        {
-            Ok(session) => in_session(gateway, known, upstream, &session, message).await,
+        (Era::Legacy, message) => match legacy::agreed(&gateway, &known, &at, &parts.headers, &message) {
+            Ok(session) => in_session(gateway, known, at, &session, message).await,
             Err(refusal) => refusal.answer(Era::Legacy, None),
         },
         (Era::Modern, message) => match modern::agreed(&known, &parts.headers, &message) {
-            Ok(conversation) => alone(gateway, known, upstream, conversation, message).await,
+            Ok(conversation) => alone(gateway, known, at, conversation, message).await,
             Err(refusal) => refusal.answer(Era::Modern, message.id()),
         },
     }
@@ -168,7 +174,7 @@ fn without_key(message: Message, headers: &HeaderMap) -> Result<Message, NotAMes
 async fn in_session(
     gateway: Shared,
     known: Known,
-    upstream: String,
+    at: Address,
     session: &std::sync::Arc<session::Session>,
     message: Message,
 ) -> Response {
@@ -187,14 +193,14 @@ async fn in_session(
         let refusal = Refusal::because(Slug::RequestInvalid, "a request of this id is being answered");
         return refusal.answer(Era::Legacy, Some(&request.id));
     };
-    answer(gateway, known, upstream, session.conversation, running, request).await
+    answer(gateway, known, at, session.conversation, running, request).await
 }
 
 /// A message without a session: whoever closes its connection takes it back.
 async fn alone(
     gateway: Shared,
     known: Known,
-    upstream: String,
+    at: Address,
     conversation: Conversation,
     message: Message,
 ) -> Response {
@@ -203,7 +209,7 @@ async fn alone(
         Message::Notification { .. } => answer::empty(StatusCode::ACCEPTED),
         Message::Answer { .. } => unasked(Era::Modern),
         Message::Request(request) => {
-            answer(gateway, known, upstream, conversation, Running::alone(), *request).await
+            answer(gateway, known, at, conversation, Running::alone(), *request).await
         }
     }
 }
@@ -246,7 +252,7 @@ const METHODS: [(&str, &[Era], Asked); 11] = [
 async fn answer(
     gateway: Shared,
     known: Known,
-    upstream: String,
+    at: Address,
     conversation: Conversation,
     running: Running,
     request: Request,
@@ -255,23 +261,21 @@ async fn answer(
     let asked = METHODS.iter().find(|(name, eras, _)| *name == request.method && eras.contains(&era));
     let answered = match asked.map(|(_, _, asked)| asked) {
         Some(Asked::Ping) => Ok(result::of(era, &id, &Json::Object(Object::new()))),
-        Some(Asked::Discover) => modern::discover(&gateway, &upstream, &request),
-        Some(Asked::ListTools) => list::list(&gateway, &known, &upstream, era, &request).await,
-        Some(Asked::CallTool) => call::call(gateway, known, upstream, conversation, running, request).await,
-        Some(Asked::ListPrompts) => prompts::list(&gateway, &known, &upstream, era, &request).await,
-        Some(Asked::ListResources(of)) => {
-            resources::list(&gateway, &known, (&upstream, *of), era, &request).await
-        }
+        Some(Asked::Discover) => modern::discover(&gateway, &at, &request),
+        Some(Asked::ListTools) => list::list(&gateway, &known, &at, era, &request).await,
+        Some(Asked::CallTool) => call::call(gateway, known, at, conversation, running, request).await,
+        Some(Asked::ListPrompts) => prompts::list(&gateway, &known, &at, era, &request).await,
+        Some(Asked::ListResources(of)) => resources::list(&gateway, &known, (&at, *of), era, &request).await,
         Some(Asked::GetPrompt) => {
-            ask::answer(gateway, known, upstream, conversation, running, request, Action::Get).await
+            ask::answer(gateway, known, at, conversation, running, request, Action::Get).await
         }
         Some(Asked::ReadResource) => {
-            ask::answer(gateway, known, upstream, conversation, running, request, Action::Read).await
+            ask::answer(gateway, known, at, conversation, running, request, Action::Read).await
         }
         Some(Asked::Complete) => {
-            ask::answer(gateway, known, upstream, conversation, running, request, Action::Complete).await
+            ask::answer(gateway, known, at, conversation, running, request, Action::Complete).await
         }
-        Some(Asked::Listen) => listen::alone(gateway, &known, upstream, &request),
+        Some(Asked::Listen) => listen::alone(gateway, &known, at, &request),
         None => Err(Slug::MethodUnknown.into()),
     };
     answered.unwrap_or_else(|refusal| refusal.answer(era, Some(&id)))

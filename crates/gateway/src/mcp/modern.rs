@@ -8,6 +8,7 @@ use terms::json::Object;
 use terms::revision::{Era, Side};
 use terms::{Abilities, Json, Revision, Slug, text};
 
+use super::address::Address;
 use super::conversation::Conversation;
 use super::envelope::{Message, Request, only};
 use super::{INSTRUCTIONS, VERSION, capabilities, result, server};
@@ -93,12 +94,12 @@ fn mismatch(header: &str) -> Refusal {
 }
 
 /// `server/discover`: what is spoken here, and with what.
-pub(super) fn discover(gateway: &Shared, upstream: &str, request: &Request) -> Result<Response, Refusal> {
+pub(super) fn discover(gateway: &Shared, at: &Address, request: &Request) -> Result<Response, Refusal> {
     only(&request.params, &[])?;
     let versions = Revision::all(Side::Callers).map(|revision| Json::from(revision.name()));
     let mut found = Object::new();
     found.insert("supportedVersions", Json::Array(versions.collect()));
-    found.insert("capabilities", capabilities(gateway, upstream));
+    found.insert("capabilities", capabilities(gateway, at));
     found.insert("instructions", INSTRUCTIONS);
     found.insert("_meta", Json::object([(result::SERVER, server())]));
     Ok(result::listed(Era::Modern, &request.id, found))

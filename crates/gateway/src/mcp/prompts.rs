@@ -2,34 +2,29 @@
 
 use axum::response::Response;
 use terms::revision::Era;
-use terms::{Json, Kind, Slug};
+use terms::{Kind, Slug};
 
+use super::address::Address;
 use super::envelope::Request;
-use super::list::{cursor, page, shown};
+use super::list::{Pinned, page, pinned};
 use super::result;
 use crate::answer::Refusal;
 use crate::caller::Known;
-use crate::elevations::unavailable;
 use crate::gateway::Shared;
 
 pub(super) async fn list(
     gateway: &Shared,
     known: &Known,
-    upstream: &str,
+    at: &Address,
     era: Era,
     request: &Request,
 ) -> Result<Response, Refusal> {
-    let after = cursor(&request.params)?;
-    if gateway.authority.active().named(upstream, Kind::Prompt).next().is_none()
+    if let Address::One(upstream) = at
+        && gateway.authority.active().named(upstream, Kind::Prompt).next().is_none()
         && !gateway.upstreams.has(upstream).prompts
     {
         return Err(Slug::MethodUnknown.into());
     }
-    let most = gateway.settings.budgets.page;
-    let listed = gateway.authority.list(&known.caller, upstream, Kind::Prompt, after.as_deref(), most).await;
-    let listed = listed.map_err(|failed| unavailable(&failed))??;
-    let last = listed.targets.last().map(|(prompt, _)| prompt.name.clone()).filter(|_| listed.more);
-    let prompts: Vec<Json> =
-        listed.targets.iter().map(|(prompt, needs)| shown(&prompt.pin.definition, needs)).collect();
-    Ok(result::listed(era, &request.id, page("prompts", prompts, last.as_deref())))
+    let Pinned { entries, next } = pinned(gateway, known, at, Kind::Prompt, request).await?;
+    Ok(result::listed(era, &request.id, page("prompts", entries, next.as_deref())))
 }

@@ -1,5 +1,5 @@
 //! Sessions of MCP's legacy era (2025-11-25, transports, "Session Management"), in memory: after a restart clients are told
-//! 404 and initialize again (B26). A session authenticates nobody: it is bound to the caller and the upstream
+//! 404 and initialize again (B26). A session authenticates nobody: it is bound to the caller and the address
 //! that opened it, and to anyone else it is as unknown as one that never was (R13, T22).
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use terms::hash::b64url;
 use terms::{Abilities, Ambient, Boottime, CallerId, Json, Revision, Slug};
 use tokio::sync::{oneshot, watch};
 
+use crate::mcp::address::Address;
 use crate::mcp::conversation::Conversation;
 use crate::mcp::envelope::Id;
 use crate::settings::Budgets;
@@ -21,13 +22,13 @@ pub(crate) struct Sessions {
     all: Mutex<HashMap<String, Arc<Session>>>,
 }
 
-/// One session of one caller with one upstream.
+/// One session of one caller at one address.
 pub(crate) struct Session {
     pub(crate) id: String,
     /// What `initialize` settled.
     pub(crate) conversation: Conversation,
     caller: CallerId,
-    upstream: String,
+    at: Address,
     used: Mutex<Boottime>,
     running: Mutex<HashMap<Id, watch::Sender<bool>>>,
     /// Questions of ours that wait for an answer: one a running request at most.
@@ -60,7 +61,7 @@ impl Sessions {
     pub(crate) fn open(
         &self,
         caller: CallerId,
-        upstream: &str,
+        at: &Address,
         revision: Revision,
         abilities: Abilities,
     ) -> Result<(Arc<Session>, Option<Arc<Session>>), Slug> {
@@ -71,7 +72,7 @@ impl Sessions {
             conversation: Conversation::session(&id, revision, abilities),
             id,
             caller,
-            upstream: upstream.to_owned(),
+            at: at.clone(),
             used: Mutex::new(self.ambient.boottime()),
             running: Mutex::default(),
             asked: Mutex::default(),
@@ -91,10 +92,10 @@ impl Sessions {
         Ok((session, lost))
     }
 
-    /// The session of that id, if it is this caller's with this upstream.
-    pub(crate) fn find(&self, id: &str, caller: CallerId, upstream: &str) -> Result<Arc<Session>, Slug> {
+    /// The session of that id, if it is this caller's at this address.
+    pub(crate) fn find(&self, id: &str, caller: CallerId, at: &Address) -> Result<Arc<Session>, Slug> {
         let all = self.all();
-        let session = all.get(id).filter(|s| s.caller == caller && s.upstream == upstream);
+        let session = all.get(id).filter(|s| s.caller == caller && s.at == *at);
         let session = session.cloned().ok_or(Slug::SessionUnknown)?;
         drop(all);
         session.touch(self.ambient.boottime());
@@ -102,8 +103,8 @@ impl Sessions {
     }
 
     /// Ends a session.
-    pub(crate) fn close(&self, id: &str, caller: CallerId, upstream: &str) -> Result<Arc<Session>, Slug> {
-        let session = self.find(id, caller, upstream)?;
+    pub(crate) fn close(&self, id: &str, caller: CallerId, at: &Address) -> Result<Arc<Session>, Slug> {
+        let session = self.find(id, caller, at)?;
         self.all().remove(id);
         Ok(session)
     }
@@ -280,44 +281,49 @@ mod tests {
         (hand, Sessions::new(ambient, limits))
     }
 
+    fn ops() -> Address {
+        Address::One("ops".to_owned())
+    }
+
     fn caller(n: u8) -> CallerId {
         CallerId::from_slice(&[n; 16]).unwrap()
     }
 
     #[test]
-    fn t22_a_session_is_nobody_elses_and_not_of_another_upstream() {
+    fn t22_a_session_is_nobody_elses_and_not_of_another_address() {
         let (_, all) = sessions(Budgets::default());
-        let (session, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
+        let (session, _) = all.open(caller(1), &ops(), Revision::NEWEST, Abilities::default()).unwrap();
         assert!(session.id.len() >= 22 && session.id.bytes().all(|b| b.is_ascii_graphic()));
-        assert!(all.find(&session.id, caller(1), "ops").is_ok());
-        for (id, who, upstream) in [
-            (session.id.as_str(), caller(2), "ops"),
-            (session.id.as_str(), caller(1), "other"),
-            ("", caller(1), "ops"),
+        assert!(all.find(&session.id, caller(1), &ops()).is_ok());
+        for (id, who, at) in [
+            (session.id.as_str(), caller(2), ops()),
+            (session.id.as_str(), caller(1), Address::One("other".to_owned())),
+            (session.id.as_str(), caller(1), Address::All),
+            ("", caller(1), ops()),
         ] {
-            assert_eq!(all.find(id, who, upstream).err(), Some(Slug::SessionUnknown));
-            assert_eq!(all.close(id, who, upstream).err(), Some(Slug::SessionUnknown));
+            assert_eq!(all.find(id, who, &at).err(), Some(Slug::SessionUnknown));
+            assert_eq!(all.close(id, who, &at).err(), Some(Slug::SessionUnknown));
         }
-        assert!(all.close(&session.id, caller(1), "ops").is_ok());
-        assert_eq!(all.find(&session.id, caller(1), "ops").err(), Some(Slug::SessionUnknown));
+        assert!(all.close(&session.id, caller(1), &ops()).is_ok());
+        assert_eq!(all.find(&session.id, caller(1), &ops()).err(), Some(Slug::SessionUnknown));
     }
 
     #[test]
     fn one_caller_cannot_take_the_sessions_of_another_by_opening_many() {
         let (hand, all) = sessions(Budgets { sessions: 2, all_sessions: 4, ..Budgets::default() });
-        let (others, _) = all.open(caller(2), "ops", Revision::NEWEST, Abilities::default()).unwrap();
+        let (others, _) = all.open(caller(2), &ops(), Revision::NEWEST, Abilities::default()).unwrap();
         let mine: Vec<_> = (0..5)
             .map(|n| {
                 hand.0.store(n, Ordering::Relaxed);
-                all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap().0
+                all.open(caller(1), &ops(), Revision::NEWEST, Abilities::default()).unwrap().0
             })
             .collect();
-        assert!(all.find(&others.id, caller(2), "ops").is_ok());
-        let left = mine.iter().filter(|s| all.find(&s.id, caller(1), "ops").is_ok()).count();
+        assert!(all.find(&others.id, caller(2), &ops()).is_ok());
+        let left = mine.iter().filter(|s| all.find(&s.id, caller(1), &ops()).is_ok()).count();
         assert_eq!(left, 2);
-        all.open(caller(4), "ops", Revision::NEWEST, Abilities::default()).unwrap();
+        all.open(caller(4), &ops(), Revision::NEWEST, Abilities::default()).unwrap();
         assert_eq!(
-            all.open(caller(3), "ops", Revision::NEWEST, Abilities::default()).err(),
+            all.open(caller(3), &ops(), Revision::NEWEST, Abilities::default()).err(),
             Some(Slug::OverBudget)
         );
     }
@@ -325,8 +331,8 @@ mod tests {
     #[test]
     fn a_session_that_nobody_uses_ends_and_one_with_a_running_request_does_not() {
         let (hand, all) = sessions(Budgets { session_idle: Millis::new(10), ..Budgets::default() });
-        let (idle, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
-        let (busy, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
+        let (idle, _) = all.open(caller(1), &ops(), Revision::NEWEST, Abilities::default()).unwrap();
+        let (busy, _) = all.open(caller(1), &ops(), Revision::NEWEST, Abilities::default()).unwrap();
         let running = busy.run(&Id::Number(1)).unwrap();
         hand.0.store(10, Ordering::Relaxed);
         assert_eq!(all.sweep().iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), [idle.id.as_str()]);
@@ -337,8 +343,8 @@ mod tests {
     #[test]
     fn t37_a_cancellation_reaches_only_a_request_of_its_own_session() {
         let (_, all) = sessions(Budgets::default());
-        let (one, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
-        let (other, _) = all.open(caller(1), "ops", Revision::NEWEST, Abilities::default()).unwrap();
+        let (one, _) = all.open(caller(1), &ops(), Revision::NEWEST, Abilities::default()).unwrap();
+        let (other, _) = all.open(caller(1), &ops(), Revision::NEWEST, Abilities::default()).unwrap();
         let running = one.run(&Id::Number(1)).unwrap();
         assert!(one.run(&Id::Number(1)).is_none(), "an id is used once at a time");
         other.cancel(&Id::Number(1));

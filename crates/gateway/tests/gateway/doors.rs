@@ -30,6 +30,8 @@ async fn t01_under_deny_all_no_address_method_or_message_reaches_the_upstream() 
         "/mcp/ops/x",
         "/mcp/OPS",
         "/mcp/%6fps",
+        "/mcp?upstream=ops",
+        "/mcp/ops__destroy",
         "/mcp/other",
         "/healthz",
         "/v1/elevations/elv_00000000000000000000000000",

@@ -9,6 +9,7 @@ mod carriers;
 mod doors;
 mod faults;
 mod listening;
+mod merged;
 mod meta;
 mod modern;
 mod ops;

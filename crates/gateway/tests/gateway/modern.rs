@@ -21,6 +21,8 @@ pub struct Modern<'w> {
     key: String,
     /// What it says that it can.
     can: Value,
+    /// Where it asks.
+    pub path: &'static str,
 }
 
 pub type Headers = Vec<(&'static str, String)>;
@@ -31,10 +33,10 @@ impl<'w> Modern<'w> {
     }
 
     pub fn who_can(world: &'w World, caller: &str, can: Value) -> Self {
-        Self { world, key: format!("Bearer {}", world.key(caller)), can }
+        Self { world, key: format!("Bearer {}", world.key(caller)), can, path: "/mcp/ops" }
     }
 
-    fn message(&self, id: u32, method: &str, mut params: Value) -> Value {
+    pub fn message(&self, id: u32, method: &str, mut params: Value) -> Value {
         for (name, value) in [(VERSION, json!(NAME)), (CAPABILITIES, self.can.clone())] {
             if params["_meta"].get(name).is_none() {
                 params["_meta"][name] = value;
@@ -44,7 +46,7 @@ impl<'w> Modern<'w> {
     }
 
     /// The headers that belong to a message.
-    fn headers(message: &Value) -> Headers {
+    pub fn headers(message: &Value) -> Headers {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let mut headers = vec![("Mcp-Protocol-Version", NAME.to_owned())];
         headers.extend(text(&message["method"]).map(|method| ("Mcp-Method", method)));
@@ -61,11 +63,11 @@ impl<'w> Modern<'w> {
         ];
         let all: Vec<_> =
             own.into_iter().chain(headers.iter().map(|(name, value)| (*name, value.as_str()))).collect();
-        self.world.head(method, "/mcp/ops", &all, length)
+        self.world.head(method, self.path, &all, length)
     }
 
     /// One message under exactly these headers.
-    async fn send(&self, headers: &Headers, message: &Value) -> Reply {
+    pub async fn send(&self, headers: &Headers, message: &Value) -> Reply {
         let body = message.to_string();
         wire::send(self.world.at, &self.head("POST", headers, body.len()), body.as_bytes()).await
     }
@@ -79,7 +81,7 @@ impl<'w> Modern<'w> {
         self.ask("tools/call", json!({"name": tool, "arguments": arguments})).await
     }
 
-    async fn open(&self, id: u32, method: &str, params: Value) -> Open {
+    pub async fn open(&self, id: u32, method: &str, params: Value) -> Open {
         let message = self.message(id, method, params);
         let (headers, body) = (Self::headers(&message), message.to_string());
         wire::open(self.world.at, &self.head("POST", &headers, body.len()), body.as_bytes()).await

@@ -110,6 +110,8 @@ pub struct Session<'w> {
     pub id: String,
     /// What its client wants to speak, and then what is spoken.
     pub revision: String,
+    /// Where it is.
+    pub path: &'static str,
 }
 
 fn requirement(name: &str, tree: Tree) -> (String, Requirement) {
@@ -186,6 +188,17 @@ impl World {
         settle: impl FnOnce(&mut Settings),
         configure: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::among(ops, &[], rules, settle, configure).await
+    }
+
+    /// The same with these beside it, by name and address. Not all of them need be there.
+    pub async fn among(
+        ops: Ops,
+        others: &[(&str, &str)],
+        rules: &str,
+        settle: impl FnOnce(&mut Settings),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let machine = Arc::new(Machine::default());
         let ambient: Arc<dyn Ambient> = Arc::clone(&machine) as Arc<dyn Ambient>;
         let folder = tempfile::tempdir().unwrap();
@@ -198,8 +211,15 @@ impl World {
             meta: ["x.y/id", "x.y/mode", "x.y/z"].map(str::to_owned).into(),
             timeouts: Timeouts { connect: Millis::seconds(2), ..Timeouts::default() },
         };
+        let beside = |(name, url): &(&str, &str)| Config {
+            name: (*name).to_owned(),
+            transport: Transport::Http(Http { url: (*url).to_owned(), credential: None }),
+            ..config.clone()
+        };
+        let mut all: Vec<Config> = others.iter().map(beside).collect();
         configure(&mut config);
-        let upstreams = Upstreams::new(vec![config], Arc::clone(&ambient), &[], PathBuf::new()).unwrap();
+        all.push(config);
+        let upstreams = Upstreams::new(all, Arc::clone(&ambient), &[], PathBuf::new()).unwrap();
         let authority = authority(folder.path(), ambient).await;
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -212,6 +232,10 @@ impl World {
         let app = gateway.router().into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         gateway.repin("ops").await.unwrap();
+        for (name, _) in others {
+            // One that is not there stays unknown.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(2), gateway.repin(name)).await;
+        }
         let authenticator = SoftAuthenticator::new(&SystemRandom::new()).unwrap();
         let ann = person(&authority, "ann", &["managers"], &authenticator).await;
         person(&authority, "olga", &[], &SoftAuthenticator::new(&SystemRandom::new()).unwrap()).await;
@@ -281,8 +305,19 @@ impl World {
 
     /// A session whose client says that it can do this.
     pub async fn session_who_can(&self, caller: &str, revision: &str, can: Value) -> Session<'_> {
+        self.session_at("/mcp/ops", caller, revision, can).await
+    }
+
+    /// The same at an address.
+    pub async fn session_at(
+        &self,
+        path: &'static str,
+        caller: &str,
+        revision: &str,
+        can: Value,
+    ) -> Session<'_> {
         let revision = revision.to_owned();
-        let session = Session { world: self, key: self.key(caller), id: String::new(), revision };
+        let session = Session { world: self, key: self.key(caller), id: String::new(), revision, path };
         let params = json!({"protocolVersion": session.revision, "capabilities": can,
             "clientInfo": {"name": "test", "version": "1"}});
         let reply =
@@ -354,7 +389,7 @@ impl Session<'_> {
         let headers = self.headers();
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.world.head("POST", "/mcp/ops", &headers, length)
+        self.world.head("POST", self.path, &headers, length)
     }
 
     /// Sends exactly these bytes as one message.
