@@ -2,10 +2,11 @@
 //! alone lets a caller wait for one (B10, B20). Whoever waits is judged again by the same decision when something
 //! changes; nothing runs from memory of an earlier one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use authority::{Ask, Challenge, Denial, Failed, Permit, Ruling};
-use terms::{ElevationId, Json, Slug};
+use terms::revision::Era;
+use terms::{Abilities, CallerId, ElevationId, Json, Slug};
 use tokio::time::Instant;
 use upstream::{Link, Unreachable};
 
@@ -30,6 +31,24 @@ pub(crate) struct Asking<'a> {
     pub(crate) client: &'a mut Client,
     /// The request, which the caller can take back.
     pub(crate) running: &'a mut Running,
+    /// Where it is noted what waits for people, if it is an answer within a call that runs: there nothing can be told but
+    /// within the call, and who asked waits.
+    pub(crate) within: Option<&'a Waits>,
+}
+
+/// The request for approval that an answer within a running call waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Waits(Mutex<Option<ElevationId>>);
+
+impl Waits {
+    fn on(&self, id: ElevationId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+    }
+
+    /// What it waits for, for the one who takes it.
+    pub(crate) fn take(&self) -> Option<ElevationId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// What comes out of the door.
@@ -76,6 +95,9 @@ enum Heard {
 /// [`Failed`] when the store does: then nothing may run.
 pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Passed, Failed> {
     let mut passed = decide(inner, &asking, asking.back).await?;
+    if let (Passed::Challenged(challenge, _), Some(within)) = (&passed, asking.within) {
+        within.on(challenge.elevation);
+    }
     if let Passed::Challenged(challenge, told) = &passed
         && let Some(question) =
             carrier::within(&inner.settings, challenge, *told, asking.conversation.revision)
@@ -99,28 +121,57 @@ pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Pas
 
 /// Asks the person at the client of a session, while its call waits (MCP 2025-11-25, elicitation).
 async fn ask(inner: &Inner, asking: &mut Asking<'_>, question: Json) -> Heard {
+    let (caller, question) = (asking.ask.caller.id, question.text());
+    let asked = ("elicitation/create", Some(question.as_str()));
+    match answered(inner, caller, (asking.client, asking.running), asked).await {
+        Answered::By(answer) => match carrier::Responses::one(&answer) {
+            Ok(response) if !response.declined => Heard::Said(response.claims),
+            Ok(_) | Err(_) => Heard::Nothing,
+        },
+        Answered::Nothing => Heard::Nothing,
+        Answered::Left => Heard::Left,
+        Answered::TakenBack => Heard::TakenBack,
+    }
+}
+
+/// What the client of a session answers to one question on the stream of its call.
+pub(crate) enum Answered {
+    /// This.
+    By(Json),
+    /// Nothing that counts, or not in time.
+    Nothing,
+    /// The client is gone.
+    Left,
+    /// The client took its request back.
+    TakenBack,
+}
+
+/// Asks the client of a session something within its call, and waits for the answer as long as for people.
+pub(crate) async fn answered(
+    inner: &Inner,
+    caller: CallerId,
+    (client, running): (&Client, &mut Running),
+    (method, params): (&str, Option<&str>),
+) -> Answered {
     let waits = inner.settings.hold_with_progress.duration();
     let mut drained = inner.drained();
     let (Some(mut asked), Ok(_place)) =
-        (asking.running.question(inner.authority.ambient().as_ref()), inner.load.hold(asking.ask.caller.id))
+        (running.question(inner.authority.ambient().as_ref()), inner.load.hold(caller))
     else {
-        return Heard::Nothing;
+        return Answered::Nothing;
     };
-    if !asking.client.ask(asked.id(), "elicitation/create", question).await {
-        return Heard::Left;
+    if !client.ask(asked.id(), method, params).await {
+        return Answered::Left;
     }
     let answer = tokio::select! {
         biased;
-        () = asking.client.left() => return Heard::Left,
-        () = asking.running.cancelled() => return Heard::TakenBack,
+        () = client.left() => return Answered::Left,
+        () = running.cancelled() => return Answered::TakenBack,
         answer = asked.answer() => answer,
         () = tokio::time::sleep(waits) => None,
         _ = drained.wait_for(|drained| *drained) => None,
     };
-    match answer.map(|answer| carrier::Responses::one(&answer)) {
-        Some(Ok(response)) if !response.declined => Heard::Said(response.claims),
-        Some(Ok(_) | Err(_)) | None => Heard::Nothing,
-    }
+    answer.map_or(Answered::Nothing, Answered::By)
 }
 
 /// Waits for what is missing, where its caller waits for it.
@@ -145,6 +196,9 @@ async fn held(inner: &Inner, mut asking: Asking<'_>, mut passed: Passed) -> Resu
             return take_back(inner, asking.ask, id).await;
         }
         let Passed::Challenged(challenge, _) = &passed else { break };
+        if let Some(within) = asking.within {
+            within.on(challenge.elevation);
+        }
         if challenge.elevation != id && Instant::now() < until {
             continue;
         }
@@ -194,7 +248,13 @@ async fn link(inner: &Inner, asking: &Asking<'_>) -> Result<Arc<Link>, Unreachab
     }
     let upstream = asking.ask.access.resource().upstream_name();
     pins::attach(inner, upstream).await?;
-    inner.upstreams.link(upstream, asking.conversation.link).await
+    let conversation = asking.conversation;
+    // What is asked while a call runs is asked of the client of a session only.
+    let abilities = match conversation.era() {
+        Era::Legacy => conversation.abilities,
+        Era::Modern => Abilities::default(),
+    };
+    inner.upstreams.link_who_can(upstream, conversation.link, abilities).await
 }
 
 /// Whether a lock is in this node's sight. That nothing locked runs is what the claim is fenced for.
@@ -212,6 +272,7 @@ fn situation(inner: &Inner, challenge: &Challenge, asking: &Asking<'_>) -> Situa
         abilities: asking.conversation.abilities,
         pin,
         claims: challenge.wants_purpose || challenge.wants_ticket,
+        within: asking.within.is_some(),
         first: challenge.opened && asking.back.is_none(),
         listens: asking.client.listens(),
         round: asking.round,

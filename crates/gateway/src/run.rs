@@ -2,18 +2,21 @@
 //! nothing that was sent (F37): the call goes on without it.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use authority::{Permit, Settlement};
+use authority::{Ask, Permit, Settlement};
 use elevation::Outcome;
 use terms::revision::Era;
 use terms::{Action, AttemptId, Feature, Json, Seam, Slug};
 use tokio::sync::mpsc;
-use upstream::{Along, Answer, Errand, Fault, Forwarded, Link, Progress};
+use upstream::{Along, Answer, Errand, Fault, Forwarded, Link, Progress, Question};
 
 use crate::answer::Refusal;
 use crate::gateway::Inner;
 use crate::mcp::Structured;
+use crate::mcp::conversation::Conversation;
+use crate::mcp::live::{self, Live, Permitted};
 use crate::mcp::refusal::{self, Broken};
 use crate::mcp::result;
 use crate::mcp::rounds::Coming;
@@ -23,18 +26,33 @@ use crate::mcp::stream::Client;
 /// Notices of progress of an upstream that may wait for the client.
 const ROOM: usize = 16;
 
+/// Of what a permitted call is.
+#[derive(Clone, Copy)]
+pub(crate) struct Of<'a> {
+    /// The access that was asked for.
+    pub(crate) ask: &'a Ask,
+    /// What its request is part of.
+    pub(crate) conversation: Conversation,
+    /// What it would come back with.
+    pub(crate) coming: &'a Coming,
+    /// How its answer may look.
+    pub(crate) structured: Structured,
+}
+
 /// Sees one permitted call to its end.
 pub(crate) async fn run(
     inner: &Inner,
     permit: Permit,
     link: &Arc<Link>,
     (mut client, mut running): (Client, Running),
-    (coming, structured): (&Coming, Structured),
+    of: Of<'_>,
 ) {
+    let Of { ask, conversation, coming, structured } = of;
     let attempt = permit.attempt();
     let elevated = permit.grant().is_some();
     let action = permit.access().and_then(|access| Action::named(access.action()));
-    let forwarded = watched(inner, permit, link, (&mut client, &mut running), coming).await;
+    let mut live = Live::new(ask, conversation, link, attempt);
+    let forwarded = watched(inner, permit, link, (&mut client, &mut running), (coming, &mut live)).await;
     let Forwarded { answer, outcome, mut settlement } = forwarded;
     // The outcome of an elevated call is recorded before anyone is told of it, so that a repeat is told the
     // truth. Whether its answer will arrive is not known then; that nobody is left to take it is.
@@ -56,7 +74,10 @@ pub(crate) async fn run(
                 }
             }
         }
-        Ok(answer) => give(client, answer, action, structured).await,
+        Ok(answer) => match live.unmet().filter(|_| answer.outcome() == Outcome::Failed) {
+            Some(feature) => client.stopped(structured, &refusal::refused(&needs(feature), structured)).await,
+            None => give(client, answer, action, structured).await,
+        },
         Err(Fault::Needs(feature)) => {
             client.stopped(structured, &refusal::refused(&needs(feature), structured)).await
         }
@@ -66,9 +87,16 @@ pub(crate) async fn run(
         }
     };
     settle(inner, settlement, outcome, Some(delivered)).await;
+    live.over(inner).await;
 }
 
-async fn settle(inner: &Inner, settlement: Option<Settlement>, outcome: Outcome, delivered: Option<bool>) {
+/// Says how an attempt ended.
+pub(crate) async fn settle(
+    inner: &Inner,
+    settlement: Option<Settlement>,
+    outcome: Outcome,
+    delivered: Option<bool>,
+) {
     let Some(settlement) = settlement else { return };
     if let Err(failed) = inner.authority.settle(settlement, outcome, delivered).await {
         tracing::error!(%failed, "an outcome is not recorded; it counts as unknown");
@@ -81,36 +109,73 @@ async fn watched(
     permit: Permit,
     link: &Arc<Link>,
     (client, running): (&mut Client, &mut Running),
-    coming: &Coming,
+    (coming, live): (&Coming, &mut Live<'_>),
 ) -> Forwarded {
     let attempt = permit.attempt();
     let (sink, mut notices) = mpsc::channel::<Progress>(ROOM);
     let sink = client.listens().then_some(sink);
+    let (questions, mut asked) = mpsc::channel::<Question>(live::MOST);
     let tool = permit.access().and_then(|access| inner.authority.active().target_of(access));
-    let along = Along { tool, abilities: coming.abilities(), progress: sink, inert: client.inert() };
+    let along = Along {
+        tool,
+        abilities: coming.abilities(),
+        progress: sink,
+        questions: Some(questions),
+        inert: client.inert(),
+    };
     let forwarding = upstream::forward(permit, link, along, inner.settings.answer_within);
     tokio::pin!(forwarding);
     // What was told of a wait counts on: progress only rises.
-    let told = client.told();
-    let tell = |client: &mut Client, notice: Progress| {
+    let mut told = client.told();
+    let tell = |client: &mut Client, told: f64, notice: Progress| {
         let total = notice.total.map(|total| told + total);
         client.progress(told + notice.progress, total, notice.message.as_deref());
     };
     let mut stopping = false;
-    loop {
+    let forwarded = loop {
         tokio::select! {
-            forwarded = &mut forwarding => {
-                // What came in one breath with the answer came before it.
-                while let Ok(notice) = notices.try_recv() {
-                    tell(client, notice);
+            forwarded = &mut forwarding => break forwarded,
+            Some(notice) = notices.recv() => tell(client, told, notice),
+            Some(question) = asked.recv() => {
+                let before = client.told();
+                let permitted = tokio::select! {
+                    // Who has answered the call does not wait for an answer any more.
+                    forwarded = &mut forwarding => break forwarded,
+                    permitted = live.answer(inner, question, (client, running)) => permitted,
+                };
+                told += client.told() - before;
+                if let Some(permitted) = permitted
+                    && let Some(forwarded) = given(inner, permitted, forwarding.as_mut()).await
+                {
+                    break forwarded;
                 }
-                return forwarded;
             }
-            Some(notice) = notices.recv() => tell(client, notice),
             () = taken_back(client, running), if !stopping => {
                 stopping = true;
                 cancel(link, attempt);
             }
+        }
+    };
+    // What came in one breath with the answer came before it.
+    while let Ok(notice) = notices.try_recv() {
+        tell(client, told, notice);
+    }
+    forwarded
+}
+
+/// Gives an answer and sees that to its end, while its call goes on; says how that ended, where it did.
+async fn given(
+    inner: &Inner,
+    permitted: Permitted,
+    mut forwarding: Pin<&mut impl Future<Output = Forwarded>>,
+) -> Option<Forwarded> {
+    let giving = permitted.give(inner);
+    tokio::pin!(giving);
+    tokio::select! {
+        () = &mut giving => None,
+        forwarded = &mut forwarding => {
+            giving.await;
+            Some(forwarded)
         }
     }
 }
@@ -169,6 +234,9 @@ pub(crate) fn needs(feature: Feature) -> Refusal {
         Feature::Tasks => "This tool can only be called as a task, so it did not run.",
         Feature::UrlElicitation => {
             "It answered that somebody has to open an address of its own first, which is not passed on."
+        }
+        Feature::Elicitation | Feature::Sampling | Feature::Roots => {
+            "It asked for that while it ran, which only a client of a session can be asked, and then it failed."
         }
         Feature::Rounds => {
             "It began, and then asked to be told more, which is not passed on: what it did until then is done, and the \

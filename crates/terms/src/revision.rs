@@ -30,6 +30,12 @@ pub enum Feature {
     Tasks,
     /// A server may ask for an address to be opened (2025-11-25, elicitation).
     UrlElicitation,
+    /// A server may ask its client's person something while a call runs (until 2025-11-25, elicitation).
+    Elicitation,
+    /// A server may ask its client's model something while a call runs (until 2025-11-25, sampling).
+    Sampling,
+    /// A server may ask where its client works while a call runs (until 2025-11-25, roots).
+    Roots,
     /// A server may answer that it has to be told more first (2026-07-28, multi round-trip requests).
     Rounds,
     /// A server may want its client to be capable of something for a call (2026-07-28, versioning).
@@ -70,21 +76,27 @@ const TABLE: [Row; 4] = [
         name: "2025-03-26",
         era: Era::Legacy,
         spoken: &[Side::Upstreams],
-        has: &[],
+        has: &[Feature::Sampling, Feature::Roots],
     },
     Row {
         revision: Revision::Of20250618,
         name: "2025-06-18",
         era: Era::Legacy,
         spoken: &[Side::Callers, Side::Upstreams],
-        has: &[],
+        has: &[Feature::Elicitation, Feature::Sampling, Feature::Roots],
     },
     Row {
         revision: Revision::Of20251125,
         name: "2025-11-25",
         era: Era::Legacy,
         spoken: &[Side::Callers, Side::Upstreams],
-        has: &[Feature::Tasks, Feature::UrlElicitation],
+        has: &[
+            Feature::Tasks,
+            Feature::UrlElicitation,
+            Feature::Elicitation,
+            Feature::Sampling,
+            Feature::Roots,
+        ],
     },
     // Its tasks are an extension.
     Row {
@@ -167,6 +179,9 @@ impl Feature {
         match self {
             Self::Tasks => "tasks",
             Self::UrlElicitation => "elicitation by URL",
+            Self::Elicitation => "elicitation within a call",
+            Self::Sampling => "sampling within a call",
+            Self::Roots => "roots within a call",
             Self::Rounds => "multi round-trip requests",
             Self::Capabilities => "capabilities of its client",
             Self::ParameterHeaders => "arguments in headers",

@@ -15,7 +15,8 @@ use crate::inert::Inert;
 use crate::link::Link;
 use crate::message::{Call, Request, RequestId};
 use crate::mirror::{Header, NotTold, headers, mirrored};
-use crate::transport::{Beside, Broken, Slot};
+use crate::question::Question;
+use crate::transport::{Beside, Broken, Listeners, Slot};
 
 /// What became of one permitted call.
 #[derive(Debug)]
@@ -39,6 +40,9 @@ pub struct Along {
     pub abilities: Abilities,
     /// Where its progress goes; absent where nobody listens.
     pub progress: Option<mpsc::Sender<Progress>>,
+    /// Where what an upstream of the legacy era asks meanwhile goes; absent where nobody answers. What finds no room is
+    /// answered that it is too much.
+    pub questions: Option<mpsc::Sender<Question>>,
     /// What only transports.
     pub inert: Inert,
 }
@@ -48,7 +52,7 @@ pub struct Along {
 /// Never sends anything twice, and never gives up silently. It should run in a task of its own: whether the
 /// caller is still there is for the answer to find out, not for the call (F37).
 pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Millis) -> Forwarded {
-    let Along { tool, abilities, progress, inert } = along;
+    let Along { tool, abilities, progress, questions, inert } = along;
     // Everything is made ready before the permit is looked at for the last time.
     let slot = match tokio::time::timeout(within.duration(), link.wire.slot()).await {
         Ok(Ok(slot)) => slot,
@@ -84,7 +88,8 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
     let request = Request::call(link.revision().era(), id.clone(), said);
     link.ambient.seam(Seam::UpstreamSend);
     settlement.sending();
-    let sending = send(slot, request, Beside::progress(progress), link);
+    let beside = Beside::Call(Listeners { progress, questions });
+    let sending = send(slot, request, beside, link);
     let answer = tokio::select! {
         biased;
         sent = tokio::time::timeout(within.duration(), sending) => sent.unwrap_or_else(|_| {
@@ -149,7 +154,7 @@ fn ready(
 }
 
 /// What is done to what, if this link leads to the very upstream that the access was judged for (T19).
-fn target<'a>(access: &'a Access, link: &Link) -> Option<(Action, &'a str)> {
+pub(crate) fn target<'a>(access: &'a Access, link: &Link) -> Option<(Action, &'a str)> {
     let resource = access.resource();
     let (upstream, name) = resource.parts()?;
     let same = upstream == link.upstream() && resource.upstream == link.identity();

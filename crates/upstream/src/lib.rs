@@ -1,8 +1,9 @@
 //! The one exit: what goes to an upstream goes through here, and only with a Permit.
 //!
-//! Two doors lead out, and no third (invariant 1, decisions A9, A10): [`forward`] takes a Permit and writes the one call
-//! that it permits; [`Link::errand`] says what stepup itself says to an upstream, from a closed list without a byte of
-//! any caller in it. No other crate knows an HTTP client towards upstreams, or starts a child process.
+//! Two doors lead out, and no third (invariant 1, decisions A9, A10). One takes a Permit: [`forward()`] writes the one call
+//! that it permits, and [`reply()`] what a client answers the upstream while that call runs. The other is
+//! [`Link::errand`], which says what stepup itself says to an upstream, from a closed list without a byte of
+//! any caller in it; so is what [`Question::unanswered`] says. No other crate knows an HTTP client towards upstreams, or starts a child process.
 
 mod answer;
 pub mod client;
@@ -17,7 +18,9 @@ mod link;
 mod message;
 mod mirror;
 mod modern;
+mod question;
 mod raw;
+mod reply;
 mod transport;
 mod upstreams;
 
@@ -32,5 +35,7 @@ pub use identity::{NotThere, identity};
 pub use inert::Inert;
 pub use link::Link;
 pub use mirror::{agree, decoded, repeats};
+pub use question::{Asks, Question, Unanswered};
 pub use raw::{OURS, without};
+pub use reply::{Replied, reply};
 pub use upstreams::{SessionKey, Unreachable, Upstreams};

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use terms::json::Object;
 use terms::revision::{Era, Side};
-use terms::{Access, Ambient, AttemptId, Boottime, Feature, Json, Millis, Revision, Secret, UpstreamHash};
+use terms::{
+    Abilities, Access, Ambient, AttemptId, Boottime, Feature, Json, Millis, Revision, Secret, UpstreamHash,
+};
 use tokio::sync::{oneshot, watch};
 
 use crate::answer::{Answer, Fault, RawJson};
@@ -31,6 +33,8 @@ pub struct Link {
     pub(crate) ambient: Arc<dyn Ambient>,
     /// What was settled with it, whatever the callers speak whose calls go over it.
     revision: Revision,
+    /// What the upstream was told that a client can be asked within calls over it.
+    abilities: Abilities,
     has: Has,
     tasks: bool,
     /// Whether it tells of changes to those who listen.
@@ -64,6 +68,8 @@ pub(crate) struct To<'u> {
     pub(crate) identity: UpstreamHash,
     pub(crate) timeouts: Timeouts,
     pub(crate) ambient: Arc<dyn Ambient>,
+    /// What a client can be asked within calls over it, where it is a session.
+    pub(crate) abilities: Abilities,
 }
 
 /// Why an upstream is not spoken with in the modern era.
@@ -76,7 +82,7 @@ pub(crate) enum NotModern {
 
 impl Link {
     fn new(to: To<'_>, wire: Wire, revision: Revision) -> Self {
-        let To { upstream, identity, timeouts, ambient } = to;
+        let To { upstream, identity, timeouts, ambient, abilities } = to;
         wire.speak(revision.era());
         let now = ambient.boottime();
         Self {
@@ -85,6 +91,7 @@ impl Link {
             wire,
             ambient,
             revision,
+            abilities,
             has: Has::default(),
             tasks: false,
             changes: false,
@@ -200,6 +207,13 @@ impl Link {
         self.revision
     }
 
+    /// What the upstream was told that a client can be asked within calls over it; in the modern era each call says that of
+    /// itself.
+    #[must_use]
+    pub const fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
     /// Whether the upstream takes calls as tasks.
     pub(crate) const fn takes_tasks(&self) -> bool {
         self.tasks
@@ -245,7 +259,7 @@ impl Link {
 
     async fn hello(&self) -> Result<RawJson, Fault> {
         match self.revision.era() {
-            Era::Legacy => self.ask("initialize", introduction()).await,
+            Era::Legacy => self.ask("initialize", introduction(self.abilities)).await,
             Era::Modern => self.ask("server/discover", Object::new()).await,
         }
     }
@@ -397,6 +411,11 @@ impl Link {
         Ok(Call { link: self, attempt, end: ended })
     }
 
+    /// Whether this is the request of that attempt, and it is under way.
+    pub(crate) fn runs(&self, attempt: AttemptId, id: &RequestId) -> bool {
+        self.calls().get(&attempt).is_some_and(|underway| underway.id == *id)
+    }
+
     fn calls(&self) -> MutexGuard<'_, HashMap<AttemptId, Underway>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -479,11 +498,11 @@ fn unspoken(versions: &[String], era: Era) -> String {
     format!("it speaks MCP {}, and stepup speaks {}", theirs.join(", "), ours.join(", "))
 }
 
-/// `initialize`, in which we say that we can do nothing: what an upstream may ask a client is not answered.
-fn introduction() -> Object {
+/// `initialize`, in which we say what of all that an upstream may ask is passed on to the client of its session.
+fn introduction(abilities: Abilities) -> Object {
     Object::from_iter([
         ("protocolVersion", Json::from(Revision::NEWEST.name())),
-        ("capabilities", Json::Object(Object::new())),
+        ("capabilities", Json::Object(abilities.capabilities())),
         ("clientInfo", modern::client_info()),
     ])
 }

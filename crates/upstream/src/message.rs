@@ -12,6 +12,7 @@ use crate::answer::{Answer, Progress, RawJson, URL_ELICITATION_REQUIRED};
 use crate::errand::{Has, Listing};
 use crate::inert::Inert;
 use crate::mirror::{Header, METHOD};
+use crate::question::{Asked, Unanswered, reply};
 use crate::{modern, raw};
 
 /// The member of `_meta` under which progress is asked for; its value is ours.
@@ -140,9 +141,10 @@ pub(crate) enum Heard {
     Answer(RequestId, Option<Answer>),
     /// Progress of a request of ours.
     Progress(RequestId, Progress),
-    /// The upstream asks us something; this is our reply. Of all that a server can ask, only `ping` is
-    /// answered: no client capability is declared.
+    /// The upstream asks what no client is told of; this is our reply.
     Asked(String),
+    /// The upstream asks something of a client, within one of its calls.
+    Question(Asked),
     /// The same in the modern era, which has no such requests, and no replies (stdio, "Receiving Messages").
     Forbidden,
     /// A list may have changed; in the modern era, on the subscription of that id.
@@ -186,8 +188,8 @@ pub(crate) fn hear(bytes: &[u8], era: Era) -> Result<Heard, NotAMessage> {
         return Err(NotAMessage);
     }
     match envelope {
-        Envelope { id: Some(id), method: Some(method), result: None, error: None, .. } => match era {
-            Era::Legacy => asked(id, &method),
+        Envelope { id: Some(id), method: Some(method), params, result: None, error: None, .. } => match era {
+            Era::Legacy => asked(id, &method, params),
             Era::Modern => Ok(Heard::Forbidden),
         },
         Envelope { id: None, method: Some(method), params, result: None, error: None, .. } => {
@@ -249,16 +251,18 @@ fn answer(result: Option<&RawValue>, error: Option<&RawValue>, era: Era) -> Opti
     }
 }
 
-fn asked(id: &RawValue, method: &str) -> Result<Heard, NotAMessage> {
+fn asked(id: &RawValue, method: &str, params: Option<&RawValue>) -> Result<Heard, NotAMessage> {
     let id = id.get();
     if id.len() > LONGEST_ID || !id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
         return Err(NotAMessage);
     }
-    let rest = match method {
-        "ping" => r#""result":{}"#,
-        _ => r#""error":{"code":-32601,"message":"this client answers nothing but ping"}"#,
-    };
-    Ok(Heard::Asked(raw::no_line_ends(format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#))))
+    Ok(match method {
+        "ping" => Heard::Asked(reply(id, r#""result":{}"#)),
+        _ => match Asked::read(id, method, params) {
+            Ok(asked) => Heard::Question(asked),
+            Err(why) => Heard::Asked(reply(id, Unanswered::reply(why))),
+        },
+    })
 }
 
 fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
@@ -476,7 +480,8 @@ mod tests {
     #[test]
     fn an_upstream_that_asks_for_an_elicitation_is_told_no_and_its_links_go_nowhere() {
         let asks = r#"{"jsonrpc":"2.0","id":"x\u2028","method":"elicitation/create","params":{}}"#;
-        let Ok(Heard::Asked(reply)) = hear(asks.as_bytes(), Era::Legacy) else { panic!() };
+        let Ok(Heard::Question(asked)) = hear(asks.as_bytes(), Era::Legacy) else { panic!() };
+        let reply = asked.unanswered(Unanswered::Unsupported);
         assert!(reply.contains("-32601"), "{reply}");
         let needs = r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32042,"message":"m","data":{"url":"u"}}}"#;
         let Some(Answer::Error { data: None, .. }) = result_of(needs) else { panic!() };

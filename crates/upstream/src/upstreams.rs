@@ -230,7 +230,22 @@ impl Upstreams {
     /// # Errors
     /// [`Unreachable`] when there is none and none can be made.
     pub async fn link(&self, upstream: &str, session: SessionKey) -> Result<Arc<Link>, Unreachable> {
-        self.obtain(self.entry(upstream)?, Owner::Session(session)).await
+        self.link_who_can(upstream, session, Abilities::default()).await
+    }
+
+    /// The same of a session whose client can be asked this: an upstream of the legacy era is told so when the link is made,
+    /// as far as it may ask.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when there is none and none can be made.
+    pub async fn link_who_can(
+        &self,
+        upstream: &str,
+        session: SessionKey,
+        client: Abilities,
+    ) -> Result<Arc<Link>, Unreachable> {
+        let entry = self.entry(upstream)?;
+        self.obtain(entry, Owner::Session(session), client.and(entry.config.asks)).await
     }
 
     /// All tools of an upstream as it states them, over a link of our own.
@@ -268,7 +283,7 @@ impl Upstreams {
     }
 
     async fn own(&self, upstream: &str) -> Result<Arc<Link>, Unreachable> {
-        self.obtain(self.entry(upstream)?, Owner::Gateway).await
+        self.obtain(self.entry(upstream)?, Owner::Gateway, Abilities::default()).await
     }
 
     /// A number that changes when an upstream says, or may have said unheard, that its list of tools or of prompts has
@@ -361,10 +376,16 @@ impl Upstreams {
         self.entries.get(upstream).ok_or(Unreachable::Unknown)
     }
 
-    async fn obtain(&self, entry: &Arc<Entry>, whose: Owner) -> Result<Arc<Link>, Unreachable> {
-        let whose = match entry.config.share {
-            Share::Session => whose,
-            Share::All => Owner::All,
+    async fn obtain(
+        &self,
+        entry: &Arc<Entry>,
+        whose: Owner,
+        abilities: Abilities,
+    ) -> Result<Arc<Link>, Unreachable> {
+        let (whose, abilities) = match entry.config.share {
+            Share::Session => (whose, abilities),
+            // Whose client would be asked is not known there (decisions A28).
+            Share::All => (Owner::All, Abilities::default()),
         };
         let identity = self.identity(&entry.config.name).await?;
         if let Some(link) = entry.there(whose, identity) {
@@ -376,7 +397,7 @@ impl Upstreams {
             let place = entry.place(whose.in_era(era))?;
             let mut state = place.0.lock().await;
             if entry.era(identity) == era {
-                return self.obtain_in(entry, &mut state, whose, (identity, era)).await;
+                return self.obtain_in(entry, &mut state, (whose, abilities), (identity, era)).await;
             }
         }
     }
@@ -386,7 +407,7 @@ impl Upstreams {
         &self,
         entry: &Arc<Entry>,
         state: &mut State,
-        whose: Owner,
+        (whose, abilities): (Owner, Abilities),
         (identity, era): (UpstreamHash, Era),
     ) -> Result<Arc<Link>, Unreachable> {
         let now = self.surroundings.ambient.boottime();
@@ -397,7 +418,7 @@ impl Upstreams {
         if let Some(wait) = state.not_before.map(|moment| moment.since(now)).filter(|wait| wait.get() > 0) {
             return Err(Unreachable::Wait(wait));
         }
-        let made = entry.make(identity, era, &self.surroundings).await;
+        let made = entry.make((identity, abilities), era, &self.surroundings).await;
         entry.reached.store(made.is_ok(), Ordering::Release);
         let link = match made {
             Ok(link) => Arc::new(link),
@@ -534,7 +555,7 @@ impl Entry {
     /// A new link, in the modern era where that is not ruled out and the upstream takes part, otherwise in the legacy one.
     async fn make(
         &self,
-        identity: UpstreamHash,
+        of: (UpstreamHash, Abilities),
         era: Era,
         surroundings: &Surroundings,
     ) -> Result<Link, String> {
@@ -547,7 +568,7 @@ impl Entry {
                     Eras::Auto => probe.min(start),
                     Eras::Legacy | Eras::Modern => start,
                 };
-                match Link::discover(self.to(identity, surroundings), within, wire).await {
+                match Link::discover(self.to(of, surroundings), within, wire).await {
                     Ok(link) => return Ok(link),
                     Err(NotModern::Perhaps(wire, _)) if self.config.era == Eras::Auto => {
                         // Some end when they are asked what they do not know.
@@ -557,15 +578,16 @@ impl Entry {
                 }
             }
         };
-        Link::greet(self.to(identity, surroundings), wire).await
+        Link::greet(self.to(of, surroundings), wire).await
     }
 
-    fn to(&self, identity: UpstreamHash, surroundings: &Surroundings) -> To<'_> {
+    fn to(&self, (identity, abilities): (UpstreamHash, Abilities), surroundings: &Surroundings) -> To<'_> {
         To {
             upstream: &self.config.name,
             identity,
             timeouts: self.config.timeouts,
             ambient: Arc::clone(&surroundings.ambient),
+            abilities,
         }
     }
 

@@ -261,13 +261,15 @@ pub(super) async fn perform(
     // Its place in the budget is held until this ends.
     let _place = known.place;
     let (client_, running_) = (&mut client, &mut running);
-    let asking = Asking { ask: &ask, back, round, conversation, client: client_, running: running_ };
+    let asking =
+        Asking { ask: &ask, back, round, conversation, client: client_, running: running_, within: None };
     let span = tracing::Span::current();
     let text = match enforce(&gateway, asking).await {
         Ok(Passed::Left) => return,
         Ok(Passed::Run(permit, link)) => {
             span.record("attempt", permit.attempt().map(tracing::field::display));
-            return run::run(&gateway, permit, &link, (client, running), (&coming, structured)).await;
+            let of = run::Of { ask: &ask, conversation, coming: &coming, structured };
+            return run::run(&gateway, permit, &link, (client, running), of).await;
         }
         Ok(Passed::Challenged(challenge, told)) => {
             span.record("elevation", tracing::field::display(challenge.elevation));

@@ -15,6 +15,7 @@ pub(crate) mod envelope;
 mod legacy;
 mod list;
 mod listen;
+pub(crate) mod live;
 mod modern;
 mod own;
 mod prompts;

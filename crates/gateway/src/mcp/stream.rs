@@ -129,15 +129,13 @@ impl Client {
         let _ = self.said.try_send(Said::Notice(notice.text()));
     }
 
-    /// Asks something of a client in a session, under an id of ours. Says whether somebody took it.
-    pub(crate) async fn ask(&self, id: &Id, method: &str, params: Json) -> bool {
-        let question = Json::object([
-            ("jsonrpc", Json::from("2.0")),
-            ("id", id.json()),
-            ("method", Json::from(method)),
-            ("params", params),
-        ]);
-        self.said.send(Said::Question(question.text())).await.is_ok()
+    /// Asks something of a client in a session, under an id of ours; the parameters are JSON on one line. Says whether
+    /// somebody took it.
+    pub(crate) async fn ask(&self, id: &Id, method: &str, params: Option<&str>) -> bool {
+        let (id, method) = (id.json().text(), Json::from(method).text());
+        let params = params.map(|params| format!(r#","params":{params}"#)).unwrap_or_default();
+        let question = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method}{params}}}"#);
+        self.said.send(Said::Question(question)).await.is_ok()
     }
 
     /// How far the client was told that it is.

@@ -10,6 +10,7 @@ mod doors;
 mod faults;
 mod listening;
 mod merged;
+mod live;
 mod meta;
 mod modern;
 mod ops;

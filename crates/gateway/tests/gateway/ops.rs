@@ -34,6 +34,8 @@ struct Seen {
     tools: Mutex<Value>,
     /// What it answers to `initialize`.
     greeting: Mutex<Value>,
+    /// What it was answered, to what it asked.
+    replies: tokio::sync::watch::Sender<Vec<Value>>,
     /// Lets calls of `slow` answer.
     go: Semaphore,
     /// Which list it says has changed.
@@ -113,6 +115,7 @@ impl Ops {
             greeting: Mutex::new(json!({"protocolVersion": "2025-11-25",
                 "capabilities": {"tools": {"listChanged": true}, "prompts": {"listChanged": true},
                 "resources": {"listChanged": true, "subscribe": true}, "completions": {}, "logging": {}}, "serverInfo": {"name": "ops", "version": "1"}})),
+            replies: tokio::sync::watch::Sender::default(),
             go: Semaphore::new(0),
             announced: Mutex::new("tools"),
             changed: Semaphore::new(0),
@@ -130,6 +133,11 @@ impl Ops {
     /// What else arrived that is an access.
     pub fn asked(&self) -> Vec<(String, Value)> {
         self.state.asked.lock().unwrap().clone()
+    }
+
+    /// What it was answered, to what it asked.
+    pub fn replies(&self) -> Vec<Value> {
+        self.state.replies.borrow().clone()
     }
 
     /// How often its resources were listed.
@@ -238,6 +246,10 @@ async fn answer(State(seen): State<Arc<Seen>>, method: Method, headers: HeaderMa
         }
         "prompts/get" | "resources/read" | "completion/complete" => ask(&seen, &message).await,
         "ping" => result(&id, "{}"),
+        "" if !id.is_null() => {
+            seen.replies.send_modify(|replies| replies.push(message));
+            status(StatusCode::ACCEPTED)
+        }
         _ => status(StatusCode::ACCEPTED),
     }
 }
@@ -262,7 +274,7 @@ async fn ask(seen: &Seen, message: &Value) -> Response {
     }
 }
 
-async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
+async fn call(seen: &Arc<Seen>, id: &Value, params: &Value) -> Response {
     seen.calls.lock().unwrap().push(params.clone());
     match params["name"].as_str().unwrap_or_default() {
         "read_ticket" => result(id, TICKET),
@@ -277,6 +289,7 @@ async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
             response.headers_mut().insert("content-type", "application/json".parse().unwrap());
             response
         }
+        "asks_live" | "asks_live_all" => live(Arc::clone(seen), id, &params["arguments"]),
         "steps_deploy" => steps(id, &params["_meta"]["progressToken"]),
         "fails" => result(id, r#"{"content":[],"isError":true}"#),
         "errs" => json_response(format!(
@@ -300,6 +313,34 @@ async fn call(seen: &Seen, id: &Value, params: &Value) -> Response {
         ),
         _ => result(id, r#"{"content":[{"type":"text","text":"done"}]}"#),
     }
+}
+
+/// A tool of the legacy era that asks while it runs, one question after another, and answers with what it was answered: a
+/// failure where that is an error. It does not wait for what has the id `"never mind"`.
+fn live(seen: Arc<Seen>, id: &Value, arguments: &Value) -> Response {
+    let asks = arguments["asks"].as_array().unwrap().clone();
+    let state = (seen, id.clone(), asks.into_iter(), None::<Value>, Vec::new());
+    let events = futures_util::stream::unfold(Some(state), |state| async move {
+        let (seen, id, mut asks, last, mut got) = state?;
+        if let Some(last) = last.filter(|last| *last != json!("never mind")) {
+            let mut replies = seen.replies.subscribe();
+            let mine = |replies: &Vec<Value>| replies.iter().find(|reply| reply["id"] == last).cloned();
+            let replies = replies.wait_for(|replies| mine(replies).is_some()).await.unwrap().clone();
+            got.extend(mine(&replies));
+        }
+        let event = |message: Value| Ok::<_, Infallible>(format!("data: {message}\n\n"));
+        if let Some(mut ask) = asks.next() {
+            ask["jsonrpc"] = json!("2.0");
+            let last = ask["id"].clone();
+            return Some((event(ask), Some((seen, id, asks, Some(last), got))));
+        }
+        let failed = got.iter().any(|reply| reply.get("error").is_some());
+        let said = json!({"content": [{"type": "text", "text": json!(got).to_string()}], "isError": failed});
+        Some((event(json!({"jsonrpc": "2.0", "id": id, "result": said})), None))
+    });
+    let mut response = Response::new(Body::from_stream(events));
+    response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+    response
 }
 
 /// What it wants back.

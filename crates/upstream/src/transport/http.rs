@@ -29,6 +29,7 @@ use tower_service::Service;
 use crate::answer::{Answer, Fault};
 use crate::config::{Http, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
+use crate::question::Unanswered;
 use crate::transport::sse::Events;
 use crate::transport::{Beside, Broken, FORBIDDEN, LONGEST, Notices, UNSUBSCRIBED};
 use crate::{mirror, modern};
@@ -432,6 +433,8 @@ impl Shared {
     fn notice(self: &Arc<Self>, data: &[u8]) {
         match hear(data, self.era()) {
             Ok(Heard::Asked(reply)) => self.reply(reply),
+            // On a stream of no call, or in the place of another's answer.
+            Ok(Heard::Question(asked)) => self.reply(asked.unanswered(Unanswered::Unattributed)),
             Ok(Heard::Forbidden) => self.notices.dropped(FORBIDDEN),
             Ok(Heard::ListChanged(lists, None)) => self.notices.list_changed(lists),
             Ok(Heard::ListChanged(_, Some(_)) | Heard::Acknowledged(_) | Heard::Ended(_)) => {
@@ -452,7 +455,9 @@ impl Shared {
             return;
         }
         let shared = Arc::clone(self);
-        tokio::spawn(async move {
+        // A question that nobody answers any more may be dropped where nothing runs.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
             let Ok(_one) = shared.replies.acquire().await else { return };
             let within = shared.endpoint.timeouts.connect.duration();
             let posting = Arc::clone(&shared).exchange(Method::POST, Bytes::from(reply));
@@ -619,6 +624,11 @@ impl Reading {
                 if !self.beside.told(progress) {
                     self.shared.notices.dropped("progress that nobody listens for");
                 }
+                None
+            }
+            Ok(Heard::Question(asked)) => {
+                let shared = Arc::clone(&self.shared);
+                self.beside.ask(asked.within(self.id.clone(), move |reply| shared.reply(reply)));
                 None
             }
             Ok(_) | Err(_) => {

@@ -11,7 +11,7 @@ pub(crate) mod said;
 pub(crate) mod sse;
 pub(crate) mod stdio;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::answer::{Answer, Fault, Progress};
 use crate::message::{Lists, Request, RequestId};
+use crate::question::{Asked, Question, Unanswered};
 
 /// The longest message of an upstream, in bytes.
 pub(crate) const LONGEST: usize = 16 << 20;
@@ -31,11 +32,23 @@ pub(crate) const UNSUBSCRIBED: &str = "a notification of a subscription that is 
 /// Where progress of one call goes. A notice that finds it full is dropped: the next one says more.
 pub(crate) type Sink = mpsc::Sender<Progress>;
 
+/// Requests whose answers were given up, and may still come.
+const MOST_GIVEN_UP: usize = 1024;
+
+/// Who listens while a call runs.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    pub(crate) progress: Option<Sink>,
+    /// Where what the upstream asks goes; what finds it full is too much.
+    pub(crate) questions: Option<mpsc::Sender<Question>>,
+}
+
 /// What is listened for beside the answer of a request.
 #[derive(Debug)]
 pub(crate) enum Beside {
     Nothing,
-    Progress(Sink),
+    /// What comes while a call runs.
+    Call(Listeners),
     /// The changes that a subscription tells of, once the upstream has acknowledged it (MCP 2026-07-28, subscriptions,
     /// "Acknowledgment").
     Changes {
@@ -44,16 +57,27 @@ pub(crate) enum Beside {
 }
 
 impl Beside {
-    /// Where progress goes, if anywhere.
-    pub(crate) fn progress(sink: Option<Sink>) -> Self {
-        sink.map_or(Self::Nothing, Self::Progress)
-    }
-
     /// Takes a notice of progress; whether somebody listens for it.
     pub(crate) fn told(&self, progress: Progress) -> bool {
         match self {
-            Self::Progress(sink) => sink.try_send(progress).is_ok(),
-            Self::Nothing | Self::Changes { .. } => false,
+            Self::Call(Listeners { progress: Some(sink), .. }) => sink.try_send(progress).is_ok(),
+            Self::Call(Listeners { progress: None, .. }) | Self::Nothing | Self::Changes { .. } => false,
+        }
+    }
+
+    const fn is_call(&self) -> bool {
+        matches!(self, Self::Call(_))
+    }
+
+    /// Takes a question that is asked within this call; it is answered in any case.
+    pub(crate) fn ask(&self, question: Question) {
+        let Self::Call(Listeners { questions: Some(sink), .. }) = self else {
+            return question.unanswered(Unanswered::Unsupported);
+        };
+        match sink.try_send(question) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(question)) => question.unanswered(Unanswered::TooMany),
+            Err(mpsc::error::TrySendError::Closed(question)) => question.unanswered(Unanswered::None),
         }
     }
 
@@ -61,7 +85,7 @@ impl Beside {
     pub(crate) const fn acknowledge(&mut self) -> bool {
         match self {
             Self::Changes { acknowledged } => !std::mem::replace(acknowledged, true),
-            Self::Nothing | Self::Progress(_) => false,
+            Self::Nothing | Self::Call(_) => false,
         }
     }
 
@@ -231,7 +255,18 @@ impl Notices {
 
 /// Requests whose answers are awaited, by our ids (T24).
 #[derive(Debug, Default)]
-pub(crate) struct Pending(Mutex<HashMap<RequestId, Awaited>>);
+pub(crate) struct Pending {
+    open: Mutex<HashMap<RequestId, Awaited>>,
+    /// Calls whose answers are not awaited any more, and may still run.
+    given_up: Mutex<GivenUp>,
+}
+
+#[derive(Debug, Default)]
+struct GivenUp {
+    calls: HashSet<RequestId>,
+    /// Whether there were more than are remembered.
+    more: bool,
+}
 
 /// One awaited answer; `None` is one that is not valid.
 #[derive(Debug)]
@@ -242,15 +277,51 @@ pub(crate) struct Awaited {
 
 impl Pending {
     fn open(&self) -> MutexGuard<'_, HashMap<RequestId, Awaited>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn given_up(&self) -> MutexGuard<'_, GivenUp> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn insert(&self, id: RequestId, awaited: Awaited) {
         self.open().insert(id, awaited);
     }
 
+    /// The answer has come; who awaits it, if somebody still does.
     pub(crate) fn take(&self, id: &RequestId) -> Option<Awaited> {
-        self.open().remove(id)
+        let awaited = self.open().remove(id);
+        if awaited.is_none() {
+            self.given_up().calls.remove(id);
+        }
+        awaited
+    }
+
+    /// The answer is not awaited any more.
+    pub(crate) fn give_up(&self, id: &RequestId) {
+        let call = self.open().remove(id).is_some_and(|awaited| awaited.beside.is_call());
+        if !call {
+            return;
+        }
+        let mut given_up = self.given_up();
+        if given_up.calls.len() < MOST_GIVEN_UP {
+            given_up.calls.insert(id.clone());
+        } else {
+            given_up.more = true;
+        }
+    }
+
+    /// Passes on what is asked on a stream that all calls share, if only one call can be meant: where another is under way,
+    /// or may still run without anybody waiting for it, nobody is asked in its name (T24).
+    pub(crate) fn ask(&self, asked: Asked, back: impl FnOnce(String) + Send + 'static) {
+        let open = self.open();
+        let mut calls = open.iter().filter(|(_, awaited)| awaited.beside.is_call());
+        let given_up = self.given_up();
+        let alone = given_up.calls.is_empty() && !given_up.more;
+        match (calls.next(), calls.next()) {
+            (Some((id, call)), None) if alone => call.beside.ask(asked.within(id.clone(), back)),
+            (Some(_) | None, _) => back(asked.unanswered(Unanswered::Unattributed)),
+        }
     }
 
     /// Tells whoever awaits an answer of something beside it; whether somebody does, and takes it.

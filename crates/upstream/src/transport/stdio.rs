@@ -165,7 +165,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.shared.pending.take(&self.id);
+        self.shared.pending.give_up(&self.id);
     }
 }
 
@@ -218,6 +218,16 @@ impl Shared {
         }
     }
 
+    /// Writes one reply, in its turn.
+    fn back(&self, replies: &mpsc::Sender<String>) -> impl FnOnce(String) + Send + use<> {
+        let (replies, notices) = (replies.clone(), Arc::clone(&self.notices));
+        move |reply| {
+            if replies.try_send(reply).is_err() {
+                notices.dropped("a request, because too many came at once");
+            }
+        }
+    }
+
     fn hear(&self, line: &[u8], replies: &mpsc::Sender<String>) {
         let era = if self.legacy.load(Ordering::Acquire) { Era::Legacy } else { Era::Modern };
         match hear(line, era) {
@@ -233,11 +243,8 @@ impl Shared {
                     self.notices.dropped("progress that nobody listens for");
                 }
             }
-            Ok(Heard::Asked(reply)) => {
-                if replies.try_send(reply).is_err() {
-                    self.notices.dropped("a request, because too many came at once");
-                }
-            }
+            Ok(Heard::Asked(reply)) => self.back(replies)(reply),
+            Ok(Heard::Question(asked)) => self.pending.ask(asked, self.back(replies)),
             Ok(Heard::Forbidden) => self.notices.dropped(FORBIDDEN),
             Ok(Heard::ListChanged(lists, None)) => self.notices.list_changed(lists),
             Ok(Heard::ListChanged(lists, Some(id))) => {

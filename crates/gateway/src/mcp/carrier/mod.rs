@@ -67,6 +67,8 @@ pub(crate) struct Situation {
     pub(crate) pin: Pin,
     /// Whether the caller still has to say why or under which ticket.
     pub(crate) claims: bool,
+    /// Whether it is an answer within a call that runs, so that it can be told neither as an error nor again.
+    pub(crate) within: bool,
     /// Whether this very call opened the request.
     pub(crate) first: bool,
     /// Whether the client listens to progress.
@@ -83,6 +85,7 @@ enum Fact {
     Url,
     Claims,
     Unclaimed,
+    Within,
     First,
     Repeat,
     Listens,
@@ -104,6 +107,7 @@ impl Situation {
             Fact::Url => self.abilities.url,
             Fact::Claims => self.claims,
             Fact::Unclaimed => !self.claims,
+            Fact::Within => self.within,
             Fact::First => self.first,
             Fact::Repeat => !self.first,
             Fact::Listens => self.listens,
@@ -119,10 +123,11 @@ struct Row(&'static [Pin], &'static [Fact], Wait, Told);
 
 const ASKS: &[Pin] = &[Pin::Auto, Pin::Elicitation];
 const WAITS: &[Pin] = &[Pin::Auto, Pin::Hold];
+const NOT_AT_ONCE: &[Pin] = &[Pin::Auto, Pin::Elicitation, Pin::Hold];
 const ALL: &[Pin] = &[Pin::Auto, Pin::Elicitation, Pin::Hold, Pin::ToolError];
 
 /// The first row that is so counts.
-const TABLE: [Row; 9] = [
+const TABLE: [Row; 12] = [
     // Before something is said nobody can approve, so nothing is waited for.
     Row(ASKS, &[Fact::Era(Era::Modern), Fact::Claims, Fact::Form, Fact::MayComeBack], Wait::No, Told::Form),
     Row(ASKS, &[Fact::Era(Era::Modern), Fact::Url, Fact::Fresh], Wait::No, Told::Url),
@@ -133,6 +138,15 @@ const TABLE: [Row; 9] = [
         Told::Again,
     ),
     Row(ASKS, &[Fact::Era(Era::Legacy), Fact::Claims, Fact::Form, Fact::Fresh], Wait::No, Told::FormWithin),
+    // Whoever asked within a call that runs waits there.
+    Row(
+        ASKS,
+        &[Fact::Within, Fact::Unclaimed, Fact::Url, Fact::First, Fact::Fresh],
+        Wait::No,
+        Told::UrlWithin,
+    ),
+    Row(NOT_AT_ONCE, &[Fact::Within, Fact::Unclaimed], Wait::WithProgress, Told::ToolError),
+    Row(ALL, &[Fact::Within], Wait::No, Told::ToolError),
     Row(
         ASKS,
         &[Fact::Era(Era::Legacy), Fact::Url, Fact::First, Fact::Listens, Fact::Fresh],
@@ -173,7 +187,7 @@ mod tests {
     fn all() -> impl Iterator<Item = Situation> {
         let eras = [Era::Legacy, Era::Modern].into_iter();
         let pinned = eras.flat_map(|era| ALL.iter().map(move |pin| (era, *pin)));
-        let bits = pinned.flat_map(|of| (0_u8..32).map(move |bits| (of, bits)));
+        let bits = pinned.flat_map(|of| (0_u8..64).map(move |bits| (of, bits)));
         bits.flat_map(|((era, pin), bits)| {
             let is = move |bit: u8| bits & (1 << bit) != 0;
             [0, 1, ROUNDS - 1, ROUNDS].into_iter().map(move |round| Situation {
@@ -183,6 +197,8 @@ mod tests {
                 claims: is(2),
                 first: is(3),
                 listens: is(4),
+                // Only in sessions is anything asked within a call.
+                within: is(5) && era == Era::Legacy,
                 round,
             })
         })

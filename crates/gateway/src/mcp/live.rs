@@ -1,0 +1,176 @@
+//! What an upstream of the legacy era asks while a permitted call of a session runs (MCP 2025-11-25, client: elicitation,
+//! sampling, roots). It is asked of the client on the stream of that call, under an id of ours. What the client answers
+//! was judged by nobody yet: with it the call is an access of its own, and before that is permitted nothing of it is
+//! written (decisions A8, T33). Whatever comes of it, the upstream is answered.
+
+use std::sync::Arc;
+
+use authority::{Ask, Permit};
+use terms::json::Object;
+use terms::revision::Era;
+use terms::{Abilities, AttemptId, Continuation, Feature, Json, Millis};
+use upstream::{Asks, Link, Question, Replied, Unanswered};
+
+use super::conversation::Conversation;
+use super::session::Running;
+use super::stream::Client;
+use crate::enforce::{Answered, Asking, Passed, Waits, answered, enforce};
+use crate::gateway::Inner;
+
+/// How often an upstream may ask within one call.
+pub(crate) const MOST: usize = 10;
+
+/// How long an upstream may take to take an answer.
+const TAKEN_WITHIN: Millis = Millis::seconds(10);
+
+/// A running call, as far as something may be asked within it.
+pub(crate) struct Live<'a> {
+    ask: &'a Ask,
+    conversation: Conversation,
+    /// The attempt that runs.
+    of: Option<AttemptId>,
+    /// What its client can be asked, and its upstream was told that it can.
+    abilities: Abilities,
+    asked: usize,
+    /// What was asked and cannot be, because its caller speaks another era.
+    unmet: Option<Feature>,
+    /// What an answer waits for.
+    waits: Waits,
+}
+
+impl<'a> Live<'a> {
+    pub(crate) fn new(ask: &'a Ask, conversation: Conversation, link: &Link, of: Option<AttemptId>) -> Self {
+        // Where many share a link, it is said of none (decisions A28).
+        let abilities = conversation.abilities.and(link.abilities());
+        Self { ask, conversation, of, abilities, asked: 0, unmet: None, waits: Waits::default() }
+    }
+
+    /// What was asked and cannot be in its caller's era.
+    pub(crate) const fn unmet(&self) -> Option<Feature> {
+        self.unmet
+    }
+
+    /// Asks one question, and judges what is answered. Where there is nothing to be given, the upstream is told so, as it is
+    /// when this is dropped.
+    pub(crate) async fn answer(
+        &mut self,
+        inner: &Inner,
+        question: Question,
+        (client, running): (&mut Client, &mut Running),
+    ) -> Option<Permitted> {
+        if let Err(why) = self.may(&question) {
+            question.unanswered(why);
+            return None;
+        }
+        let params = question.params().map(|params| params.text().to_owned());
+        let asked = (question.asks().method(), params.as_deref());
+        match answered(inner, self.ask.caller.id, (client, running), asked).await {
+            Answered::By(answer) => match said(question.asks(), answer) {
+                Ok(answer) => self.judge(inner, question, answer, (client, running)).await,
+                Err(why) => {
+                    question.unanswered(why);
+                    None
+                }
+            },
+            Answered::Nothing | Answered::Left | Answered::TakenBack => None,
+        }
+    }
+
+    /// Whether that may be asked of this client now.
+    fn may(&mut self, question: &Question) -> Result<(), Unanswered> {
+        match self.conversation.era() {
+            Era::Legacy => {}
+            // Its request ends with its answer, and only then could its client say anything.
+            Era::Modern => {
+                self.unmet = Some(question.asks().feature());
+                return Err(Unanswered::Unsupported);
+            }
+        }
+        if question.takes().and(self.abilities) != question.takes() {
+            return Err(Unanswered::Unsupported);
+        }
+        if self.asked >= MOST {
+            return Err(Unanswered::TooMany);
+        }
+        self.asked += 1;
+        Ok(())
+    }
+
+    /// Judges what is answered.
+    async fn judge(
+        &mut self,
+        inner: &Inner,
+        question: Question,
+        answer: Json,
+        (client, running): (&mut Client, &mut Running),
+    ) -> Option<Permitted> {
+        let Some(ask) = self.continuing(inner, &question, answer) else {
+            question.unanswered(Unanswered::Invalid);
+            return None;
+        };
+        let conversation = self.conversation;
+        let within = Some(&self.waits);
+        let asking = Asking { ask: &ask, back: None, round: 0, conversation, client, running, within };
+        match enforce(inner, asking).await {
+            Ok(Passed::Run(permit, link)) => {
+                self.waits.take();
+                Some(Permitted { permit, link, question })
+            }
+            Ok(Passed::Challenged(..) | Passed::Denied(_) | Passed::Unreachable | Passed::Left) | Err(_) => {
+                drop(question);
+                self.over(inner).await;
+                None
+            }
+        }
+    }
+
+    /// The access that an answer is.
+    fn continuing(&self, inner: &Inner, question: &Question, answer: Json) -> Option<Ask> {
+        let inputs = Object::from_iter([(question.asks().method(), answer)]);
+        let round = u8::try_from(self.asked).ok()?;
+        let continuation = Continuation { of: self.of?, round, inputs, state: None };
+        let Ask { access, secrets, .. } = self.ask.clone();
+        let continued = access.continuing(secrets, continuation, inner.authority.seal_key());
+        let (access, secrets) = continued.ok()?;
+        Some(Ask { access, secrets, ..self.ask.clone() })
+    }
+
+    /// Nobody waits for an answer any more: what people were asked about it is taken back, as it is good for nothing else.
+    pub(crate) async fn over(&self, inner: &Inner) {
+        let Some(id) = self.waits.take() else { return };
+        let why = Some("its upstream does not wait for the answer any more".to_owned());
+        // What cannot be taken back is decided on, or expires.
+        if let Err(failed) = inner.authority.withdraw(&self.ask.caller, id, why).await {
+            tracing::warn!(%failed, "a request for approval that nobody waits for stays");
+        }
+    }
+}
+
+/// An answer that may be given.
+pub(crate) struct Permitted {
+    permit: Permit,
+    link: Arc<Link>,
+    question: Question,
+}
+
+impl Permitted {
+    /// Gives it. To be seen to its end: from the first byte on it has an outcome.
+    pub(crate) async fn give(self, inner: &Inner) {
+        let Self { permit, link, question } = self;
+        let Replied { outcome, settlement } = upstream::reply(permit, &link, question, TAKEN_WITHIN).await;
+        crate::run::settle(inner, settlement, outcome, None).await;
+    }
+}
+
+/// What is answered, if it is more than a no: that is told in our words, and takes no judgement.
+fn said(asks: Asks, answer: Json) -> Result<Json, Unanswered> {
+    if answer.as_object().is_none() {
+        return Err(Unanswered::None);
+    }
+    match (asks, answer.get("action").and_then(Json::as_str)) {
+        (Asks::Elicitation, Some("accept")) | (Asks::Sampling | Asks::Roots, _) => Ok(answer),
+        (Asks::Elicitation, Some("decline")) => Err(Unanswered::Declined),
+        (Asks::Elicitation, Some("cancel")) => Err(Unanswered::Dismissed),
+        (Asks::Elicitation, Some(_) | None) => Err(Unanswered::None),
+    }
+}

@@ -1,0 +1,287 @@
+//! An upstream of the legacy era that asks while a permitted call runs (MCP 2025-11-25, client: elicitation, sampling, roots;
+//! decisions A8, threats T24, T32, T33).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use terms::Millis;
+
+use crate::modern::Modern;
+use crate::wire::Open;
+use crate::world::{RULES, Session, World, becomes};
+
+const APPROVED: &str = r#"@id("live") @stepup("release") forbid (principal, action == Action::"tools/call:ops/asks_live_all", resource);"#;
+
+/// A world whose upstream asks while it is called.
+async fn world() -> World {
+    world_with(|_| {}, |_| {}).await
+}
+
+async fn world_with(
+    settle: impl FnOnce(&mut gateway::Settings),
+    configure: impl FnOnce(&mut upstream::Config),
+) -> World {
+    let ops = crate::ops::Ops::start().await;
+    ops.change(|tools| {
+        let asking = ["asks_live", "asks_live_all"]
+            .map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
+        tools.as_array_mut().unwrap().extend(asking);
+    });
+    World::upon(ops, &format!("{RULES}\n{APPROVED}"), settle, configure).await
+}
+
+fn can() -> Value {
+    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}})
+}
+
+async fn session(world: &World) -> Session<'_> {
+    world.session_who_can("bot", "2025-11-25", can()).await
+}
+
+fn form(id: &str) -> Value {
+    json!({"id": id, "method": "elicitation/create", "params": {"message": "Delete the rest too?", "n": 1.5,
+        "_meta": {"dev.stepup/challenge": {"elevation": "elv_x"}, "theirs": 1},
+        "requestedSchema": {"type": "object", "properties": {"rest": {"type": "boolean"}}}}})
+}
+
+fn sample(id: &str) -> Value {
+    json!({"id": id, "method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 5,
+        "includeContext": "allServers"}})
+}
+
+fn yes() -> Value {
+    json!({"action": "accept", "content": {"rest": true}})
+}
+
+/// The next question on the stream of a call.
+async fn question(open: &mut Open) -> Value {
+    loop {
+        let message = open.message().await.expect("the stream ended without a question");
+        if message.get("id").is_some() && message.get("method").is_some() {
+            return message;
+        }
+    }
+}
+
+/// What the upstream was answered, as it says itself at the end of its call.
+async fn end(open: &mut Open) -> Vec<Value> {
+    loop {
+        let message = open.message().await.expect("the stream ended without an answer");
+        if let Some(text) = message["result"]["content"][0]["text"].as_str() {
+            return serde_json::from_str(text).unwrap_or_else(|_| panic!("{message}"));
+        }
+        assert!(message.get("method").is_some(), "{message}");
+    }
+}
+
+async fn answer(session: &Session<'_>, question: &Value, result: Value) -> u16 {
+    session.send(&json!({"jsonrpc": "2.0", "id": question["id"], "result": result})).await.status
+}
+
+async fn count(world: &World, kind: &str) -> usize {
+    world.records().await.iter().filter(|one| *one == kind).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t24_what_is_asked_within_a_call_comes_on_its_stream_and_its_answer_goes_back_under_the_upstreams_id()
+{
+    let world = world().await;
+    let bot = session(&world).await;
+    let mut open = bot.open(1, "asks_live", json!({"asks": [form("theirs"), sample("7")]})).await;
+    let asked = question(&mut open).await;
+    assert_eq!(asked["method"], "elicitation/create");
+    let mut params = form("theirs")["params"].clone();
+    params["_meta"].as_object_mut().unwrap().remove("dev.stepup/challenge");
+    assert_eq!(asked["params"], params, "in the upstream's words, without what only we may say");
+    assert_ne!(asked["id"], "theirs");
+    assert_eq!(answer(&bot, &asked, yes()).await, 202);
+    let sampled = question(&mut open).await;
+    assert_eq!(sampled["params"], json!({"messages": [], "maxTokens": 5}), "of no other server's words");
+    let word = json!({"role": "assistant", "content": {"type": "text", "text": "w"}, "model": "m"});
+    assert_eq!(answer(&bot, &sampled, word.clone()).await, 202);
+    assert_eq!(
+        end(&mut open).await,
+        [
+            json!({"jsonrpc": "2.0", "id": "theirs", "result": yes()}),
+            json!({"jsonrpc": "2.0", "id": "7", "result": word})
+        ]
+    );
+    assert_eq!(answer(&bot, &asked, yes()).await, 400, "it is answered once");
+    assert_eq!(count(&world, "permitted").await, 3, "each answer is an access of its own");
+    let declared = r#""capabilities":{"elicitation":{"form":{}},"sampling":{}}"#;
+    assert!(world.ops.everything().contains(declared), "what both allow is declared");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a8_an_answer_needs_an_approval_of_its_own_wherever_the_call_did_and_waits_for_it() {
+    let world = world().await;
+    let bot = session(&world).await;
+    let arguments = json!({"asks": [form("a")]});
+    let id = bot.call("asks_live_all", arguments.clone()).await;
+    let first = id.json()["error"]["data"]["dev.stepup/challenge"]["elevation"].as_str().unwrap().to_owned();
+    world.approve(&first).await;
+    let mut open = bot.open(1, "asks_live_all", arguments).await;
+    let asked = question(&mut open).await;
+    assert_eq!(answer(&bot, &asked, yes()).await, 202);
+    // The person at the client is asked to open the request.
+    let opens = question(&mut open).await;
+    let second = opens["params"]["elicitationId"].as_str().unwrap().to_owned();
+    assert_ne!(second, first);
+    assert_eq!(answer(&bot, &opens, json!({"action": "accept"})).await, 202);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.ops.replies(), Vec::<Value>::new(), "an answer went out that nobody approved");
+    let card = format!("{:?}", world.authority.inbox(world.ann).await.unwrap());
+    assert!(card.contains("continues: › inputs › elicitation/create › content › rest"), "{card}");
+    world.approve(&second).await;
+    assert_eq!(end(&mut open).await[0]["result"], yes());
+    assert_eq!(count(&world, "spent").await, 2);
+    assert_eq!(count(&world, "settled").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a8_an_answer_that_nobody_approves_in_time_is_not_given_and_nobody_is_asked_about_it_any_more() {
+    let world = world_with(|settings| settings.hold_with_progress = Millis::new(400), |_| {}).await;
+    let bot = world.session_who_can("bot", "2025-11-25", json!({"elicitation": {}})).await;
+    let arguments = json!({"asks": [form("a")]});
+    let id = bot.call("asks_live_all", arguments.clone()).await.elevation();
+    world.approve(&id).await;
+    let mut open = bot.open(1, "asks_live_all", arguments).await;
+    let asked = question(&mut open).await;
+    answer(&bot, &asked, yes()).await;
+    assert_eq!(end(&mut open).await[0]["error"]["code"], -32603);
+    assert!(!format!("{:?}", world.ops.replies()).contains("accept"), "{:?}", world.ops.replies());
+    let open = world.authority.inbox(world.ann).await.unwrap();
+    assert!(!format!("{open:?}").contains("inputs"), "{open:?}");
+    assert_eq!(count(&world, "withdrawn").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_is_told_in_our_words_and_takes_no_approval() {
+    let world = world().await;
+    let bot = world.session_who_can("bot", "2025-11-25", json!({"elicitation": {}})).await;
+    let arguments = json!({"asks": [form("a"), form("b"), form("c"), form("d")]});
+    let id = bot.call("asks_live_all", arguments.clone()).await.elevation();
+    world.approve(&id).await;
+    let mut open = bot.open(1, "asks_live_all", arguments).await;
+    for action in ["decline", "cancel", "perhaps"] {
+        let asked = question(&mut open).await;
+        answer(&bot, &asked, json!({"action": action, "content": {"canary": 1}})).await;
+    }
+    let asked = question(&mut open).await;
+    let refuses = json!({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -1, "message": "canary"}});
+    assert_eq!(bot.send(&refuses).await.status, 202);
+    let got = end(&mut open).await;
+    assert_eq!(
+        (&got[0]["result"], &got[1]["result"]),
+        (&json!({"action": "decline"}), &json!({"action": "cancel"}))
+    );
+    assert_eq!((&got[2]["error"]["code"], &got[3]["error"]["code"]), (&json!(-32603), &json!(-32603)));
+    assert!(!format!("{:?}", world.ops.replies()).contains("canary"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t32_what_may_not_be_asked_is_asked_of_nobody_and_its_upstream_is_told_so() {
+    let world = world().await;
+    let refused = async |bot: &Session<'_>, ask: Value, code: i64| {
+        let reply = bot.call("asks_live", json!({"asks": [ask]})).await;
+        let got: Vec<Value> = serde_json::from_str(&reply.text()).unwrap();
+        assert_eq!(got[0]["error"]["code"], code, "{}", reply.body);
+    };
+    let all = session(&world).await;
+    // Neither is what the operator lets it ask.
+    refused(&all, json!({"id": "r", "method": "roots/list"}), -32601).await;
+    let opens = json!({"mode": "url", "url": "https://canary.example", "message": "m", "elicitationId": "1"});
+    refused(&all, json!({"id": "u", "method": "elicitation/create", "params": opens}), -32601).await;
+    refused(&all, json!({"id": "t", "method": "tools/call", "params": {}}), -32601).await;
+    let tools = json!({"messages": [], "maxTokens": 1, "tools": []});
+    refused(&all, json!({"id": "s", "method": "sampling/createMessage", "params": tools}), -32602).await;
+    let none = world.session("bot").await;
+    refused(&none, form("n"), -32601).await;
+    refused(&none, sample("m"), -32601).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a28_of_a_link_that_all_share_nobody_is_asked() {
+    let world = world_with(|_| {}, |config| config.share = upstream::Share::All).await;
+    let bot = session(&world).await;
+    let reply = bot.call("asks_live", json!({"asks": [form("n")]})).await;
+    assert!(reply.text().contains("-32601"), "{}", reply.body);
+    assert!(!world.ops.everything().contains("elicitation\":{"), "and nothing is declared");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t33_an_upstream_asks_ten_times_within_a_call_and_no_more() {
+    let world = world().await;
+    let bot = session(&world).await;
+    let asks: Vec<Value> = (0..12).map(|n| form(&n.to_string())).collect();
+    let mut open = bot.open(1, "asks_live", json!({"asks": asks})).await;
+    for _ in 0..10 {
+        let asked = question(&mut open).await;
+        answer(&bot, &asked, yes()).await;
+    }
+    let got = end(&mut open).await;
+    let refused: Vec<usize> = (0..got.len()).filter(|n| got[*n]["error"]["code"] == -32600).collect();
+    assert_eq!(refused, [10, 11]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_whose_caller_is_gone_or_wants_it_no_more_is_answered_at_once() {
+    let world = world().await;
+    let bot = session(&world).await;
+    let mut open = bot.open(1, "asks_live", json!({"asks": [form("a"), form("b")]})).await;
+    question(&mut open).await;
+    drop(open);
+    becomes("both are answered", || world.ops.replies().len() == 2).await;
+    let mut open = bot.open(2, "asks_live", json!({"asks": [form("c")]})).await;
+    let asked = question(&mut open).await;
+    let gone = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}});
+    bot.send(&gone).await;
+    assert_eq!(end(&mut open).await[0]["error"]["code"], -32603);
+    assert_eq!(answer(&bot, &asked, yes()).await, 400);
+    becomes("the wish is passed on", || world.ops.everything().contains("notifications/cancelled")).await;
+    assert!(world.ops.replies().iter().all(|reply| reply["error"]["code"] == -32603));
+    assert_eq!(count(&world, "permitted").await, 2, "the calls and nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t24_an_answer_of_another_session_or_to_a_question_that_is_over_goes_nowhere() {
+    let world = world().await;
+    let bot = session(&world).await;
+    let other = session(&world).await;
+    let spy = world.session_who_can("spy", "2025-11-25", can()).await;
+    let mut open = bot.open(1, "asks_live", json!({"asks": [form("a")]})).await;
+    let asked = question(&mut open).await;
+    for session in [&other, &spy] {
+        assert_eq!(answer(session, &asked, yes()).await, 400);
+    }
+    assert_eq!(answer(&bot, &json!({"id": "a"}), yes()).await, 400, "the upstream's id is none of ours");
+    assert_eq!(world.ops.replies(), Vec::<Value>::new());
+    answer(&bot, &asked, yes()).await;
+    end(&mut open).await;
+    // Here its upstream answers without waiting.
+    let mut open = bot.open(2, "asks_live", json!({"asks": [form("never mind")]})).await;
+    let mut messages = Vec::new();
+    while let Some(message) = open.message().await {
+        messages.push(message);
+    }
+    assert_eq!(messages.last().unwrap()["result"]["content"][0]["text"], "[]");
+    if let Some(asked) = messages.iter().find(|message| message.get("method").is_some()) {
+        assert_eq!(answer(&bot, asked, yes()).await, 400);
+    }
+    becomes("it is answered all the same", || world.ops.replies().len() == 2).await;
+    assert_eq!(world.ops.replies()[1]["error"]["code"], -32603);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_of_the_modern_era_cannot_be_asked_within_a_call_is_refused_by_its_name() {
+    let world = world().await;
+    let bot = Modern::who_can(&world, "bot", can());
+    for (ask, name) in [(form("a"), "elicitation within a call"), (sample("b"), "sampling within a call")] {
+        let reply = bot.call("asks_live", json!({"asks": [ask]})).await;
+        assert_eq!(reply.slug(), "upstream_needs_feature");
+        assert!(reply.text().contains(name), "{}", reply.text());
+    }
+    assert!(world.ops.replies().iter().all(|reply| reply["error"]["code"] == -32601));
+    let coped = bot.call("asks_live", json!({"asks": [form("never mind")]})).await;
+    assert_eq!(coped.text(), "[]", "who does without has answered");
+}

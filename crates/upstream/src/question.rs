@@ -1,0 +1,308 @@
+//! What an upstream of the legacy era asks of a caller's client while a call of it runs (MCP 2025-11-25, client: elicitation,
+//! sampling, roots). The upstream waits for an answer and always gets one: what was judged ([`crate::reply`]), or that there
+//! is none, in words of ours.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use terms::{Abilities, Feature};
+
+use crate::answer::RawJson;
+use crate::message::RequestId;
+use crate::raw;
+
+/// Bytes of what is asked.
+const LONGEST: usize = 1 << 20;
+
+/// What may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// That a person fills in a form, or opens an address.
+    Elicitation,
+    /// That a model says something.
+    Sampling,
+    /// Where the client works.
+    Roots,
+}
+
+/// Its name on the wire, the feature that it is, and the parameters that are not passed on.
+struct Row {
+    asks: Asks,
+    method: &'static str,
+    feature: Feature,
+    /// A client that declared no tasks passes over what would make one (2025-11-25, tasks, "Task Support and Handling"); and
+    /// which of its other servers' words a client's model is shown is no upstream's business.
+    dropped: &'static [&'static str],
+    /// What takes more of a client than it is ever said to be able to.
+    refused: &'static [&'static str],
+}
+
+const TABLE: [Row; 3] = [
+    Row {
+        asks: Asks::Elicitation,
+        method: "elicitation/create",
+        feature: Feature::Elicitation,
+        dropped: &["task"],
+        refused: &[],
+    },
+    Row {
+        asks: Asks::Sampling,
+        method: "sampling/createMessage",
+        feature: Feature::Sampling,
+        dropped: &["task", "includeContext"],
+        refused: &["tools", "toolChoice"],
+    },
+    Row {
+        asks: Asks::Roots,
+        method: "roots/list",
+        feature: Feature::Roots,
+        dropped: &["task"],
+        refused: &[],
+    },
+];
+
+impl Asks {
+    const fn row(self) -> &'static Row {
+        let [elicitation, sampling, roots] = &TABLE;
+        match self {
+            Self::Elicitation => elicitation,
+            Self::Sampling => sampling,
+            Self::Roots => roots,
+        }
+    }
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn method(self) -> &'static str {
+        self.row().method
+    }
+
+    /// What it is, where it cannot be asked.
+    #[must_use]
+    pub const fn feature(self) -> Feature {
+        self.row().feature
+    }
+}
+
+/// Why a question is answered by nothing of a client's: a closed list, with no byte of any caller in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The client cannot be asked that.
+    Unsupported,
+    /// It is not known within which call it is asked.
+    Unattributed,
+    /// Too much was asked within one call.
+    TooMany,
+    /// It is not asked as its method has it.
+    Invalid,
+    /// The person at the client declined.
+    Declined,
+    /// The person at the client decided nothing.
+    Dismissed,
+    /// There is no answer, or it may not be given.
+    None,
+}
+
+impl Unanswered {
+    /// The rest of the reply, beside its id.
+    pub(crate) const fn reply(self) -> &'static str {
+        match self {
+            Self::Unsupported => r#""error":{"code":-32601,"message":"this client does not answer that"}"#,
+            Self::Unattributed => {
+                r#""error":{"code":-32600,"message":"it is not known within which call this is asked"}"#
+            }
+            Self::TooMany => r#""error":{"code":-32600,"message":"too much was asked within one call"}"#,
+            Self::Invalid => r#""error":{"code":-32602,"message":"this is not asked as its method has it"}"#,
+            Self::Declined => r#""result":{"action":"decline"}"#,
+            Self::Dismissed => r#""result":{"action":"cancel"}"#,
+            Self::None => r#""error":{"code":-32603,"message":"there is no answer"}"#,
+        }
+    }
+}
+
+/// One reply to what an upstream asked; `id` is JSON as the upstream wrote it.
+pub(crate) fn reply(id: &str, rest: &str) -> String {
+    raw::no_line_ends(format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#))
+}
+
+/// What is asked, before it is known within which call.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// How the upstream names it, as it wrote that.
+    id: String,
+    asks: Asks,
+    params: Option<RawJson>,
+    takes: Abilities,
+}
+
+impl Asked {
+    /// Reads a request of an upstream under this id.
+    ///
+    /// # Errors
+    /// Why it is none that is ever passed on.
+    pub(crate) fn read(id: &str, method: &str, params: Option<&RawValue>) -> Result<Self, Unanswered> {
+        #[derive(Default, Deserialize)]
+        struct Mode {
+            mode: Option<String>,
+        }
+        let row = TABLE.iter().find(|row| row.method == method).ok_or(Unanswered::Unsupported)?;
+        let text = params.map_or("{}", RawValue::get);
+        if text.len() > LONGEST {
+            return Err(Unanswered::Invalid);
+        }
+        let params = RawJson::of(&raw::without(text, row.dropped)).map_err(|_| Unanswered::Invalid)?;
+        let members = raw::members(params.text()).ok_or(Unanswered::Invalid)?;
+        if members.iter().any(|(name, _)| row.refused.contains(&name.as_str())) {
+            return Err(Unanswered::Invalid);
+        }
+        let Mode { mode } = match row.asks {
+            // A mode that is named twice is none.
+            Asks::Elicitation => serde_json::from_str(params.text()).map_err(|_| Unanswered::Invalid)?,
+            Asks::Sampling | Asks::Roots => Mode::default(),
+        };
+        let takes = Abilities::taken(row.method, mode.as_deref()).ok_or(Unanswered::Invalid)?;
+        let params = (!members.is_empty()).then_some(params);
+        Ok(Self { id: id.to_owned(), asks: row.asks, params, takes })
+    }
+
+    /// The same as the question of a call; `back` writes a reply.
+    pub(crate) fn within(self, call: RequestId, back: impl FnOnce(String) + Send + 'static) -> Question {
+        Question { call, asked: self, back: Some(Back(Box::new(back))) }
+    }
+
+    /// The reply where no call is told of it.
+    pub(crate) fn unanswered(&self, why: Unanswered) -> String {
+        reply(&self.id, why.reply())
+    }
+}
+
+/// Writes one reply.
+struct Back(Box<dyn FnOnce(String) + Send>);
+
+impl std::fmt::Debug for Back {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Back")
+    }
+}
+
+/// A question of an upstream within one call. Dropped, it is answered: that there is no answer.
+#[derive(Debug)]
+#[must_use = "the upstream waits for an answer"]
+pub struct Question {
+    call: RequestId,
+    asked: Asked,
+    back: Option<Back>,
+}
+
+impl Question {
+    /// What it asks.
+    #[must_use]
+    pub const fn asks(&self) -> Asks {
+        self.asked.asks
+    }
+
+    /// Its parameters, in the upstream's words (T32); at most 1 MiB.
+    #[must_use]
+    pub const fn params(&self) -> Option<&RawJson> {
+        self.asked.params.as_ref()
+    }
+
+    /// What of a client it takes to answer.
+    #[must_use]
+    pub const fn takes(&self) -> Abilities {
+        self.asked.takes
+    }
+
+    /// Tells the upstream that there is no answer, and why.
+    pub fn unanswered(mut self, why: Unanswered) {
+        self.tell(why);
+    }
+
+    fn tell(&mut self, why: Unanswered) {
+        if let Some(Back(back)) = self.back.take() {
+            back(self.asked.unanswered(why));
+        }
+    }
+
+    /// The request of ours within which it is asked.
+    pub(crate) const fn call(&self) -> &RequestId {
+        &self.call
+    }
+
+    /// The reply with this result. Whoever has it writes it: nothing else is told any more.
+    pub(crate) fn answered(mut self, result: &str) -> String {
+        self.back = None;
+        reply(&self.asked.id, &format!(r#""result":{result}"#))
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.tell(Unanswered::None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(method: &str, params: &str) -> Result<(Option<String>, Abilities), Unanswered> {
+        let params: &RawValue = serde_json::from_str(params).unwrap();
+        let asked = Asked::read("1", method, Some(params))?;
+        Ok((asked.params.map(|params| params.text().to_owned()), asked.takes))
+    }
+
+    #[test]
+    fn what_would_take_more_of_a_client_than_it_declares_is_refused_or_left_out() {
+        let none = Abilities::default();
+        let (form, url) = (Abilities { form: true, ..none }, Abilities { url: true, ..none });
+        let (sampling, roots) = (Abilities { sampling: true, ..none }, Abilities { roots: true, ..none });
+        let as_is = |text: &str, takes| Ok((Some(text.to_owned()), takes));
+        for (method, params, expected) in [
+            ("elicitation/create", r#"{"message":"m","n":1.0}"#, as_is(r#"{"message":"m","n":1.0}"#, form)),
+            ("elicitation/create", r#"{"mode":"url","task":{}}"#, as_is(r#"{"mode":"url"}"#, url)),
+            ("elicitation/create", r#"{"mode":"url","mode":"form"}"#, Err(Unanswered::Invalid)),
+            ("elicitation/create", r#"{"mode":"voice"}"#, Err(Unanswered::Invalid)),
+            ("elicitation/create", "[]", Err(Unanswered::Invalid)),
+            (
+                "sampling/createMessage",
+                r#"{"includeContext":"allServers","maxTokens":1}"#,
+                as_is(r#"{"maxTokens":1}"#, sampling),
+            ),
+            ("sampling/createMessage", r#"{"tools":[]}"#, Err(Unanswered::Invalid)),
+            ("sampling/createMessage", r#"{"tool\u0043hoice":{}}"#, Err(Unanswered::Invalid)),
+            ("roots/list", "{}", Ok((None, roots))),
+            ("roots/list", r#"{"_meta":{"dev.stepup/x":1,"y":2}}"#, as_is(r#"{"_meta":{"y":2}}"#, roots)),
+            ("tools/call", "{}", Err(Unanswered::Unsupported)),
+        ] {
+            assert_eq!(read(method, params), expected, "{method} {params}");
+        }
+        let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(LONGEST));
+        assert_eq!(read("elicitation/create", &long), Err(Unanswered::Invalid));
+    }
+
+    #[test]
+    fn every_question_is_answered_once_and_one_that_is_forgotten_too() {
+        let (told, heard) = std::sync::mpsc::channel();
+        let question = || {
+            let told = told.clone();
+            let asked = Asked::read("\"a\"", "roots/list", None).unwrap();
+            asked.within(RequestId::named("c".to_owned()), move |text| told.send(text).unwrap())
+        };
+        drop(question());
+        question().unanswered(Unanswered::Declined);
+        assert_eq!(
+            question().answered(r#"{"roots":[]}"#),
+            r#"{"jsonrpc":"2.0","id":"a","result":{"roots":[]}}"#
+        );
+        let replies: Vec<String> = heard.try_iter().collect();
+        assert_eq!(replies.len(), 2, "{replies:?}");
+        assert!(replies[0].contains("-32603") && replies[1].contains("decline"), "{replies:?}");
+    }
+
+    #[test]
+    fn a_row_is_found_by_what_it_is_of() {
+        for row in &TABLE {
+            assert_eq!(row.asks.method(), row.method);
+        }
+    }
+}
