@@ -243,7 +243,17 @@ def beside(id, arguments):
     result(id, {"meta": message["params"].get("_meta"), "id": id})
 
 
+questions = {}
+
+
+def elicits(id, arguments):
+    """Asks something of a client, and answers with the reply: its own call, or where it says so one that is gone."""
+    questions["q"] = id
+    send({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": {"message": "m"}})
+
+
 tools = {f.__name__: f for f in [
+    elicits,
     environ, reach, endless, silent, late, dies, twice, foreign, together, asks, floods, drowns, garbage, counts, deaf,
     grandchild, stubborn, progresses, changes, speaks, raw, beside, requests, subscribed, acknowledges, ends, heard,
 ]}
@@ -279,6 +289,8 @@ while True:
         listening = id
         if "late-acknowledgment" not in sys.argv:
             acknowledge()
+    elif method is None and id in questions:
+        result(questions.pop(id), {member: message.get(member) for member in ["result", "error"]})
     elif method == "ping":
         send({"jsonrpc": "2.0", "id": id, "result": {}})
     elif method == "tools/list":

@@ -15,5 +15,6 @@ mod isolation;
 mod log;
 mod modern;
 mod peers;
+mod questions;
 mod targets;
 mod world;

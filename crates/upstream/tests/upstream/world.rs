@@ -173,8 +173,30 @@ impl World {
         };
         let key = self.authority.seal_key();
         let subject = self.caller.subject();
-        let (access, secrets) =
-            Access::new(subject, "tools/call", resource, arguments, secrets, key).unwrap();
+        let made = Access::new(subject, "tools/call", resource, arguments, secrets, key).unwrap();
+        self.permit_for(made).await
+    }
+
+    /// A permit for what a client answers a call that runs.
+    pub async fn permit_answer(
+        &self,
+        tool: &str,
+        of: terms::AttemptId,
+        inputs: terms::json::Object,
+    ) -> authority::Permit {
+        let resource = Resource {
+            kind: "tool".to_owned(),
+            id: format!("ops/{tool}"),
+            definition: self.authority.active().tool("ops", tool).unwrap().pin.digest,
+            upstream: self.authority.upstream("ops").unwrap().identity,
+        };
+        let (subject, key) = (self.caller.subject(), self.authority.seal_key());
+        let (access, secrets) = Access::new(subject, "tools/call", resource, none(), &[], key).unwrap();
+        let continuation = terms::Continuation { of, round: 1, inputs, state: None };
+        self.permit_for(access.continuing(secrets, continuation, key).unwrap()).await
+    }
+
+    async fn permit_for(&self, (access, secrets): (Access, terms::Secrets)) -> authority::Permit {
         let ask = Ask {
             caller: self.caller.clone(),
             access,
