@@ -268,7 +268,12 @@ async fn a_child_that_says_that_its_list_changed_is_heard() {
     assert_eq!(world.text("changes", none()).await, "changed");
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
-    assert_eq!(world.upstreams.list_tools("ops").await.unwrap().len(), 27);
+    let listed = world.upstreams.list_tools("ops").await.unwrap();
+    assert!(
+        listed
+            .iter()
+            .any(|tool| tool.definition.get("name").and_then(terms::Json::as_str) == Some("changes"))
+    );
 }
 
 #[tokio::test]
