@@ -6,7 +6,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { challenge, words } from "../lib/agent.mjs";
 import { arrivals } from "../lib/arrivals.mjs";
-import { CLIENTS, ENV, behind } from "../lib/clients.mjs";
+import { CLIENTS, ENV, address, behind } from "../lib/clients.mjs";
 import { Home, until } from "../lib/home.mjs";
 import { EVERYTHING, ops, watched } from "../lib/upstreams.mjs";
 import { comparable, everything } from "./matrix.mjs";
@@ -32,12 +32,12 @@ before(async () => {
 
 after(() => home?.remove());
 
-/** A client as such clients configure it: a program, its arguments, and its environment with the key. */
+/** A client as such clients configure it: a program, its arguments, and its environment with the key. Without an upstream: all. */
 async function started(upstream) {
   const client = new Client({ name: "stepup-tests", version: "1" });
   const transport = new StdioClientTransport({
     command: join(process.env.STEPUP_BIN, "stepup"),
-    args: ["stdio", "--upstream", upstream, "--url", home.agentsUrl],
+    args: ["stdio", ...(upstream ? ["--upstream", upstream] : []), "--url", home.agentsUrl],
     env: { STEPUP_KEY: key },
     stderr: "pipe",
   });
@@ -108,6 +108,40 @@ describe("through stepup stdio", () => {
     const { requests } = await home.cli("requests", "list", "--all");
     assert.equal(requests.find((one) => one.request === request).state, "withdrawn");
     assert.equal((await client.callTool({ name: "get_ticket", arguments: { id: "OPS-17" } })).structuredContent.id, "OPS-17");
+    await client.close();
+  });
+});
+
+describe("all upstreams at one address", () => {
+  const echo = { message: "one of many" };
+
+  for (const [sdk, SDK] of Object.entries(CLIENTS)) {
+    test(`${sdk}: each tool is there under its upstream's name and gives the same answer as at its upstream alone`, async () => {
+      const all = await SDK.connect(address(`${home.agentsUrl}/mcp`, key));
+      const names = (await all.list()).map(({ name }) => name);
+      assert.deepEqual(names.filter((name) => !name.includes("__")), ["stepup_run", "stepup_status"]);
+      for (const upstream of ["ops", "everything"]) {
+        const one = await SDK.connect(behind(home, upstream, key));
+        const own = (await one.list()).map(({ name }) => name).filter((name) => !name.startsWith("stepup_"));
+        assert.deepEqual(names.filter((name) => name.startsWith(`${upstream}__`)), own.map((name) => `${upstream}__${name}`));
+        if (upstream === "everything") assert.deepEqual(await all.call("everything__echo", echo), await one.call("echo", echo));
+        await one.close();
+      }
+      await all.close();
+    });
+  }
+
+  test("what is stopped there runs at its upstream's own address once it is approved", async () => {
+    const { client } = await started();
+    const stopped = await client.callTool({ name: "ops__deploy", arguments: production("4.0.1") });
+    await alice.approve(challenge(stopped).elevation);
+    const { client: one } = await started("ops");
+    const done = await one.callTool({ name: "deploy", arguments: production("4.0.1") });
+    assert.equal(done.structuredContent.version, "4.0.1");
+    const { resources } = await client.listResources();
+    const { uri } = resources.find(({ uri }) => uri.startsWith("stepup+everything+"));
+    await assert.rejects(client.readResource({ uri }), { code: 1013 }, "no rule here permits reads, at this address as at any");
+    await one.close();
     await client.close();
   });
 });

@@ -150,9 +150,9 @@ pub struct Connect {
 /// What to carry MCP to.
 #[derive(Args, Debug)]
 pub struct Stdio {
-    /// The upstream's name in the gateway's configuration.
+    /// The upstream's name in the gateway's configuration. Without it, all of them at once.
     #[arg(long, value_name = "NAME")]
-    pub upstream: String,
+    pub upstream: Option<String>,
     /// The gateway's address. Never read from a stepup.toml, which in a foreign folder could name a thief's.
     #[arg(long, default_value = "http://127.0.0.1:7300")]
     pub url: String,

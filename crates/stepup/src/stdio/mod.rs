@@ -48,7 +48,7 @@ pub fn run(how: &Stdio) -> Spoken {
 }
 
 fn endpoint(how: &Stdio, key: &Secret<String>) -> Result<Endpoint, Said> {
-    let url = address(&how.url, &how.upstream)?;
+    let url = address(&how.url, how.upstream.as_deref())?;
     let value = Secret::new(format!("Bearer {}", key.expose()));
     let http = Http { url, credential: Some(Credential { header: "authorization".to_owned(), value }) };
     let ambient: Arc<dyn Ambient> = Arc::new(clock::Machine::default());
@@ -56,24 +56,28 @@ fn endpoint(how: &Stdio, key: &Secret<String>) -> Result<Endpoint, Said> {
     Endpoint::new(&http, Timeouts::default(), ambient).map_err(|why| Said::failed(why, todo))
 }
 
-/// The endpoint of an upstream behind a gateway. That of the endpoint itself is taken for the gateway's, too.
-fn address(gateway: &str, upstream: &str) -> Result<String, Said> {
+/// The endpoint of an upstream behind a gateway, or that of all. That of the endpoint itself is taken for the gateway's,
+/// too.
+fn address(gateway: &str, upstream: Option<&str>) -> Result<String, Said> {
     let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if !(1..=32).contains(&upstream.len()) || !upstream.bytes().all(good) {
-        let happened = format!("{upstream:?} is no name of an upstream");
-        return Err(Said::failed(
-            happened,
-            "it is 1 to 32 of a-z, 0-9 and \"-\", as in the gateway's stepup.toml",
-        ));
-    }
-    let path = format!("/mcp/{upstream}");
+    let path = match upstream {
+        None => "/mcp".to_owned(),
+        Some(upstream) if (1..=32).contains(&upstream.len()) && upstream.bytes().all(good) => {
+            format!("/mcp/{upstream}")
+        }
+        Some(upstream) => {
+            let happened = format!("{upstream:?} is no name of an upstream");
+            let todo = "it is 1 to 32 of a-z, 0-9 and \"-\", as in the gateway's stepup.toml";
+            return Err(Said::failed(happened, todo));
+        }
+    };
     let gateway = gateway.trim_end_matches('/');
     let gateway = gateway.strip_suffix(&path).unwrap_or(gateway);
     if gateway.contains(['?', '#']) || Path::new(gateway).ends_with("mcp") || gateway.contains("/mcp/") {
         let happened = format!("--url {gateway:?} is not the address of a gateway");
         return Err(Said::failed(
             happened,
-            "leave out what follows the host: --upstream says which upstream",
+            "leave out what follows the host: --upstream says which upstream, and none means all",
         ));
     }
     Ok(format!("{gateway}{path}"))
@@ -91,7 +95,7 @@ mod tests {
             ("https://gw.example/stepup", "https://gw.example/stepup/mcp/ops"),
             ("https://gw.example/mcp/ops", "https://gw.example/mcp/ops"),
         ] {
-            assert_eq!(address(given, "ops").ok().as_deref(), Some(made));
+            assert_eq!(address(given, Some("ops")).ok().as_deref(), Some(made));
         }
         for given in [
             "https://gw.example/mcp/other",
@@ -99,10 +103,14 @@ mod tests {
             "https://gw.example/?x=",
             "https://gw.example#",
         ] {
-            assert!(address(given, "ops").is_err(), "{given}");
+            assert!(address(given, Some("ops")).is_err(), "{given}");
         }
+        for given in ["http://127.0.0.1:7300", "http://127.0.0.1:7300/", "http://127.0.0.1:7300/mcp"] {
+            assert_eq!(address(given, None).ok().as_deref(), Some("http://127.0.0.1:7300/mcp"));
+        }
+        assert!(address("https://gw.example/mcp/ops", None).is_err(), "one of them is not all");
         for name in ["", "../v1", "Ops", "a/b", "a?b", &"a".repeat(33)] {
-            assert!(address("http://127.0.0.1:7300", name).is_err(), "{name:?}");
+            assert!(address("http://127.0.0.1:7300", Some(name)).is_err(), "{name:?}");
         }
     }
 }
