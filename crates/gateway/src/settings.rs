@@ -27,6 +27,8 @@ pub struct Settings {
     pub keep_alive: Millis,
     /// How callers of these names are told that a call is stopped, whatever their clients say that they can.
     pub carriers: BTreeMap<String, Pin>,
+    /// Whether a stopped call also has the data of SEP-2643, which is a draft.
+    pub denial_data: bool,
     /// Limits.
     pub budgets: Budgets,
 }
@@ -84,6 +86,7 @@ impl Settings {
             answer_within: Millis::seconds(600),
             keep_alive: Millis::seconds(15),
             carriers: BTreeMap::new(),
+            denial_data: false,
             budgets: Budgets::default(),
         }
     }

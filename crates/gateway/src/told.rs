@@ -49,6 +49,22 @@ pub(crate) fn challenge(settings: &Settings, challenge: &Challenge) -> Object {
     members.into_iter().collect()
 }
 
+/// Where SEP-2643 (a draft) has the data of a denial: in the `_meta` of a result, and in the `data` of an error.
+pub(crate) const DENIAL: (&str, &str) = ("io.modelcontextprotocol/authorization", "authorization");
+
+/// The data of a denial as SEP-2643 (a draft) has it, where the operator wants it told. Its handle is no authority, and its
+/// hints name nobody.
+pub(crate) fn denial(settings: &Settings, challenge: &Challenge) -> Option<Json> {
+    let open = [("type", Json::from("url")), ("url", Json::from(link(settings, challenge.elevation)))];
+    let denial = [
+        ("reason", Json::from("insufficient_authorization")),
+        ("authorizationContextId", Json::from(challenge.elevation)),
+        ("remediation", Json::from("available")),
+        ("remediationHints", Json::from(vec![Json::object(open)])),
+    ];
+    settings.denial_data.then(|| Json::object(denial))
+}
+
 /// One elevation of the caller that asks.
 pub(crate) fn status(settings: &Settings, status: &Status) -> Object {
     let mut told = challenge(settings, &status.challenge);

@@ -279,6 +279,7 @@ fn agents(config: &Config) -> gateway::Settings {
     settings.origins = config.agents.origins.iter().cloned().collect();
     settings.hold = config.challenge.hold;
     settings.hold_with_progress = config.challenge.hold_with_progress;
+    settings.denial_data = config.challenge.denial_data;
     let carriers = config.challenge.carriers.iter();
     settings.carriers = carriers.map(|(caller, carrier)| (caller.clone(), carrier.pin())).collect();
     settings.budgets.in_flight = config.budgets.in_flight;

@@ -83,7 +83,7 @@ fn told(slug: Slug, known: Particulars<'_>, structured: Structured) -> String {
     if let Some(why) = known.why {
         data.insert("why", text::visible(why));
     }
-    stopped(slug, &words(slug, known), (META, data), structured)
+    stopped(slug, &words(slug, known), (META, data, None), structured)
 }
 
 fn words(slug: Slug, known: Particulars<'_>) -> String {

@@ -442,3 +442,29 @@ async fn t22_nobody_answers_for_another_and_not_what_was_not_asked() {
     assert_eq!(bot.send(&agreed).await.status, 400, "nobody asks any more");
     assert_eq!(world.ops.calls().len(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_drafts_data_stand_beside_each_way_of_telling_and_only_where_they_are_wanted() {
+    let (place, short) = ("io.modelcontextprotocol/authorization", "authorization");
+    for wanted in [true, false] {
+        let world = World::with(RULES, |settings| settings.denial_data = wanted).await;
+        let [asked, told] = [can_open(), json!({})].map(|can| Modern::who_can(&world, "bot", can));
+        let session = world.session_who_can("bot", "2025-11-25", can_open()).await;
+        let replies = [
+            asked.call("deploy", deploy("1")).await.json()["result"]["_meta"][place].clone(),
+            told.call("deploy", deploy("2")).await.json()["result"]["_meta"][place].clone(),
+            session.call("deploy", deploy("3")).await.json()["error"]["data"][short].clone(),
+        ];
+        for denial in replies {
+            if !wanted {
+                assert_eq!(denial, Value::Null);
+                continue;
+            }
+            let id = denial["authorizationContextId"].as_str().unwrap();
+            let hints = json!([{"type": "url", "url": format!("http://localhost:7301/r/{id}")}]);
+            let expected = json!({"reason": "insufficient_authorization", "authorizationContextId": id,
+                "remediation": "available", "remediationHints": hints});
+            assert_eq!(denial, expected);
+        }
+    }
+}

@@ -154,6 +154,8 @@ pub struct Challenge {
     pub answer_for: Millis,
     /// How callers of these names are told that a call is stopped, whatever their clients say that they can.
     pub carriers: BTreeMap<String, Carrier>,
+    /// Whether they are also told as SEP-2643 has it, which is a draft.
+    pub denial_data: bool,
 }
 
 impl Default for Challenge {
@@ -165,6 +167,7 @@ impl Default for Challenge {
             cool_down: Millis::seconds(600),
             answer_for: Millis::seconds(600),
             carriers: BTreeMap::new(),
+            denial_data: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use terms::json::Object;
 use terms::{Feature, Json, Revision, Slug};
 
 use super::Told;
-use super::words::META;
+use super::words::{META, beside};
 use crate::answer::Refusal;
 use crate::elevations::{Claims, LONGEST_PURPOSE, LONGEST_TICKET};
 use crate::settings::Settings;
@@ -98,7 +98,8 @@ pub(crate) fn input_required(
         result.insert("inputRequests", Json::object([(name, Json::object(request))]));
     }
     result.insert("requestState", state);
-    result.insert("_meta", Json::object([(META, told::challenge(settings, challenge))]));
+    let denial = told::denial(settings, challenge);
+    result.insert("_meta", beside(META, told::challenge(settings, challenge), denial));
     Json::Object(result).text()
 }
 
@@ -127,11 +128,13 @@ pub(crate) fn within(
 pub(crate) fn open_first(settings: &Settings, challenge: &Challenge) -> String {
     let mut asked = url(settings, challenge);
     asked.insert("elicitationId", challenge.elevation);
+    let denial = told::denial(settings, challenge).map(|denial| (told::DENIAL.1, denial));
     let data = [
         ("slug", Json::from(challenge.slug.row().name)),
         ("elicitations", Json::from(vec![Json::Object(asked)])),
         (META, Json::Object(told::challenge(settings, challenge))),
     ];
+    let data = data.into_iter().chain(denial);
     let error = [
         ("code", Json::from(OPEN_FIRST)),
         ("message", Json::from(message(challenge))),

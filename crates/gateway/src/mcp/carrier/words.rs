@@ -24,18 +24,22 @@ pub(crate) fn challenged(
     structured: Structured,
 ) -> String {
     let data = told::challenge(settings, challenge);
-    stopped(challenge.slug, &text(settings, challenge, meta), (META, data), structured)
+    let denial = told::denial(settings, challenge);
+    stopped(challenge.slug, &text(settings, challenge, meta), (META, data, denial), structured)
 }
 
 /// A tool error with a text, and data in `_meta` and where it is free in `structuredContent`; or an error with the same.
 pub(crate) fn stopped(
     slug: Slug,
     text: &str,
-    (key, mut data): (&str, Object),
+    (key, mut data, denial): (&str, Object, Option<Json>),
     structured: Structured,
 ) -> String {
     if structured == Structured::Error {
         data.insert("slug", slug.row().name);
+        if let Some(denial) = denial {
+            data.insert(told::DENIAL.1, denial);
+        }
         let code = Json::from(i64::from(slug.row().code));
         let error = [("code", code), ("message", Json::from(text)), ("data", data.into())];
         return Json::object(error).text();
@@ -47,8 +51,14 @@ pub(crate) fn stopped(
     if structured == Structured::Free {
         result.insert("structuredContent", data.clone());
     }
-    result.insert("_meta", Json::object([(key, data)]));
+    result.insert("_meta", beside(key, data, denial));
     Json::Object(result).text()
+}
+
+/// What stands in `_meta`: our data, and those of SEP-2643 where they are told.
+pub(super) fn beside(key: &str, data: Object, denial: Option<Json>) -> Json {
+    let denial = denial.map(|denial| (told::DENIAL.0, denial));
+    Json::object([(key, Json::Object(data))].into_iter().chain(denial))
 }
 
 fn text(settings: &Settings, challenge: &Challenge, meta: &Object) -> String {
