@@ -205,12 +205,13 @@ fn settings(config: &Config, demo: bool) -> Settings {
     }
 }
 
-/// The folders that no upstream's child may read or write.
+/// What no upstream's child may read or write: our folders, and the files of the other upstreams' secrets and of its own.
 #[must_use]
 pub fn private(config: &Config) -> Vec<PathBuf> {
     let store = config.store.parent().map(std::path::Path::to_owned);
     let mut all = vec![config.keys.clone(), config.policy.dir.clone(), config.home.clone()];
     all.extend(store);
+    all.extend(config.upstreams.values().flat_map(|upstream| upstream.secret_files(&config.home)));
     all.sort();
     all.dedup();
     all

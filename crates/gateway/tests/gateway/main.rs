@@ -6,6 +6,7 @@
 mod asking;
 mod calls;
 mod carriers;
+mod credentials;
 mod doors;
 mod faults;
 mod listening;

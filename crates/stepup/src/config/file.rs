@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use terms::{Millis, Pointer, Secret};
 
 use super::requirement::Written;
+use super::secret;
 use super::wrong::Wrong;
 
 #[derive(Debug, Default, Deserialize)]
@@ -251,14 +252,18 @@ impl From {
     /// # Errors
     /// A sentence that names the variable or the file, never its content.
     pub fn read(&self, home: &Path) -> Result<Secret<String>, String> {
-        let text = match self {
-            Self::Env { env } => std::env::var(env).map_err(|_| format!("the environment has no {env}")),
-            Self::File { file } => {
-                let path = home.join(file);
-                std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
-            }
-        }?;
-        Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+        match self {
+            Self::Env { env } => secret::from_environment(env),
+            Self::File { file } => secret::from_file(&home.join(file)),
+        }
+    }
+
+    /// The file that it is in.
+    fn file(&self, home: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Env { .. } => None,
+            Self::File { file } => Some(home.join(file)),
+        }
     }
 }
 
@@ -417,6 +422,11 @@ enum Reviewed {
 }
 
 impl Upstream {
+    /// The files that its secrets are in.
+    pub fn secret_files(&self, home: &Path) -> impl Iterator<Item = PathBuf> {
+        self.credential.iter().chain(self.secret_env.values()).filter_map(|from| from.file(home))
+    }
+
     /// As the exit needs it.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod file;
 mod requirement;
+mod secret;
 mod wrong;
 
 use std::collections::BTreeMap;
