@@ -70,7 +70,9 @@ pub struct Continuation {
     pub of: AttemptId,
     /// How often it asked so far.
     pub round: u8,
-    /// What is answered, by the names that the upstream gave its questions.
+    /// What it asked, by names of its own: a claim, without which nobody could read the answers.
+    pub asked: Object,
+    /// What is answered, by the same names.
     pub inputs: Object,
     /// What the upstream wants back, which is its own: sealed in the access, and not shown.
     pub state: Option<Secret<String>>,
@@ -215,12 +217,14 @@ impl Access {
         continuation: Continuation,
         key: &SealKey,
     ) -> Result<(Self, Secrets), NotAnAccess> {
-        let Continuation { of, round, inputs, state } = continuation;
-        let inputs = Json::Object(inputs);
+        let Continuation { of, round, asked, inputs, state } = continuation;
+        let (asked, inputs) = (Json::Object(asked), Json::Object(inputs));
+        check_names(&asked, &[])?;
         check_names(&inputs, &[])?;
         let mut continues = Object::new();
         continues.insert("of", of);
         continues.insert("round", u32::from(round));
+        continues.insert("asked", asked);
         continues.insert("inputs", inputs);
         let at = Pointer::root().child(CONTINUES).child(STATE);
         let state = state.map(|clear| {
@@ -274,7 +278,7 @@ impl Access {
         self.context.get("meta").and_then(Json::as_object).unwrap_or(&NONE)
     }
 
-    /// What the access continues: `of`, `round`, `inputs`, and `state` sealed; `None` for a call by itself.
+    /// What the access continues: `of`, `round`, `asked`, `inputs`, and `state` sealed; `None` for a call by itself.
     #[must_use]
     pub fn continues(&self) -> Option<&Object> {
         self.context.get(CONTINUES).and_then(Json::as_object)

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use authority::{Ask, Permit};
-use terms::json::Object;
+use terms::json::{Limits, Object, parse_within};
 use terms::revision::Era;
 use terms::{Abilities, AttemptId, Continuation, Feature, Json, Millis};
-use upstream::{Asks, Link, Question, Replied, Unanswered};
+use upstream::{Asks, Link, Question, RawJson, Replied, Unanswered};
 
 use super::conversation::Conversation;
 use super::session::Running;
@@ -128,7 +128,14 @@ impl<'a> Live<'a> {
     fn continuing(&self, inner: &Inner, question: &Question, answer: Json) -> Option<Ask> {
         let inputs = Object::from_iter([(question.asks().method(), answer)]);
         let round = u8::try_from(self.asked).ok()?;
-        let continuation = Continuation { of: self.of?, round, inputs, state: None };
+        // What two readers could read in two ways is shown to nobody, and so not answered.
+        let read = |params: &RawJson| parse_within(params.text().as_bytes(), Limits::ANSWER).ok();
+        let params = match question.params() {
+            None => Json::Object(Object::new()),
+            Some(params) => read(params)?,
+        };
+        let asked = Object::from_iter([(question.asks().method(), params)]);
+        let continuation = Continuation { of: self.of?, round, asked, inputs, state: None };
         let Ask { access, secrets, .. } = self.ask.clone();
         let continued = access.continuing(secrets, continuation, inner.authority.seal_key());
         let (access, secrets) = continued.ok()?;

@@ -5,7 +5,7 @@
 //! What is answered to an upstream was judged by nobody yet: with it the call is an access of its own, and needs its own
 //! approval wherever the call did (decisions A8, T33).
 
-use terms::json::Object;
+use terms::json::{Limits, Object, parse_within};
 use terms::revision::Era;
 use terms::{Abilities, Access, AccessHash, AttemptId, Caller, Json, Millis, Secret, Slug, Time};
 use upstream::RawJson;
@@ -89,7 +89,13 @@ impl Coming {
         }
         // It is a text, as the exit has seen.
         let wanted = state.and_then(|state| serde_json::from_str(state.text()).ok()).map(Secret::new);
-        let asked = Asked { of: attempt, round, inputs: None, state: wanted };
+        // What two readers could read in two ways is shown to nobody, and so not asked.
+        let read = |asked: &RawJson| parse_within(asked.text().as_bytes(), Limits::ANSWER).ok();
+        let questions = match requests {
+            None => Object::new(),
+            Some(requests) => read(requests)?.as_object()?.clone(),
+        };
+        let asked = Asked { of: attempt, round, questions, inputs: None, state: wanted };
         let until = until(inner.authority.now());
         let state = State { access: self.call, elevation: None, round: 0, asked: Some(asked), until };
         let state = Json::from(self.sealed(inner, &state)?);

@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) of: AttemptId,
     /// How often, with this.
     pub(crate) round: u8,
+    /// What it asked.
+    pub(crate) questions: Object,
     /// What it was answered, where the answer was stopped.
     pub(crate) inputs: Option<Object>,
     /// What it wants back.
@@ -45,14 +47,15 @@ pub(crate) struct Asked {
 impl Asked {
     /// The continuation with these answers, unless there were some already.
     pub(crate) fn answered(self, inputs: Object) -> Continuation {
-        let Self { of, round, inputs: before, state } = self;
-        Continuation { of, round, inputs: before.unwrap_or(inputs), state }
+        let Self { of, round, questions: asked, inputs: before, state } = self;
+        Continuation { of, round, asked, inputs: before.unwrap_or(inputs), state }
     }
 
     fn to_json(&self) -> Json {
         let mut asked = Object::new();
         asked.insert("of", self.of);
         asked.insert("round", u32::from(self.round));
+        asked.insert("questions", Json::Object(self.questions.clone()));
         if let Some(inputs) = &self.inputs {
             asked.insert("inputs", Json::Object(inputs.clone()));
         }
@@ -71,6 +74,7 @@ impl Asked {
         Some(Self {
             of: json.get("of")?.as_str()?.parse().ok()?,
             round: small(json.get("round")?)?,
+            questions: json.get("questions")?.as_object()?.clone(),
             inputs,
             state: state.map(|state| Secret::new(state.to_owned())),
         })
@@ -153,6 +157,7 @@ mod tests {
         let asked = |state: Option<usize>| Asked {
             of: AttemptId::from_slice(&[5; 16]).unwrap(),
             round: 2,
+            questions: [("a", "b")].into_iter().collect(),
             inputs: state.map(|_| [("a", 1_u32)].into_iter().collect()),
             state: state.map(|length| Secret::new("x".repeat(length))),
         };

@@ -80,6 +80,7 @@ async fn a8_what_is_answered_needs_an_approval_of_its_own_wherever_the_call_did(
     assert_eq!(world.ops.count("wipe_all"), 1, "an answer went out that nobody approved");
     let card = format!("{:?}", world.authority.inbox(world.ann).await.unwrap());
     assert!(card.contains("continues: › inputs › sure › content › rest"), "{card}");
+    assert!(card.contains("Delete the rest too?"), "nobody can read an answer without its question: {card}");
     // Another answer is another request.
     let other = bot
         .ask(

@@ -423,6 +423,7 @@ fn what_a_caller_answers_an_upstream_is_an_access_of_its_own() {
         let continuation = Continuation {
             of: AttemptId::from_slice(&[5; 16]).unwrap(),
             round,
+            asked: [("sure", "Delete the rest too?")].into_iter().collect(),
             inputs: parse(inputs).as_object().unwrap().clone(),
             state: state.map(|state| Secret::new(state.to_owned())),
         };
@@ -432,6 +433,7 @@ fn what_a_caller_answers_an_upstream_is_an_access_of_its_own() {
     let (access, secrets) = answered(inputs, Some("their state"), 1).unwrap();
     let shown: Vec<_> = fields(&access).into_iter().map(|f| (f.label, f.value, f.secret)).collect();
     for (label, value) in [
+        ("continues: › asked › sure", "Delete the rest too?"),
         ("continues: › inputs › sure › action", "accept"),
         ("continues: › inputs › sure › content › rest", "true"),
         ("continues: › round", "1"),

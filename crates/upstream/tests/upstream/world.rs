@@ -192,7 +192,8 @@ impl World {
         };
         let (subject, key) = (self.caller.subject(), self.authority.seal_key());
         let (access, secrets) = Access::new(subject, "tools/call", resource, none(), &[], key).unwrap();
-        let continuation = terms::Continuation { of, round: 1, inputs, state: None };
+        let continuation =
+            terms::Continuation { of, round: 1, asked: terms::json::Object::new(), inputs, state: None };
         self.permit_for(access.continuing(secrets, continuation, key).unwrap()).await
     }
 
