@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod beside;
 mod child;
 mod http;
 mod isolation;
