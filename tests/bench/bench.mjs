@@ -64,6 +64,45 @@ const awake = async (work) => {
   idle.forEach((child) => child.kill("SIGKILL"));
 };
 
+/** Opens a session of 2025-11-25: the headers of what follows in it. */
+const session = async (url, key) => {
+  const headers = { accept: "application/json, text/event-stream", authorization: `Bearer ${key}` };
+  const hello = { jsonrpc: "2.0", id: 0, method: "initialize", params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "bench", version: "1" } } };
+  const { answer } = await post(url, headers, hello);
+  return { ...headers, "mcp-session-id": answer.headers.get("mcp-session-id"), "mcp-protocol-version": "2025-11-25" };
+};
+
+/** What a call of 2026-07-28 says of itself, in its headers and in its body. */
+const stateless = (key, call) => ({
+  headers: {
+    accept: "application/json, text/event-stream", authorization: `Bearer ${key}`, "content-type": "application/json",
+    "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": call.name,
+  },
+  call: { ...call, _meta: {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": { name: "bench", version: "1" },
+  } },
+});
+
+const median = (all) => all.sort((a, b) => a - b)[Math.floor(all.length / 2)];
+
+/** The median time of a whole list, page by page, in milliseconds with one decimal. */
+const listing = async (url, headers, least) => {
+  const times = [];
+  for (let n = 0; n < (quick ? 5 : 25); n += 1) {
+    const begin = process.hrtime.bigint();
+    let tools = 0;
+    for (let cursor, more = true; more; more = cursor !== undefined) {
+      const { json } = await post(url, headers, { jsonrpc: "2.0", id: n, method: "tools/list", params: cursor === undefined ? {} : { cursor } });
+      tools += json.result.tools.length;
+      cursor = json.result.nextCursor;
+    }
+    if (tools < least) throw new Error(`${url}: ${tools} tools of ${least}`);
+    times.push(Number(process.hrtime.bigint() - begin) / 1e6);
+  }
+  return Math.round(median(times) * 10) / 10;
+};
+
 const configure = async (upstream) => {
   const [agents, people, operations] = [await freePort(), await freePort(), await freePort()];
   execFileSync(stepup, ["init", home, "--team"]);
@@ -84,6 +123,14 @@ from = "approvers"
 grant = { valid_for = "60m", uses = 4000000 }
 [upstreams.bench]
 url = "http://${upstream}/mcp"
+environment = "bench"
+share = "all"
+[upstreams.modern]
+url = "http://${upstream}/modern"
+environment = "bench"
+era = "modern"
+[upstreams.many]
+url = "http://${upstream}/many"
 environment = "bench"
 share = "all"
 `);
@@ -120,11 +167,7 @@ const main = async () => {
   const approver = await Person.enrol(link);
 
   const url = `http://127.0.0.1:${ports.agents}/mcp/bench`;
-  const headers = { accept: "application/json, text/event-stream", authorization: `Bearer ${key}` };
-  const hello = { jsonrpc: "2.0", id: 0, method: "initialize", params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "bench", version: "1" } } };
-  const { answer } = await post(url, headers, hello);
-  headers["mcp-session-id"] = answer.headers.get("mcp-session-id");
-  headers["mcp-protocol-version"] = "2025-11-25";
+  const headers = await session(url, key);
   const all = { ...headers, "content-type": "application/json" };
   const call = (name) => ({ name, arguments: { id: "OPS-17", text: "t".repeat(1800) } });
 
@@ -147,6 +190,12 @@ const main = async () => {
       Object.assign(figures, { proxy_rps_c32: plain.rps, permitted_rps_c32: permitted.rps });
     }
   }
+  // One after the other, so that what differs is the era.
+  const at = (name) => `http://127.0.0.1:${ports.agents}/mcp/${name}`;
+  const modern = stateless(key, call("read"));
+  figures.legacy_p50_us_c1 = load(url, all, call("read"), 1).p50;
+  figures.modern_p50_us_c1 = load(at("modern"), modern.headers, modern.call, 1).p50;
+  figures.list_1000_tools_ms = await listing(at("many"), await session(at("many"), key), 1000);
   await awake(() => {
     figures.awake_proxy_p50_us_c1 = load(`http://${proxy}/mcp`, all, call("read"), 1).p50;
     figures.awake_permitted_p50_us_c1 = load(url, all, call("read"), 1).p50;
@@ -163,7 +212,7 @@ const main = async () => {
   figures.verify_records_s = Math.round(records / (Number(process.hrtime.bigint() - begin) / 1e9));
 };
 
-const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
+const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "list_1000_tools_ms", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
 try {
   await main();
   mkdirSync("target/bench", { recursive: true });
