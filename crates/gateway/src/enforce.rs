@@ -276,6 +276,7 @@ fn situation(inner: &Inner, challenge: &Challenge, asking: &Asking<'_>) -> Situa
         first: challenge.opened && asking.back.is_none(),
         listens: asking.client.listens(),
         round: asking.round,
+        continues: asking.ask.access.continues().is_some(),
     }
 }
 

@@ -111,7 +111,7 @@ async fn watched(
     (client, running): (&mut Client, &mut Running),
     (coming, live): (&Coming, &mut Live<'_>),
 ) -> Forwarded {
-    let attempt = permit.attempt();
+    let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
     let (sink, mut notices) = mpsc::channel::<Progress>(ROOM);
     let sink = client.listens().then_some(sink);
     let (questions, mut asked) = mpsc::channel::<Question>(live::MOST);
@@ -150,7 +150,7 @@ async fn watched(
                     break forwarded;
                 }
             }
-            () = taken_back(client, running), if !stopping => {
+            () = taken_back(client, running, elevated), if !stopping => {
                 stopping = true;
                 cancel(link, attempt);
             }
@@ -181,11 +181,12 @@ async fn given(
 }
 
 /// Returns when the caller says that it does not want the answer any more; in the modern era it says so by going away
-/// (MCP 2026-07-28, streamable HTTP, "Cancellation").
-async fn taken_back(client: &Client, running: &mut Running) {
+/// (MCP 2026-07-28, streamable HTTP, "Cancellation"). Not of a call that people approved: over a line that breaks its outcome
+/// would be lost, and only a person could find it out.
+async fn taken_back(client: &Client, running: &mut Running, elevated: bool) {
     tokio::select! {
         () = running.cancelled() => {}
-        () = client.left(), if client.era() == Era::Modern => {}
+        () = client.left(), if client.era() == Era::Modern && !elevated => {}
     }
 }
 

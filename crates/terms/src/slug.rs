@@ -121,7 +121,7 @@ catalogue! {
         "The request is over a limit of size, depth or number of members."
         "Send less at once.";
     OverBudget "over_budget" 429 1011 Http
-        "The caller has too much in flight, held or pending."
+        "The caller, or its owner with all its callers, has too much in flight, held or pending."
         "Wait until earlier requests are answered, approved or withdrawn.";
     MethodUnknown "method_unknown" 404 -32601 JsonRpc
         "The method is not one that is let through here."
@@ -211,7 +211,7 @@ catalogue! {
         "The Accept header leaves out a form in which the answer may come."
         "Send `Accept: application/json, text/event-stream`; to listen with GET, the second is enough.";
     UpstreamNeedsFeature "upstream_needs_feature" 502 1037 ToolError
-        "The upstream needs a feature of MCP that is not carried here."
+        "The upstream needs what is not passed on here: a feature of MCP, or what this client or its operator does not allow."
         "Use another tool.";
     GatewayUnreachable "gateway_unreachable" 502 1038 JsonRpc
         "No gateway answers `stepup stdio` at its address, so nothing was done with this request."

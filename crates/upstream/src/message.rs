@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use terms::json::{Limits, Object};
 use terms::revision::Era;
-use terms::{Abilities, Action, Ambient, Json};
+use terms::{Abilities, Action, Ambient, Json, Slug};
 
 use crate::answer::{Answer, Progress, RawJson, URL_ELICITATION_REQUIRED};
 use crate::errand::{Has, Listing};
@@ -38,6 +38,9 @@ impl RequestId {
         Self(id)
     }
 }
+
+/// JSON-RPC 2.0: an error of the server's own.
+const INTERNAL_ERROR: i64 = -32603;
 
 /// One request of ours, ready to be written. One line, whatever is in it (T31).
 pub(crate) struct Request {
@@ -245,7 +248,7 @@ fn answer(result: Option<&RawValue>, error: Option<&RawValue>, era: Era) -> Opti
             let RpcError { code, message, data } = serde_json::from_str(error.get()).ok()?;
             let data = data.filter(|_| code != URL_ELICITATION_REQUIRED);
             let data = data.map(|data| RawJson::of(&raw::without_our_slug(data.get()))).transpose().ok()?;
-            Some(Answer::Error { code, message, data })
+            Some(Answer::Error { code: not_ours(code), message, data })
         }
         (Some(_) | None, _) => None,
     }
@@ -352,6 +355,12 @@ pub(crate) struct Hello {
     pub(crate) has: Has,
     /// Whether calls of its tools may be tasks.
     pub(crate) tasks: bool,
+}
+
+/// The code of an upstream's error, unless it is one by which callers know our own refusals (T32): that says nothing then.
+fn not_ours(code: i64) -> i64 {
+    let own = Slug::TABLE.iter().any(|row| row.code > 0 && i64::from(row.code) == code);
+    if own { INTERNAL_ERROR } else { code }
 }
 
 /// Whether the tasks that a server says it takes are calls of its tools.
@@ -485,6 +494,20 @@ mod tests {
         assert!(reply.contains("-32601"), "{reply}");
         let needs = r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32042,"message":"m","data":{"url":"u"}}}"#;
         let Some(Answer::Error { data: None, .. }) = result_of(needs) else { panic!() };
+    }
+
+    #[test]
+    fn t32_an_upstreams_error_has_no_code_of_ours() {
+        for row in Slug::TABLE.iter().filter(|row| row.code > 0) {
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","id":"a","error":{{"code":{},"message":"m","data":{{"dev.stepup/challenge":1,"link":"l"}}}}}}"#,
+                row.code
+            );
+            let Some(Answer::Error { code, data, .. }) = result_of(&text) else { panic!("{text}") };
+            assert_eq!((code, data.unwrap().text()), (-32603, r#"{"link":"l"}"#), "{}", row.name);
+        }
+        let theirs = r#"{"jsonrpc":"2.0","id":"a","error":{"code":7,"message":"m"}}"#;
+        let Some(Answer::Error { code: 7, .. }) = result_of(theirs) else { panic!() };
     }
 
     #[test]

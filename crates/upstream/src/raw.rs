@@ -7,7 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use terms::Slug;
 
-/// Members of `_meta` under this prefix are ours alone (T32).
+/// Members under this prefix are ours alone (T32).
 pub const OURS: &str = "dev.stepup/";
 
 /// `_meta` lies no deeper than `result/contents/0/resource/_meta` in MCP 2025-11-25; what is deeper is a
@@ -56,27 +56,28 @@ pub fn no_line_ends(text: String) -> String {
     text.replace('\u{85}', "\\u0085").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
-/// The same text without members of any `_meta` that only we may write.
+/// The same text without members that only we may write, wherever a caller could look for them: `_meta`, the data of an
+/// error, structured content.
 pub(crate) fn without_ours(text: &str) -> Cow<'_, str> {
-    strip(text, META_DEPTH, false)
+    strip(text, META_DEPTH)
 }
 
-fn strip(text: &str, depth: usize, meta: bool) -> Cow<'_, str> {
+fn strip(text: &str, depth: usize) -> Cow<'_, str> {
     // Every other way to write one of the prefix's characters has a backslash in it.
     let suspect = text.contains(OURS) || text.contains("\\u00") || text.contains("\\/");
     if depth == 0 || !suspect {
         return Cow::Borrowed(text);
     }
     if let Ok(Members(members)) = serde_json::from_str(text) {
-        let kept = members.iter().filter(|(name, _)| !(meta && name.starts_with(OURS)));
+        let kept = members.iter().filter(|(name, _)| !name.starts_with(OURS));
         let written = kept.filter_map(|(name, value)| {
             let name_text = serde_json::to_string(name).ok()?;
-            Some(format!("{name_text}:{}", strip(value.get(), depth - 1, name == "_meta")))
+            Some(format!("{name_text}:{}", strip(value.get(), depth - 1)))
         });
         return Cow::Owned(format!("{{{}}}", written.collect::<Vec<_>>().join(",")));
     }
     if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) {
-        let written = items.iter().map(|item| strip(item.get(), depth - 1, false));
+        let written = items.iter().map(|item| strip(item.get(), depth - 1));
         return Cow::Owned(format!("[{}]", written.collect::<Vec<_>>().join(",")));
     }
     Cow::Borrowed(text)
@@ -160,7 +161,8 @@ mod tests {
             (r#"{"\u005fmeta":{"\u0064ev.stepup/x":1}}"#, r#"{"_meta":{}}"#),
             (r#"{"content":[{"_meta":{"dev.stepup/x":1}}]}"#, r#"{"content":[{"_meta":{}}]}"#),
             (r#"{"_meta":{"dev.stepup/x":1},"_meta":{"dev.stepup/y":1}}"#, r#"{"_meta":{},"_meta":{}}"#),
-            (r#"{"dev.stepup/x":1}"#, r#"{"dev.stepup/x":1}"#),
+            (r#"{"dev.stepup/x":1,"a":["dev.stepup/x"]}"#, r#"{"a":["dev.stepup/x"]}"#),
+            (r#"{"structuredContent":{"a":{"dev.stepup/x":1}}}"#, r#"{"structuredContent":{"a":{}}}"#),
             (r#"{"_meta":["dev.stepup/x"]}"#, r#"{"_meta":["dev.stepup/x"]}"#),
         ] {
             assert_eq!(without_ours(text), left, "{text}");

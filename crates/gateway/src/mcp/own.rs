@@ -125,8 +125,8 @@ pub(super) async fn captured(
 }
 
 /// What a caller hears whose call cannot be run by its id.
-const ONLY_REPEATS: &str =
-    "This request holds secret arguments, which were not kept. Repeat exactly the original call instead.";
+const ONLY_REPEATS: &str = "This request holds what was not kept: secret arguments, or what its upstream wants back. Repeat exactly the original call \
+     instead.";
 
 pub(super) async fn status(
     gateway: Shared,

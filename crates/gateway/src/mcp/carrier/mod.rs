@@ -75,6 +75,8 @@ pub(crate) struct Situation {
     pub(crate) listens: bool,
     /// How often the call came back with what it was given, or was asked something while it waited.
     pub(crate) round: u8,
+    /// Whether it continues what an upstream asked.
+    pub(crate) continues: bool,
 }
 
 /// Something that may be so.
@@ -95,6 +97,8 @@ enum Fact {
     Fresh,
     /// It may come back once more.
     MayComeBack,
+    /// Only its client can send it again, as only its client has what it continues with.
+    Continues,
 }
 
 impl Situation {
@@ -114,6 +118,7 @@ impl Situation {
             Fact::CameBack => self.round > 0,
             Fact::Fresh => self.round == 0,
             Fact::MayComeBack => self.round < ROUNDS,
+            Fact::Continues => self.continues,
         }
     }
 }
@@ -127,10 +132,11 @@ const NOT_AT_ONCE: &[Pin] = &[Pin::Auto, Pin::Elicitation, Pin::Hold];
 const ALL: &[Pin] = &[Pin::Auto, Pin::Elicitation, Pin::Hold, Pin::ToolError];
 
 /// The first row that is so counts.
-const TABLE: [Row; 12] = [
+const TABLE: [Row; 13] = [
     // Before something is said nobody can approve, so nothing is waited for.
     Row(ASKS, &[Fact::Era(Era::Modern), Fact::Claims, Fact::Form, Fact::MayComeBack], Wait::No, Told::Form),
     Row(ASKS, &[Fact::Era(Era::Modern), Fact::Url, Fact::Fresh], Wait::No, Told::Url),
+    Row(ASKS, &[Fact::Era(Era::Modern), Fact::Continues, Fact::Fresh], Wait::No, Told::Again),
     Row(
         ASKS,
         &[Fact::Era(Era::Modern), Fact::Unclaimed, Fact::CameBack, Fact::MayComeBack],
@@ -199,6 +205,7 @@ mod tests {
                 listens: is(4),
                 // Only in sessions is anything asked within a call.
                 within: is(5) && era == Era::Legacy,
+                continues: is(5) && era == Era::Modern,
                 round,
             })
         })
@@ -211,7 +218,7 @@ mod tests {
             let may = match told {
                 Told::Form | Told::FormWithin => situation.abilities.form,
                 Told::Url | Told::OpenFirst | Told::UrlWithin => situation.abilities.url,
-                Told::Again => situation.round > 0,
+                Told::Again => situation.round > 0 || situation.continues,
                 Told::ToolError => true,
             };
             assert!(may, "{situation:?}");
