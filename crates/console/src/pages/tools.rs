@@ -51,7 +51,7 @@ pub(crate) async fn tool(
     let tool = active.targets().find(|tool| tool.pin.id == pin).ok_or(NoPage::Nothing)?;
     let diff = before.map(|before| Diff {
         seen: When(before.seen_at),
-        changes: changes(&leaves::leaves(&before.definition), &leaves::leaves(&tool.pin.definition)),
+        changes: changes(&before.definition, &tool.pin.definition),
     });
     Ok(page(&ToolPage {
         frame: frame(&console, &person, Place::Tools).await?,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use similar::{ChangeTag, InlineChangeOptions, TextDiff};
+use terms::{Json, Pointer};
 
 use crate::foreign::Foreign;
 use crate::moment::When;
@@ -24,6 +25,10 @@ pub struct Change {
     pub pointer: Foreign,
     /// `new`, `gone` or `changed`.
     pub how: &'static str,
+    /// What it was; `None` when it is new.
+    pub before: Option<Json>,
+    /// What it is; `None` when it is gone.
+    pub after: Option<Json>,
     /// Its lines; those that are the same and not near a change are counted.
     pub lines: Vec<Line>,
 }
@@ -83,26 +88,70 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Bytes of both texts up to which changed words are looked for; beyond, whole lines must do.
 const WORDS: usize = 16 << 10;
 
-/// Holds two lists of leaves against each other: pointer and value, in the order of the newer one.
+/// Every leaf with its pointer, in canonical order.
+pub(crate) fn leaves(of: &Json) -> Vec<(String, &Json)> {
+    let mut out = Vec::new();
+    collect(&Pointer::root(), of, &mut out);
+    out
+}
+
+fn collect<'a>(at: &Pointer, value: &'a Json, out: &mut Vec<(String, &'a Json)>) {
+    match value {
+        Json::Object(members) if !members.is_empty() => {
+            members.iter().for_each(|(name, member)| collect(&at.child(name), member, out));
+        }
+        Json::Array(items) if !items.is_empty() => {
+            items.iter().enumerate().for_each(|(i, item)| collect(&at.child(i.to_string()), item, out));
+        }
+        Json::String(_) | Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+            out.push((at.to_string(), value));
+        }
+    }
+}
+
+/// A leaf as it is read: texts as they are, all else as JSON.
+pub(crate) fn read(leaf: &Json) -> String {
+    leaf.as_str().map_or_else(|| leaf.text(), str::to_owned)
+}
+
+/// Holds two definitions against each other, leaf by leaf in the order of the newer one.
 #[must_use]
-pub fn changes(before: &[(String, String)], after: &[(String, String)]) -> Vec<Change> {
-    let index =
-        |leaves: &[(String, String)]| -> BTreeMap<String, String> { leaves.iter().cloned().collect() };
+pub fn changes(before: &Json, after: &Json) -> Vec<Change> {
+    between(&leaves(before), &leaves(after))
+}
+
+/// A definition that was not there before: every leaf of it is new.
+#[must_use]
+pub fn whole_new(definition: &Json) -> Vec<Change> {
+    between(&[], &leaves(definition))
+}
+
+fn between(before: &[(String, &Json)], after: &[(String, &Json)]) -> Vec<Change> {
+    let index = |leaves: &[(String, &Json)]| -> BTreeMap<String, Json> {
+        leaves.iter().map(|(at, leaf)| (at.clone(), Json::clone(leaf))).collect()
+    };
     let (old, new) = (index(before), index(after));
     let gone = before.iter().filter(|(at, _)| !new.contains_key(at));
     let all = after.iter().chain(gone).map(|(at, _)| at);
     all.filter_map(|at| change(at, old.get(at), new.get(at))).collect()
 }
 
-fn change(at: &str, before: Option<&String>, after: Option<&String>) -> Option<Change> {
-    let (how, lines) = match (before, after) {
+fn change(at: &str, before: Option<&Json>, after: Option<&Json>) -> Option<Change> {
+    let (how, told) = match (before, after) {
         (Some(before), Some(after)) if before == after => return None,
-        (Some(before), Some(after)) => ("changed", lines(before, after)),
-        (None, Some(after)) => ("new", whole(Sign::New, after)),
-        (Some(before), None) => ("gone", whole(Sign::Gone, before)),
+        (Some(before), Some(after)) => ("changed", both(before, after)),
+        (None, Some(after)) => ("new", whole(Sign::New, &read(after))),
+        (Some(before), None) => ("gone", whole(Sign::Gone, &read(before))),
         (None, None) => return None,
     };
-    Some(Change { pointer: Foreign::line(at), how, lines })
+    let (before, after) = (before.cloned(), after.cloned());
+    Some(Change { pointer: Foreign::line(at), how, before, after, lines: told })
+}
+
+/// Both as they are read, or as JSON where the text would not tell them apart: `true` is not `"true"`.
+fn both(before: &Json, after: &Json) -> Vec<Line> {
+    let (old, new) = (read(before), read(after));
+    if old == new { lines(&before.text(), &after.text()) } else { lines(&old, &new) }
 }
 
 /// Every line of a leaf that came or went as a whole.
@@ -166,10 +215,6 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn leaves(of: &[(&str, &str)]) -> Vec<(String, String)> {
-        of.iter().map(|(at, value)| ((*at).to_owned(), (*value).to_owned())).collect()
-    }
-
     fn told(before: &str, after: &str) -> Vec<String> {
         let line = |line: &Line| {
             let text: String = line.pieces.iter().map(|piece| piece.text.text()).collect();
@@ -186,11 +231,24 @@ mod tests {
 
     #[test]
     fn what_came_what_went_and_what_changed_is_told_and_nothing_else() {
-        let before = leaves(&[("/name", "deploy"), ("/old", "1"), ("/description", "Deploys.")]);
-        let after = leaves(&[("/name", "deploy"), ("/description", "Deploys. Send keys."), ("/new", "2")]);
+        let before = Json::object([("name", "deploy"), ("old", "1"), ("description", "Deploys.")]);
+        let after = Json::object([("name", "deploy"), ("description", "Deploys. Send keys."), ("new", "2")]);
         let changes = changes(&before, &after);
         let told: Vec<_> = changes.iter().map(|change| (change.pointer.text(), change.how)).collect();
         assert_eq!(told, [("/description", "changed"), ("/new", "new"), ("/old", "gone")]);
+    }
+
+    #[test]
+    fn a_value_that_became_a_text_of_the_same_letters_has_changed() {
+        let of = |leaf: Json| Json::object([("default", leaf)]);
+        for (before, after) in [(Json::Bool(true), Json::from("true")), (Json::Null, Json::from("null"))] {
+            let changes = changes(&of(before.clone()), &of(after.clone()));
+            let [change] = changes.as_slice() else { panic!("{changes:?}") };
+            assert_eq!((change.before.as_ref(), change.after.as_ref()), (Some(&before), Some(&after)));
+            let shown: Vec<String> =
+                change.lines.iter().map(|l| l.pieces.iter().map(|p| p.text.text()).collect()).collect();
+            assert_eq!(shown, [before.text(), after.text()], "both are told apart");
+        }
     }
 
     #[test]

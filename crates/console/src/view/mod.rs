@@ -16,7 +16,8 @@ use terms::Time;
 
 pub use callers::{CallerPage, CallerRow, CallersPage, GrantRow, LockRow, LocksPage, RunRow, Subject};
 pub use card::{Bounds, Caller, Card, Leaf, NeededLine, bounds};
-pub use diff::{Change, Diff, Piece, Sign, changes};
+pub use diff::{Change, Diff, Line, Piece, Sign, changes, whole_new};
+pub(crate) use diff::{leaves, read};
 pub use inbox::{HistoryPage, HistoryRow, InboxPage, NewPasskey, Row};
 pub use log::{LogPage, LogRow, RecordPage};
 pub use me::{EnrolPage, MePage, PasskeyRow, SignInPage};
