@@ -110,10 +110,14 @@ impl Active {
     /// Tools of which the operator says something that is not said of the definition that a person has accepted
     /// since (B25).
     pub fn unreviewed(&self) -> impl Iterator<Item = &Arc<Target>> {
-        self.targets().filter(|tool| tool.kind == Kind::Tool).filter(|tool| {
-            let said = self.bundle.tool(&tool.upstream, &tool.name).reviewed;
-            tool.pin.state == PinState::Accepted && said != tool.settings.reviewed
-        })
+        self.targets().filter(|tool| tool.pin.state == PinState::Accepted && self.lapsed(tool).is_some())
+    }
+
+    /// What the operator said of an earlier definition of a tool, and which is not said of this one (B25).
+    #[must_use]
+    pub fn lapsed(&self, tool: &Target) -> Option<String> {
+        let said = (tool.kind == Kind::Tool).then(|| self.bundle.tool(&tool.upstream, &tool.name).reviewed);
+        said.flatten().filter(|said| tool.settings.reviewed.as_ref() != Some(said))
     }
 
     /// Every pin.

@@ -40,7 +40,7 @@ pub fn run(path: &Path) -> Spoken {
         return Ok(Said::done(all.join("\n"), json));
     }
     let all: Vec<String> = said.chain(wrong.iter().map(|w| format!("error: {w}"))).collect();
-    Err(Said { text: all.join("\n"), json, exit: Exit::Failed })
+    Err(Said::done(all.join("\n"), json).exit(Exit::Failed))
 }
 
 fn with_help(finding: &policy::Finding) -> String {

@@ -18,7 +18,7 @@ mod policy_folder;
 mod serve;
 mod stdio;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -123,10 +123,20 @@ fn logging() {
     let _ = json.with_env_filter(filter).try_init();
 }
 
+/// Only on a terminal that has them, and not where they are not wanted (no-color.org).
+fn colours() -> bool {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    wanted && std::env::var_os("TERM").is_some_and(|term| term != "dumb") && std::io::stdout().is_terminal()
+}
+
 fn say(spoken: Spoken, json: bool) -> ExitCode {
     let good = spoken.is_ok();
     let (Ok(said) | Err(said)) = spoken;
-    let text = if json { said.json.to_string() } else { said.text };
+    let text = match json {
+        true => said.json.to_string(),
+        false if colours() => said.coloured(),
+        false => said.text,
+    };
     if !text.is_empty() && text != "null" {
         let written = if good || json {
             writeln!(std::io::stdout(), "{text}")

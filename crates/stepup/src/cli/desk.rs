@@ -71,6 +71,14 @@ pub struct Kind {
     listed: &'static str,
 }
 
+impl Kind {
+    /// Where those that there are can be seen.
+    #[must_use]
+    pub const fn listed(&self) -> &'static str {
+        self.listed
+    }
+}
+
 /// Callers.
 pub const CALLER: Kind = Kind { one: "caller", listed: "see `stepup caller list`" };
 /// People.

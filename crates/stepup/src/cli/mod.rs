@@ -3,6 +3,7 @@
 
 mod caller;
 pub mod desk;
+mod difference;
 mod grants;
 mod human;
 mod lock;

@@ -76,9 +76,6 @@ pub fn refused(findings: &[policy::Finding]) -> Said {
         json!({ "code": f.code.to_string(), "at": f.at.to_string(), "message": f.message, "help": f.suggestion })
     });
     let json = json!({ "findings": json.collect::<Vec<_>>() });
-    Said {
-        text: format!("{text}\nerror: the policy was not taken; the one before stays in force"),
-        json,
-        exit: super::Exit::Failed,
-    }
+    let text = format!("{text}\nerror: the policy was not taken; the one before stays in force");
+    Said::done(text, json).exit(super::Exit::Failed)
 }

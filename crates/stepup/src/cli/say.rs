@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::difference::{GONE, NEW};
+
 /// The answer of a verb, or what went wrong.
 pub type Spoken = Result<Said, Said>;
 
@@ -14,6 +16,9 @@ pub struct Said {
     pub json: serde_json::Value,
     /// The exit code.
     pub exit: Exit,
+    /// Whether lines of the text have signs of what is gone and what is new.
+    #[serde(default)]
+    pub signed: bool,
 }
 
 /// Exit codes (decisions §8).
@@ -63,7 +68,7 @@ impl Exit {
 impl Said {
     /// It was done.
     pub fn done(text: impl Into<String>, json: serde_json::Value) -> Self {
-        Self { text: text.into(), json, exit: Exit::Ok }
+        Self { text: text.into(), json, exit: Exit::Ok, signed: false }
     }
 
     /// It was not done, and this is what to do; what happened may say so itself, on a line of its own.
@@ -78,7 +83,7 @@ impl Said {
         } else {
             format!("error: {happened}\n  help: {todo}")
         };
-        Self { text, json, exit: Exit::Failed }
+        Self { text, json, exit: Exit::Failed, signed: false }
     }
 
     /// The same with another exit code.
@@ -86,6 +91,27 @@ impl Said {
     pub const fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
+    }
+
+    /// The same with signs in its text, which a terminal may colour.
+    #[must_use]
+    pub const fn signed(mut self) -> Self {
+        self.signed = true;
+        self
+    }
+
+    /// The text in colours, where it has signs.
+    #[must_use]
+    pub fn coloured(&self) -> String {
+        if !self.signed {
+            return self.text.clone();
+        }
+        let colours = [(GONE, "31"), (NEW, "32")];
+        let line = |line: &str| {
+            let colour = colours.iter().find(|(sign, _)| line.starts_with(sign));
+            colour.map_or_else(|| line.to_owned(), |(_, code)| format!("\u{1b}[{code}m{line}\u{1b}[0m"))
+        };
+        self.text.lines().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// The same where no server runs: a page that it names is not there yet.
@@ -142,7 +168,15 @@ pub fn when(time: terms::Time) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, count};
+    use super::{Exit, Said, count};
+
+    #[test]
+    fn only_lines_with_a_sign_are_coloured_and_only_where_signs_are_meant() {
+        let said = Said::done("a\n    - b\n    + c\n      d", serde_json::Value::Null);
+        assert_eq!(said.coloured(), said.text, "a text without signs is left alone");
+        let coloured = said.signed().coloured();
+        assert_eq!(coloured, "a\n\u{1b}[31m    - b\u{1b}[0m\n\u{1b}[32m    + c\u{1b}[0m\n      d");
+    }
 
     #[test]
     fn one_is_not_many() {

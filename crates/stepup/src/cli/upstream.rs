@@ -1,11 +1,16 @@
 //! `stepup upstream …`
 
+use std::sync::Arc;
+
+use authority::{Listing, PinState, Target, Whole};
 use clap::Subcommand;
+use elevation::{Conclusion, GrantState, State};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use terms::Kind;
 
 use super::desk::{self, Desk, pick};
+use super::difference::{Void, Waiting};
 use super::say::{Said, Spoken, table, when};
 
 /// Upstreams.
@@ -13,8 +18,13 @@ use super::say::{Said, Spoken, table, when};
 pub enum Verb {
     /// List upstreams and their tools.
     List,
-    /// Show the definitions that wait for a person.
-    Diff,
+    /// Show what changed in the definitions that wait for a person.
+    Diff {
+        /// Only of this upstream.
+        upstream: Option<String>,
+        /// Only the tool or prompt of this name.
+        name: Option<String>,
+    },
     /// Accept a definition, in the browser, with a passkey.
     Accept {
         /// `upstream/tool`.
@@ -23,11 +33,10 @@ pub enum Verb {
 }
 
 impl Verb {
-    #[allow(clippy::unused_async)] // the shape of every verb
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         match self {
             Self::List => Ok(list(desk)),
-            Self::Diff => Ok(diff(desk)),
+            Self::Diff { upstream, name } => diff(desk, upstream.as_deref(), name.as_deref()).await,
             Self::Accept { tool } => {
                 let all: Vec<_> = desk.authority.active().targets().cloned().collect();
                 let tool = pick(&desk::TOOL, &tool, &all, |t| vec![named(t)])?;
@@ -43,7 +52,7 @@ impl Verb {
 }
 
 /// A tool by its id; a prompt may have the same.
-fn named(target: &authority::Target) -> String {
+fn named(target: &Target) -> String {
     match target.kind {
         Kind::Tool => target.id(),
         Kind::Prompt | Kind::Resource => format!("{} {}", target.kind.name(), target.id()),
@@ -84,25 +93,65 @@ fn list(desk: &Desk) -> Said {
     Said::done(text, json!({ "tools": json }))
 }
 
-fn diff(desk: &Desk) -> Said {
+/// Approved requests that are looked through for grants of earlier definitions.
+const REQUESTS: u32 = 500;
+
+async fn diff(desk: &Desk, upstream: Option<&str>, name: Option<&str>) -> Spoken {
     let active = desk.authority.active();
-    let waiting: Vec<_> = active.targets().filter(|t| t.state() == "quarantined").collect();
-    let one = |t: &&std::sync::Arc<authority::Target>| {
-        format!(
-            "{} (seen {})\n{}",
-            named(t),
-            when(t.pin.seen_at),
-            terms::text::visible(&t.pin.definition.text())
-        )
+    let asked = |t: &&Arc<Target>| {
+        upstream.is_none_or(|upstream| t.upstream == upstream) && name.is_none_or(|name| t.name == name)
     };
-    let text = if waiting.is_empty() {
-        "No definition waits for a person.".to_owned()
-    } else {
-        let all = waiting.iter().map(one).collect::<Vec<_>>().join("\n\n");
-        format!("{all}\n\nThe change is shown side by side at {}", desk.page("tools"))
+    let named: Vec<&Arc<Target>> = active.targets().filter(asked).collect();
+    let known = upstream.is_none_or(|name| desk.config.upstreams.contains_key(name));
+    if named.is_empty() && (!known || name.is_some()) {
+        let what = if known { "nothing of that name in that upstream" } else { "no such upstream" };
+        return Err(Said::failed(format!("there is {what}"), desk::TOOL.listed()));
+    }
+    let quarantined: Vec<_> = named.into_iter().filter(|t| t.pin.state == PinState::Quarantined).collect();
+    if quarantined.is_empty() {
+        return Ok(Said::done("No definition waits for a person.", json!({ "waiting": [] })));
+    }
+    let approved = State::Concluded(Conclusion::Approved);
+    let listing = Listing { state: Some(approved), limit: REQUESTS, ..Listing::default() };
+    let approved = desk.authority.store().elevations(listing).await?;
+    let mut waiting = Vec::new();
+    for target in quarantined {
+        let before = desk.authority.store().accepted_before(target.pin.id).await?;
+        let void = Void {
+            grants: void(desk, target, &approved),
+            all: approved.len() < usize::try_from(REQUESTS).unwrap_or(usize::MAX),
+            reviewed: active.lapsed(target),
+        };
+        waiting.push(Waiting {
+            kind: target.kind,
+            upstream: target.upstream.clone(),
+            name: target.name.clone(),
+            digest: target.pin.digest.to_string(),
+            definition: target.pin.definition.clone(),
+            seen_at: target.pin.seen_at,
+            before: before.map(|pin| (pin.definition, pin.seen_at)),
+            void,
+        });
+    }
+    let link = desk.page("tools");
+    let mut text: Vec<String> = waiting.iter().map(Waiting::text).collect();
+    text.push(format!(
+        "No call to these runs until a person accepts them. That takes a passkey, in the browser:\n\n  {link}\n\n\
+         `stepup upstream accept UPSTREAM/NAME` names the page, too."
+    ));
+    let json = json!({ "waiting": waiting.iter().map(Waiting::json).collect::<Vec<_>>(), "link": link });
+    Ok(Said::done(text.join("\n\n"), json).signed())
+}
+
+/// The grants that could be spent on an earlier definition, and fit this one no more.
+fn void(desk: &Desk, target: &Target, approved: &[Whole]) -> Vec<String> {
+    let now = desk.authority.now();
+    let of = |whole: &&Whole| {
+        let resource = whole.request.access.resource();
+        let same = resource.kind == target.kind.name()
+            && resource.parts() == Some((target.upstream.as_str(), target.name.as_str()));
+        same && resource.definition != target.pin.digest
     };
-    let json = waiting
-        .iter()
-        .map(|t| json!({ "tool": t.id(), "kind": t.kind.name(), "definition": t.pin.definition.text() }));
-    Said::done(text, json!({ "waiting": json.collect::<Vec<_>>() }))
+    let grants = approved.iter().filter(of).filter_map(|whole| whole.grant.as_ref());
+    grants.filter(|grant| grant.state(now) == GrantState::Live).map(|grant| grant.id.to_string()).collect()
 }

@@ -66,5 +66,5 @@ async fn play(demo: &Demo, home: &Home, ambient: Arc<dyn Ambient>) -> Result<Sai
     });
     let text = if demo.unattended { json.to_string() } else { String::new() };
     let exit = if wrong == 0 && end.verified { Exit::Ok } else { Exit::Failed };
-    Ok(Said { text, json, exit })
+    Ok(Said::done(text, json).exit(exit))
 }
