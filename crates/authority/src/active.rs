@@ -25,6 +25,8 @@ pub struct Active {
     pub(crate) bundle: Arc<Bundle>,
     pub(crate) people: People,
     pub(crate) locks: Vec<Lock>,
+    /// When what is said of tools was said.
+    since: Option<Time>,
     pinned: Pinned,
 }
 
@@ -49,6 +51,7 @@ impl Active {
                 directory.keys,
                 directory.memberships,
             ),
+            since,
             pinned,
             locks: directory.locks,
         }
@@ -113,11 +116,15 @@ impl Active {
         self.targets().filter(|tool| tool.pin.state == PinState::Accepted && self.lapsed(tool).is_some())
     }
 
-    /// What the operator said of an earlier definition of a tool, and which is not said of this one (B25).
+    /// What the operator said of an earlier definition of a tool, and which is not said of this one; of one that is
+    /// stopped, what would not be if it were accepted now (B25).
     #[must_use]
     pub fn lapsed(&self, tool: &Target) -> Option<String> {
         let said = (tool.kind == Kind::Tool).then(|| self.bundle.tool(&tool.upstream, &tool.name).reviewed);
-        said.flatten().filter(|said| tool.settings.reviewed.as_ref() != Some(said))
+        said.flatten().filter(|_| match tool.pin.state {
+            PinState::Accepted => !review_holds(&tool.pin, self.since),
+            PinState::Quarantined | PinState::Refused | PinState::Gone => !said_after(&tool.pin, self.since),
+        })
     }
 
     /// Every pin.
@@ -316,5 +323,9 @@ fn settings(bundle: &Bundle, kind: Kind, pin: &Pin, since: Option<Time>) -> Tool
 /// A review is of the definition that was pinned when it was written: one that a person accepted later, because
 /// it had changed, is not reviewed until the operator says so again (B25).
 fn review_holds(pin: &Pin, since: Option<Time>) -> bool {
-    pin.decided_by.is_none() || since.is_some_and(|since| pin.seen_at < since)
+    pin.decided_by.is_none() || said_after(pin, since)
+}
+
+fn said_after(pin: &Pin, since: Option<Time>) -> bool {
+    since.is_some_and(|since| pin.seen_at < since)
 }

@@ -99,7 +99,7 @@ impl Void {
         });
         let mark = self.reviewed.as_ref().map(|mark| {
             format!(
-                "  void by it: the mark {}: look at it again, then `stepup policy activate`",
+                "  not reviewed: {} is not said of this definition: look at it, then `stepup policy activate`",
                 quoted(mark)
             )
         });
@@ -194,7 +194,7 @@ ops: the tool “deploy” is changed
   seen since SEEN
   held against the accepted definition of BEFORE
   void by it: 2 grants: gnt_1, gnt_2
-  void by it: the mark “read-only”: look at it again, then `stepup policy activate`
+  not reviewed: “read-only” is not said of this definition: look at it, then `stepup policy activate`
   new /annotations/readOnlyHint
     + true
   changed /description

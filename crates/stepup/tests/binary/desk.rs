@@ -304,6 +304,62 @@ fn requests_grants_and_definitions_begin_empty() {
     assert_eq!(home.tells(&["upstream", "diff"]), json!({ "waiting": [] }));
 }
 
+/// A program that states one tool with that description, and answers nothing else.
+fn states(description: &str) -> String {
+    let tool = json!({ "name": "pay", "description": description, "inputSchema": { "type": "object" } });
+    let initialized = json!({ "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
+                              "serverInfo": { "name": "other", "version": "1" } });
+    format!(
+        r#"while IFS= read -r line; do
+  id=${{line#*\"id\":}}; id=${{id%%[,\}}]*}}
+  case "$line" in
+    *'"initialize"'*) echo '{{"jsonrpc":"2.0","id":'"$id"',"result":{initialized}}}' ;;
+    *'"tools/list"'*) echo '{{"jsonrpc":"2.0","id":'"$id"',"result":{{"tools":[{tool}]}}}}' ;;
+    *'"id":'*) echo '{{"jsonrpc":"2.0","id":'"$id"',"error":{{"code":-32601,"message":"no"}}}}' ;;
+  esac
+done
+"#
+    )
+}
+
+#[test]
+fn a_definition_that_changed_is_told_by_its_change_and_accepted_by_no_command() {
+    let home = Home::new();
+    let program = home.path().canonicalize().unwrap().with_file_name("ops").join("other.sh");
+    std::fs::write(&program, states("Pays.")).unwrap();
+    let config = home.read("stepup.toml")
+        + &format!(
+            "\n[upstreams.other]\ncommand = [\"/bin/sh\", {program:?}]\nera = \"legacy\"\n\
+             [upstreams.other.tools.pay]\nreviewed = \"read-only\"\n"
+        );
+    home.write("stepup.toml", &config);
+    let mut server = home.serve();
+    server.until("the tool is pinned", |_| home.does(&["upstream", "list"]).contains("other/pay"));
+    assert_eq!(home.tells(&["upstream", "diff", "other", "pay"]), json!({ "waiting": [] }));
+    drop(server);
+    std::fs::write(&program, states("Pays twice.")).unwrap();
+    let mut server = home.serve();
+    server.until("the change is seen", |_| home.tells(&["upstream", "diff"])["waiting"] != json!([]));
+
+    let told = home.tells(&["upstream", "diff", "other"]);
+    assert_eq!(keys(&told), ["link", "waiting"]);
+    let one = &told["waiting"][0];
+    let change =
+        json!([{ "path": "/description", "how": "changed", "before": "Pays.", "after": "Pays twice." }]);
+    assert_eq!(one["members"], change);
+    assert_eq!(one["void"], json!({ "grants": [], "all_grants": true, "reviewed": "read-only" }));
+    let text = home.does(&["upstream", "diff", "other", "pay"]);
+    assert!(text.starts_with("other: the tool “pay” is changed\n  seen since "), "{text}");
+    assert!(text.contains("\n  changed /description\n    - Pays.\n    + Pays twice.\n"), "{text}");
+    assert!(!text.contains('\u{1b}'), "no colours where there is no terminal: {text:?}");
+
+    assert_eq!(home.tells(&["upstream", "diff", "ops"]), json!({ "waiting": [] }), "narrowed to another");
+    home.run(&["upstream", "diff", "nobody"]).failed(1, &["no such upstream", "`stepup upstream list`"]);
+    home.run(&["upstream", "diff", "other", "nothing"]).failed(1, &["nothing of that name"]);
+    assert!(home.does(&["upstream", "accept", "other/pay"]).contains("passkey"));
+    assert_eq!(home.tells(&["upstream", "diff"])["waiting"].as_array().unwrap().len(), 1, "it still waits");
+}
+
 #[test]
 fn the_rules_come_into_force_by_command() {
     let home = Home::new();
