@@ -132,7 +132,7 @@ describe("without a session", () => {
 
   test("a client that speaks 2026-07-28 is told what there is, and its calls run", async () => {
     const { result } = read(await ask("server/discover", {}));
-    assert.deepEqual([result.resultType, result.supportedVersions], ["complete", ["2026-07-28"]]);
+    assert.deepEqual([result.resultType, result.supportedVersions], ["complete", ["2026-07-28", "2025-11-25", "2025-06-18"]]);
     const call = { name: "look", arguments: {} };
     const looked = read(await ask("tools/call", call, { "mcp-name": "look" })).result;
     assert.deepEqual([looked.resultType, words(looked)], ["complete", "seen"]);
