@@ -2,11 +2,13 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use terms::access::SealKey;
 use terms::{Ambient, Digest, Secret};
+
+use crate::private::is_open;
 
 /// The keys of one installation.
 pub struct Keys {
@@ -92,7 +94,7 @@ impl Keys {
 fn private(path: &Path, mode: &'static str) -> Result<(), KeysError> {
     let found =
         std::fs::metadata(path).map_err(|because| KeysError::Io { path: path.to_owned(), because })?;
-    if found.mode() & 0o077 == 0 { Ok(()) } else { Err(KeysError::Open { path: path.to_owned(), mode }) }
+    if is_open(&found) { Err(KeysError::Open { path: path.to_owned(), mode }) } else { Ok(()) }
 }
 
 fn read(path: &Path) -> Result<[u8; 32], KeysError> {

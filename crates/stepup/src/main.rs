@@ -15,6 +15,7 @@ mod logfile;
 mod node;
 mod operations;
 mod policy_folder;
+mod private;
 mod serve;
 mod stdio;
 

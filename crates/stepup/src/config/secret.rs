@@ -1,12 +1,12 @@
 //! A secret that others gave us, from a file that only its owner can read (T38), or from the environment. Read once, at
 //! the start: another one is in force after the next.
 
-use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use terms::Secret;
+
+use crate::private::{self, NotPrivate};
 
 /// Bytes of a secret.
 const LONGEST: u64 = 16 << 10;
@@ -18,14 +18,13 @@ const LONGEST: u64 = 16 << 10;
 pub(super) fn from_file(path: &Path) -> Result<Secret<String>, String> {
     let name = path.display();
     let failed = |e: std::io::Error| format!("{name}: {e}");
-    // Looked at before it is opened: to open a pipe is to wait for its writer.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(format!("{name} is not a file"));
-    }
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
-        return Err(format!("{name} can be read or written by others than its owner: chmod 600 {name}"));
-    }
+    let file = private::open(path).map_err(|why| match why {
+        NotPrivate::Io(e) => failed(e),
+        NotPrivate::NotAFile => format!("{name} is not a file"),
+        NotPrivate::Open => {
+            format!("{name} can be read or written by others than its owner: chmod 600 {name}")
+        }
+    })?;
     let mut text = String::new();
     file.take(LONGEST + 1).read_to_string(&mut text).map_err(failed)?;
     if u64::try_from(text.len()).is_ok_and(|length| length > LONGEST) {

@@ -12,7 +12,6 @@ mod toml;
 mod tests;
 
 use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -20,6 +19,7 @@ use terms::Ambient;
 
 use crate::cli::{Connect, Exit, Said, Spoken};
 use crate::config::Config;
+use crate::private::{self, NotPrivate};
 use clients::{Account, CLIENTS, Client, Way};
 use disk::{Becomes, Found};
 use edit::{Edited, Unfit};
@@ -214,21 +214,16 @@ fn way(connect: &Connect, client: &Client, config: &Config) -> Result<Way, Said>
 fn key_file(path: &Path) -> Result<PathBuf, Said> {
     let failed = |what: &str, todo: String| Said::failed(format!("{}: {what}", path.display()), todo);
     let path = std::path::absolute(path).map_err(|e| failed(&e.to_string(), String::new()))?;
-    let meta = std::fs::metadata(&path).map_err(|e| {
-        failed(
-            &e.to_string(),
-            "write the key that `stepup caller add` printed to it, and chmod 600 it".to_owned(),
-        )
+    private::check(&path).map_err(|why| match why {
+        NotPrivate::Io(e) => {
+            let todo = "write the key that `stepup caller add` printed to it, and chmod 600 it";
+            failed(&e.to_string(), todo.to_owned())
+        }
+        NotPrivate::NotAFile => failed("it is not a regular file", String::new()),
+        NotPrivate::Open => {
+            failed("it can be read by others than its owner", format!("chmod 600 {}", path.display()))
+        }
     })?;
-    if !meta.is_file() {
-        return Err(failed("it is not a regular file", String::new()));
-    }
-    if meta.mode() & 0o077 != 0 {
-        return Err(failed(
-            "it can be read by others than its owner",
-            format!("chmod 600 {}", path.display()),
-        ));
-    }
     Ok(path)
 }
 

@@ -1,14 +1,13 @@
 //! The caller's key: from a file that nobody else reads, or from the environment. There is no argument for it, because
 //! the arguments of a process are seen by everybody on its machine.
 
-use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use terms::Secret;
 
 use crate::cli::Said;
+use crate::private::{self, NotPrivate};
 
 /// The variable.
 const VARIABLE: &str = "STEPUP_KEY";
@@ -45,23 +44,19 @@ fn from_environment() -> Result<Secret<String>, Said> {
 }
 
 fn from_file(path: &Path) -> Result<Secret<String>, Said> {
+    let shown = path.display();
     let failed = |e: &io::Error| {
         let todo = "write the key into it, and nothing else: (umask 077; cat > FILE)";
-        Said::failed(format!("{}: {e}", path.display()), todo)
+        Said::failed(format!("{shown}: {e}"), todo)
     };
-    // Looked at before it is opened: to open a pipe is to wait for its writer.
-    let before = std::fs::metadata(path).map_err(|e| failed(&e))?;
-    if !before.is_file() {
-        return Err(Said::failed(format!("{} is not a file", path.display()), ""));
-    }
-    let file = File::open(path).map_err(|e| failed(&e))?;
-    let mode = file.metadata().map_err(|e| failed(&e))?.mode();
-    if mode & 0o077 != 0 {
-        let happened = format!("{} can be read or written by others than its owner", path.display());
-        let todo =
-            format!("chmod 600 {}; if somebody may have seen it, stepup caller rotate", path.display());
-        return Err(Said::failed(happened, todo));
-    }
+    let file = private::open(path).map_err(|why| match why {
+        NotPrivate::Io(e) => failed(&e),
+        NotPrivate::NotAFile => Said::failed(format!("{shown} is not a file"), ""),
+        NotPrivate::Open => Said::failed(
+            format!("{shown} can be read or written by others than its owner"),
+            format!("chmod 600 {shown}; if somebody may have seen it, stepup caller rotate"),
+        ),
+    })?;
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text).map_err(|e| failed(&e))?;
     Ok(Secret::new(text))
