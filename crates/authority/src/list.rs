@@ -1,7 +1,6 @@
 //! What a caller is shown to exist. Being shown allows nothing, and not being shown forbids nothing: `decide`
 //! never asks what was listed (T36).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use audit::body;
@@ -71,19 +70,19 @@ impl Authority {
     }
 
     /// Lists those of the resources, or of the templates, that an upstream has said it has, which a caller may know of:
-    /// by URI, after `after`, at most `most`. One record a call, likewise.
+    /// in the order of `uris`, which rises, after `after`, at most `most`. One record a call, likewise.
     ///
     /// # Errors
     /// [`Failed`] when the store cannot record it; [`Slug::StoreUnavailable`] when it refuses to.
-    pub async fn list_uris(
+    pub async fn list_uris<'u>(
         &self,
         caller: &Caller,
         upstream: &str,
-        (of, uris): (Resources, &BTreeSet<String>),
+        (of, uris): (Resources, impl Iterator<Item = &'u String> + Send),
         after: Option<&str>,
         most: usize,
     ) -> Result<Result<ListedUris, Slug>, Failed> {
-        let later = uris.iter().filter(|uri| after.is_none_or(|after| uri.as_str() > after));
+        let later = uris.filter(|uri| after.is_none_or(|after| uri.as_str() > after));
         let mut uris = Vec::new();
         for (n, uri) in later.enumerate() {
             // Who may know of few among many keeps nobody else waiting.

@@ -186,7 +186,7 @@ async fn resources_that_a_caller_may_not_know_of_are_not_listed() {
     let uris = ["file:///a", "file:///b", "file:///secret", "file:///z", "not a uri"].map(str::to_owned);
     let uris = BTreeSet::from(uris);
     let page = async |after: Option<&str>| {
-        let named = (Resources::Named, &uris);
+        let named = (Resources::Named, uris.iter());
         world.authority().list_uris(&bot, "ops", named, after, 2).await.unwrap().unwrap()
     };
     let first = page(None).await;

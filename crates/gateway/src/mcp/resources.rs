@@ -1,7 +1,7 @@
 //! `resources/list` and `resources/templates/list`: of what the upstream lists at this time, what the caller may know of.
 //! Being shown allows nothing, and not being shown forbids nothing (T36).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,9 +43,8 @@ pub(super) async fn list(
             next = last;
             break;
         }
-        let uris: BTreeSet<String> = all.keys().cloned().collect();
-        let shown =
-            gateway.authority.list_uris(&known.caller, upstream, (of, &uris), after.as_deref(), room).await;
+        let uris = (of, all.keys());
+        let shown = gateway.authority.list_uris(&known.caller, upstream, uris, after.as_deref(), room).await;
         let shown = shown.map_err(|failed| unavailable(&failed))??;
         room = room.saturating_sub(shown.uris.len());
         entries.extend(shown.uris.iter().filter_map(|uri| named(at, of, upstream, all.get(uri)?)));
