@@ -77,18 +77,6 @@ enum Woken {
     TakenBack,
 }
 
-/// What came of a question.
-enum Heard {
-    /// Somebody agreed, and said this.
-    Said(Claims),
-    /// Nobody did.
-    Nothing,
-    /// The client is gone.
-    Left,
-    /// The client took its request back.
-    TakenBack,
-}
-
 /// Decides on one access; where evidence is missing and waiting is of use to its caller, waits for it.
 ///
 /// # Errors
@@ -104,40 +92,40 @@ pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Pas
     {
         let id = challenge.elevation;
         match ask(inner, &mut asking, question).await {
-            Heard::Said(claims) => {
+            Answered::By(claims) => {
                 // What cannot be said any more is told by the decision.
                 let _ = claims.say(inner, &asking.ask.caller, id).await?;
                 asking.back = Some(id);
                 asking.round = 1;
                 passed = decide(inner, &asking, Some(id)).await?;
             }
-            Heard::Nothing => return Ok(Passed::Challenged(challenge.clone(), Told::ToolError)),
-            Heard::Left => return Ok(Passed::Left),
-            Heard::TakenBack => return take_back(inner, asking.ask, id).await,
+            Answered::Nothing => return Ok(Passed::Challenged(challenge.clone(), Told::ToolError)),
+            Answered::Left => return Ok(Passed::Left),
+            Answered::TakenBack => return take_back(inner, asking.ask, id).await,
         }
     }
     held(inner, asking, passed).await
 }
 
 /// Asks the person at the client of a session, while its call waits (MCP 2025-11-25, elicitation).
-async fn ask(inner: &Inner, asking: &mut Asking<'_>, question: Json) -> Heard {
+async fn ask(inner: &Inner, asking: &mut Asking<'_>, question: Json) -> Answered<Claims> {
     let (caller, question) = (asking.ask.caller.id, question.text());
     let asked = ("elicitation/create", Some(question.as_str()));
     match answered(inner, caller, (asking.client, asking.running), asked).await {
         Answered::By(answer) => match carrier::Responses::one(&answer) {
-            Ok(response) if !response.declined => Heard::Said(response.claims),
-            Ok(_) | Err(_) => Heard::Nothing,
+            Ok(response) if !response.declined => Answered::By(response.claims),
+            Ok(_) | Err(_) => Answered::Nothing,
         },
-        Answered::Nothing => Heard::Nothing,
-        Answered::Left => Heard::Left,
-        Answered::TakenBack => Heard::TakenBack,
+        Answered::Nothing => Answered::Nothing,
+        Answered::Left => Answered::Left,
+        Answered::TakenBack => Answered::TakenBack,
     }
 }
 
 /// What the client of a session answers to one question on the stream of its call.
-pub(crate) enum Answered {
+pub(crate) enum Answered<T> {
     /// This.
-    By(Json),
+    By(T),
     /// Nothing that counts, or not in time.
     Nothing,
     /// The client is gone.
@@ -152,7 +140,7 @@ pub(crate) async fn answered(
     caller: CallerId,
     (client, running): (&Client, &mut Running),
     (method, params): (&str, Option<&str>),
-) -> Answered {
+) -> Answered<Json> {
     let waits = inner.settings.hold_with_progress.duration();
     let mut drained = inner.drained();
     let (Some(mut asked), Ok(_place)) =

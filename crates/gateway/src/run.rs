@@ -64,19 +64,9 @@ pub(crate) async fn run(
     drop(running);
     inner.authority.ambient().seam(Seam::AnswerSend);
     let delivered = match answer {
-        Ok(Answer::InputRequired { requests, state, takes }) => {
-            let asked = attempt
-                .and_then(|attempt| coming.asks(inner, attempt, (requests.as_ref(), state.as_ref()), takes));
-            match asked {
-                Some(asked) => client.incomplete(&asked).await,
-                None => {
-                    client.stopped(structured, &refusal::refused(&needs(Feature::Rounds), structured)).await
-                }
-            }
-        }
         Ok(answer) => match live.unmet().filter(|_| answer.outcome() == Outcome::Failed) {
             Some(feature) => client.stopped(structured, &refusal::refused(&needs(feature), structured)).await,
-            None => give(client, answer, action, structured).await,
+            None => give(inner, client, answer, (attempt, action), (coming, structured)).await,
         },
         Err(Fault::Needs(feature)) => {
             client.stopped(structured, &refusal::refused(&needs(feature), structured)).await
@@ -198,7 +188,13 @@ fn cancel(link: &Arc<Link>, attempt: Option<AttemptId>) {
 }
 
 /// The upstream's answer, by its own text, unless it asks for what is not carried. Says whether somebody took it.
-async fn give(client: Client, answer: Answer, action: Option<Action>, structured: Structured) -> bool {
+async fn give(
+    inner: &Inner,
+    client: Client,
+    answer: Answer,
+    (attempt, action): (Option<AttemptId>, Option<Action>),
+    (coming, structured): (&Coming, Structured),
+) -> bool {
     let told = matches!((client.era(), answer.needs()), (Era::Modern, Some(Feature::Capabilities)));
     if let (Some(feature), false) = (answer.needs(), told) {
         return client.stopped(structured, &refusal::refused(&needs(feature), structured)).await;
@@ -215,8 +211,15 @@ async fn give(client: Client, answer: Answer, action: Option<Action>, structured
             // That a client would have to be capable of more is an error of its request, in its era.
             if told { client.refused(&error).await } else { client.error(&error).await }
         }
-        // It is told before.
-        Answer::InputRequired { .. } => false,
+        Answer::InputRequired { requests, state, takes } => {
+            let asks = |attempt| coming.asks(inner, attempt, (requests.as_ref(), state.as_ref()), takes);
+            match attempt.and_then(asks) {
+                Some(asked) => client.incomplete(&asked).await,
+                None => {
+                    client.stopped(structured, &refusal::refused(&needs(Feature::Rounds), structured)).await
+                }
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use elevation::Outcome;
 use terms::json::Limits;
-use terms::{Abilities, Feature, Slug};
+use terms::{Abilities, Feature, Json, Slug};
 
 use crate::modern::{MISSING_CAPABILITY, UNSUPPORTED_VERSION};
 use crate::raw;
@@ -26,6 +26,12 @@ impl RawJson {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0
+    }
+
+    /// The value; `None` where two readers could read two.
+    #[must_use]
+    pub fn read(&self) -> Option<Json> {
+        terms::json::parse_within(self.0.as_bytes(), Limits::ANSWER).ok()
     }
 }
 
@@ -140,22 +146,6 @@ impl Fault {
             Self::Timeout | Self::TakenBack => Slug::UpstreamTimeout,
             Self::Invalid | Self::Status(_) | Self::Form(_) => Slug::UpstreamInvalid,
             Self::Needs(_) => Slug::UpstreamNeedsFeature,
-        }
-    }
-
-    /// What the call takes that is not carried.
-    #[must_use]
-    pub const fn needs(self) -> Option<Feature> {
-        match self {
-            Self::Needs(feature) => Some(feature),
-            Self::Stale(_)
-            | Self::Unreachable
-            | Self::Closed
-            | Self::Timeout
-            | Self::Invalid
-            | Self::Status(_)
-            | Self::Form(_)
-            | Self::TakenBack => None,
         }
     }
 

@@ -2,19 +2,18 @@
 //! parsed input, and goes through the same door. What does not run is told as an error: results of these have no
 //! `isError`.
 
-use authority::{Ask, PinState, Target, reads, unknown};
+use authority::{PinState, Target, reads, unknown};
 use axum::response::Response;
-use terms::access::Resource;
 use terms::json::Object;
-use terms::{Abilities, Access, Action, Json, Kind, Slug, Uri, UriTemplate};
+use terms::{Abilities, Action, Json, Kind, Slug, Uri, UriTemplate};
 
 use super::address::{Address, Named};
-use super::call::{Prepared, Wanted, no_such, not_an_access, perform};
+use super::call::{Prepared, Wanted, access, not_an_access, work};
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
 use super::rounds::Returned;
 use super::session::Running;
-use super::stream::{Work, between};
+use super::stream::between;
 use super::{Structured, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
@@ -55,23 +54,7 @@ pub(super) async fn answer(
         Ok(asked) => prepare(&gateway, &known, asked, (meta.judged, returned)).await?,
         Err(kind) => Prepared::Unknown(kind),
     };
-    let work: Work = match prepared {
-        Prepared::Perform(wanted) => {
-            Box::pin(perform(gateway, known, conversation, running, client, *wanted))
-        }
-        // Only a tool of ours looks at a request.
-        Prepared::Status(..) => return Err(Slug::MethodUnknown.into()),
-        Prepared::Unknown(kind) => {
-            drop(running);
-            Box::pin(no_such(client, kind))
-        }
-        Prepared::Tell(told) => {
-            drop(running);
-            Box::pin(async move {
-                let _taken = client.stopped(Structured::Error, &told).await;
-            })
-        }
-    };
+    let work = work(gateway, known, conversation, running, client, (prepared, Structured::Error));
     Ok(ear.response(keep_alive, work).await)
 }
 
@@ -193,7 +176,7 @@ fn check_completed(params: &Object) -> Result<(), Refusal> {
 }
 
 /// The access that is asked for. What the caller may not know of is as unknown as what is not there.
-async fn wanted(gateway: &Shared, known: &Known, asked: Asked, mut meta: Object) -> Result<Wanted, Refusal> {
+async fn wanted(gateway: &Shared, known: &Known, asked: Asked, meta: Object) -> Result<Wanted, Refusal> {
     let Asked { action, kind, named: Named { upstream, name }, arguments } = asked;
     let upstream = upstream.as_str();
     let attached = pins::attach(gateway, upstream).await;
@@ -202,26 +185,8 @@ async fn wanted(gateway: &Shared, known: &Known, asked: Asked, mut meta: Object)
     let or_unknown = |refusal: Refusal| if hidden() { unknown(kind).into() } else { refusal };
     let identity = gateway.authority.upstream(upstream).filter(|_| attached.is_ok());
     let identity = identity.ok_or_else(|| or_unknown(Slug::UpstreamUnreachable.into()))?.identity;
-    let resource = Resource {
-        kind: kind.name().to_owned(),
-        id: target.id(),
-        definition: target.pin.digest,
-        upstream: identity,
-    };
-    let (subject, secrets) = (known.caller.subject(), &target.settings.secrets);
-    let seal = gateway.authority.seal_key();
-    let made = Access::new(subject, action.name(), resource, arguments, secrets, seal);
-    meta.retain(|member| gateway.upstreams.takes(upstream, member));
-    let made = made.and_then(|(access, secrets)| Ok((access.with_meta(meta)?, secrets)));
-    let (access, secrets) = made.map_err(|why| or_unknown(not_an_access(&why)))?;
-    let ask = Ask {
-        caller: known.caller.clone(),
-        access,
-        secrets,
-        source: known.source.clone(),
-        purpose: None,
-        ticket: None,
-    };
+    let made = access(gateway, known, (action, &target), identity, arguments, meta);
+    let ask = made.map_err(|why| or_unknown(not_an_access(&why)))?;
     Ok(Wanted::new(ask, Structured::Error))
 }
 

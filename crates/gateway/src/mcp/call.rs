@@ -6,8 +6,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use terms::access::{NotAnAccess, Resource};
 use terms::json::Object;
-use terms::revision::Era;
-use terms::{Access, AccessHash, ElevationId, Feature, Json, Kind, Millis, Slug};
+use terms::{Access, AccessHash, Action, ElevationId, Feature, Json, Kind, Millis, Slug, UpstreamHash};
 
 use super::address::{Address, Named};
 use super::carrier::Told;
@@ -70,27 +69,9 @@ pub(super) async fn call(
     let arguments = params.remove("arguments").unwrap_or_else(|| Json::Object(Object::new()));
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
-    let told = match conversation.era() {
-        Era::Legacy => None,
-        Era::Modern => Some(meta.told),
-    };
-    let called = Called { at, name, arguments, meta: meta.judged, told, returned };
-    let work: Work = match prepare(&gateway, &known, called).await? {
-        Prepared::Perform(wanted) => {
-            Box::pin(perform(gateway, known, conversation, running, client, *wanted))
-        }
-        Prepared::Status(id, wait) => Box::pin(own::status(gateway, known, running, client, id, wait)),
-        Prepared::Tell(text) => {
-            drop(running);
-            Box::pin(async move {
-                let _taken = client.result(&text).await;
-            })
-        }
-        Prepared::Unknown(kind) => {
-            drop(running);
-            Box::pin(no_such(client, kind))
-        }
-    };
+    let called = Called { at, name, arguments, meta: meta.judged, told: meta.told, returned };
+    let prepared = prepare(&gateway, &known, called).await?;
+    let work = work(gateway, known, conversation, running, client, (prepared, Structured::Free));
     Ok(ear.response(keep_alive, work).await)
 }
 
@@ -117,8 +98,35 @@ pub(super) enum Prepared {
     Unknown(Kind),
 }
 
+/// What is prepared, as the work that gives its answer; what is told at once has the form that its method gives it.
+pub(super) fn work(
+    gateway: Shared,
+    known: Known,
+    conversation: Conversation,
+    running: Running,
+    client: Client,
+    (prepared, form): (Prepared, Structured),
+) -> Work {
+    match prepared {
+        Prepared::Perform(wanted) => {
+            Box::pin(perform(gateway, known, conversation, running, client, *wanted))
+        }
+        Prepared::Status(id, wait) => Box::pin(own::status(gateway, known, running, client, id, wait)),
+        Prepared::Tell(text) => {
+            drop(running);
+            Box::pin(async move {
+                let _taken = client.stopped(form, &text).await;
+            })
+        }
+        Prepared::Unknown(kind) => {
+            drop(running);
+            Box::pin(no_such(client, kind))
+        }
+    }
+}
+
 /// Tells that there is nothing of that name for this caller.
-pub(super) async fn no_such(client: Client, kind: Kind) {
+async fn no_such(client: Client, kind: Kind) {
     let _taken = client.error(&Refusal::from(unknown(kind)).error().text()).await;
 }
 
@@ -162,7 +170,7 @@ async fn wanted(
     known: &Known,
     upstream: &str,
     name: &str,
-    (arguments, mut meta, told): (Json, Object, Option<HeaderMap>),
+    (arguments, meta, told): (Json, Object, Option<HeaderMap>),
 ) -> Result<Wanted, Refusal> {
     let unknown = || Refusal::from(Slug::ToolUnknown);
     let active = gateway.authority.active();
@@ -192,28 +200,41 @@ async fn wanted(
     if let Some(feature) = not_carried(gateway, &tool, &arguments) {
         return Err(if seen() { run::needs(feature) } else { unknown() });
     }
-    let resource =
-        Resource { kind: "tool".to_owned(), id: tool.id(), definition: tool.pin.digest, upstream: identity };
-    let made = Access::new(
-        known.caller.subject(),
-        "tools/call",
-        resource,
-        arguments,
-        &tool.settings.secrets,
-        gateway.authority.seal_key(),
-    );
-    meta.retain(|member| gateway.upstreams.takes(upstream, member));
-    let made = made.and_then(|(access, secrets)| Ok((access.with_meta(meta)?, secrets)));
-    let (access, secrets) = made.map_err(|why| if seen() { not_an_access(&why) } else { unknown() })?;
-    let ask = Ask {
+    let made = access(gateway, known, (Action::Call, &tool), identity, arguments, meta);
+    let ask = made.map_err(|why| if seen() { not_an_access(&why) } else { unknown() })?;
+    Ok(Wanted::new(ask, room(&tool)))
+}
+
+/// What is asked for, with what its upstream takes of the caller's `_meta`. The one place where an access is made.
+///
+/// # Errors
+/// [`NotAnAccess`] when what the caller sent cannot be one.
+pub(super) fn access(
+    gateway: &Shared,
+    known: &Known,
+    (action, target): (Action, &Target),
+    identity: UpstreamHash,
+    arguments: Json,
+    mut meta: Object,
+) -> Result<Ask, NotAnAccess> {
+    let resource = Resource {
+        kind: target.kind.name().to_owned(),
+        id: target.id(),
+        definition: target.pin.digest,
+        upstream: identity,
+    };
+    let (subject, secrets) = (known.caller.subject(), &target.settings.secrets);
+    let seal = gateway.authority.seal_key();
+    let (access, secrets) = Access::new(subject, action.name(), resource, arguments, secrets, seal)?;
+    meta.retain(|member| gateway.upstreams.takes(&target.upstream, member));
+    Ok(Ask {
         caller: known.caller.clone(),
-        access,
+        access: access.with_meta(meta)?,
         secrets,
         source: known.source.clone(),
         purpose: None,
         ticket: None,
-    };
-    Ok(Wanted::new(ask, room(&tool)))
+    })
 }
 
 /// What a call takes that is not carried, as far as that can be known before anybody is asked to approve it.
@@ -248,7 +269,7 @@ pub(super) fn room(tool: &Target) -> Structured {
 }
 
 /// Through the one door, and on.
-pub(super) async fn perform(
+async fn perform(
     gateway: Shared,
     known: Known,
     conversation: Conversation,
@@ -256,8 +277,8 @@ pub(super) async fn perform(
     mut client: Client,
     wanted: Wanted,
 ) {
-    let coming = Coming::of(&gateway, &conversation, &wanted);
-    let Wanted { ask, back, round, structured, .. } = wanted;
+    let Wanted { ask, back, round, call, asked, structured } = wanted;
+    let coming = Coming::of(&gateway, &conversation, &ask, (call, asked));
     // Its place in the budget is held until this ends.
     let _place = known.place;
     let (client_, running_) = (&mut client, &mut running);

@@ -126,7 +126,7 @@ pub(crate) struct Meta {
     /// What it says that its client can, whatever that is.
     pub(crate) capabilities: Option<Json>,
     /// The headers that repeat arguments, where its era has some.
-    pub(crate) told: HeaderMap,
+    pub(crate) told: Option<HeaderMap>,
     /// What goes upstream unjudged.
     pub(crate) inert: Inert,
     /// Everything else: what of it the operator lists for the upstream goes there with the arguments, judged, shown
@@ -233,7 +233,7 @@ impl Meta {
         let capabilities = meta.remove(CAPABILITIES);
         let inert = Inert::take(&mut meta);
         meta.retain(|name| name != CLIENT && !name.starts_with(OURS));
-        Ok(Self { progress, revision, capabilities, told: HeaderMap::new(), inert, judged: meta })
+        Ok(Self { progress, revision, capabilities, told: None, inert, judged: meta })
     }
 
     /// Whether this text is anywhere in what may go upstream.

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use authority::{Ask, Permit};
-use terms::json::{Limits, Object, parse_within};
+use terms::json::Object;
 use terms::revision::Era;
 use terms::{Abilities, AttemptId, Continuation, Feature, Json, Millis};
-use upstream::{Asks, Link, Question, RawJson, Replied, Unanswered};
+use upstream::{Asks, Link, Question, Replied, Unanswered};
 
 use super::conversation::Conversation;
 use super::session::Running;
@@ -129,10 +129,9 @@ impl<'a> Live<'a> {
         let inputs = Object::from_iter([(question.asks().method(), answer)]);
         let round = u8::try_from(self.asked).ok()?;
         // What two readers could read in two ways is shown to nobody, and so not answered.
-        let read = |params: &RawJson| parse_within(params.text().as_bytes(), Limits::ANSWER).ok();
         let params = match question.params() {
             None => Json::Object(Object::new()),
-            Some(params) => read(params)?,
+            Some(params) => params.read()?,
         };
         let asked = Object::from_iter([(question.asks().method(), params)]);
         let continuation = Continuation { of: self.of?, round, asked, inputs, state: None };

@@ -151,7 +151,7 @@ async fn post(gateway: Shared, known: Known, at: Address, request: HttpRequest) 
             Err(refusal) => refusal.answer(Era::Legacy, None),
         },
         (Era::Modern, message) => match modern::agreed(&known, &parts.headers, &message) {
-            Ok(conversation) => alone(gateway, known, at, conversation, message).await,
+            Ok(conversation) => alone(gateway, known, at, conversation, message, &parts.headers).await,
             Err(refusal) => refusal.answer(Era::Modern, message.id()),
         },
     }
@@ -162,8 +162,6 @@ async fn post(gateway: Shared, known: Known, at: Address, request: HttpRequest) 
 fn without_key(message: Message, headers: &HeaderMap) -> Result<Message, NotAMessage> {
     let Message::Request(mut request) = message else { return Ok(message) };
     request.meta.inert = request.meta.inert.with_headers(headers);
-    let told = headers.iter().filter(|(name, _)| upstream::repeats(name));
-    request.meta.told.extend(told.map(|(name, value)| (name.clone(), value.clone())));
     if caller::key(headers).is_ok_and(|key| !request.meta.mentions(key)) {
         return Ok(Message::Request(request));
     }
@@ -204,12 +202,15 @@ async fn alone(
     at: Address,
     conversation: Conversation,
     message: Message,
+    headers: &HeaderMap,
 ) -> Response {
     match message {
         // There is none that has a meaning over HTTP ("Sending Messages").
         Message::Notification { .. } => answer::empty(StatusCode::ACCEPTED),
         Message::Answer { .. } => unasked(Era::Modern),
-        Message::Request(request) => {
+        Message::Request(mut request) => {
+            let told = headers.iter().filter(|(name, _)| upstream::repeats(name));
+            request.meta.told = Some(told.map(|(name, value)| (name.clone(), value.clone())).collect());
             answer(gateway, known, at, conversation, Running::alone(), *request).await
         }
     }
@@ -228,10 +229,9 @@ enum Asked {
     ListTools,
     CallTool,
     ListPrompts,
-    GetPrompt,
     ListResources(Resources),
-    ReadResource,
-    Complete,
+    /// Something that is an access as a call is one.
+    Ask(Action),
     Listen,
 }
 
@@ -242,11 +242,11 @@ const METHODS: [(&str, &[Era], Asked); 11] = [
     ("tools/list", &[Era::Legacy, Era::Modern], Asked::ListTools),
     ("tools/call", &[Era::Legacy, Era::Modern], Asked::CallTool),
     ("prompts/list", &[Era::Legacy, Era::Modern], Asked::ListPrompts),
-    ("prompts/get", &[Era::Legacy, Era::Modern], Asked::GetPrompt),
+    ("prompts/get", &[Era::Legacy, Era::Modern], Asked::Ask(Action::Get)),
     ("resources/list", &[Era::Legacy, Era::Modern], Asked::ListResources(Resources::Named)),
     ("resources/templates/list", &[Era::Legacy, Era::Modern], Asked::ListResources(Resources::Templates)),
-    ("resources/read", &[Era::Legacy, Era::Modern], Asked::ReadResource),
-    ("completion/complete", &[Era::Legacy, Era::Modern], Asked::Complete),
+    ("resources/read", &[Era::Legacy, Era::Modern], Asked::Ask(Action::Read)),
+    ("completion/complete", &[Era::Legacy, Era::Modern], Asked::Ask(Action::Complete)),
     ("subscriptions/listen", &[Era::Modern], Asked::Listen),
 ];
 
@@ -267,14 +267,8 @@ async fn answer(
         Some(Asked::CallTool) => call::call(gateway, known, at, conversation, running, request).await,
         Some(Asked::ListPrompts) => prompts::list(&gateway, &known, &at, era, &request).await,
         Some(Asked::ListResources(of)) => resources::list(&gateway, &known, (&at, *of), era, &request).await,
-        Some(Asked::GetPrompt) => {
-            ask::answer(gateway, known, at, conversation, running, request, Action::Get).await
-        }
-        Some(Asked::ReadResource) => {
-            ask::answer(gateway, known, at, conversation, running, request, Action::Read).await
-        }
-        Some(Asked::Complete) => {
-            ask::answer(gateway, known, at, conversation, running, request, Action::Complete).await
+        Some(Asked::Ask(action)) => {
+            ask::answer(gateway, known, at, conversation, running, request, *action).await
         }
         Some(Asked::Listen) => listen::alone(gateway, &known, at, &request),
         None => Err(Slug::MethodUnknown.into()),

@@ -18,32 +18,26 @@ pub(super) const SERVER: &str = "io.modelcontextprotocol/serverInfo";
 /// The member that says whether a result is complete.
 const TYPE: &str = "resultType";
 
-/// What every complete result of the modern era says.
-const COMPLETE: &str = r#""resultType":"complete""#;
-
 /// A complete result, as an era writes it. Of whoever made it no word on that is kept: an upstream of the other era has
 /// none, and may mean something else by it.
 pub(crate) fn complete(era: Era, result: &str) -> Cow<'_, str> {
-    match era {
-        Era::Legacy => Cow::Borrowed(result),
-        Era::Modern => {
-            let kept = upstream::without(result, &[TYPE]);
-            let rest = kept.trim_start().strip_prefix('{').unwrap_or("}").trim_start();
-            let comma = if rest.starts_with('}') { "" } else { "," };
-            Cow::Owned(format!("{{{COMPLETE}{comma}{rest}"))
-        }
-    }
+    instead(era, result, &[TYPE], r#""resultType":"complete""#)
 }
 
 /// What was read of a resource, for one caller and at this moment, whatever its maker says of that (T35).
 pub(crate) fn read(era: Era, result: &str) -> Cow<'_, str> {
+    instead(era, result, &["ttlMs", "cacheScope"], r#""ttlMs":0,"cacheScope":"private""#)
+}
+
+/// A result with members of ours in the place of its maker's, in the era that has them. All else is as it was written.
+fn instead<'t>(era: Era, result: &'t str, theirs: &[&str], ours: &str) -> Cow<'t, str> {
     match era {
         Era::Legacy => Cow::Borrowed(result),
         Era::Modern => {
-            let kept = upstream::without(result, &["ttlMs", "cacheScope"]);
+            let kept = upstream::without(result, theirs);
             let rest = kept.trim_start().strip_prefix('{').unwrap_or("}").trim_start();
             let comma = if rest.starts_with('}') { "" } else { "," };
-            Cow::Owned(format!(r#"{{"ttlMs":0,"cacheScope":"private"{comma}{rest}"#))
+            Cow::Owned(format!("{{{ours}{comma}{rest}"))
         }
     }
 }

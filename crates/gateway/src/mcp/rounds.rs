@@ -5,9 +5,10 @@
 //! What is answered to an upstream was judged by nobody yet: with it the call is an access of its own, and needs its own
 //! approval wherever the call did (decisions A8, T33).
 
-use terms::json::{Limits, Object, parse_within};
+use authority::Ask;
+use terms::json::Object;
 use terms::revision::Era;
-use terms::{Abilities, Access, AccessHash, AttemptId, Caller, Json, Millis, Secret, Slug, Time};
+use terms::{Abilities, Access, AccessHash, AttemptId, CallerId, Json, Millis, Secret, Slug};
 use upstream::RawJson;
 
 use super::call::{Prepared, Wanted, not_an_access};
@@ -28,7 +29,7 @@ const ASKED_FOR: Millis = Millis::seconds(10 * 60);
 /// Of whom a call is, and what it would come back with.
 #[derive(Clone, Debug)]
 pub(crate) struct Coming {
-    caller: Caller,
+    caller: CallerId,
     /// The call, without what it continues.
     call: AccessHash,
     /// What its upstream asked before, and was answered.
@@ -38,14 +39,19 @@ pub(crate) struct Coming {
 }
 
 impl Coming {
-    pub(super) fn of(inner: &Inner, conversation: &Conversation, wanted: &Wanted) -> Self {
-        let upstream = wanted.ask.access.resource().upstream_name();
+    pub(super) fn of(
+        inner: &Inner,
+        conversation: &Conversation,
+        ask: &Ask,
+        (call, asked): (AccessHash, Option<Asked>),
+    ) -> Self {
+        let upstream = ask.access.resource().upstream_name();
         let abilities = match conversation.era() {
-            // Nothing is asked within a call of a session yet.
+            // What a session's client is asked is asked while its call runs: `live`.
             Era::Legacy => Abilities::default(),
             Era::Modern => conversation.abilities.and(inner.upstreams.asks(upstream)),
         };
-        Self { caller: wanted.ask.caller.clone(), call: wanted.call, asked: wanted.asked.clone(), abilities }
+        Self { caller: ask.caller.id, call, asked, abilities }
     }
 
     /// What of its client its upstream may ask.
@@ -55,7 +61,7 @@ impl Coming {
 
     fn sealed(&self, inner: &Inner, state: &State) -> Option<String> {
         let ambient = inner.authority.ambient().as_ref();
-        state.sealed(inner.authority.seal_key(), ambient, self.caller.id)
+        state.sealed(inner.authority.seal_key(), ambient, self.caller)
     }
 
     /// What a stopped call comes back with.
@@ -90,23 +96,18 @@ impl Coming {
         // It is a text, as the exit has seen.
         let wanted = state.and_then(|state| serde_json::from_str(state.text()).ok()).map(Secret::new);
         // What two readers could read in two ways is shown to nobody, and so not asked.
-        let read = |asked: &RawJson| parse_within(asked.text().as_bytes(), Limits::ANSWER).ok();
         let questions = match requests {
             None => Object::new(),
-            Some(requests) => read(requests)?.as_object()?.clone(),
+            Some(requests) => requests.read()?.as_object()?.clone(),
         };
         let asked = Asked { of: attempt, round, questions, inputs: None, state: wanted };
-        let until = until(inner.authority.now());
+        let until = inner.authority.now().after(ASKED_FOR);
         let state = State { access: self.call, elevation: None, round: 0, asked: Some(asked), until };
         let state = Json::from(self.sealed(inner, &state)?);
         let requests =
             requests.map(|asked| format!(r#""inputRequests":{},"#, asked.text())).unwrap_or_default();
         Some(format!(r#"{{"resultType":"input_required",{requests}"requestState":{state}}}"#))
     }
-}
-
-fn until(now: Time) -> Time {
-    now.after(ASKED_FOR)
 }
 
 /// What a call comes back with.
@@ -185,8 +186,8 @@ impl Wanted {
     /// What is wanted, as the continuation of what an upstream asked before, where it did.
     fn continues(&mut self, inner: &Inner, asked: Option<Asked>, inputs: Object) -> Result<(), Refusal> {
         let Some(mut asked) = asked else { return Ok(()) };
-        let inputs = asked.inputs.get_or_insert(inputs).clone();
-        let continuation = asked.clone().answered(inputs);
+        asked.inputs.get_or_insert(inputs);
+        let continuation = asked.continuation();
         let (access, secrets): (Access, _) = (self.ask.access.clone(), self.ask.secrets.clone());
         let continued = access.continuing(secrets, continuation, inner.authority.seal_key());
         (self.ask.access, self.ask.secrets) = continued.map_err(|why| not_an_access(&why))?;

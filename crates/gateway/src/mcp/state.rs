@@ -45,10 +45,10 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The continuation with these answers, unless there were some already.
-    pub(crate) fn answered(self, inputs: Object) -> Continuation {
-        let Self { of, round, questions: asked, inputs: before, state } = self;
-        Continuation { of, round, asked, inputs: before.unwrap_or(inputs), state }
+    /// The continuation with what it was answered.
+    pub(crate) fn continuation(&self) -> Continuation {
+        let Self { of, round, questions, inputs, state } = self.clone();
+        Continuation { of, round, asked: questions, inputs: inputs.unwrap_or_default(), state }
     }
 
     fn to_json(&self) -> Json {
