@@ -1,12 +1,10 @@
-"""The Python SDK 2.x or fastmcp, driven by lines of JSON: one request a line on stdin, one answer a line on stdout.
+"""The Python SDK 2.x or fastmcp, driven as tests/lib/driven.py says.
 
 python client.py mcp|fastmcp
 """
 
-import asyncio
-import contextlib
-import json
 import sys
+from pathlib import Path
 
 import fastmcp
 import mcp
@@ -16,21 +14,16 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitResult, Implementation
 
+sys.path.append(str(Path(__file__).parents[1] / "lib"))
+import driven
+
 INFO = Implementation(name="stepup-tests", version="1")
-
-
-def say(**message):
-    print(json.dumps(message), flush=True)
-
-
-def plain(model):
-    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 async def agreed(*asked):
     """Tells what the person is asked, and agrees. The SDK gives a context and the request, fastmcp more before them."""
     params = next(one for one in asked if hasattr(one, "mode"))
-    say(asked=plain(params))
+    driven.say(asked=driven.plain(params))
     return ElicitResult(action="accept")
 
 
@@ -43,9 +36,11 @@ class Mcp:
         return self.client.server_info, self.client.protocol_version
 
     async def page(self, cursor):
-        return await self.client.list_tools(cursor=cursor)
+        page = await self.client.list_tools(cursor=cursor)
+        return page, page.next_cursor
 
-    async def call(self, name, arguments, within, told):
+    async def call(self, name, arguments, within_ms, told):
+        within = within_ms / 1000
         return await self.client.call_tool(name, arguments, read_timeout_seconds=within, progress_callback=told)
 
 
@@ -58,59 +53,23 @@ class FastMcp:
         return self.client.session.server_info, self.client.session.protocol_version
 
     async def page(self, cursor):
-        return await self.client.list_tools_mcp(cursor=cursor)
+        page = await self.client.list_tools_mcp(cursor=cursor)
+        return page, page.next_cursor
 
-    async def call(self, name, arguments, within, told):
+    async def call(self, name, arguments, within_ms, told):
+        within = within_ms / 1000
         return await self.client.call_tool_mcp(name, arguments, timeout=within, progress_handler=told)
 
 
-async def listed(face):
-    tools, cursor = [], None
-    while True:
-        page = await face.page(cursor)
-        tools += [plain(tool) for tool in page.tools]
-        cursor = page.next_cursor
-        if cursor is None:
-            return tools
-
-
-async def call(face, asked):
-    async def told(progress, total, message):
-        heard = {"progress": progress, "total": total, "message": message}
-        say(id=asked["id"], progress={name: value for name, value in heard.items() if value is not None})
-
-    within = asked["within_ms"] / 1000
-    return plain(await face.call(asked["name"], asked["arguments"], within, told if asked["progress"] else None))
-
-
-async def answer(face, asked):
+async def connect(stack, asked):
+    ask = agreed if asked["asks"] else None
     try:
-        say(id=asked["id"], result=await (listed(face) if asked["what"] == "list" else call(face, asked)))
-    except MCPError as error:
-        say(id=asked["id"], error=plain(error.error))
-    except Exception as error:  # the test must hear of it, whatever it is
-        say(id=asked["id"], error={"message": f"{type(error).__name__}: {error}"})
+        face = {"mcp": Mcp, "fastmcp": FastMcp}[sys.argv[1]](asked["url"], asked["headers"], asked["mode"], ask)
+        await stack.enter_async_context(face.client)
+    except Exception as error:
+        driven.failed(asked["id"], error)
+        sys.exit()
+    return face, *face.spoken()
 
 
-async def main():
-    reader = asyncio.StreamReader(limit=1 << 24)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    async with contextlib.AsyncExitStack() as stack:
-        first = json.loads(await reader.readline())
-        try:
-            ask = agreed if first["asks"] else None
-            face = {"mcp": Mcp, "fastmcp": FastMcp}[sys.argv[1]](first["url"], first["headers"], first["mode"], ask)
-            await stack.enter_async_context(face.client)
-        except Exception as error:
-            return say(id=first["id"], error={"message": f"{type(error).__name__}: {error}"})
-        server, revision = face.spoken()
-        say(id=first["id"], result={"server": server and plain(server), "revision": revision})
-        running = set()
-        while line := await reader.readline():
-            task = asyncio.create_task(answer(face, json.loads(line)))
-            running.add(task)
-            task.add_done_callback(running.discard)
-        await asyncio.gather(*running)
-
-
-asyncio.run(main())
+driven.run(connect, MCPError)
