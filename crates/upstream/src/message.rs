@@ -181,7 +181,8 @@ struct Envelope<'t> {
 /// Reads one message: exactly one JSON object. One whose envelope can be read in two ways is no message, or, where
 /// there is no doubt which request it answers, no valid answer to it, so that nobody waits for another.
 pub(crate) fn hear(bytes: &[u8], era: Era) -> Result<Heard, NotAMessage> {
-    let text = std::str::from_utf8(bytes).map_err(|_| NotAMessage)?;
+    let text = raw::no_halves(std::str::from_utf8(bytes).map_err(|_| NotAMessage)?);
+    let text = text.as_ref();
     if !text.trim_start().starts_with('{') {
         // Not in vain: serde reads an array as the members of an object in their order.
         return Err(NotAMessage);

@@ -56,6 +56,37 @@ pub fn no_line_ends(text: String) -> String {
     text.replace('\u{85}', "\\u0085").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
+/// The same text with U+FFFD for each half of a pair of surrogates that stands alone (RFC 8259, 8.2): some readers refuse
+/// the whole text for one, and others do not, so that members with such a name beside them would be seen by a caller and not
+/// by us.
+pub(crate) fn no_halves(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\ud") && !text.contains("\\uD") {
+        return Cow::Borrowed(text);
+    }
+    let (mut written, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((plain, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
+        written.push_str(plain);
+        let (kept, length) = match (unit(escape), escape.get(UNIT..).and_then(unit)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (escape.get(..2 * UNIT), 2 * UNIT),
+            (Some(0xd800..=0xdfff), _) => (Some("\\ufffd"), UNIT),
+            (Some(_), _) => (escape.get(..UNIT), UNIT),
+            (None, _) => (escape.get(..2), 2),
+        };
+        written.push_str(kept.unwrap_or(escape));
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    written.push_str(rest);
+    Cow::Owned(written)
+}
+
+/// Bytes of a code unit that is escaped by its number.
+const UNIT: usize = "\\uffff".len();
+
+/// The code unit whose escape a text begins with.
+fn unit(text: &str) -> Option<u16> {
+    u16::from_str_radix(text.get(..UNIT)?.strip_prefix("\\u")?, 16).ok()
+}
+
 /// The same text without members that only we may write, wherever a caller could look for them: `_meta`, the data of an
 /// error, structured content.
 pub(crate) fn without_ours(text: &str) -> Cow<'_, str> {
@@ -180,6 +211,22 @@ mod tests {
             (r#""busy""#, r#""busy""#),
         ] {
             assert_eq!(without_our_slug(text), left, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_half_of_a_pair_that_stands_alone_is_no_character_and_all_else_stays() {
+        for (text, whole) in [
+            (r#"["\ud800"]"#, r#"["\ufffd"]"#),
+            (r#"["\uDFFF","\ud83d\ude00","\ud83d"]"#, r#"["\ufffd","\ud83d\ude00","\ufffd"]"#),
+            (r#"["\ud83d\ud83d\ude00\ude00"]"#, r#"["\ufffd\ud83d\ude00\ufffd"]"#),
+            (r#"["\ud83d\n","\\ud800","\\\ud800"]"#, r#"["\ufffd\n","\\ud800","\\\ufffd"]"#),
+            (r#"["\ud83d😀\u0041"]"#, r#"["\ufffd😀\u0041"]"#),
+        ] {
+            assert_eq!(no_halves(text), whole, "{text}");
+        }
+        for cut in [r#"["\ud8"#, r#"["\ud83d\"#, r#"["\ud83d\é"#, r#"["\ud83d\u00"#] {
+            no_halves(cut);
         }
     }
 

@@ -166,7 +166,7 @@ fn a_saved_rule_comes_into_force_and_a_broken_one_does_not() {
     server.until("the saved rule is in force", |_| {
         policy(&home)["rules"].as_array().unwrap().contains(&json!("no-job"))
     });
-    assert!(server.said("the saved rules are in force"));
+    server.until("it is said", |server| server.said("the saved rules are in force"));
     let second = policy(&home);
     assert_ne!(first["policy"], second["policy"]);
 

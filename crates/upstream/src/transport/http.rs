@@ -345,7 +345,12 @@ impl Waiting {
 
 /// What a connection's error means for a request that was begun.
 fn fault(error: &hyper::Error) -> Fault {
-    if error.is_parse() { Fault::Invalid } else { Fault::Closed }
+    use std::error::Error as _;
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    // A head that is none hyper calls a parse error, chunks that are none an error of what it reads.
+    let read = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    let no_chunks = read.is_some_and(|error| matches!(error.kind(), InvalidData | InvalidInput));
+    if error.is_parse() || no_chunks { Fault::Invalid } else { Fault::Closed }
 }
 
 impl Shared {

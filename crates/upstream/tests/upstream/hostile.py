@@ -200,6 +200,12 @@ def grandchild(id, arguments):
     result(id, {"pid": child.pid, "own": os.getpid()})
 
 
+def stops(id, arguments):
+    """Stops its own process, as a debugger or a frozen machine does."""
+    import signal
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def stubborn(id, arguments):
     import signal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -255,7 +261,7 @@ def elicits(id, arguments):
 tools = {f.__name__: f for f in [
     elicits,
     environ, reach, endless, silent, late, dies, twice, foreign, together, asks, floods, drowns, garbage, counts, deaf,
-    grandchild, stubborn, progresses, changes, speaks, raw, beside, requests, subscribed, acknowledges, ends, heard,
+    grandchild, stops, stubborn, progresses, changes, speaks, raw, beside, requests, subscribed, acknowledges, ends, heard,
 ]}
 
 if "dead" in sys.argv:

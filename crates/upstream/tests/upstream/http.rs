@@ -41,14 +41,21 @@ pub enum Does {
     WritesAndCloses(String),
     /// Writes this, and never anything again.
     WritesAndWaits(String),
-    /// Writes this, and then `x` without end.
-    WritesOn(String),
+    /// Writes this, and then the other without end.
+    WritesOn(String, Vec<u8>),
+    /// Writes this, and then the other without end, a byte at a time with pauses.
+    Drips(String, &'static str),
+    /// Writes bytes that are no text, and goes on with the connection.
+    WritesBytes(Vec<u8>),
+    /// Writes this, and resets the connection.
+    Resets(String),
 }
 
 pub struct Server {
     pub url: String,
     arrived: Arc<Mutex<Vec<Arrived>>>,
     closed: Arc<AtomicUsize>,
+    flooded: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -65,14 +72,16 @@ impl Server {
         let arrived = Arc::new(Mutex::new(Vec::new()));
         let does = Arc::new(does);
         let (log, closed) = (Arc::clone(&arrived), Arc::<AtomicUsize>::default());
-        let counted = Arc::clone(&closed);
+        let (counted, flooded) = (Arc::clone(&closed), Arc::<AtomicUsize>::default());
+        let bytes = Arc::clone(&flooded);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&does), Arc::clone(&log), Arc::clone(&counted)));
+                let [counted, bytes] = [&counted, &bytes].map(Arc::clone);
+                connections.spawn(serve(stream, Arc::clone(&does), Arc::clone(&log), counted, bytes));
             }
         });
-        Self { url, arrived, closed, task }
+        Self { url, arrived, closed, flooded, task }
     }
 
     /// How often a method arrived.
@@ -83,6 +92,11 @@ impl Server {
     /// How many connections were closed on which it had no more to say.
     pub fn closed(&self) -> usize {
         self.closed.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes of what has no end were taken from it.
+    pub fn flooded(&self) -> usize {
+        self.flooded.load(Ordering::Relaxed)
     }
 
     pub fn calls(&self) -> usize {
@@ -99,17 +113,21 @@ async fn serve<D: Fn(&Arrived) -> Does>(
     does: Arc<D>,
     log: Arc<Mutex<Vec<Arrived>>>,
     closed: Arc<AtomicUsize>,
+    flooded: Arc<AtomicUsize>,
 ) {
     while let Some(request) = read(&mut stream).await {
         log.lock().unwrap().push(request.clone());
-        let (text, then) = match does(&request) {
-            Does::Well => (well(&request), Then::On),
-            Does::Writes(text) => (text, Then::On),
-            Does::WritesAndCloses(text) => (text, Then::Close),
-            Does::WritesAndWaits(text) => (text, Then::Wait),
-            Does::WritesOn(text) => (text, Then::Flood),
+        let (bytes, then) = match does(&request) {
+            Does::Well => (well(&request).into_bytes(), Then::On),
+            Does::Writes(text) => (text.into_bytes(), Then::On),
+            Does::WritesBytes(bytes) => (bytes, Then::On),
+            Does::WritesAndCloses(text) => (text.into_bytes(), Then::Close),
+            Does::WritesAndWaits(text) => (text.into_bytes(), Then::Wait),
+            Does::WritesOn(text, again) => (text.into_bytes(), Then::Flood(again)),
+            Does::Drips(text, again) => (text.into_bytes(), Then::Drip(again)),
+            Does::Resets(text) => (text.into_bytes(), Then::Reset),
         };
-        if stream.write_all(text.as_bytes()).await.is_err() {
+        if stream.write_all(&bytes).await.is_err() {
             return;
         }
         match then {
@@ -121,7 +139,24 @@ async fn serve<D: Fn(&Arrived) -> Does>(
                 }
                 return;
             }
-            Then::Flood => while stream.write_all(&[b'x'; 65536]).await.is_ok() {},
+            Then::Flood(again) => {
+                let many = again.repeat(65536_usize.div_ceil(again.len()));
+                while let Ok(n) = stream.write(&many).await {
+                    flooded.fetch_add(n, Ordering::Relaxed);
+                }
+            }
+            Then::Drip(again) => {
+                for byte in again.as_bytes().iter().cycle() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    if stream.write_all(&[*byte]).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Then::Reset => {
+                rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+                return;
+            }
         }
     }
 }
@@ -130,7 +165,9 @@ enum Then {
     On,
     Close,
     Wait,
-    Flood,
+    Flood(Vec<u8>),
+    Drip(&'static str),
+    Reset,
 }
 
 async fn read(stream: &mut TcpStream) -> Option<Arrived> {
@@ -196,14 +233,14 @@ async fn world(server: &Server) -> World {
 }
 
 /// A world whose server does this about calls.
-async fn calls(does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) -> (Server, World) {
+pub async fn calls(does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) -> (Server, World) {
     let server =
         Server::start(move |request| if request.is("tools/call") { does(request) } else { Does::Well }).await;
     let world = world(&server).await;
     (server, world)
 }
 
-async fn fails(fault: Fault, outcome: Outcome, does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) {
+pub async fn fails(fault: Fault, outcome: Outcome, does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) {
     let (server, world) = calls(does).await;
     ended(&world.call("run", none()).await, fault, outcome);
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -290,16 +327,17 @@ async fn a_head_that_does_not_come_and_a_body_without_end_are_given_up() {
     becomes("it is told that nobody waits", || server.count("notifications/cancelled") == 1).await;
     for kind in ["application/json", "text/event-stream"] {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n");
-        fails(Fault::Invalid, Outcome::Unknown, move |_| Does::WritesOn(head.clone())).await;
+        fails(Fault::Invalid, Outcome::Unknown, move |_| Does::WritesOn(head.clone(), b"x".into())).await;
     }
-    fails(Fault::Invalid, Outcome::Unknown, |_| Does::WritesOn("HTTP/1.1 200 OK\r\nx: ".into())).await;
+    fails(Fault::Invalid, Outcome::Unknown, |_| Does::WritesOn("HTTP/1.1 200 OK\r\nx: ".into(), b"x".into()))
+        .await;
 }
 
 #[tokio::test]
 async fn a_status_in_the_place_of_an_answer_says_how_it_ended() {
-    for (status, outcome) in
-        [(403, Outcome::Failed), (429, Outcome::Failed), (500, Outcome::Unknown), (504, Outcome::Unknown)]
-    {
+    let refused = [401, 403, 429].map(|status| (status, Outcome::Failed));
+    let broken = [500, 502, 503, 504].map(|status| (status, Outcome::Unknown));
+    for (status, outcome) in refused.into_iter().chain(broken) {
         let line = format!("{status} No");
         fails(Fault::Status(status), outcome, move |_| Does::Writes(response(&line, "", ""))).await;
     }

@@ -11,6 +11,7 @@
 
 mod beside;
 mod child;
+mod hostile;
 mod http;
 mod isolation;
 mod log;
