@@ -29,9 +29,10 @@ pub enum NotAUri {
         "it has a character that is not taken in a URI: others are percent-encoded, and there is no fragment"
     )]
     Character,
-    /// A percent-encoding that is malformed, needless, or hides a separator.
+    /// A percent-encoding that is malformed, needless, or hides a separator or another percent-encoding.
     #[error(
-        "a percent-encoding is malformed, in lower case, needless, no UTF-8, or hides a separator or control"
+        "a percent-encoding is malformed, in lower case, needless, no UTF-8, or hides a separator, a control or another \
+         percent-encoding"
     )]
     Encoding,
     /// It names a user or a password.
@@ -152,6 +153,14 @@ fn encodings(part: &str, splits: bool) -> Result<(), NotAUri> {
         }
         decoded.push(hidden);
     }
+    // A resolver that decodes twice would find another path.
+    if splits
+        && decoded
+            .windows(3)
+            .any(|three| matches!(three, [b'%', a, b] if [a, b].iter().all(|b| b.is_ascii_hexdigit())))
+    {
+        return Err(NotAUri::Encoding);
+    }
     // An overlong form of a dot or a slash is no UTF-8.
     std::str::from_utf8(&decoded).map(|_| ()).map_err(|_| NotAUri::Encoding)
 }
@@ -249,6 +258,9 @@ mod tests {
             "http://127.0.0.1/",
             "ui://widget/x.html",
             "note:///k%C3%A4se",
+            "note:///100%25",
+            "note:///100%25%20sure",
+            "note:///x?q=%252F",
             "github://repos/owner/name/a..b/...",
             "x:y",
         ] {
@@ -285,6 +297,8 @@ mod tests {
             ("file:///k%c3%a4se", Encoding),
             ("file:///a%2Fb", Encoding),
             ("file:///a%5Cb", Encoding),
+            ("file:///a/%252e%252e/b", Encoding),
+            ("file:///a%252Fb", Encoding),
             ("file:///a%00", Encoding),
             ("file:///a%0Ab", Encoding),
             ("x:a?b%0Ac", Encoding),

@@ -22,7 +22,9 @@ pub(super) fn from_file(path: &Path) -> Result<Secret<String>, String> {
         NotPrivate::Io(e) => failed(e),
         NotPrivate::NotAFile => format!("{name} is not a file"),
         NotPrivate::Open => {
-            format!("{name} can be read or written by others than its owner: chmod 600 {name}")
+            format!(
+                "{name} can be read or written by others than its owner: chmod 600 {name} (a mounted secret: mode 0400)"
+            )
         }
     })?;
     let mut text = String::new();
