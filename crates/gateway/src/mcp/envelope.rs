@@ -96,6 +96,15 @@ impl Message {
         }
     }
 
+    /// Whether this text is anywhere in what may go upstream.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        match self {
+            Self::Request(request) => request.meta.mentions(text) || within(&request.params, text),
+            Self::Answer { result, .. } => result.as_ref().is_some_and(|result| holds(result, text)),
+            Self::Notification { .. } => false,
+        }
+    }
+
     /// What it says of its revision, whatever that is.
     pub(crate) const fn revision(&self) -> Option<&Json> {
         match self {
@@ -236,11 +245,14 @@ impl Meta {
         Ok(Self { progress, revision, capabilities, told: None, inert, judged: meta })
     }
 
-    /// Whether this text is anywhere in what may go upstream.
-    pub(crate) fn mentions(&self, text: &str) -> bool {
-        self.inert.mentions(text)
-            || self.judged.iter().any(|(name, value)| name.contains(text) || holds(value, text))
+    fn mentions(&self, text: &str) -> bool {
+        self.inert.mentions(text) || within(&self.judged, text)
     }
+}
+
+/// Whether a text is in any name or value of an object.
+fn within(members: &Object, text: &str) -> bool {
+    members.iter().any(|(name, value)| name.contains(text) || holds(value, text))
 }
 
 /// Whether a text is in any text or name within a value.
@@ -248,9 +260,7 @@ fn holds(value: &Json, text: &str) -> bool {
     match value {
         Json::String(own) => own.contains(text),
         Json::Array(items) => items.iter().any(|item| holds(item, text)),
-        Json::Object(members) => {
-            members.iter().any(|(name, value)| name.contains(text) || holds(value, text))
-        }
+        Json::Object(members) => within(members, text),
         Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
 }

@@ -157,16 +157,20 @@ async fn post(gateway: Shared, known: Known, at: Address, request: HttpRequest) 
     }
 }
 
-/// The message with the trace that its headers name, unless what goes upstream beside its arguments holds the
-/// caller's key (T26): clients add to `_meta` what no model ever sees.
-fn without_key(message: Message, headers: &HeaderMap) -> Result<Message, NotAMessage> {
-    let Message::Request(mut request) = message else { return Ok(message) };
-    request.meta.inert = request.meta.inert.with_headers(headers);
-    if caller::key(headers).is_ok_and(|key| !request.meta.mentions(key)) {
-        return Ok(Message::Request(request));
+/// The message with the trace that its headers name, unless something that may go upstream holds the caller's key
+/// (T26): an agent that was talked into handing it on, or a client that adds it to `_meta`, which no model ever sees.
+fn without_key(mut message: Message, headers: &HeaderMap) -> Result<Message, NotAMessage> {
+    if let Message::Request(request) = &mut message {
+        request.meta.inert = std::mem::take(&mut request.meta.inert).with_headers(headers);
     }
-    let refusal = Refusal::because(Slug::RequestInvalid, "_meta or a header holds the caller's key");
-    Err(NotAMessage { refusal, id: Some(request.id) })
+    if caller::key(headers).is_ok_and(|key| !message.mentions(key)) {
+        return Ok(message);
+    }
+    let refusal = Refusal::because(
+        Slug::RequestInvalid,
+        "the message holds the key that you call stepup with, which nobody else may see: leave it out",
+    );
+    Err(NotAMessage { refusal, id: message.id().cloned() })
 }
 
 /// A message of a session: it can be taken back by its id.

@@ -123,6 +123,13 @@ async fn t26_of_the_headers_only_the_trace_arrives_and_a_key_nowhere() {
         assert_eq!(reply.slug(), "request_invalid", "{meta}");
         assert!(!reply.body.contains(key), "{reply:?}");
     }
+    for arguments in [json!({"id": key}), json!({"id": [{"deep": bearer}]}), json!({key: 1})] {
+        let params = call("read_ticket", arguments.clone(), json!({}));
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        let reply = world.request("POST", "/mcp/ops", &headers, &body).await;
+        assert_eq!(reply.slug(), "request_invalid", "{arguments}");
+        assert!(!reply.body.contains(key), "{reply:?}");
+    }
     let baggage = format!("key={key}");
     let mut leaking = headers;
     leaking[6].1 = &baggage;
