@@ -6,7 +6,7 @@ use std::sync::Arc;
 use audit::body::{self, Arguments, Who, logged};
 use audit::record::{Record, Refs};
 use store::{Commit, Failed};
-use terms::{Caller, PolicyHash, Slug};
+use terms::{Caller, PolicyHash, RecordId, Slug};
 
 use crate::authority::Authority;
 use crate::decide::{Ask, Case, Tried};
@@ -37,35 +37,69 @@ impl Authority {
         }
     }
 
+    /// Refuses what did not become an access, since it could not be read or says two things (R2). Recorded as any denial;
+    /// `None` where it is only counted.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store cannot record; nothing runs either way.
+    pub async fn deny_unread(
+        &self,
+        caller: &Caller,
+        source: &str,
+        slug: Slug,
+    ) -> Result<Option<RecordId>, Failed> {
+        let policy = self.active().hash;
+        let refs = Refs { caller: Some(caller.id), policy: Some(policy), ..Refs::default() };
+        let body = || body::Denied {
+            caller: Who::of(caller, source),
+            access: None,
+            access_hash: None,
+            by: Vec::new(),
+            slug: slug.to_string(),
+            why: None,
+            count: 1,
+        };
+        self.record_denial(caller, policy, refs, body).await
+    }
+
     pub(crate) async fn deny(
         &self,
         case: &Case<'_>,
         denial: Denial,
         by: &[String],
     ) -> Result<Ruling, Failed> {
-        let Noted::Record { besides } = self.denials.note(case.caller.id, self.now()) else {
-            return Ok(Ruling::Denied(denial));
-        };
         let refs = Refs { attempt: denial.attempt, ..case.refs() };
-        let record = self.record(
-            refs,
-            &body::Denied {
-                caller: Who::of(&case.caller, &case.ask.source),
-                access: Some(logged(&case.ask.access, Arguments::Full)),
-                access_hash: Some(case.ask.access.hash()),
-                by: by.to_vec(),
-                slug: denial.slug.to_string(),
-                why: denial.why.clone(),
-                count: 1,
-            },
-        );
+        let body = || body::Denied {
+            caller: Who::of(&case.caller, &case.ask.source),
+            access: Some(logged(&case.ask.access, Arguments::Full)),
+            access_hash: Some(case.ask.access.hash()),
+            by: by.to_vec(),
+            slug: denial.slug.to_string(),
+            why: denial.why.clone(),
+            count: 1,
+        };
+        let record = self.record_denial(&case.caller, case.active.hash, refs, body).await?;
+        Ok(Ruling::Denied(Denial { record, ..denial }))
+    }
+
+    /// Records a denial within its caller's budget; `None` where it is only counted.
+    async fn record_denial(
+        &self,
+        caller: &Caller,
+        policy: PolicyHash,
+        refs: Refs,
+        body: impl FnOnce() -> body::Denied,
+    ) -> Result<Option<RecordId>, Failed> {
+        let Noted::Record { besides } = self.denials.note(caller.id, self.now()) else {
+            return Ok(None);
+        };
+        let record = self.record(refs, &body());
         let id = record.id;
         let mut commit = Commit { changes: Vec::new(), records: vec![record] };
         if besides > 0 {
-            commit.records.push(self.many_denied(&case.caller, case.active.hash, besides));
+            commit.records.push(self.many_denied(caller, policy, besides));
         }
-        let recorded = self.commit(commit).await?.is_ok();
-        Ok(Ruling::Denied(Denial { record: recorded.then_some(id), ..denial }))
+        Ok(self.commit(commit).await?.is_ok().then_some(id))
     }
 
     /// The record of denials that got none of their own.

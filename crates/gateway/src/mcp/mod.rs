@@ -28,8 +28,10 @@ pub(crate) mod session;
 mod state;
 pub(crate) mod stream;
 
+use std::sync::Arc;
+
 use authority::Resources;
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -43,7 +45,7 @@ use crate::front::one;
 use crate::gateway::{Shared, not_allowed};
 use address::Address;
 use conversation::Conversation;
-use envelope::{Message, NotAMessage, Request};
+use envelope::{Id, Message, NotAMessage, Request};
 use session::Running;
 use upstream::Has;
 
@@ -126,33 +128,82 @@ fn takes(headers: &HeaderMap, kind: &str) -> bool {
 
 async fn post(gateway: Shared, known: Known, at: Address, request: HttpRequest) -> Response {
     let (parts, body) = request.into_parts();
-    let checked = check_content(&parts.headers).and_then(|()| check_accept(&parts.headers));
-    if let Err(refusal) = checked {
-        return refusal.plain();
+    let read = match body_of(&gateway, &parts.headers, body).await {
+        Ok(body) => read(&gateway, &known, &at, &parts.headers, &body),
+        Err(refusal) => Err(Unread { refusal, told: None }),
+    };
+    match read {
+        Ok(Read::Initialize(request)) => legacy::initialize(&gateway, &known, &at, &request),
+        Ok(Read::InSession(session, message)) => in_session(gateway, known, at, &session, message).await,
+        Ok(Read::Alone(conversation, message)) => {
+            alone(gateway, known, at, conversation, message, &parts.headers).await
+        }
+        Err(unread) => unread.answer(&gateway, &known).await,
     }
+}
+
+/// A message that says one thing, and what it is part of.
+enum Read {
+    Initialize(Box<Request>),
+    InSession(Arc<session::Session>, Message),
+    Alone(Conversation, Message),
+}
+
+/// What is refused before anybody knows what it asks for, and how that is told: as plain HTTP, or in an era, to a request
+/// or to none.
+struct Unread {
+    refusal: Refusal,
+    told: Option<(Era, Option<Id>)>,
+}
+
+impl Unread {
+    /// It is recorded as every denial is. Where that fails, there is still nothing that runs.
+    async fn answer(mut self, gateway: &Shared, known: &Known) -> Response {
+        let recording = gateway.authority.deny_unread(&known.caller, &known.source, self.refusal.slug);
+        self.refusal.record = recording.await.unwrap_or_default();
+        match self.told {
+            None => self.refusal.plain(),
+            Some((era, id)) => self.refusal.answer(era, id.as_ref()),
+        }
+    }
+}
+
+/// The whole body of a request that says it is JSON, and that takes what it will be answered.
+async fn body_of(gateway: &Shared, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    check_content(headers)?;
+    check_accept(headers)?;
     let within = gateway.settings.budgets.body_within.duration();
-    let body = match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Refusal::from(Slug::TooLarge).plain(),
-        Err(_) => return Refusal::because(Slug::RequestInvalid, "the body did not arrive in time").plain(),
-    };
-    let message = match envelope::read(&body).and_then(|message| without_key(message, &parts.headers)) {
-        Ok(message) => message,
-        Err(NotAMessage { refusal, id }) => {
-            return refusal.answer(modern::header_names(&parts.headers), id.as_ref());
-        }
-    };
-    match (modern::opens(&parts.headers, &message), message) {
+    match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Slug::TooLarge.into()),
+        Err(_) => Err(Refusal::because(Slug::RequestInvalid, "the body did not arrive in time")),
+    }
+}
+
+/// Reads one message, whose headers and body agree.
+fn read(
+    gateway: &Shared,
+    known: &Known,
+    at: &Address,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Read, Unread> {
+    let message = envelope::read(body).and_then(|message| without_key(message, headers));
+    let message = message.map_err(|NotAMessage { refusal, id }| Unread {
+        refusal,
+        told: Some((modern::header_names(headers), id)),
+    })?;
+    match (modern::opens(headers, &message), message) {
         (Era::Legacy, Message::Request(request)) if request.method == "initialize" => {
-            legacy::initialize(&gateway, &known, &at, &request)
+            Ok(Read::Initialize(request))
         }
-        (Era::Legacy, message) => match legacy::agreed(&gateway, &known, &at, &parts.headers, &message) {
-            Ok(session) => in_session(gateway, known, at, &session, message).await,
-            Err(refusal) => refusal.answer(Era::Legacy, None),
+        (Era::Legacy, message) => match legacy::agreed(gateway, known, at, headers, &message) {
+            Ok(session) => Ok(Read::InSession(session, message)),
+            Err(refusal) => Err(Unread { refusal, told: Some((Era::Legacy, None)) }),
         },
-        (Era::Modern, message) => match modern::agreed(&known, &parts.headers, &message) {
-            Ok(conversation) => alone(gateway, known, at, conversation, message, &parts.headers).await,
-            Err(refusal) => refusal.answer(Era::Modern, message.id()),
+        (Era::Modern, message) => match modern::agreed(known, headers, &message) {
+            Ok(conversation) => Ok(Read::Alone(conversation, message)),
+            Err(refusal) => Err(Unread { refusal, told: Some((Era::Modern, message.id().cloned())) }),
         },
     }
 }
@@ -178,7 +229,7 @@ async fn in_session(
     gateway: Shared,
     known: Known,
     at: Address,
-    session: &std::sync::Arc<session::Session>,
+    session: &Arc<session::Session>,
     message: Message,
 ) -> Response {
     let request = match message {

@@ -144,6 +144,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_runs_in_neither() {
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":"{}"}}}}"#, "x".repeat(1 << 20));
     let escaped = call.replace(r#""name""#, r#""n\u0061me":"destroy","name""#);
     let batch = format!("[{}]", vec![call; 1000].join(","));
+    let mut recorded = Vec::new();
     for (body, status, slug) in [
         (String::new(), 400, "not_json"),
         (format!("\u{feff}{call}"), 400, "not_json"),
@@ -173,7 +174,16 @@ async fn what_can_be_read_in_two_ways_is_refused_and_runs_in_neither() {
         let reply = session.raw(body.as_bytes()).await;
         let shown: String = body.chars().take(80).collect();
         assert_eq!((reply.status, reply.slug().as_str()), (status, slug), "{shown}");
+        if reply.body.contains("\"record\":\"rec_") {
+            recorded.push(slug);
+        }
     }
+    assert_eq!(world.unread().await, recorded, "each names its record");
+    assert_eq!(
+        recorded.len(),
+        22,
+        "all but two that say one thing: an argument beside `arguments`, an answer to nothing"
+    );
     let latin = [call.as_bytes(), b"\xff"].concat();
     assert_eq!(session.raw(&latin).await.slug(), "not_json");
     assert_eq!(world.ops.calls().len(), 0);

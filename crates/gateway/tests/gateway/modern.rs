@@ -210,6 +210,7 @@ async fn t20_a_header_that_does_not_repeat_the_body_is_refused_and_nothing_arriv
     }
     assert_eq!(tried, 20);
     assert_eq!(world.ops.calls().len(), 0);
+    assert_eq!(world.unread().await, ["header_mismatch"; 26], "each is recorded");
     for (name, value) in [("mcp-name", "=?base64?cmVhZF90aWNrZXQ=?="), ("MCP-NAME", "read_ticket")] {
         let mut headers = right.clone();
         headers.retain(|(header, _)| *header != "Mcp-Name");

@@ -353,6 +353,15 @@ impl World {
         self.authority.reject(id, self.ann, reason, false).await.unwrap().unwrap();
     }
 
+    /// What was refused before it was an access, as it was recorded.
+    pub async fn unread(&self) -> Vec<String> {
+        let lines = self.authority.store().records(0, 10_000).await.unwrap();
+        let bodies = lines.into_iter().filter(|line| line.kind == "denied").filter_map(|line| line.body);
+        let bodies = bodies.map(|(body, _)| serde_json::from_slice::<Value>(&body).unwrap());
+        let unread = bodies.filter(|body| body["access"].is_null());
+        unread.map(|body| body["slug"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// Kinds of all records, oldest first.
     pub async fn records(&self) -> Vec<String> {
         let lines = self.authority.store().records(0, 10_000).await.unwrap();
