@@ -1,6 +1,7 @@
 // The two official SDKs of the 1.x line behind one face, so that every test runs with both:
 // list() · call(name, args, { onprogress }) · version() · revision() · close()
-// Connecting with `only: revision` makes of it a client that speaks that one revision of MCP.
+// Connecting with `only: revision` makes of it a client that speaks that one revision of MCP; with `onask`, one that can
+// ask its person, who agrees at once: it is told of what.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -8,6 +9,7 @@ import { createInterface } from "node:readline";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 import { TESTS } from "./home.mjs";
 
 /** Where a client connects: a program, or an address with perhaps a key. */
@@ -19,12 +21,23 @@ export const behind = (home, upstream, key) => address(`${home.agentsUrl}/mcp/${
 export const ENV = ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"];
 const environment = () => Object.fromEntries(ENV.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
 
+/** What a person who agrees says of whatever a form wants; the clients that are programs of their own say the same. */
+export const SAID = "a person said so";
+
+/** The answer of a person who agrees: an address needs no more, a form is filled in. */
+export const agreed = ({ requestedSchema }) => {
+  const content = requestedSchema && Object.fromEntries(requestedSchema.required.map((name) => [name, SAID]));
+  return { action: "accept", ...(content && { content }) };
+};
+
 /** A call may be held for a while: longer than any hold that the tests set. */
 const CALL_WITHIN_MS = 60_000;
 
 class TypeScript {
-  static async connect({ command, args, url, headers, only }) {
-    const client = new Client({ name: "stepup-tests", version: "1" });
+  static async connect({ command, args, url, headers, only, onask }) {
+    const capabilities = onask ? { elicitation: { url: {}, form: {} } } : {};
+    const client = new Client({ name: "stepup-tests", version: "1" }, { capabilities });
+    if (onask) client.setRequestHandler(ElicitRequestSchema, ({ params }) => (onask(params), agreed(params)));
     const transport = command
       ? new StdioClientTransport({ command, args, env: environment(), stderr: "ignore" })
       : new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });

@@ -1,11 +1,10 @@
 // What is installed of others by lock files of its own: clients of the SDKs 2.x, which speak both eras, behind the face
-// of clients.mjs. `mode` chooses the era: "legacy", "auto", or the revision that is pinned. With `onask` a client can ask its
-// person: it is told what of, and agrees at once.
+// of clients.mjs. `mode` chooses the era: "legacy", "auto", or the revision that is pinned.
 import { execFile } from "node:child_process";
 import { arch } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Driven } from "./clients.mjs";
+import { Driven, agreed } from "./clients.mjs";
 import { TESTS } from "./home.mjs";
 
 const MODERN = join(TESTS, "peers-modern");
@@ -22,7 +21,7 @@ class TypeScript2 {
     const versionNegotiation = { mode: mode === PINNED ? { pin: PINNED } : mode };
     const capabilities = onask ? { elicitation: { url: {}, form: {} } } : {};
     const client = new Client({ name: "stepup-tests", version: "1" }, { versionNegotiation, capabilities });
-    if (onask) client.setRequestHandler("elicitation/create", ({ params }) => (onask(params), { action: "accept" }));
+    if (onask) client.setRequestHandler("elicitation/create", ({ params }) => (onask(params), agreed(params)));
     const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
     await client.connect(transport);
     return Object.assign(new TypeScript2(), { client, transport });

@@ -11,7 +11,7 @@ import mcp
 from fastmcp.client.transports import StreamableHttpTransport
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp.shared.exceptions import MCPError
+from mcp.shared.exceptions import MCPError, UrlElicitationRequiredError
 from mcp_types import ElicitResult, Implementation
 
 sys.path.append(str(Path(__file__).parents[1] / "lib"))
@@ -21,10 +21,9 @@ INFO = Implementation(name="stepup-tests", version="1")
 
 
 async def agreed(*asked):
-    """Tells what the person is asked, and agrees. The SDK gives a context and the request, fastmcp more before them."""
+    """The SDK gives a context and the request, fastmcp more before them."""
     params = next(one for one in asked if hasattr(one, "mode"))
-    driven.say(asked=driven.plain(params))
-    return ElicitResult(action="accept")
+    return ElicitResult(action="accept", content=driven.agreed(params))
 
 
 class Mcp:
@@ -72,4 +71,4 @@ async def connect(stack, asked):
     return face, *face.spoken()
 
 
-driven.run(connect, MCPError)
+driven.run(connect, MCPError, UrlElicitationRequiredError)

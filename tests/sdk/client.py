@@ -9,7 +9,8 @@ import mcp.types
 from mcp import ClientSession, McpError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
-from mcp.types import Implementation
+from mcp.shared.exceptions import UrlElicitationRequiredError
+from mcp.types import ElicitResult, Implementation
 
 sys.path.append(str(Path(__file__).parents[1] / "lib"))
 import driven
@@ -19,6 +20,10 @@ def speak_only(revision):
     """Makes of this SDK one that knows no other revision of MCP."""
     mcp.types.LATEST_PROTOCOL_VERSION = revision
     mcp.client.session.SUPPORTED_PROTOCOL_VERSIONS = [revision]
+
+
+async def agreed(_context, params):
+    return ElicitResult(action="accept", content=driven.agreed(params))
 
 
 class Session:
@@ -42,10 +47,11 @@ async def connect(stack, asked):
         streams = await stack.enter_async_context(stdio_client(server, errlog=open("/dev/null", "w")))
     else:
         streams = await stack.enter_async_context(streamablehttp_client(asked["url"], headers=asked["headers"]))
+    ask = agreed if asked["asks"] else None
     info = Implementation(name="stepup-tests", version="1")
-    session = await stack.enter_async_context(ClientSession(streams[0], streams[1], client_info=info))
+    session = await stack.enter_async_context(ClientSession(streams[0], streams[1], client_info=info, elicitation_callback=ask))
     greeted = await session.initialize()
     return Session(session), greeted.serverInfo, greeted.protocolVersion
 
 
-driven.run(connect, McpError)
+driven.run(connect, McpError, UrlElicitationRequiredError)

@@ -6,26 +6,31 @@ import { after, before, describe, test } from "node:test";
 import { listening } from "../conformance/suite.mjs";
 import { challenge, refusal, words } from "../lib/agent.mjs";
 import { arrivals, teeHttp } from "../lib/arrivals.mjs";
-import { CLIENTS, address, behind } from "../lib/clients.mjs";
+import { CLIENTS, SAID, address, behind } from "../lib/clients.mjs";
+import { pinned, table } from "../lib/documented.mjs";
 import { Home, TESTS, freePort, sleep, until } from "../lib/home.mjs";
 import { MODERN_CLIENTS, NODE, PINNED } from "../lib/peers.mjs";
 import { ops } from "../lib/upstreams.mjs";
 
 const LEGACY = "2025-11-25";
+const SECRET = "canary-secret-value-90c2e1";
 
 /** How a client of the SDKs 1.x or 2.x chooses, and the revision that it comes to; `null` where it does not connect. */
 const FIRST = { legacy: LEGACY };
 const SECOND = { legacy: LEGACY, auto: PINNED, [PINNED]: PINNED };
 
-/** `held`: it can listen to progress, and then its call waits for the approval. `asks`: it can have its person open an address. */
+/**
+ * `held`: it can listen to progress, and then its call waits for the approval. `asks`: it can have its person open an
+ * address or fill in a form. `opens`: it has calls without a progress token, which in a session are told what to open first.
+ */
 const ROWS = [
-  { name: "TypeScript SDK", Client: CLIENTS["TypeScript SDK"], comes: FIRST, held: true },
-  { name: "Python SDK", Client: CLIENTS["Python SDK"], comes: FIRST, held: true },
-  { name: "TypeScript SDK 2", comes: SECOND, held: true, asks: true },
-  { name: "Python SDK 2", comes: SECOND, held: true, asks: true },
-  { name: "fastmcp", comes: SECOND, held: true, asks: true },
-  { name: "rmcp", comes: SECOND, held: true, asks: true },
-  { name: "inspector CLI", comes: SECOND, held: false },
+  { name: "TypeScript SDK", Client: CLIENTS["TypeScript SDK"], of: ["package-lock.json", "@modelcontextprotocol/sdk"], comes: FIRST, held: true, asks: true, opens: true },
+  { name: "Python SDK", Client: CLIENTS["Python SDK"], of: ["requirements.txt", "mcp"], comes: FIRST, held: true, asks: true, opens: true },
+  { name: "TypeScript SDK 2", of: ["peers-modern/package-lock.json", "@modelcontextprotocol/client"], comes: SECOND, held: true, asks: true, opens: true },
+  { name: "Python SDK 2", of: ["peers-modern/requirements.txt", "mcp"], comes: SECOND, held: true, asks: true, opens: true },
+  { name: "fastmcp", of: ["peers-modern/requirements.txt", "fastmcp"], comes: SECOND, held: true, asks: true },
+  { name: "rmcp", of: ["peers-modern/rmcp/Cargo.lock", "rmcp"], comes: SECOND, held: true, asks: true },
+  { name: "inspector CLI", of: ["peers-modern/package-lock.json", "@modelcontextprotocol/inspector"], comes: SECOND },
 ].map((row) => ({ Client: MODERN_CLIENTS[row.name], ...row }));
 
 /**
@@ -79,7 +84,10 @@ const ran = (home, version) => arrivals(home.arrivals).filter(({ tool, arguments
 /** One way of choosing for each revision that a client comes to. */
 const distinct = (comes) => new Map(Object.entries(comes).filter(([, revision]) => revision).map(([mode, revision]) => [revision, mode]).reverse());
 
-for (const { name, Client, comes, held, asks } of ROWS) {
+/** The request that a link is to. */
+const linked = (url) => new URL(url).pathname.split("/").at(-1);
+
+for (const { name, Client, comes, held, asks, opens } of ROWS) {
   describe(name, () => {
     const open = async (t, target, mode, onask) => {
       const client = await Client.connect({ ...target, mode, onask });
@@ -167,7 +175,7 @@ for (const { name, Client, comes, held, asks } of ROWS) {
         const asked = [];
         const approve = (params) => {
           asked.push(params);
-          people.patient.approve(new URL(params.url).pathname.split("/").at(-1));
+          people.patient.approve(linked(params.url));
         };
         const client = await open(t, behind(homes.patient, "ops", keys.patient), mode, approve);
         const done = await client.call("deploy", production(5), { onprogress: () => {} });
@@ -175,12 +183,50 @@ for (const { name, Client, comes, held, asks } of ROWS) {
         assert.deepEqual(asked.map(({ mode, url }) => [mode, url.startsWith(`${homes.patient.peopleUrl}/r/`)]), [["url", true]]);
         assert.equal(ran(homes.patient, version(5)), 1);
       });
+
+      if (asks) test(`${revision}: what has to be said is asked of its person in a form, and its call goes on by itself`, async (t) => {
+        const asked = [];
+        const client = await open(t, behind(homes.patient, "ops", keys.patient), mode, (params) => asked.push(params));
+        const secret = { name: version(6), value: SECRET };
+        const waiting = client.call("set_secret", secret);
+        const { request } = await until("the request", async () => (await homes.patient.pending()).find(({ title }) => title.includes(secret.name)));
+        await until("what was said", async () => (await people.patient.page(`/r/${request}`)).text.includes(SAID));
+        await people.patient.approve(request);
+        assert.deepEqual((await waiting).structuredContent, { set: secret.name });
+        assert.deepEqual(asked.map(({ mode, requestedSchema }) => [mode, requestedSchema.required]), [["form", ["purpose"]]]);
+        assert.equal(arrivals(homes.patient.arrivals).filter(({ arguments: args }) => args.name === secret.name).length, 1);
+      });
+
+      if (opens && revision === LEGACY) test(`${revision}: a call that listens to nothing is told what to open first, and then waits and runs once`, async (t) => {
+        const client = await open(t, behind(homes.patient, "ops", keys.patient), mode, () => assert.fail("it was asked within the call"));
+        const told = await client.call("deploy", production(7)).then(() => assert.fail("it ran"), (error) => error);
+        assert.equal(told.code, -32042);
+        const [{ mode: how, url, elicitationId, message }] = told.data.elicitations;
+        assert.deepEqual([how, linked(url)], ["url", elicitationId]);
+        assert.match(message, /four words/);
+        const repeated = client.call("deploy", production(7));
+        await sleep(300);
+        assert.equal(ran(homes.patient, version(7)), 0);
+        await people.patient.approve(elicitationId);
+        assert.equal((await repeated).structuredContent.version, version(7));
+        assert.equal(ran(homes.patient, version(7)), 1);
+      });
     }
   });
 }
 
-test("the checker agrees, and no key is in any output", async () => {
+test("docs/compatibility.md says the same of each", () => {
+  const cells = ({ of, comes, held, asks, opens }) => [
+    pinned(...of), ...["legacy", "auto", PINNED].map((mode) => comes[mode] ?? "–"), "yes",
+    !held ? "has none" : opens ? "yes" : "yes, always",
+    !asks ? "has none" : comes === FIRST ? "yes" : "both eras",
+    opens ? "yes" : asks ? "never told it" : "has none",
+  ];
+  assert.deepEqual(table("Clients").map(([, ...said]) => said), ROWS.map(cells));
+});
+
+test("the checker agrees, and no key or secret is in any output", async () => {
   for (const [patience, home] of Object.entries(homes)) {
-    assert.ok((await home.judge({ canaries: [keys[patience]] })).arrivals > 0);
+    assert.ok((await home.judge({ canaries: [SECRET, keys[patience]] })).arrivals > 0);
   }
 });

@@ -1,4 +1,5 @@
 //! The Rust SDK, driven by lines of JSON: one request a line on stdin, one answer a line on stdout.
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rmcp::handler::client::ClientHandler;
@@ -44,8 +45,13 @@ impl ClientHandler for Listener {
         asked: ElicitRequestParams,
         _: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
+        let asked = json!(asked);
         say(&json!({"asked": asked}));
-        Ok(ElicitResult::new(ElicitationAction::Accept))
+        let agreed = ElicitResult::new(ElicitationAction::Accept);
+        // A form is filled in.
+        let Some(wanted) = asked["requestedSchema"]["required"].as_array() else { return Ok(agreed) };
+        let said = wanted.iter().filter_map(Value::as_str).map(|name| (name, "a person said so"));
+        Ok(agreed.with_content(json!(said.collect::<HashMap<_, _>>())))
     }
 
     async fn on_progress(&self, heard: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
