@@ -1,13 +1,12 @@
 // Clients and servers that each speak one revision of MCP, old and new, in every combination, over stdio and HTTP: the
 // same calls directly, with a client of the server's own revision, and through stepup give the same answers by value.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { teeHttp } from "../lib/arrivals.mjs";
 import { CLIENTS, ENV, address, behind, program } from "../lib/clients.mjs";
-import { Home, TESTS, freePort, until } from "../lib/home.mjs";
-import { watched } from "../lib/upstreams.mjs";
+import { Home, TESTS } from "../lib/home.mjs";
+import { overHttp, watched } from "../lib/upstreams.mjs";
 
 /** With callers, and with upstreams. */
 const CALLERS = ["2025-06-18", "2025-11-25"];
@@ -29,17 +28,13 @@ const headers = {};
 let home, key;
 
 /** One that listens, behind a tee that also keeps which revision every request names. */
-async function overHttp(revision) {
-  const port = await freePort();
-  const [python, ...words] = command(revision);
-  const child = spawn(python, [...words, String(port)], { stdio: "ignore" });
-  const direct = `http://127.0.0.1:${port}/mcp`;
-  await until(`a server of ${revision}`, () => fetch(direct).then(() => true, () => false));
+async function listening(revision) {
+  const { port, stop } = await overHttp(command(revision));
   const tee = await teeHttp(port, home.arrivals, name(revision, "http"));
   headers[revision] = new Set();
   tee.prependListener("request", (request) => headers[revision].add(request.headers["mcp-protocol-version"] ?? "none"));
-  servers.push({ child, tee });
-  return { direct, through: `http://127.0.0.1:${tee.address().port}/mcp` };
+  servers.push({ stop, tee });
+  return { direct: `http://127.0.0.1:${port}/mcp`, through: `http://127.0.0.1:${tee.address().port}/mcp` };
 }
 
 const targets = {};
@@ -48,7 +43,7 @@ before(async () => {
   home = await Home.make();
   const tools = { "*": { reviewed: "read-only" } };
   for (const revision of SERVERS) {
-    const http = await overHttp(revision);
+    const http = await listening(revision);
     targets[name(revision, "stdio")] = program(...command(revision));
     targets[name(revision, "http")] = address(http.direct);
     home.upstreams({
@@ -62,10 +57,10 @@ before(async () => {
 });
 
 after(async () => {
-  for (const { child, tee } of servers) {
+  for (const { stop, tee } of servers) {
     tee.closeAllConnections();
     tee.close();
-    child.kill();
+    stop();
   }
   await home?.remove();
 });
