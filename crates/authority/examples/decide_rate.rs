@@ -78,6 +78,7 @@ fn settings() -> Settings {
         cool_down: Millis::seconds(600),
         answer_for: Millis::seconds(600),
         pending_per_caller: 20,
+        pending_per_root: 50,
         denied_per_minute: 0,
         ceremony_for: Millis::seconds(300),
         session: Millis::seconds(3600),

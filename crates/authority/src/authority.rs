@@ -32,6 +32,8 @@ pub struct Settings {
     pub answer_for: Millis,
     /// Requests of one caller that may wait at once.
     pub pending_per_caller: u32,
+    /// Requests of all callers of one person that may wait at once (B23).
+    pub pending_per_root: u32,
     /// Denied records of one caller a minute, before they are counted together.
     pub denied_per_minute: u32,
     /// How long a ceremony's nonce is good.

@@ -12,9 +12,6 @@ use crate::decide::{Case, Judged, Tried, evidence, lost, sealed};
 use crate::ruling::{Challenge, Denial, Line, Ruling};
 use crate::withdraw::End;
 
-/// Requests that may wait at once for all callers of one person (B23).
-const PENDING_PER_ROOT: u32 = 50;
-
 impl Authority {
     /// Finds the request that waits already, or opens one.
     pub(crate) async fn challenge(
@@ -93,7 +90,7 @@ impl Authority {
             return Ok(true);
         }
         let of_others = self.store.waiting(case.active.people.siblings(&case.caller)).await?;
-        Ok(of_this_caller.saturating_add(of_others) >= PENDING_PER_ROOT)
+        Ok(of_this_caller.saturating_add(of_others) >= self.settings.pending_per_root)
     }
 
     /// How the elevation that a caller comes back to has ended, where that leaves nothing to ask for anew.

@@ -35,13 +35,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A share of the file descriptors that the process may have, so that no listener takes those of another, or
-    /// the store's.
+    /// So many connections, but no more than so many sixteenths of the file descriptors that the process may have, so
+    /// that no listener takes those of another, of the store, or of upstreams.
     #[must_use]
-    pub fn share(one_in: usize) -> Self {
+    pub fn share(most: usize, sixteenths: usize) -> Self {
         let all = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let all = all.and_then(|all| usize::try_from(all).ok()).unwrap_or(MOST);
-        Self { connections: (all / one_in).clamp(LEAST, MOST), head_within: Millis::seconds(30) }
+        let share = all.and_then(|all| usize::try_from(all).ok()).map_or(most, |all| all / 16 * sixteenths);
+        Self { connections: most.min(share).max(LEAST), head_within: Millis::seconds(30) }
     }
 
     /// The same, divided among the addresses of one listener.
@@ -51,10 +51,10 @@ impl Limits {
     }
 }
 
-/// Connections of one listener at once, whatever the process may have. The heads of all that there may be at most are
-/// 256 MiB ([`LONGEST_HEAD`]).
+/// Connections of one listener at once: however few file descriptors there are, and where nothing else is configured.
+/// The heads of so many are 256 MiB at most ([`LONGEST_HEAD`]).
 const LEAST: usize = 16;
-const MOST: usize = 4096;
+pub const MOST: usize = 4096;
 
 /// Takes as many file descriptors as the process may take. The soft limit is often 1024, for programs that still use
 /// `select`; half-sent requests would fill that in no time.

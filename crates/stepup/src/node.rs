@@ -197,6 +197,7 @@ fn settings(config: &Config, demo: bool) -> Settings {
         cool_down: config.challenge.cool_down,
         answer_for: config.challenge.answer_for,
         pending_per_caller: config.budgets.pending,
+        pending_per_root: config.budgets.owner_pending,
         denied_per_minute: config.budgets.denied_per_minute,
         ceremony_for: terms::Millis::seconds(300),
         session: people.session,

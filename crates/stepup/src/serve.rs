@@ -82,16 +82,21 @@ impl Server {
         let gateway =
             gateway::Gateway::new(Arc::clone(&authority), Arc::clone(&self.upstreams), agents(config));
         gateway.watch();
-        self.answer(doors.agents, &gateway.router(), DRAIN, Limits::share(2));
+        self.answer(doors.agents, &gateway.router(), DRAIN, of_agents(config));
         self.watch_drain(gateway);
         let console = console::router(authority, people(config));
-        self.answer(doors.people, &console, FAREWELL, Limits::share(8));
+        self.answer(doors.people, &console, FAREWELL, Limits::share(listen::MOST, 2));
         let operations = Operations {
             desk: Arc::clone(&self.desk),
             upstreams: Arc::clone(&self.upstreams),
             draining: Arc::clone(&self.draining),
         };
-        self.answer(doors.operations, &crate::operations::router(operations), FAREWELL, Limits::share(16));
+        self.answer(
+            doors.operations,
+            &crate::operations::router(operations),
+            FAREWELL,
+            Limits::share(listen::MOST, 1),
+        );
         let desk = Arc::clone(&self.desk);
         self.until_stop(async move { control::serve(doors.control, desk).await });
     }
@@ -271,6 +276,16 @@ pub fn told_to_stop() -> impl Future<Output = ()> {
             _ => std::future::pending().await,
         }
     }
+}
+
+/// The connections of callers: as many as are configured, where there are file descriptors for them.
+fn of_agents(config: &Config) -> Limits {
+    let limits = Limits::share(config.connections, 10);
+    if limits.connections < config.connections {
+        let (wanted, taken) = (config.connections, limits.connections);
+        tracing::warn!(wanted, taken, "callers have fewer connections: the limit of open files is too low");
+    }
+    limits
 }
 
 fn agents(config: &Config) -> gateway::Settings {

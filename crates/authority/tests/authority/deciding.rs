@@ -155,14 +155,14 @@ async fn a_caller_has_only_so_many_requests_waiting() {
 #[tokio::test]
 async fn a_person_has_only_so_many_requests_waiting_whatever_the_number_of_its_callers() {
     let mut settings = settings();
-    settings.pending_per_caller = 20;
+    (settings.pending_per_caller, settings.pending_per_root) = (20, 45);
     let mut world = World::with(settings, &bundle()).await;
     for caller in ["a", "b", "c"] {
         let caller = world.caller(caller, "olga", &[]).await;
         for n in 0..20 {
             let ask = world.ask_as(&caller, "deploy", &deploy(&n.to_string()));
             let ruling = world.authority().decide(&ask).await.unwrap();
-            if caller.name != "c" || n < 10 {
+            if caller.name != "c" || n < 5 {
                 challenged(ruling);
             } else {
                 assert_eq!(denied(ruling).slug, Slug::OverBudget);

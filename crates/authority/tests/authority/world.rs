@@ -174,6 +174,7 @@ pub fn settings() -> Settings {
         cool_down: Millis::seconds(600),
         answer_for: Millis::seconds(600),
         pending_per_caller: 5,
+        pending_per_root: 50,
         denied_per_minute: 3,
         ceremony_for: Millis::seconds(300),
         session: Millis::seconds(8 * 3600),

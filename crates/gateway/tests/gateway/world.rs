@@ -150,6 +150,7 @@ async fn authority(folder: &std::path::Path, ambient: Arc<dyn Ambient>) -> Arc<A
         cool_down: Millis::seconds(600),
         answer_for: Millis::seconds(600),
         pending_per_caller: 20,
+        pending_per_root: 50,
         denied_per_minute: 1000,
         ceremony_for: Millis::seconds(300),
         session: Millis::seconds(3600),

@@ -33,11 +33,17 @@ pub(super) struct Agents {
     pub listen: String,
     pub public_url: Option<String>,
     pub origins: Vec<String>,
+    pub connections: usize,
 }
 
 impl Default for Agents {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:7300".to_owned(), public_url: None, origins: Vec::new() }
+        Self {
+            listen: "127.0.0.1:7300".to_owned(),
+            public_url: None,
+            origins: Vec::new(),
+            connections: crate::listen::MOST,
+        }
     }
 }
 
@@ -199,7 +205,7 @@ impl Carrier {
     }
 }
 
-/// Limits of one caller (decisions B23).
+/// Limits of one caller, and of all callers of one person (decisions B23).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budgets {
@@ -209,13 +215,15 @@ pub struct Budgets {
     pub held: u32,
     /// Requests that wait for people at once.
     pub pending: u32,
+    /// Requests that wait for people at once, of all callers of one person.
+    pub owner_pending: u32,
     /// Denied records a minute, before they are counted together.
     pub denied_per_minute: u32,
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { in_flight: 64, held: 16, pending: 20, denied_per_minute: 10 }
+        Self { in_flight: 64, held: 16, pending: 20, owner_pending: 50, denied_per_minute: 10 }
     }
 }
 

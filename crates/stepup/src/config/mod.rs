@@ -24,6 +24,8 @@ pub struct Config {
     pub home: PathBuf,
     /// The agents' listener.
     pub agents: Listener,
+    /// Connections that the agents' listener takes at once.
+    pub connections: usize,
     /// The people's listener.
     pub people: People,
     /// The operations listener.
@@ -151,6 +153,7 @@ impl Config {
         let wrong = |wrong: Wrong| wrong.in_file(path, text);
         let store = sqlite(&file.store.url).map_err(wrong)?;
         addresses(&file).map_err(wrong)?;
+        bounds(&file).map_err(wrong)?;
         let requirements = requirement::read_all(&file.requirements).map_err(wrong)?;
         let upstreams = upstream_settings(&file).map_err(wrong)?;
         let webhook = file.notify.map(|notify| webhook(notify, path, text)).transpose().map_err(wrong)?;
@@ -160,6 +163,7 @@ impl Config {
             keys: home.join(&file.store.keys),
             policy: Policy { dir: home.join(&file.policy.dir), ..file.policy },
             agents: listener(&file.agents.listen, file.agents.public_url.as_ref(), &file.agents.origins),
+            connections: file.agents.connections,
             people,
             operations: file.operations,
             log: file.log,
@@ -245,6 +249,23 @@ fn addresses(file: &file::File) -> Result<(), Wrong> {
         }
         if let Some(url) = public_url {
             file::web(url).map_err(|wrong| wrong.within([table, "public_url"]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Limits that may be raised, and how far.
+fn bounds(file: &file::File) -> Result<(), Wrong> {
+    let numbers = [
+        // The heads of so many connections are 4 GiB at worst (crates/stepup/src/listen.rs).
+        (["agents", "connections"], file.agents.connections, 16..=65_536),
+        // What waits is looked through by people.
+        (["budgets", "owner_pending"], file.budgets.owner_pending as usize, 1..=1000),
+    ];
+    for (at, given, allowed) in numbers {
+        if !allowed.contains(&given) {
+            let what = format!("= {given} is not a number from {} to {}", allowed.start(), allowed.end());
+            return Err(Wrong::new(what).within(at));
         }
     }
     Ok(())

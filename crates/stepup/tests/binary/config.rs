@@ -15,6 +15,8 @@ const BAD: &[(&str, &str)] = &[
     ("a bad duration", "[people]\nlisten = \"localhost:1\"\nsession = \"8 parsecs\"\n"),
     ("a duration without a unit", "[challenge]\nhold = \"50\"\n"),
     ("a number below zero", "[budgets]\nin_flight = -1\n"),
+    ("more than anybody looks through", "[budgets]\nowner_pending = 1001\n"),
+    ("connections of none", "[agents]\nconnections = 0\n"),
     ("a word out of a list", "[policy]\nactivate = \"sometimes\"\n"),
     ("an address without a port", "[agents]\n\nlisten = \"localhost\"\n"),
     ("an address with an impossible port", "[operations]\nlisten = \"127.0.0.1:99999\"\n"),

@@ -312,6 +312,7 @@ async fn permissive(folder: &Path, ambient: Arc<dyn Ambient>) -> (Arc<Authority>
         cool_down: Millis::seconds(600),
         answer_for: Millis::seconds(600),
         pending_per_caller: 20,
+        pending_per_root: 50,
         denied_per_minute: 10,
         ceremony_for: Millis::seconds(300),
         session: Millis::seconds(3600),
