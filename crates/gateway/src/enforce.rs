@@ -82,7 +82,8 @@ enum Woken {
 /// # Errors
 /// [`Failed`] when the store does: then nothing may run.
 pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Passed, Failed> {
-    let mut passed = decide(inner, &asking, asking.back).await?;
+    // Decisions are apart: thousands may wait, and few are decided on at a time.
+    let mut passed = Box::pin(decide(inner, &asking, asking.back)).await?;
     if let (Passed::Challenged(challenge, _), Some(within)) = (&passed, asking.within) {
         within.on(challenge.elevation);
     }
@@ -97,7 +98,7 @@ pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Pas
                 let _ = claims.say(inner, &asking.ask.caller, id).await?;
                 asking.back = Some(id);
                 asking.round = 1;
-                passed = decide(inner, &asking, Some(id)).await?;
+                passed = Box::pin(decide(inner, &asking, Some(id))).await?;
             }
             Answered::Nothing => return Ok(Passed::Challenged(challenge.clone(), Told::ToolError)),
             Answered::Left => return Ok(Passed::Left),
@@ -178,7 +179,7 @@ async fn held(inner: &Inner, mut asking: Asking<'_>, mut passed: Passed) -> Resu
         let id = challenge.elevation;
         // Made before the decision whose state it waits on, so that no change between both is missed.
         let mut waiting = inner.authority.waiting(id);
-        passed = decide(inner, &asking, Some(id)).await?;
+        passed = Box::pin(decide(inner, &asking, Some(id))).await?;
         if matches!(passed, Passed::Left) && asking.running.is_cancelled() {
             // The word came while it was decided on, before anyone waited to hear it.
             return take_back(inner, asking.ask, id).await;

@@ -290,7 +290,8 @@ async fn perform(
         Ok(Passed::Run(permit, link)) => {
             span.record("attempt", permit.attempt().map(tracing::field::display));
             let of = run::Of { ask: &ask, conversation, coming: &coming, structured };
-            return run::run(&gateway, permit, &link, (client, running), of).await;
+            // Apart, so that what waits for people does not take the room of what runs.
+            return Box::pin(run::run(&gateway, permit, &link, (client, running), of)).await;
         }
         Ok(Passed::Challenged(challenge, told)) => {
             span.record("elevation", tracing::field::display(challenge.elevation));
