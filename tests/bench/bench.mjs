@@ -6,9 +6,13 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, sleep } from "../lib/home.mjs";
 import { Person } from "../lib/person.mjs";
+import { hold } from "./held.mjs";
 
 const quick = process.argv.includes("--quick");
 const seconds = quick ? 2 : 8;
+/** Calls that are held at once, and of how many owners: 500 each. */
+const HELD = quick ? 2000 : 10_000;
+const owners = HELD / 500;
 const target = process.env.CARGO_TARGET_DIR ?? "target";
 const release = join(target, "release");
 const stepup = join(release, "stepup");
@@ -113,10 +117,18 @@ const configure = async (upstream) => {
   writeFileSync(join(home, "stepup.toml"), `
 [agents]
 listen = "127.0.0.1:${agents}"
+connections = 12000
 [people]
 listen = "localhost:${people}"
 [operations]
 listen = "127.0.0.1:${operations}"
+[challenge]
+hold_with_progress = "30m"
+[budgets]
+in_flight = 512
+held = 512
+pending = 512
+owner_pending = 512
 [requirements.many]
 approvals = 1
 from = "approvers"
@@ -144,6 +156,27 @@ const serve = async (ports) => {
     await sleep(2);
   }
   return { child, start: Number(process.hrtime.bigint() - begin) / 1e6 };
+};
+
+const resident = ({ pid }) => Number(readFileSync(`/proc/${pid}/status`, "utf8").match(/VmRSS:\s+(\d+)/)[1]);
+
+/** What a held call costs in memory, and what many of them cost everyone else: unloaded, held, and unloaded again. */
+const holding = async (child, url, everyone, call) => {
+  const callers = [];
+  for (let n = 0; n < owners; n += 1) {
+    run(["human", "invite", `owner-${n}`]);
+    callers.push(await session(url, run(["caller", "add", `held-${n}`, "--owner", `owner-${n}`, "--group", "bots"]).key));
+  }
+  const p99 = () => load(url, everyone, call("read"), 4).p99;
+  const first = p99();
+  const before = resident(child);
+  const held = await hold(url, callers, HELD, call("act"));
+  figures[`held_${HELD}_kib_each`] = Math.round((resident(child) - before) / HELD * 10) / 10;
+  const meanwhile = p99();
+  if (!held.whole) throw new Error("not every held call is still held");
+  held.end();
+  await sleep(3000);
+  figures.held_p99_ratio = Math.round(meanwhile / ((first + p99()) / 2) * 100) / 100;
 };
 
 const stop = async (child) => {
@@ -215,6 +248,12 @@ share = "all"
   figures.list_1000_tools_ms = await listing(at("many"), await session(at("many"), key), 1000);
   await stop(again.child);
 
+  // By itself too: what is held before is in no other figure.
+  const last = await serve(ports);
+  await sleep(2000);
+  await holding(last.child, url, { ...await session(url, key), "content-type": "application/json" }, call);
+  await stop(last.child);
+
   const store = JSON.parse(execFileSync(example("commit_rate"), [home], { encoding: "utf8" }));
   Object.assign(figures, { commits_rps_1: store.commits_rps_1, commits_rps_32: store.commits_rps_32, fsync_us: store.fsync_us });
   const file = join(home, "log.jsonl");
@@ -224,7 +263,7 @@ share = "all"
   figures.verify_records_s = Math.round(records / (Number(process.hrtime.bigint() - begin) / 1e9));
 };
 
-const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "list_1000_tools_ms", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
+const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
 try {
   await main();
   mkdirSync("target/bench", { recursive: true });
