@@ -10,11 +10,12 @@ use elevation::Outcome;
 use terms::revision::Era;
 use terms::{Action, AttemptId, Feature, Json, Seam, Slug};
 use tokio::sync::mpsc;
-use upstream::{Along, Answer, Errand, Fault, Forwarded, Link, Progress, Question};
+use upstream::{Along, Answer, Errand, Fault, Forwarded, Link, Question};
 
 use crate::answer::Refusal;
 use crate::gateway::Inner;
 use crate::mcp::Structured;
+use crate::mcp::beside::Beside;
 use crate::mcp::conversation::Conversation;
 use crate::mcp::live::{self, Live, Permitted};
 use crate::mcp::refusal::{self, Broken};
@@ -22,9 +23,6 @@ use crate::mcp::result;
 use crate::mcp::rounds::Coming;
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
-
-/// Notices of progress of an upstream that may wait for the client.
-const ROOM: usize = 16;
 
 /// Of what a permitted call is.
 #[derive(Clone, Copy)]
@@ -93,7 +91,7 @@ pub(crate) async fn settle(
     }
 }
 
-/// Forwards, and meanwhile passes on progress and the caller's wish to stop.
+/// Forwards, and meanwhile passes on progress, questions, and the caller's wish to stop.
 async fn watched(
     inner: &Inner,
     permit: Permit,
@@ -102,8 +100,7 @@ async fn watched(
     (coming, live): (&Coming, &mut Live<'_>),
 ) -> Forwarded {
     let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
-    let (sink, mut notices) = mpsc::channel::<Progress>(ROOM);
-    let sink = client.listens().then_some(sink);
+    let (sink, mut beside) = Beside::of(client);
     let (questions, mut asked) = mpsc::channel::<Question>(live::MOST);
     let tool = permit.access().and_then(|access| inner.authority.active().target_of(access));
     let along = Along {
@@ -114,42 +111,39 @@ async fn watched(
         inert: client.inert(),
     };
     let forwarding = upstream::forward(permit, link, along, inner.settings.answer_within);
-    tokio::pin!(forwarding);
-    // What was told of a wait counts on: progress only rises.
-    let mut told = client.told();
-    let tell = |client: &mut Client, told: f64, notice: Progress| {
-        let total = notice.total.map(|total| told + total);
-        client.progress(told + notice.progress, total, notice.message.as_deref());
-    };
-    let mut stopping = false;
-    let forwarded = loop {
-        tokio::select! {
-            forwarded = &mut forwarding => break forwarded,
-            Some(notice) = notices.recv() => tell(client, told, notice),
-            Some(question) = asked.recv() => {
-                let before = client.told();
-                let permitted = tokio::select! {
-                    // Who has answered the call does not wait for an answer any more.
-                    forwarded = &mut forwarding => break forwarded,
-                    permitted = live.answer(inner, question, (client, running)) => permitted,
-                };
-                told += client.told() - before;
-                if let Some(permitted) = permitted
-                    && let Some(forwarded) = given(inner, permitted, forwarding.as_mut()).await
-                {
-                    break forwarded;
+    let seeing = async {
+        tokio::pin!(forwarding);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                forwarded = &mut forwarding => break forwarded,
+                Some(question) = asked.recv() => {
+                    let permitted = tokio::select! {
+                        // Who has answered the call does not wait for an answer any more.
+                        forwarded = &mut forwarding => break forwarded,
+                        permitted = live.answer(inner, question, (&mut *client, &mut *running)) => permitted,
+                    };
+                    if let Some(permitted) = permitted
+                        && let Some(forwarded) = given(inner, permitted, forwarding.as_mut()).await
+                    {
+                        break forwarded;
+                    }
                 }
-            }
-            () = taken_back(client, running, elevated), if !stopping => {
-                stopping = true;
-                cancel(link, attempt);
+                () = taken_back(client, running, elevated), if !stopping => {
+                    stopping = true;
+                    cancel(link, attempt);
+                }
             }
         }
     };
+    // Beside all of that, so that it is told while a question is open too.
+    let forwarded = tokio::select! {
+        biased;
+        never = beside.tell() => match never {},
+        forwarded = seeing => forwarded,
+    };
     // What came in one breath with the answer came before it.
-    while let Ok(notice) = notices.try_recv() {
-        tell(client, told, notice);
-    }
+    beside.rest();
     forwarded
 }
 

@@ -8,7 +8,7 @@ use elevation::Outcome;
 use terms::json::Object;
 use terms::revision::Era;
 use terms::{Abilities, Access, Action, Feature, Json, Kind, Millis, Seam, Slug};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::answer::{Answer, Fault, Progress};
 use crate::inert::Inert;
@@ -38,8 +38,8 @@ pub struct Along {
     pub tool: Option<Arc<Target>>,
     /// What the upstream may ask of the caller's client before it goes on, where it speaks the modern era.
     pub abilities: Abilities,
-    /// Where its progress goes; absent where nobody listens.
-    pub progress: Option<mpsc::Sender<Progress>>,
+    /// Where its progress goes; absent where nobody listens. Who falls behind is told of the newest.
+    pub progress: Option<broadcast::Sender<Progress>>,
     /// Where what an upstream of the legacy era asks meanwhile goes; absent where nobody answers. What finds no room is
     /// answered that it is too much.
     pub questions: Option<mpsc::Sender<Question>>,

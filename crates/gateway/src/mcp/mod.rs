@@ -8,6 +8,7 @@
 
 pub(crate) mod address;
 mod ask;
+pub(crate) mod beside;
 mod call;
 pub(crate) mod carrier;
 pub(crate) mod conversation;

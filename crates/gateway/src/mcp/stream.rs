@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use http::{HeaderValue, StatusCode, header};
+use terms::json::Object;
 use terms::revision::Era;
 use terms::{Json, Slug};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 use tracing::instrument::Instrumented;
-use upstream::Inert;
+use upstream::{Inert, Progress};
 
 use crate::answer::{self, Refusal};
 use crate::mcp::Structured;
@@ -43,16 +45,84 @@ enum Said {
 pub(crate) struct Client {
     id: Id,
     era: Era,
-    progress: Option<Token>,
+    progress: Option<Arc<Token>>,
     inert: Inert,
     said: mpsc::Sender<Said>,
 }
 
-/// The name under which a caller listens for progress, and how far it was told so far, if it was: it only ever rises
-/// (MCP, progress), from wherever an upstream begins, 0 as well.
+/// Tells the same client how far its call is, beside whoever waits for what else it says.
+pub(crate) struct Aside {
+    progress: Option<Arc<Token>>,
+    said: mpsc::Sender<Said>,
+}
+
+/// Room for one notice to a client.
+pub(crate) struct Room<'a> {
+    progress: Option<&'a Token>,
+    room: mpsc::Permit<'a, Said>,
+}
+
+/// The name under which a caller listens for progress.
 struct Token {
     token: Id,
-    told: Option<f64>,
+    told: Mutex<Told>,
+}
+
+/// How far it was told so far, if it was: that only ever rises (MCP, progress), from wherever an upstream begins, 0 as
+/// well.
+#[derive(Default)]
+struct Told {
+    last: Option<f64>,
+    /// How much of it was our own words, which its upstream does not count.
+    ours: f64,
+}
+
+impl Token {
+    /// Our own words, one further than the last.
+    fn waits(&self, message: &str) -> Option<String> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.ours += 1.0;
+        let next = told.last.unwrap_or(0.0) + 1.0;
+        self.notice(&mut told, next, None, Some(message))
+    }
+
+    /// How far its upstream says that it is.
+    fn goes(&self, Progress { progress, total, message }: &Progress) -> Option<String> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = told.ours;
+        self.notice(&mut told, ours + progress, total.map(|total| ours + total), message.as_deref())
+    }
+
+    /// The notice that it is so far; `None` where that does not rise.
+    fn notice(
+        &self,
+        told: &mut Told,
+        progress: f64,
+        total: Option<f64>,
+        message: Option<&str>,
+    ) -> Option<String> {
+        if told.last.is_some_and(|last| progress <= last) {
+            return None;
+        }
+        let number = |n: f64| terms::json::parse(n.to_string().as_bytes()).ok();
+        let mut params = Object::new();
+        params.insert("progressToken", self.token.json());
+        params.insert("progress", number(progress)?);
+        if let Some(total) = total.and_then(number) {
+            params.insert("total", total);
+        }
+        if let Some(message) = message {
+            params.insert("message", message);
+        }
+        told.last = Some(progress);
+        Some(notification("notifications/progress", params))
+    }
+}
+
+/// A notice, as JSON on one line.
+fn notification(method: &str, params: Object) -> String {
+    let members = [("jsonrpc", Json::from("2.0")), ("method", Json::from(method))];
+    Json::object(members.into_iter().chain([("params", Json::Object(params))])).text()
 }
 
 /// The connection's end.
@@ -69,7 +139,7 @@ pub(crate) struct Ear {
 pub(crate) fn between(era: Era, id: Id, progress: Option<Id>, inert: Inert) -> (Client, Ear) {
     let (said, heard) = mpsc::channel(ROOM);
     let streams = progress.is_some();
-    let progress = progress.map(|token| Token { token, told: None });
+    let progress = progress.map(|token| Arc::new(Token { token, told: Mutex::default() }));
     (Client { id: id.clone(), era, progress, inert, said }, Ear { id, era, streams, first: None, heard })
 }
 
@@ -99,34 +169,16 @@ impl Client {
         self.inert.clone()
     }
 
-    /// Tells that it goes on, in our own words.
-    pub(crate) fn waiting(&mut self, message: &str) {
-        let next = self.told() + 1.0;
-        self.progress(next, None, Some(message));
+    /// Tells that it goes on, in our own words. Where there is no room, that is left out.
+    pub(crate) fn waiting(&self, message: &str) {
+        if let Some(notice) = self.progress.as_deref().and_then(|token| token.waits(message)) {
+            let _ = self.said.try_send(Said::Notice(notice));
+        }
     }
 
-    /// Tells how far it is. What does not rise, or finds no room, is left out.
-    pub(crate) fn progress(&mut self, progress: f64, total: Option<f64>, message: Option<&str>) {
-        let rises = |token: &&mut Token| token.told.is_none_or(|told| progress > told);
-        let Some(token) = self.progress.as_mut().filter(rises) else { return };
-        token.told = Some(progress);
-        let mut params = terms::json::Object::new();
-        params.insert("progressToken", token.token.json());
-        let number = |n: f64| terms::json::parse(n.to_string().as_bytes()).ok();
-        let Some(progress) = number(progress) else { return };
-        params.insert("progress", progress);
-        if let Some(total) = total.and_then(number) {
-            params.insert("total", total);
-        }
-        if let Some(message) = message {
-            params.insert("message", message);
-        }
-        let notice = Json::object([
-            ("jsonrpc", Json::from("2.0")),
-            ("method", Json::from("notifications/progress")),
-            ("params", Json::Object(params)),
-        ]);
-        let _ = self.said.try_send(Said::Notice(notice.text()));
+    /// Somebody who tells of progress beside this.
+    pub(crate) fn aside(&self) -> Aside {
+        Aside { progress: self.progress.clone(), said: self.said.clone() }
     }
 
     /// Asks something of a client in a session, under an id of ours; the parameters are JSON on one line. Says whether
@@ -136,11 +188,6 @@ impl Client {
         let params = params.map(|params| format!(r#","params":{params}"#)).unwrap_or_default();
         let question = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method}{params}}}"#);
         self.said.send(Said::Question(question)).await.is_ok()
-    }
-
-    /// How far the client was told that it is.
-    pub(crate) fn told(&self) -> f64 {
-        self.progress.as_ref().and_then(|token| token.told).unwrap_or(0.0)
     }
 
     /// Gives the answer, a complete result written as JSON. Says whether somebody took it.
@@ -173,6 +220,29 @@ impl Client {
     pub(crate) async fn error(self, error: &str) -> bool {
         let text = answer::told(&self.id, "error", error);
         self.said.send(Said::Answer(text)).await.is_ok()
+    }
+}
+
+impl Aside {
+    /// Waits until one more notice can be told; `None` once nobody listens.
+    pub(crate) async fn room(&self) -> Option<Room<'_>> {
+        let room = self.said.reserve().await.ok()?;
+        Some(Room { progress: self.progress.as_deref(), room })
+    }
+
+    /// Room for one more notice now.
+    pub(crate) fn room_now(&self) -> Option<Room<'_>> {
+        let room = self.said.try_reserve().ok()?;
+        Some(Room { progress: self.progress.as_deref(), room })
+    }
+}
+
+impl Room<'_> {
+    /// Tells how far it is. What does not rise is left out.
+    pub(crate) fn progress(self, progress: &Progress) {
+        if let Some(notice) = self.progress.and_then(|token| token.goes(progress)) {
+            self.room.send(Said::Notice(notice));
+        }
     }
 }
 
@@ -327,7 +397,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_token_there_is_one_json_answer() {
-        let (mut client, ear) = between(Era::Legacy, Id::Number(7), None, Inert::default());
+        let (client, ear) = between(Era::Legacy, Id::Number(7), None, Inert::default());
         let work = Box::pin(async move {
             client.waiting("nobody hears this");
             assert!(client.result(r#"{"a":1.0}"#).await);
@@ -336,15 +406,20 @@ mod tests {
         assert_eq!(body(response).await, r#"{"jsonrpc":"2.0","id":7,"result":{"a":1.0}}"#);
     }
 
+    /// What an upstream says of its progress.
+    fn tell(client: &Client, progress: f64, total: Option<f64>) {
+        client.aside().room_now().unwrap().progress(&Progress { progress, total, message: None });
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_never_silent_and_its_progress_only_rises() {
-        let (mut client, ear) =
-            between(Era::Legacy, Id::Number(7), Some(Id::Text("t".into())), Inert::default());
+        let (client, ear) = between(Era::Legacy, Id::Number(7), Some(Id::Text("t".into())), Inert::default());
         let work = Box::pin(async move {
             client.waiting("waiting");
-            client.progress(1.0, None, Some("not more than before"));
+            // Not more than before.
+            tell(&client, 0.0, None);
             tokio::time::sleep(Duration::from_secs(20)).await;
-            client.progress(2.5, Some(4.0), None);
+            tell(&client, 1.5, Some(3.0));
             assert!(client.result("{}").await);
         });
         let text = body(ear.response(Duration::from_secs(15), work).await).await;
@@ -363,10 +438,10 @@ mod tests {
     #[tokio::test]
     async fn an_upstream_that_begins_at_nothing_is_heard_from_there_and_once() {
         let token = Some(Id::Text("t".into()));
-        let (mut client, ear) = between(Era::Legacy, Id::Number(7), token, Inert::default());
+        let (client, ear) = between(Era::Legacy, Id::Number(7), token, Inert::default());
         let work = Box::pin(async move {
             for progress in [0.0, 0.0, 50.0] {
-                client.progress(progress, Some(100.0), None);
+                tell(&client, progress, Some(100.0));
             }
             assert!(client.result("{}").await);
         });

@@ -283,3 +283,31 @@ async fn what_a_caller_of_the_modern_era_cannot_be_asked_within_a_call_is_refuse
     let coped = bot.call("asks_live", json!({"asks": [form("never mind")]})).await;
     assert_eq!(coped.text(), "[]", "who does without has answered");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_is_told_while_a_question_is_open_and_only_ever_rises() {
+    let world = world().await;
+    let bot = session(&world).await;
+    let step = |n: u32| {
+        json!({"jsonrpc": "2.0", "method": "notifications/progress",
+            "params": {"progressToken": "yours", "progress": n, "message": format!("step {n}")}})
+    };
+    let steps: Vec<Value> = (0..40).map(step).collect();
+    let mut asks = form("a");
+    asks["beside"] = json!(steps);
+    let mut open = bot.listen(1, "asks_live", json!({"asks": [asks]})).await;
+    let asked = question(&mut open).await;
+    let mut heard = Vec::new();
+    while heard.last() != Some(&39.0) {
+        let told = open.message().await.expect("the stream ended while the question is open");
+        assert_eq!(
+            (&told["method"], &told["params"]["progressToken"]),
+            (&json!("notifications/progress"), &json!("p"))
+        );
+        heard.push(told["params"]["progress"].as_f64().unwrap());
+    }
+    assert!(heard.is_sorted_by(|a, b| a < b), "{heard:?}");
+    assert_eq!(world.ops.replies(), Vec::<Value>::new(), "the question is still open");
+    answer(&bot, &asked, yes()).await;
+    end(&mut open).await;
+}

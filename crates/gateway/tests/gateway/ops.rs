@@ -289,7 +289,7 @@ async fn call(seen: &Arc<Seen>, id: &Value, params: &Value) -> Response {
             response.headers_mut().insert("content-type", "application/json".parse().unwrap());
             response
         }
-        "asks_live" | "asks_live_all" => live(Arc::clone(seen), id, &params["arguments"]),
+        "asks_live" | "asks_live_all" => live(Arc::clone(seen), id, params),
         "steps_deploy" => steps(id, &params["_meta"]["progressToken"]),
         "fails" => result(id, r#"{"content":[],"isError":true}"#),
         "errs" => json_response(format!(
@@ -316,10 +316,19 @@ async fn call(seen: &Arc<Seen>, id: &Value, params: &Value) -> Response {
 }
 
 /// A tool of the legacy era that asks while it runs, one question after another, and answers with what it was answered: a
-/// failure where that is an error. It does not wait for what has the id `"never mind"`.
-fn live(seen: Arc<Seen>, id: &Value, arguments: &Value) -> Response {
-    let asks = arguments["asks"].as_array().unwrap().clone();
-    let state = (seen, id.clone(), asks.into_iter(), None::<Value>, Vec::new());
+/// failure where that is an error. It does not wait for what has the id `"never mind"`, or none; and what stands `beside` a
+/// question it says in the same breath, with its own token where there is to be one.
+fn live(seen: Arc<Seen>, id: &Value, params: &Value) -> Response {
+    let asks = params["arguments"]["asks"].as_array().unwrap().clone();
+    let token = params["_meta"]["progressToken"].clone();
+    let mut state = (seen, id.clone(), asks.into_iter(), None::<Value>, Vec::new());
+    for ask in state.2.as_mut_slice() {
+        for one in ask.get_mut("beside").and_then(Value::as_array_mut).into_iter().flatten() {
+            if one["params"]["progressToken"] == "yours" {
+                one["params"]["progressToken"] = token.clone();
+            }
+        }
+    }
     let events = futures_util::stream::unfold(Some(state), |state| async move {
         let (seen, id, mut asks, last, mut got) = state?;
         if let Some(last) = last.filter(|last| *last != json!("never mind")) {
@@ -331,8 +340,12 @@ fn live(seen: Arc<Seen>, id: &Value, arguments: &Value) -> Response {
         let event = |message: Value| Ok::<_, Infallible>(format!("data: {message}\n\n"));
         if let Some(mut ask) = asks.next() {
             ask["jsonrpc"] = json!("2.0");
-            let last = ask["id"].clone();
-            return Some((event(ask), Some((seen, id, asks, Some(last), got))));
+            let (last, beside) = (ask.get("id").cloned(), ask.as_object_mut().unwrap().remove("beside"));
+            let mut said = format!("data: {ask}\n\n");
+            for one in beside.iter().flat_map(|beside| beside.as_array().unwrap()) {
+                said.push_str(&format!("data: {one}\n\n"));
+            }
+            return Some((Ok(said), Some((seen, id, asks, last, got))));
         }
         let failed = got.iter().any(|reply| reply.get("error").is_some());
         let said = json!({"content": [{"type": "text", "text": json!(got).to_string()}], "isError": failed});

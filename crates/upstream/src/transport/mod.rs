@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use terms::revision::Era;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::answer::{Answer, Fault, Progress};
 use crate::message::{Lists, Request, RequestId};
@@ -29,8 +29,8 @@ pub(crate) const LONGEST: usize = 16 << 20;
 pub(crate) const FORBIDDEN: &str = "a request, which no server of its era may write";
 pub(crate) const UNSUBSCRIBED: &str = "a notification of a subscription that is not there";
 
-/// Where progress of one call goes. A notice that finds it full is dropped: the next one says more.
-pub(crate) type Sink = mpsc::Sender<Progress>;
+/// Where progress of one call goes. Where it is full the oldest notice is dropped: later ones say more.
+pub(crate) type Sink = broadcast::Sender<Progress>;
 
 /// Requests whose answers were given up, and may still come.
 const MOST_GIVEN_UP: usize = 1024;
@@ -60,7 +60,7 @@ impl Beside {
     /// Takes a notice of progress; whether somebody listens for it.
     pub(crate) fn told(&self, progress: Progress) -> bool {
         match self {
-            Self::Call(Listeners { progress: Some(sink), .. }) => sink.try_send(progress).is_ok(),
+            Self::Call(Listeners { progress: Some(sink), .. }) => sink.send(progress).is_ok(),
             Self::Call(Listeners { progress: None, .. }) | Self::Nothing | Self::Changes { .. } => false,
         }
     }

@@ -250,11 +250,11 @@ async fn progress_reaches_the_call_that_it_is_of() {
     let world = world(&["progresses"]).await;
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
     let permit = world.permit("ops", "progresses", none()).await;
-    let (sink, mut told) = tokio::sync::mpsc::channel(8);
+    let (sink, mut told) = tokio::sync::broadcast::channel(8);
     let forwarded = forward(permit, &link, Along { progress: Some(sink), ..Along::default() }, SOON).await;
     assert_eq!(text(&forwarded), "done");
     let mut steps = Vec::new();
-    while let Some(progress) = told.recv().await {
+    while let Ok(progress) = told.recv().await {
         assert_eq!(progress.total, Some(3.0));
         steps.push(progress.message.unwrap());
     }
@@ -433,7 +433,7 @@ async fn b27_what_only_transports_reaches_a_child_beside_a_token_of_ours() {
     let seen = came(&forward(permit, &link, along, SOON).await);
     assert_eq!(seen["meta"], serde_json::json!({"traceparent": trace}));
     let permit = world.permit("ops", "beside", none()).await;
-    let (sink, _told) = tokio::sync::mpsc::channel(1);
+    let (sink, _told) = tokio::sync::broadcast::channel(1);
     let seen =
         came(&forward(permit, &link, Along { progress: Some(sink), inert, ..Along::default() }, SOON).await);
     assert_eq!(seen["meta"], serde_json::json!({"traceparent": trace, "progressToken": seen["id"]}));

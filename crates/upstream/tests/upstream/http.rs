@@ -486,7 +486,7 @@ async fn a_stream_carries_progress_questions_and_the_answer_and_the_connection_g
     let changes = world.upstreams.changes("ops").unwrap();
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
     let permit = world.permit("ops", "run", none()).await;
-    let (sink, mut told) = tokio::sync::mpsc::channel(8);
+    let (sink, mut told) = tokio::sync::broadcast::channel(8);
     let forwarded = forward(permit, &link, Along { progress: Some(sink), ..Along::default() }, SOON).await;
     assert_eq!(text(&forwarded), "ran");
     assert_eq!(told.recv().await.unwrap().progress, 1.0);

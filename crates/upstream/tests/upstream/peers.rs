@@ -69,11 +69,11 @@ async fn progress(world: &World) {
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
     let arguments = terms::json::parse(br#"{"duration":1,"steps":4}"#).unwrap();
     let permit = world.permit("ops", "trigger-long-running-operation", arguments).await;
-    let (sink, mut told) = tokio::sync::mpsc::channel(16);
+    let (sink, mut told) = tokio::sync::broadcast::channel(16);
     let forwarded = forward(permit, &link, Along { progress: Some(sink), ..Along::default() }, SOON).await;
     assert_eq!(forwarded.outcome, Outcome::Done, "{forwarded:?}");
     let mut steps = Vec::new();
-    while let Some(step) = told.recv().await {
+    while let Ok(step) = told.recv().await {
         steps.push(step.progress);
     }
     assert_eq!(steps, [1.0, 2.0, 3.0, 4.0]);
@@ -203,12 +203,12 @@ async fn modern(world: &World) {
 
     let link = world.upstreams.link("ops", session(1)).await.unwrap();
     let permit = world.permit("ops", "steps", terms::json::parse(br#"{"of":3}"#).unwrap()).await;
-    let (sink, mut told) = tokio::sync::mpsc::channel(16);
+    let (sink, mut told) = tokio::sync::broadcast::channel(16);
     let forwarded =
         forward(permit, &link, Along { progress: Some(sink), ..world.along("steps") }, SOON).await;
     assert_eq!(forwarded.outcome, Outcome::Done, "{forwarded:?}");
     let mut steps = Vec::new();
-    while let Some(step) = told.recv().await {
+    while let Ok(step) = told.recv().await {
         steps.push(step.progress);
     }
     assert_eq!(steps, [1.0, 2.0, 3.0]);
