@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use authority::Active;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use terms::json::Object;
 use terms::revision::Era;
 use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, PolicyHash, Slug};
@@ -24,6 +24,11 @@ use crate::gateway::Shared;
 
 /// How often is looked whether anything has changed.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// By which a client says where it was in a stream.
+const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+const NOTHING_TO_RESUME: &str = "events here have no ids, so no stream can be resumed: open it without Last-Event-ID, and list \
+    again";
 
 /// Which request of the modern era a message belongs to.
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
@@ -121,6 +126,10 @@ pub(super) fn in_session(gateway: Shared, known: &Known, at: Address, headers: &
             return Err(Slug::NotAcceptable.into());
         }
         let session = legacy::in_session(&gateway, known, &at, headers, None)?;
+        if headers.contains_key(&LAST_EVENT) {
+            // No event of ours has an id. To open a stream as if it went on would say that nothing was missed (T23, rfd 26).
+            return Err(Refusal::because(Slug::RequestInvalid, NOTHING_TO_RESUME));
+        }
         let taken = || Refusal::because(Slug::OverBudget, "this session has its stream already");
         session.listen().ok_or_else(taken)
     };

@@ -69,13 +69,35 @@ async fn t23_a_session_has_one_listener_and_it_is_its_own_callers() {
     }
     drop(first);
     for _ in 0..100 {
-        let again = listen(&bot, &[("Last-Event-ID", "1")]).await;
+        let again = listen(&bot, &[]).await;
         if again.header("content-type") == Some("text/event-stream") {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("nobody may listen any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t23_no_event_has_an_id_and_who_would_resume_a_stream_is_told_that_nothing_can_be() {
+    let world = World::new().await;
+    let bot = world.session("bot").await;
+    for id in ["", "1", "0/0", "../1"] {
+        let head = head(&bot).replace("\r\n\r\n", &format!("\r\nLast-Event-ID: {id}\r\n\r\n"));
+        let reply = wire::send(world.at, &head, b"").await;
+        assert_eq!((reply.status, reply.slug().as_str()), (400, "request_invalid"), "{id:?}");
+        assert!(
+            reply.json()["error"]["message"].as_str().unwrap().contains("Last-Event-ID"),
+            "{}",
+            reply.body
+        );
+    }
+    // The stream was not taken by that.
+    assert_eq!(listen(&bot, &[]).await.header("content-type"), Some("text/event-stream"));
+    let call = json!({"name": "slow", "arguments": {}, "_meta": {"progressToken": "p"}});
+    world.ops.go();
+    let reply = bot.request("tools/call", call).await;
+    assert!(reply.body.contains("event: message") && !reply.body.contains("\nid:"), "{}", reply.body);
 }
 
 fn head(session: &Session<'_>) -> String {
