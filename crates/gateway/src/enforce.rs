@@ -243,7 +243,11 @@ async fn link(inner: &Inner, asking: &Asking<'_>) -> Result<Arc<Link>, Unreachab
         Era::Legacy => conversation.abilities,
         Era::Modern => Abilities::default(),
     };
-    inner.upstreams.link_who_can(upstream, conversation.link, abilities).await
+    let link = inner.upstreams.link_who_can(upstream, conversation.link, abilities).await?;
+    if let Some(level) = conversation.level {
+        link.tells(level).await;
+    }
+    Ok(link)
 }
 
 /// Whether a lock is in this node's sight. That nothing locked runs is what the claim is fenced for.

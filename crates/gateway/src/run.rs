@@ -100,14 +100,15 @@ async fn watched(
     (coming, live): (&Coming, &mut Live<'_>),
 ) -> Forwarded {
     let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
-    let (sink, mut beside) = Beside::of(client);
+    let (sinks, mut beside) = Beside::of(client, live.conversation());
     let (questions, mut asked) = mpsc::channel::<Question>(live::MOST);
     let tool = permit.access().and_then(|access| inner.authority.active().target_of(access));
     let along = Along {
         tool,
         abilities: coming.abilities(),
-        progress: sink,
+        progress: sinks.progress,
         questions: Some(questions),
+        notes: sinks.notes,
         inert: client.inert(),
     };
     let forwarding = upstream::forward(permit, link, along, inner.settings.answer_within);

@@ -14,6 +14,7 @@ pub mod claim;
 pub mod hash;
 pub mod ids;
 pub mod json;
+pub mod level;
 pub mod outcome;
 pub mod pointer;
 pub mod requirement;
@@ -40,6 +41,7 @@ pub use ids::{
     AttemptId, BootId, CallerId, ElevationId, GrantId, HumanId, InstallId, KeyId, LockId, PinId, RecordId,
 };
 pub use json::Json;
+pub use level::Level;
 pub use outcome::Outcome;
 pub use pointer::Pointer;
 pub use requirement::{Binds, Requirement, Terms, Tree};

@@ -22,6 +22,11 @@ impl RawJson {
         Ok(Self(raw::one_line(&raw::without_ours(text)).into()))
     }
 
+    /// A text as a value.
+    pub(crate) fn text_of(text: &str) -> Self {
+        Self(Json::from(text).text().into())
+    }
+
     /// The text.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use terms::{AttemptId, Json, Uri, UriTemplate};
+use terms::{AttemptId, Json, Level, Uri, UriTemplate};
 
 use crate::link::Link;
 use crate::message::page;
@@ -22,6 +22,9 @@ pub enum Errand {
     /// The end of the request of that attempt, if it is under way on this link: `notifications/cancelled`, or over HTTP in
     /// the modern era the end of its response.
     Cancel(AttemptId),
+    /// `logging/setLevel`: the least severe messages that somebody here listens for. There is none in the modern era, where
+    /// each call says so of itself.
+    Level(Level),
     /// Listens for notifications until the upstream ends the stream: in the legacy era over HTTP only, where they need one;
     /// in the modern one `subscriptions/listen`.
     Listen,
@@ -92,6 +95,8 @@ pub struct Has {
     pub resources: bool,
     /// Completions of arguments.
     pub completions: bool,
+    /// Log messages beside its answers.
+    pub logging: bool,
 }
 
 impl Has {

@@ -15,6 +15,7 @@ use crate::inert::Inert;
 use crate::link::Link;
 use crate::message::{Call, Request, RequestId};
 use crate::mirror::{Header, NotTold, headers, mirrored};
+use crate::note::Notes;
 use crate::question::Question;
 use crate::transport::{Beside, Broken, Listeners, Slot};
 
@@ -43,6 +44,8 @@ pub struct Along {
     /// Where what an upstream of the legacy era asks meanwhile goes; absent where nobody answers. What finds no room is
     /// answered that it is too much.
     pub questions: Option<mpsc::Sender<Question>>,
+    /// Where what it tells beside its answer goes; absent where nobody listens.
+    pub notes: Option<Notes>,
     /// What only transports.
     pub inert: Inert,
 }
@@ -52,7 +55,7 @@ pub struct Along {
 /// Never sends anything twice, and never gives up silently. It should run in a task of its own: whether the
 /// caller is still there is for the answer to find out, not for the call (F37).
 pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Millis) -> Forwarded {
-    let Along { tool, abilities, progress, questions, inert } = along;
+    let Along { tool, abilities, progress, questions, notes, inert } = along;
     // Everything is made ready before the permit is looked at for the last time.
     let slot = match tokio::time::timeout(within.duration(), link.wire.slot()).await {
         Ok(Ok(slot)) => slot,
@@ -88,7 +91,7 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
     let request = Request::call(link.revision().era(), id.clone(), said);
     link.ambient.seam(Seam::UpstreamSend);
     settlement.sending();
-    let beside = Beside::Call(Listeners { progress, questions });
+    let beside = Beside::Call(Listeners { progress, questions, notes });
     let sending = send(slot, request, beside, link);
     let answer = tokio::select! {
         biased;

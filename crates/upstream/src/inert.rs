@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use terms::json::Object;
-use terms::{Json, sole};
+use terms::{Json, Level, sole};
 
 /// Which trace a call belongs to, and how much the upstream may log of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,11 @@ const LISTED: [(&str, Form); 4] = [
     ("traceparent", is_traceparent),
     ("tracestate", is_tracestate),
     ("baggage", is_baggage),
-    ("io.modelcontextprotocol/logLevel", is_level),
+    (LEVEL, is_level),
 ];
+
+/// The member of `_meta` that says how much may be logged of a request.
+pub const LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 /// Of [`LISTED`], those that travel as headers too.
 const IN_HEADERS: usize = 3;
@@ -48,6 +51,14 @@ impl Inert {
             value.to_str().is_ok_and(fits).then(|| (*name, value.clone()))
         });
         Self { headers: named.collect(), ..self }
+    }
+
+    /// The same, with the least severe messages that its upstream is asked to log; with none, it is asked for nothing.
+    #[must_use]
+    pub fn at_level(mut self, level: Option<Level>) -> Self {
+        self.meta.retain(|(name, _)| *name != LEVEL);
+        self.meta.extend(level.map(|level| (LEVEL, level.name().to_owned())));
+        self
     }
 
     /// Whether this text is anywhere in it.
@@ -95,7 +106,7 @@ fn is_list(text: &str) -> bool {
 
 /// RFC 5424, 6.2.1, as MCP names them.
 fn is_level(text: &str) -> bool {
-    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"].contains(&text)
+    Level::named(text).is_some()
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use terms::json::Object;
 use terms::revision::{Era, Side};
 use terms::{
-    Abilities, Access, Ambient, AttemptId, Boottime, Feature, Json, Millis, Revision, Secret, UpstreamHash,
+    Abilities, Access, Ambient, AttemptId, Boottime, Feature, Json, Level, Millis, Revision, Secret,
+    UpstreamHash,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -21,6 +23,9 @@ use crate::transport::{Beside, Wire};
 
 /// Calls under way on one link.
 const MOST_CALLS: usize = 1024;
+
+/// How long is waited for an upstream that is asked to log more.
+const LEVEL_WITHIN: Duration = Duration::from_secs(2);
 
 /// Revisions of an upstream that an error names.
 const MOST_NAMED: usize = 8;
@@ -36,6 +41,8 @@ pub struct Link {
     /// What the upstream was told that a client can be asked within calls over it.
     abilities: Abilities,
     has: Has,
+    /// The least severe messages that it was asked to tell.
+    level: Mutex<Option<Level>>,
     tasks: bool,
     /// Whether it tells of changes to those who listen.
     changes: bool,
@@ -93,6 +100,7 @@ impl Link {
             revision,
             abilities,
             has: Has::default(),
+            level: Mutex::default(),
             tasks: false,
             changes: false,
             over: watch::Sender::new(false),
@@ -240,6 +248,13 @@ impl Link {
                 Era::Legacy => self.ask("ping", Object::new()).await.map(|_| None),
                 Era::Modern => self.hello().await.map(|_| None),
             },
+            Errand::Level(level) => match self.revision.era() {
+                Era::Legacy => {
+                    let level = Object::from_iter([("level", Json::from(level.name()))]);
+                    self.ask("logging/setLevel", level).await.map(|_| None)
+                }
+                Era::Modern => Ok(None),
+            },
             Errand::Cancel(attempt) => self.take_back(attempt).await.map(|()| None),
             Errand::Listen => {
                 let mut over = self.over.subscribe();
@@ -254,6 +269,24 @@ impl Link {
                 self.wire.close().await;
                 Ok(None)
             }
+        }
+    }
+
+    /// Sees to it that messages of this level are told over it, as far as its upstream does as it is asked. What is less severe
+    /// is asked for once; who shares the link and wants less is told less by whoever tells it (rfd 25).
+    pub async fn tells(&self, level: Level) {
+        let asked = {
+            let mut told = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+            let asks = self.has.logging && told.is_none_or(|told| level < told);
+            if asks {
+                *told = Some(level);
+            }
+            asks && self.revision.era() == Era::Legacy
+        };
+        if asked {
+            // A call is not kept from running by that.
+            let asking = self.errand(Errand::Level(level));
+            let _ = tokio::time::timeout(LEVEL_WITHIN, asking).await;
         }
     }
 
@@ -384,17 +417,14 @@ impl Link {
     }
 
     /// What is secret among arguments that are about to be sent: it is struck out of what the upstream may say
-    /// into our log.
+    /// into a log, ours or its caller's.
     pub(crate) fn passes(&self, access: &Access, clear: &Json) {
-        match &self.wire {
-            Wire::Child(child) => {
-                let mut secrets = Vec::new();
-                for (name, sealed) in access.arguments().iter() {
-                    differing(sealed, clear.get(name), &mut secrets);
-                }
-                child.said().passes(&secrets);
-            }
-            Wire::Http(_) => {}
+        let mut secrets = Vec::new();
+        for (name, sealed) in access.arguments().iter() {
+            differing(sealed, clear.get(name), &mut secrets);
+        }
+        if !secrets.is_empty() {
+            self.wire.said().passes(&secrets);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::answer::{Answer, Progress, RawJson, URL_ELICITATION_REQUIRED};
 use crate::errand::{Has, Listing};
 use crate::inert::Inert;
 use crate::mirror::{Header, METHOD};
+use crate::note::{Logged, Note};
 use crate::question::{Asked, Unanswered, reply};
 use crate::{modern, raw};
 
@@ -144,6 +145,8 @@ pub(crate) enum Heard {
     Answer(RequestId, Option<Answer>),
     /// Progress of a request of ours.
     Progress(RequestId, Progress),
+    /// Something that is told beside an answer, of which it is not said within which call.
+    Note(Note),
     /// The upstream asks what no client is told of; this is our reply.
     Asked(String),
     /// The upstream asks something of a client, within one of its calls.
@@ -301,8 +304,26 @@ fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
                 Heard::Progress(RequestId(token), Progress { progress, total, message })
             })
         }
+        "notifications/message" => noted(params, Logged::read),
+        "notifications/elicitation/complete" if era == Era::Legacy => noted(params, completed),
         _ => Heard::Ignored,
     }
+}
+
+fn noted(params: Option<&RawValue>, read: impl FnOnce(&str) -> Option<Note>) -> Heard {
+    params.and_then(|params| read(params.get())).map_or(Heard::Ignored, Heard::Note)
+}
+
+/// Which interaction beside the wire is over (MCP 2025-11-25, elicitation, "Completion Notifications for URL Mode
+/// Elicitation").
+fn completed(params: &str) -> Option<Note> {
+    #[derive(Deserialize)]
+    struct Completed {
+        #[serde(rename = "elicitationId")]
+        id: String,
+    }
+    let Completed { id } = serde_json::from_str(params).ok()?;
+    (id.len() <= LONGEST_ID).then_some(Note::Completed(id))
 }
 
 /// Lists that are said to have changed, in the modern era on a subscription.
@@ -383,6 +404,8 @@ pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
         #[serde(borrow)]
         completions: Option<&'t RawValue>,
         #[serde(borrow)]
+        logging: Option<&'t RawValue>,
+        #[serde(borrow)]
         tasks: Option<&'t RawValue>,
     }
     #[derive(Deserialize)]
@@ -400,6 +423,7 @@ pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
             prompts: capabilities.prompts.is_some(),
             resources: capabilities.resources.is_some(),
             completions: capabilities.completions.is_some(),
+            logging: capabilities.logging.is_some(),
         },
         tasks: capabilities.tasks.is_some_and(|tasks| takes_calls(tasks.get())),
     })

@@ -64,6 +64,7 @@ pub(crate) fn discovered(result: &RawJson) -> Option<Discovered> {
         prompts: Option<Lists>,
         resources: Option<Lists>,
         completions: Option<IgnoredAny>,
+        logging: Option<IgnoredAny>,
     }
     #[derive(Deserialize)]
     struct DiscoverResult {
@@ -72,13 +73,14 @@ pub(crate) fn discovered(result: &RawJson) -> Option<Discovered> {
         capabilities: Capabilities,
     }
     let DiscoverResult { versions, capabilities } = serde_json::from_str(result.text()).ok()?;
-    let Capabilities { tools, prompts, resources, completions } = capabilities;
+    let Capabilities { tools, prompts, resources, completions, logging } = capabilities;
     let changes = [&tools, &prompts, &resources].into_iter().flatten().any(|lists| lists.list_changed);
     let has = Has {
         tools: tools.is_some(),
         prompts: prompts.is_some(),
         resources: resources.is_some(),
         completions: completions.is_some(),
+        logging: logging.is_some(),
     };
     Some(Discovered { versions, has, changes })
 }

@@ -433,6 +433,9 @@ impl Upstreams {
         *entry.has.lock().unwrap_or_else(PoisonError::into_inner) = link.has();
         let spoken = link.revision().era();
         let owner = whose.in_era(spoken);
+        if matches!(owner, Owner::Session(_)) {
+            link.wire.is_of_one_session();
+        }
         entry.speaks(identity, spoken);
         if owner == whose.in_era(era) {
             state.link = Some(Arc::clone(&link));

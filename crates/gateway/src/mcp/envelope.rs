@@ -4,7 +4,7 @@
 use http::HeaderMap;
 use terms::json::{self, NotJson, Object};
 use terms::{Json, Slug};
-use upstream::{Inert, OURS};
+use upstream::{Inert, LEVEL, OURS};
 
 use crate::answer::Refusal;
 
@@ -134,6 +134,8 @@ pub(crate) struct Meta {
     pub(crate) revision: Option<Json>,
     /// What it says that its client can, whatever that is.
     pub(crate) capabilities: Option<Json>,
+    /// What it says of how much may be logged of it, whatever that is.
+    pub(crate) level: Option<Json>,
     /// The headers that repeat arguments, where its era has some.
     pub(crate) told: Option<HeaderMap>,
     /// What goes upstream unjudged.
@@ -240,9 +242,10 @@ impl Meta {
         // Upstream the link has said its own.
         let revision = meta.remove(PROTOCOL_VERSION);
         let capabilities = meta.remove(CAPABILITIES);
+        let level = meta.get(LEVEL).cloned();
         let inert = Inert::take(&mut meta);
         meta.retain(|name| name != CLIENT && !name.starts_with(OURS));
-        Ok(Self { progress, revision, capabilities, told: None, inert, judged: meta })
+        Ok(Self { progress, revision, capabilities, level, told: None, inert, judged: meta })
     }
 
     fn mentions(&self, text: &str) -> bool {

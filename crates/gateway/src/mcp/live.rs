@@ -45,6 +45,11 @@ impl<'a> Live<'a> {
         Self { ask, conversation, of, abilities, asked: 0, unmet: None, waits: Waits::default() }
     }
 
+    /// What its call is part of.
+    pub(crate) const fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
     /// What was asked and cannot be in its caller's era.
     pub(crate) const fn unmet(&self) -> Option<Feature> {
         self.unmet

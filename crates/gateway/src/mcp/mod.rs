@@ -17,6 +17,7 @@ mod legacy;
 mod list;
 mod listen;
 pub(crate) mod live;
+mod logging;
 mod modern;
 mod own;
 mod prompts;
@@ -80,13 +81,14 @@ fn server() -> Json {
 fn capabilities(gateway: &Shared, at: &Address) -> Json {
     let has = match at {
         Address::One(upstream) => gateway.upstreams.has(upstream),
-        Address::All => Has { tools: true, prompts: true, resources: true, completions: true },
+        Address::All => Has { tools: true, prompts: true, resources: true, completions: true, logging: true },
     };
-    let (lists, none) = (|| Json::object([("listChanged", true)]), Json::Object(Object::new()));
+    let (lists, none) = (|| Json::object([("listChanged", true)]), || Json::Object(Object::new()));
     let theirs = [
         ("prompts", has.prompts, lists()),
         ("resources", has.resources, lists()),
-        ("completions", has.completions, none),
+        ("completions", has.completions, none()),
+        ("logging", has.logging, none()),
     ];
     let theirs = theirs.into_iter().filter(|(_, has, _)| *has).map(|(name, _, says)| (name, says));
     Json::object(theirs.chain([("tools", lists())]))
@@ -233,7 +235,7 @@ async fn in_session(
     session: &Arc<session::Session>,
     message: Message,
 ) -> Response {
-    let request = match message {
+    let mut request = match message {
         Message::Notification { method, params, .. } => {
             legacy::heard(session, &method, &params);
             return answer::empty(StatusCode::ACCEPTED);
@@ -248,7 +250,9 @@ async fn in_session(
         let refusal = Refusal::because(Slug::RequestInvalid, "a request of this id is being answered");
         return refusal.answer(Era::Legacy, Some(&request.id));
     };
-    answer(gateway, known, at, session.conversation, running, request).await
+    let conversation = session.conversation();
+    request.meta.inert = request.meta.inert.at_level(conversation.level);
+    answer(gateway, known, at, conversation, running, request).await
 }
 
 /// A message without a session: whoever closes its connection takes it back.
@@ -288,11 +292,12 @@ enum Asked {
     ListResources(Resources),
     /// Something that is an access as a call is one.
     Ask(Action),
+    SetLevel,
     Listen,
 }
 
 /// Every method that is let through, and the eras that have it.
-const METHODS: [(&str, &[Era], Asked); 11] = [
+const METHODS: [(&str, &[Era], Asked); 12] = [
     ("ping", &[Era::Legacy], Asked::Ping),
     ("server/discover", &[Era::Modern], Asked::Discover),
     ("tools/list", &[Era::Legacy, Era::Modern], Asked::ListTools),
@@ -303,6 +308,7 @@ const METHODS: [(&str, &[Era], Asked); 11] = [
     ("resources/templates/list", &[Era::Legacy, Era::Modern], Asked::ListResources(Resources::Templates)),
     ("resources/read", &[Era::Legacy, Era::Modern], Asked::Ask(Action::Read)),
     ("completion/complete", &[Era::Legacy, Era::Modern], Asked::Ask(Action::Complete)),
+    ("logging/setLevel", &[Era::Legacy], Asked::SetLevel),
     ("subscriptions/listen", &[Era::Modern], Asked::Listen),
 ];
 
@@ -326,6 +332,7 @@ async fn answer(
         Some(Asked::Ask(action)) => {
             ask::answer(gateway, known, at, conversation, running, request, *action).await
         }
+        Some(Asked::SetLevel) => logging::set_level(&gateway, &at, &running, &request),
         Some(Asked::Listen) => listen::alone(gateway, &known, at, &request),
         None => Err(Slug::MethodUnknown.into()),
     };

@@ -11,7 +11,7 @@ use terms::{Abilities, Json, Revision, Slug, text};
 use super::address::Address;
 use super::conversation::Conversation;
 use super::envelope::{Message, Request, only};
-use super::{INSTRUCTIONS, VERSION, capabilities, result, server};
+use super::{INSTRUCTIONS, VERSION, capabilities, logging, result, server};
 use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::front::one;
@@ -56,7 +56,11 @@ pub(super) fn agreed(known: &Known, headers: &HeaderMap, message: &Message) -> R
         }
     }
     let abilities = Abilities::of(message.capabilities(), revision);
-    Ok(Conversation::alone(known.caller.id, revision, abilities))
+    let level = match message {
+        Message::Request(request) => request.meta.level.as_ref().map(logging::level).transpose()?,
+        Message::Notification { .. } | Message::Answer { .. } => None,
+    };
+    Ok(Conversation { level, ..Conversation::alone(known.caller.id, revision, abilities) })
 }
 
 /// The revision that header and body name alike.

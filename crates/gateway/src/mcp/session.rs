@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use terms::hash::b64url;
-use terms::{Abilities, Ambient, Boottime, CallerId, Json, Revision, Slug};
+use terms::{Abilities, Ambient, Boottime, CallerId, Json, Level, Revision, Slug};
 use tokio::sync::{oneshot, watch};
 
 use crate::mcp::address::Address;
@@ -35,6 +35,8 @@ pub(crate) struct Session {
     asked: Mutex<HashMap<Id, oneshot::Sender<Option<Json>>>>,
     /// Whether somebody listens for what is not an answer.
     listened: AtomicBool,
+    /// The least severe messages that its client asked for.
+    level: Mutex<Option<Level>>,
 }
 
 /// The one listener of a session; another may come once this is dropped.
@@ -77,6 +79,7 @@ impl Sessions {
             running: Mutex::default(),
             asked: Mutex::default(),
             listened: AtomicBool::new(false),
+            level: Mutex::default(),
         });
         let mut all = self.all();
         let theirs = || all.values().filter(|s| s.caller == caller);
@@ -156,6 +159,17 @@ impl Session {
         asked.map(|asked| asked.send(result)).is_some()
     }
 
+    /// From now on its client is told messages of this level and above. Of no other session is that so.
+    pub(crate) fn hears(&self, level: Level) {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level);
+    }
+
+    /// What a request of it is part of now.
+    pub(crate) fn conversation(&self) -> Conversation {
+        let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        Conversation { level, ..self.conversation }
+    }
+
     /// Begins to listen. `None` while somebody does.
     pub(crate) fn listen(self: &Arc<Self>) -> Option<Listening> {
         let before = self.listened.swap(true, Ordering::AcqRel);
@@ -187,6 +201,11 @@ impl Running {
     /// Of a request without a session, which nobody can name.
     pub(crate) fn alone() -> Self {
         Self { session: None, cancelled: watch::channel(false).1 }
+    }
+
+    /// The session that it is of, if it is of one.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.as_ref().map(|(session, _)| session.as_ref())
     }
 
     /// Whether the caller has taken the request back.

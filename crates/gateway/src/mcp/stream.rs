@@ -33,8 +33,8 @@ const ROOM: usize = 16;
 enum Said {
     /// A notice that more is to come.
     Notice(String),
-    /// A question, which only a stream carries.
-    Question(String),
+    /// A question or a word of its upstream's, which only a stream carries.
+    Carried(String),
     /// The answer, which is the last.
     Answer(String),
     /// The answer that the request is not one that can be answered: under a status of its own, where it has one.
@@ -187,7 +187,7 @@ impl Client {
         let (id, method) = (id.json().text(), Json::from(method).text());
         let params = params.map(|params| format!(r#","params":{params}"#)).unwrap_or_default();
         let question = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method}{params}}}"#);
-        self.said.send(Said::Question(question)).await.is_ok()
+        self.said.send(Said::Carried(question)).await.is_ok()
     }
 
     /// Gives the answer, a complete result written as JSON. Says whether somebody took it.
@@ -238,6 +238,11 @@ impl Aside {
 }
 
 impl Room<'_> {
+    /// Tells what its upstream said of it, a notification as JSON on one line. Whoever listens for that takes a stream.
+    pub(crate) fn note(self, notification: String) {
+        self.room.send(Said::Carried(notification));
+    }
+
     /// Tells how far it is. What does not rise is left out.
     pub(crate) fn progress(self, progress: &Progress) {
         if let Some(notice) = self.progress.and_then(|token| token.goes(progress)) {
@@ -317,7 +322,7 @@ impl Ear {
         loop {
             match self.heard.recv().await? {
                 Said::Notice(_) => {}
-                said @ (Said::Answer(_) | Said::Refused(_) | Said::Question(_)) => return Some(said),
+                said @ (Said::Answer(_) | Said::Refused(_) | Said::Carried(_)) => return Some(said),
             }
         }
     }
@@ -377,7 +382,7 @@ pub(super) fn message(text: &str) -> String {
 async fn event(mut ear: Ear, keep_alive: Duration) -> (String, At) {
     match tokio::time::timeout(keep_alive, ear.next()).await {
         Err(_) => (STILL_HERE.to_owned(), At::Open(ear)),
-        Ok(Some(Said::Notice(text) | Said::Question(text))) => (message(&text), At::Open(ear)),
+        Ok(Some(Said::Notice(text) | Said::Carried(text))) => (message(&text), At::Open(ear)),
         Ok(Some(Said::Answer(text) | Said::Refused(text))) => (message(&text), At::End),
         Ok(None) => {
             let text = answer::told(&ear.id, "error", &broken().error().text());

@@ -83,7 +83,6 @@ async fn t01_rules_of_tools_alone_let_nothing_of_the_others_through() {
         ),
         ("resources/subscribe", json!({"uri": "file:///docs/a"})),
         ("resources/unsubscribe", json!({"uri": "file:///docs/a"})),
-        ("logging/setLevel", json!({"level": "debug"})),
         ("prompts/execute", json!({"name": "brief"})),
         ("resources/write", json!({"uri": "file:///docs/a"})),
     ] {
@@ -340,7 +339,7 @@ async fn the_capabilities_are_those_that_the_upstream_has() {
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let told = bot.request("initialize", params).await.json()["result"]["capabilities"].clone();
     let expected = json!({"tools": {"listChanged": true}, "prompts": {"listChanged": true},
-        "resources": {"listChanged": true}, "completions": {}});
+        "resources": {"listChanged": true}, "completions": {}, "logging": {}});
     assert_eq!(told, expected);
 }
 

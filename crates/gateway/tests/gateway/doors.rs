@@ -315,6 +315,7 @@ fn tried() -> Vec<(At, &'static str, (&'static str, &'static str), String)> {
         (At::Well, mcp, ("Mcp-Session-Id", "another")),
         (At::Well, mcp, none),
         (At::Well, mcp, none),
+        (At::Well, "GET /mcp/ops", ("Last-Event-ID", "1")),
         (At::Well, mcp, ("Mcp-Protocol-Version", "1999-01-01")),
         (At::Well, mcp, ("Mcp-Method", "tools/list")),
     ]

@@ -296,10 +296,13 @@ async fn progress_is_told_while_a_question_is_open_and_only_ever_rises() {
     let mut asks = form("a");
     asks["beside"] = json!(steps);
     let mut open = bot.listen(1, "asks_live", json!({"asks": [asks]})).await;
-    let asked = question(&mut open).await;
-    let mut heard = Vec::new();
-    while heard.last() != Some(&39.0) {
+    let (mut asked, mut heard) = (json!(null), Vec::new());
+    while heard.last() != Some(&39.0) || asked.is_null() {
         let told = open.message().await.expect("the stream ended while the question is open");
+        if told["method"] == "elicitation/create" {
+            asked = told;
+            continue;
+        }
         assert_eq!(
             (&told["method"], &told["params"]["progressToken"]),
             (&json!("notifications/progress"), &json!("p"))

@@ -11,6 +11,7 @@ mod doors;
 mod faults;
 mod listening;
 mod live;
+mod logging;
 mod merged;
 mod meta;
 mod modern;

@@ -245,7 +245,7 @@ async fn answer(State(seen): State<Arc<Seen>>, method: Method, headers: HeaderMa
             result(&id, &json!({"resourceTemplates": templates}).to_string())
         }
         "prompts/get" | "resources/read" | "completion/complete" => ask(&seen, &message).await,
-        "ping" => result(&id, "{}"),
+        "ping" | "logging/setLevel" => result(&id, "{}"),
         "" if !id.is_null() => {
             seen.replies.send_modify(|replies| replies.push(message));
             status(StatusCode::ACCEPTED)

@@ -22,7 +22,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use terms::revision::Era;
-use terms::{Ambient, Boottime, Millis, Revision};
+use terms::{Ambient, Boottime, Millis, Revision, Secret};
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
@@ -30,8 +30,9 @@ use crate::answer::{Answer, Fault};
 use crate::config::{Http, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
 use crate::question::Unanswered;
+use crate::transport::said::Said;
 use crate::transport::sse::Events;
-use crate::transport::{Beside, Broken, FORBIDDEN, LONGEST, Notices, UNSUBSCRIBED};
+use crate::transport::{Beside, Broken, FORBIDDEN, LONGEST, Notices, UNHEARD, UNSUBSCRIBED};
 use crate::{mirror, modern};
 
 /// Bytes of one answer with everything that may come before it in its stream.
@@ -77,6 +78,8 @@ type Body = Full<Bytes>;
 pub struct Endpoint {
     uri: Uri,
     fixed: HeaderMap,
+    /// The credential, and what of it follows its scheme (RFC 9110, 11.4).
+    secrets: Vec<Secret<String>>,
     connector: HttpsConnector<HttpConnector>,
     idle: Mutex<Vec<(SendRequest<Body>, Boottime)>>,
     timeouts: Timeouts,
@@ -128,7 +131,13 @@ impl Endpoint {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Ok(Self { uri, fixed, connector, idle: Mutex::default(), timeouts, ambient })
+        let secrets = http.credential.as_ref().map(|credential| {
+            let whole = credential.value.expose();
+            let parts = [Some(whole.as_str()), whole.split_once(' ').map(|(_, token)| token)];
+            parts.into_iter().flatten().map(|part| Secret::new(part.to_owned())).collect()
+        });
+        let secrets = secrets.unwrap_or_default();
+        Ok(Self { uri, fixed, secrets, connector, idle: Mutex::default(), timeouts, ambient })
     }
 
     /// A connection on which a request can be written now: a fresh enough unused one, or a new one.
@@ -227,10 +236,12 @@ struct Shared {
     version: OnceLock<HeaderValue>,
     lost: AtomicBool,
     replies: Semaphore,
+    said: Said,
 }
 
 impl Session {
     pub(crate) fn new(endpoint: Arc<Endpoint>, notices: Arc<Notices>) -> Self {
+        let said = Said::new(endpoint.secrets.clone());
         let shared = Shared {
             endpoint,
             notices,
@@ -239,6 +250,7 @@ impl Session {
             version: OnceLock::new(),
             lost: AtomicBool::new(false),
             replies: Semaphore::new(REPLIES),
+            said,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -253,6 +265,11 @@ impl Session {
 
     pub(crate) fn notices(&self) -> &Notices {
         &self.shared.notices
+    }
+
+    /// What it was handed that is struck out of what it logs.
+    pub(crate) fn said(&self) -> &Said {
+        &self.shared.said
     }
 
     /// `initialize` is over: from now on the revision is named, and no other session id is taken.
@@ -449,6 +466,8 @@ impl Shared {
                 self.notices.dropped("an answer to nothing that is asked: late, twice or foreign")
             }
             Ok(Heard::Progress(..)) => self.notices.dropped("progress that nobody listens for"),
+            // On a stream of no call it is nobody's.
+            Ok(Heard::Note(_)) => self.notices.dropped(UNHEARD),
             Ok(Heard::Ignored) => self.notices.dropped("a notification"),
             Err(_) => self.notices.dropped("an event that is no message"),
         }
@@ -628,6 +647,12 @@ impl Reading {
             Ok(Heard::Progress(id, progress)) if id == self.id => {
                 if !self.beside.told(progress) {
                     self.shared.notices.dropped("progress that nobody listens for");
+                }
+                None
+            }
+            Ok(Heard::Note(note)) => {
+                if !self.beside.note(note.struck(&self.shared.said)) {
+                    self.shared.notices.dropped(UNHEARD);
                 }
                 None
             }

@@ -20,7 +20,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::answer::{Answer, Fault, Progress};
 use crate::message::{Lists, Request, RequestId};
+use crate::note::{Note, Notes};
 use crate::question::{Asked, Question, Unanswered};
+use crate::transport::said::Said;
 
 /// The longest message of an upstream, in bytes.
 pub(crate) const LONGEST: usize = 16 << 20;
@@ -28,6 +30,10 @@ pub(crate) const LONGEST: usize = 16 << 20;
 /// What is dropped of upstreams of the modern era, as it is told in our log.
 pub(crate) const FORBIDDEN: &str = "a request, which no server of its era may write";
 pub(crate) const UNSUBSCRIBED: &str = "a notification of a subscription that is not there";
+
+/// The same of what is told beside an answer.
+pub(crate) const UNHEARD: &str =
+    "a log message or a notice that nobody listens for, or that is of no one call";
 
 /// Where progress of one call goes. Where it is full the oldest notice is dropped: later ones say more.
 pub(crate) type Sink = broadcast::Sender<Progress>;
@@ -41,6 +47,8 @@ pub(crate) struct Listeners {
     pub(crate) progress: Option<Sink>,
     /// Where what the upstream asks goes; what finds it full is too much.
     pub(crate) questions: Option<mpsc::Sender<Question>>,
+    /// Where what it tells beside goes.
+    pub(crate) notes: Option<Notes>,
 }
 
 /// What is listened for beside the answer of a request.
@@ -63,6 +71,19 @@ impl Beside {
             Self::Call(Listeners { progress: Some(sink), .. }) => sink.send(progress).is_ok(),
             Self::Call(Listeners { progress: None, .. }) | Self::Nothing | Self::Changes { .. } => false,
         }
+    }
+
+    /// Takes what is told beside the answer; whether somebody listens for it and has room.
+    pub(crate) fn note(&self, note: Note) -> bool {
+        match self {
+            Self::Call(Listeners { notes: Some(notes), .. }) => notes.to.try_send(note).is_ok(),
+            Self::Call(Listeners { notes: None, .. }) | Self::Nothing | Self::Changes { .. } => false,
+        }
+    }
+
+    /// Whether it takes what belongs to some call of its session.
+    const fn is_of_session(&self) -> bool {
+        matches!(self, Self::Call(Listeners { notes: Some(Notes { of_session: true, .. }), .. }))
     }
 
     const fn is_call(&self) -> bool {
@@ -144,6 +165,23 @@ impl Wire {
         match self {
             Self::Child(child) => child.speak(era),
             Self::Http(session) => session.speak(era),
+        }
+    }
+
+    /// All calls over it are those of one session.
+    pub(crate) fn is_of_one_session(&self) {
+        match self {
+            Self::Child(child) => child.is_of_one_session(),
+            // Each call has a response of its own.
+            Self::Http(_) => {}
+        }
+    }
+
+    /// What it was handed that is struck out of what it says.
+    pub(crate) fn said(&self) -> &Said {
+        match self {
+            Self::Child(child) => child.said(),
+            Self::Http(session) => session.said(),
         }
     }
 
@@ -322,6 +360,17 @@ impl Pending {
             (Some((id, call)), None) if alone => call.beside.ask(asked.within(id.clone(), back)),
             (Some(_) | None, _) => back(asked.unanswered(Unanswered::Unattributed)),
         }
+    }
+
+    /// Passes on what is told on a stream that all calls share: to the one call that can be meant, or, where all calls are
+    /// those of one session, to one of them that takes that. Whether somebody takes it.
+    pub(crate) fn note(&self, note: Note, one_session: bool) -> bool {
+        let open = self.open();
+        let calls = || open.values().filter(|awaited| awaited.beside.is_call());
+        let given_up = self.given_up();
+        let alone = given_up.calls.is_empty() && !given_up.more && calls().count() == 1;
+        let takes = |awaited: &&Awaited| alone || one_session && awaited.beside.is_of_session();
+        calls().find(takes).is_some_and(|awaited| awaited.beside.note(note))
     }
 
     /// Tells whoever awaits an answer of something beside it; whether somebody does, and takes it.

@@ -77,6 +77,11 @@ impl Said {
         state.last.clone()
     }
 
+    /// A text without secrets, if there are any in it.
+    pub(crate) fn struck(&self, text: &str) -> Option<String> {
+        Some(self.state().without_secrets(text)).filter(|left| left != text)
+    }
+
     /// The last line, for whoever wonders why the child ended.
     pub(crate) fn last(&self) -> Option<String> {
         Some(self.state().last.clone()).filter(|last| !last.is_empty())

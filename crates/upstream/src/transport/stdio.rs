@@ -14,7 +14,9 @@ use crate::answer::{Answer, Fault};
 use crate::config::{Stdio, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
 use crate::transport::said::Said;
-use crate::transport::{Awaited, Beside, Broken, FORBIDDEN, LONGEST, Notices, Pending, UNSUBSCRIBED, child};
+use crate::transport::{
+    Awaited, Beside, Broken, FORBIDDEN, LONGEST, Notices, Pending, UNHEARD, UNSUBSCRIBED, child,
+};
 use crate::upstreams::Surroundings;
 
 /// Replies to what a child asks us that may wait to be written; more are dropped.
@@ -40,6 +42,8 @@ struct Shared {
     alive: AtomicBool,
     /// Whether sessions are spoken with it, in which it may ask us something. Until that is known it may not.
     legacy: AtomicBool,
+    /// Whether all calls are those of one session.
+    one_session: AtomicBool,
     notices: Arc<Notices>,
     timeouts: Timeouts,
     ending: watch::Sender<bool>,
@@ -65,6 +69,7 @@ impl Child {
             pending: Pending::default(),
             alive: AtomicBool::new(true),
             legacy: AtomicBool::new(false),
+            one_session: AtomicBool::new(false),
             notices,
             timeouts,
             ending: watch::Sender::new(false),
@@ -85,6 +90,10 @@ impl Child {
 
     pub(crate) fn speak(&self, era: Era) {
         self.shared.legacy.store(era == Era::Legacy, Ordering::Release);
+    }
+
+    pub(crate) fn is_of_one_session(&self) {
+        self.shared.one_session.store(true, Ordering::Release);
     }
 
     pub(crate) fn notices(&self) -> &Notices {
@@ -241,6 +250,12 @@ impl Shared {
             Ok(Heard::Progress(id, progress)) => {
                 if !self.pending.told(&id, |beside| beside.told(progress)) {
                     self.notices.dropped("progress that nobody listens for");
+                }
+            }
+            Ok(Heard::Note(note)) => {
+                let one_session = self.one_session.load(Ordering::Acquire);
+                if !self.pending.note(note.struck(&self.said), one_session) {
+                    self.notices.dropped(UNHEARD);
                 }
             }
             Ok(Heard::Asked(reply)) => self.back(replies)(reply),

@@ -258,8 +258,15 @@ def elicits(id, arguments):
     send({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": {"message": "m"}})
 
 
+def logs(id, arguments):
+    """Logs before it answers, and when somebody else is called after it."""
+    send({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": arguments.get("data", "d")}})
+    if not arguments.get("quiet"):
+        result(id, "logged")
+
+
 tools = {f.__name__: f for f in [
-    elicits,
+    elicits, logs,
     environ, reach, endless, silent, late, dies, twice, foreign, together, asks, floods, drowns, garbage, counts, deaf,
     grandchild, stops, stubborn, progresses, changes, speaks, raw, beside, requests, subscribed, acknowledges, ends, heard,
 ]}

@@ -16,6 +16,7 @@ mod http;
 mod isolation;
 mod log;
 mod modern;
+mod notes;
 mod peers;
 mod questions;
 mod targets;
