@@ -34,9 +34,9 @@ async fn logs(world: &World, of: u8, of_session: bool, data: &str) -> (Forwarded
 }
 
 fn data(notes: &[Note]) -> Vec<&str> {
-    let data = |note| match note {
-        &Note::Logged(Logged { level: Level::Info, ref data, .. }) => data.text(),
-        other => panic!("{other:?}"),
+    let data = |note| {
+        let Note::Logged(Logged { level: Level::Info, data, .. }) = note else { panic!("{note:?}") };
+        data.text()
     };
     notes.iter().map(data).collect()
 }
