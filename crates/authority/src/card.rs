@@ -188,6 +188,7 @@ fn verb_and_object(target: &Target, access: &Access) -> String {
         (_, Some(Action::Complete)) => format!("Ask {upstream} for values for its resources {name}"),
         (Kind::Tool, _) => format!("Call {name} on {upstream}"),
         (Kind::Prompt, _) => format!("Get the prompt {name} of {upstream}"),
+        (Kind::Resource, Some(Action::Subscribe)) => format!("Tell whenever {name} changes on {upstream}"),
         (Kind::Resource, _) => format!("Read {name} on {upstream}"),
     }
 }

@@ -29,6 +29,7 @@ mod revoke;
 mod ruling;
 mod settle;
 mod sources;
+mod stands;
 mod target;
 mod view;
 mod vote;

@@ -45,14 +45,16 @@ impl Target {
     pub(crate) fn is_of(&self, access: &Access) -> bool {
         let action = Action::named(access.action()).filter(|action| action.is_to(self.kind));
         match action {
-            Some(Action::Read) => Uri::new(&self.name).is_ok() && *access.arguments() == reads(&self.name),
+            Some(Action::Read | Action::Subscribe) => {
+                Uri::new(&self.name).is_ok() && *access.arguments() == reads(&self.name)
+            }
             Some(Action::Call | Action::Get | Action::Complete) => true,
             None => false,
         }
     }
 }
 
-/// The arguments with which a resource is read.
+/// The arguments with which a resource is read, or subscribed to.
 #[must_use]
 pub fn reads(uri: &str) -> terms::json::Object {
     terms::json::Object::from_iter([("uri", uri)])

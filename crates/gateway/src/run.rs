@@ -23,6 +23,7 @@ use crate::mcp::result;
 use crate::mcp::rounds::Coming;
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
+use crate::mcp::watching::Watching;
 
 /// Of what a permitted call is.
 #[derive(Clone, Copy)]
@@ -51,7 +52,11 @@ pub(crate) async fn run(
     let action = permit.access().and_then(|access| Action::named(access.action()));
     let mut live = Live::new(ask, conversation, link, attempt);
     let forwarded = watched(inner, permit, link, (&mut client, &mut running), (coming, &mut live)).await;
-    let Forwarded { answer, outcome, mut settlement } = forwarded;
+    let Forwarded { answer, outcome, watch, mut settlement } = forwarded;
+    if let (Some(watch), Some(watches)) = (watch, running.watches()) {
+        // In a session it goes on when its request is over.
+        watches.keep(Watching::new(ask.clone(), conversation, elevated, watch));
+    }
     // The outcome of an elevated call is recorded before anyone is told of it, so that a repeat is told the
     // truth. Whether its answer will arrive is not known then; that nobody is left to take it is.
     if elevated {
@@ -76,6 +81,14 @@ pub(crate) async fn run(
     };
     settle(inner, settlement, outcome, Some(delivered)).await;
     live.over(inner).await;
+}
+
+/// Runs one permitted call whose answer nobody is told but who asked for it here.
+pub(crate) async fn quietly(inner: &Inner, permit: Permit, link: &Arc<Link>) -> Forwarded {
+    let forwarded = upstream::forward(permit, link, Along::default(), inner.settings.answer_within).await;
+    let Forwarded { answer, outcome, watch, settlement } = forwarded;
+    settle(inner, settlement, outcome, None).await;
+    Forwarded { answer, outcome, watch, settlement: None }
 }
 
 /// Says how an attempt ended.
@@ -223,7 +236,9 @@ fn as_asked(era: Era, action: Option<Action>, structured: Structured, text: &str
     match (action, structured) {
         (Some(Action::Read), Structured::Error) => result::read(era, text),
         (Some(Action::Call) | None, _) | (_, Structured::Error) => Cow::Borrowed(text),
-        (Some(Action::Read | Action::Get | Action::Complete), _) => Cow::Owned(result::of_a_tool(text)),
+        (Some(Action::Read | Action::Get | Action::Complete | Action::Subscribe), _) => {
+            Cow::Owned(result::of_a_tool(text))
+        }
     }
 }
 
@@ -243,6 +258,9 @@ pub(crate) fn needs(feature: Feature) -> Refusal {
         }
         Feature::Capabilities => {
             "It answered that it wants a client of more capabilities, and did not run it."
+        }
+        Feature::Subscriptions => {
+            "It tells of no resource that changes to who speaks with it as stepup does."
         }
         Feature::ParameterHeaders => {
             "It wants an argument in a header that is secret here, and what is secret is put in none: nothing was sent."

@@ -50,6 +50,8 @@ pub struct Budgets {
     pub all_sessions: usize,
     /// A session ends after this long without a request.
     pub session_idle: Millis,
+    /// Resources of which one session, or one stream, is told that they change.
+    pub subscriptions: usize,
     /// Tools on one page of `tools/list`.
     pub page: usize,
 }
@@ -64,6 +66,7 @@ impl Default for Budgets {
             sessions: 64,
             all_sessions: 4096,
             session_idle: Millis::seconds(30 * 60),
+            subscriptions: 64,
             page: 1000,
         }
     }

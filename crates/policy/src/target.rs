@@ -86,7 +86,7 @@ impl<'a> Named<'a> {
             .unwrap_or(id)
             .split_once(':')
             .map_or((approved.unwrap_or(id), None), |(g, of)| (g, Some(of)));
-        let action = Action::named(group)?;
+        let action = Action::named(group).filter(|action| action.ruled_as() == *action)?;
         let whole = |of: &str| {
             of.split_once('/').is_some_and(|(upstream, name)| !upstream.is_empty() && !name.is_empty())
         };
@@ -96,7 +96,8 @@ impl<'a> Named<'a> {
 
     /// The names of the groups.
     pub fn groups() -> impl Iterator<Item = String> {
-        let names = || Action::TABLE.iter().map(|row| row.name);
+        let named = |row: &&terms::action::Row| row.action.ruled_as() == row.action;
+        let names = || Action::TABLE.iter().filter(named).map(|row| row.name);
         names().map(str::to_owned).chain(names().map(|name| format!("{APPROVE}:{name}")))
     }
 }
@@ -106,7 +107,7 @@ impl<'a> Named<'a> {
 const fn has_own(action: Action) -> bool {
     match action {
         Action::Call | Action::Get => true,
-        Action::Read | Action::Complete => false,
+        Action::Read | Action::Complete | Action::Subscribe => false,
     }
 }
 
@@ -186,7 +187,7 @@ impl Target {
 impl Verb {
     /// The one mapping from an access to Cedar's action.
     fn new(action: Action, id: &str, own: impl Fn() -> Arc<Record>) -> Self {
-        let group = action.name();
+        let group = action.ruled_as().name();
         let approvals = format!("{APPROVE}:{group}");
         let (act, approve) = if has_own(action) {
             let act = Entity::new(Kind::Action, format!("{group}:{id}")).within(Kind::Action, [group]);
@@ -200,7 +201,7 @@ impl Verb {
         };
         let arguments = match action {
             Action::Call | Action::Get => own(),
-            Action::Read => Arc::clone(&READ),
+            Action::Read | Action::Subscribe => Arc::clone(&READ),
             Action::Complete => Arc::clone(&COMPLETE),
         };
         Self { action, act: Arc::new(act), approve: Arc::new(approve), arguments }
@@ -235,6 +236,8 @@ mod tests {
             "tools/call:ops",
             "tools/call:/x",
             "resources/read:ops/file:///x",
+            "resources/subscribe",
+            "approve:resources/subscribe",
             "completion/complete:ops/x",
             "approve:approve:tools/call",
             "resources/list",

@@ -44,12 +44,13 @@ fn says(set: &PolicySet, target: &Target, action: &str, arguments: &str) -> Stri
 }
 
 /// What each action is done to here, and with what.
-fn all() -> [(Target, &'static str, &'static str); 5] {
+fn all() -> [(Target, &'static str, &'static str); 6] {
     let complete = r#"{"argument":{"name":"topic","value":"x"}}"#;
     [
         (deploy(), "tools/call", "{}"),
         (prompt(), "prompts/get", r#"{"topic":"x"}"#),
         (resource(), "resources/read", r#"{"uri":"file:///docs/a.txt"}"#),
+        (resource(), "resources/subscribe", r#"{"uri":"file:///docs/a.txt"}"#),
         (prompt(), "completion/complete", complete),
         (target(Kind::Resource, "file:///{path}"), "completion/complete", complete),
     ]
@@ -92,7 +93,7 @@ fn an_action_on_what_it_is_not_done_to_is_unknown() {
             let expected = if fits(row.name, &target) { "permit" } else { "unknown" };
             assert_eq!(says(&set, &target, row.name, "{}"), expected, "{} {:?}", row.name, target.kind());
         }
-        for action in ["resources/subscribe", "resources/list", "discover", ""] {
+        for action in ["resources/unsubscribe", "resources/list", "discover", ""] {
             assert_eq!(says(&set, &target, action, "{}"), "unknown", "{action}");
         }
     }

@@ -23,6 +23,8 @@ pub enum Action {
     Read,
     /// Values are proposed for an argument of a prompt, or for a variable of a template.
     Complete,
+    /// It is told of whenever a resource changes.
+    Subscribe,
 }
 
 /// One row of the table.
@@ -36,11 +38,12 @@ pub struct Row {
     pub to: &'static [Kind],
 }
 
-const TABLE: [Row; 4] = [
+const TABLE: [Row; 5] = [
     Row { action: Action::Call, name: "tools/call", to: &[Kind::Tool] },
     Row { action: Action::Get, name: "prompts/get", to: &[Kind::Prompt] },
     Row { action: Action::Read, name: "resources/read", to: &[Kind::Resource] },
     Row { action: Action::Complete, name: "completion/complete", to: &[Kind::Prompt, Kind::Resource] },
+    Row { action: Action::Subscribe, name: "resources/subscribe", to: &[Kind::Resource] },
 ];
 
 impl Action {
@@ -50,12 +53,13 @@ impl Action {
     /// This action's row.
     #[must_use]
     pub const fn row(self) -> &'static Row {
-        let [call, get, read, complete] = &TABLE;
+        let [call, get, read, complete, subscribe] = &TABLE;
         match self {
             Self::Call => call,
             Self::Get => get,
             Self::Read => read,
             Self::Complete => complete,
+            Self::Subscribe => subscribe,
         }
     }
 
@@ -63,6 +67,15 @@ impl Action {
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.row().name
+    }
+
+    /// The action by which rules speak of it: who may read a resource may be told that it changes, and nobody else.
+    #[must_use]
+    pub const fn ruled_as(self) -> Self {
+        match self {
+            Self::Subscribe => Self::Read,
+            Self::Call | Self::Get | Self::Read | Self::Complete => self,
+        }
     }
 
     /// The action of that name.
@@ -112,7 +125,7 @@ mod tests {
             assert_eq!(Kind::named(kind.name()), Some(kind));
             assert!(Action::TABLE.iter().any(|row| row.action.is_to(kind)));
         }
-        for name in ["", "Tools/call", "tools/list", "resources/subscribe", "server"] {
+        for name in ["", "Tools/call", "tools/list", "resources/unsubscribe", "server"] {
             assert_eq!((Action::named(name), Kind::named(name)), (None, None), "{name}");
         }
     }

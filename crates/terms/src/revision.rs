@@ -42,6 +42,8 @@ pub enum Feature {
     Capabilities,
     /// Arguments may travel in headers too (2026-07-28, streamable HTTP, "Custom Headers from Tool Parameters").
     ParameterHeaders,
+    /// A server may tell of a resource that changes.
+    Subscriptions,
 }
 
 /// With whom a revision is spoken.
@@ -185,6 +187,7 @@ impl Feature {
             Self::Rounds => "multi round-trip requests",
             Self::Capabilities => "capabilities of its client",
             Self::ParameterHeaders => "arguments in headers",
+            Self::Subscriptions => "subscriptions to a resource",
         }
     }
 }

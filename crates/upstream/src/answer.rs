@@ -22,6 +22,11 @@ impl RawJson {
         Ok(Self(raw::one_line(&raw::without_ours(text)).into()))
     }
 
+    /// An object with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self("{}".into())
+    }
+
     /// A text as a value.
     pub(crate) fn text_of(text: &str) -> Self {
         Self(Json::from(text).text().into())

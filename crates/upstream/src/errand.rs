@@ -97,6 +97,8 @@ pub struct Has {
     pub completions: bool,
     /// Log messages beside its answers.
     pub logging: bool,
+    /// Word of resources that change, to whoever subscribes.
+    pub subscribe: bool,
 }
 
 impl Has {

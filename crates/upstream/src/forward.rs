@@ -10,7 +10,7 @@ use terms::revision::Era;
 use terms::{Abilities, Access, Action, Feature, Json, Kind, Millis, Seam, Slug};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::answer::{Answer, Fault, Progress};
+use crate::answer::{Answer, Fault, Progress, RawJson};
 use crate::inert::Inert;
 use crate::link::Link;
 use crate::message::{Call, Request, RequestId};
@@ -18,6 +18,7 @@ use crate::mirror::{Header, NotTold, headers, mirrored};
 use crate::note::Notes;
 use crate::question::Question;
 use crate::transport::{Beside, Broken, Listeners, Slot};
+use crate::watch::Watch;
 
 /// What became of one permitted call.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Forwarded {
     pub answer: Result<Answer, Fault>,
     /// How the attempt ended; for [`authority::Authority::settle`].
     pub outcome: Outcome,
+    /// Whoever subscribed is told through this of what changes, for as long as it is kept.
+    pub watch: Option<Watch>,
     /// The duty to say so. `None` when the permit was no longer good: then that is said already.
     pub settlement: Option<Settlement>,
 }
@@ -76,6 +79,20 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
         Err(fault) => return Forwarded::unsent(Some(settlement), fault),
     };
     link.passes(&access, &arguments);
+    let watch = match watched(action, &params, link) {
+        Ok(watch) => watch,
+        Err(fault) => return Forwarded::unsent(Some(settlement), fault),
+    };
+    if let Some((watch, true)) = watch {
+        // It is told of already, and so is whoever shares the link.
+        let answer = Ok(Answer::Result { result: RawJson::empty(), failed: false });
+        return Forwarded {
+            answer,
+            outcome: Outcome::Done,
+            watch: Some(watch),
+            settlement: Some(settlement),
+        };
+    }
     if let Some(continues) = access.continues() {
         // As it was judged; what the upstream wants back is its own, and was sealed.
         if let Some(inputs) = continues.get("inputs") {
@@ -107,7 +124,18 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
         Ok(answer) => answer.outcome(),
         Err(broken) => broken.fault.outcome(broken.sent),
     };
-    Forwarded { answer: answer.map_err(|broken| broken.fault), outcome, settlement: Some(settlement) }
+    let watch = watch.map(|(watch, _)| watch).filter(|_| outcome == Outcome::Done);
+    watch.iter().for_each(Watch::begun);
+    Forwarded { answer: answer.map_err(|broken| broken.fault), outcome, watch, settlement: Some(settlement) }
+}
+
+/// Whoever subscribes watches before the upstream is asked, so that no change between is missed; and whether it is told of
+/// that already.
+fn watched(action: Action, params: &Object, link: &Arc<Link>) -> Result<Option<(Watch, bool)>, Fault> {
+    let uri = params.get("uri").and_then(Json::as_str).filter(|_| action == Action::Subscribe);
+    let Some(uri) = uri else { return Ok(None) };
+    link.attend();
+    Watch::begin(link, uri).map(Some).ok_or(Fault::Unreachable)
 }
 
 async fn send(slot: Slot, request: Request, beside: Beside, link: &Arc<Link>) -> Result<Answer, Broken> {
@@ -130,6 +158,9 @@ fn ready(
 ) -> Result<(Action, Object, Vec<Header>), Fault> {
     let stale = Fault::Stale(Slug::ToolQuarantined);
     let (action, name) = target(access, link).ok_or(stale)?;
+    if action == Action::Subscribe && link.revision().era() == Era::Modern {
+        return Err(Fault::Needs(Feature::Subscriptions));
+    }
     if access.continues().is_some() && link.revision().era() == Era::Legacy {
         // It asked as another, which has rounds.
         return Err(stale);
@@ -145,7 +176,7 @@ fn ready(
             let mirrored = mirrored(&pinned.pin.definition).map_err(|_| stale)?;
             headers(name, &mirrored, access.arguments(), clear)
         }
-        Action::Get | Action::Read => headers(name, &[], access.arguments(), clear),
+        Action::Get | Action::Read | Action::Subscribe => headers(name, &[], access.arguments(), clear),
         // It names nothing that a router would look for (streamable HTTP, "Standard Request Headers").
         Action::Complete => Ok(Vec::new()),
     };
@@ -171,7 +202,7 @@ fn params(access: &Access, action: Action, name: &str, clear: &Json) -> Option<O
     let named = |name: &str| Object::from_iter([("name", Json::from(name)), ("arguments", clear.clone())]);
     match action {
         Action::Call | Action::Get => Some(named(name)),
-        Action::Read => Some(reads(name)).filter(|uri| uri == access.arguments()),
+        Action::Read | Action::Subscribe => Some(reads(name)).filter(|uri| uri == access.arguments()),
         Action::Complete => {
             let to = match Kind::named(&access.resource().kind)? {
                 Kind::Prompt => Json::object([("type", "ref/prompt"), ("name", name)]),
@@ -196,6 +227,6 @@ fn unsent(permit: Permit, fault: Fault) -> Forwarded {
 
 impl Forwarded {
     const fn unsent(settlement: Option<Settlement>, fault: Fault) -> Self {
-        Self { answer: Err(fault), outcome: Outcome::NotSent, settlement }
+        Self { answer: Err(fault), outcome: Outcome::NotSent, watch: None, settlement }
     }
 }

@@ -24,6 +24,7 @@ mod raw;
 mod reply;
 mod transport;
 mod upstreams;
+mod watch;
 
 pub use answer::{Answer, Fault, Progress, RawJson};
 pub use code::Code;
@@ -41,3 +42,4 @@ pub use question::{Asks, Question, Unanswered};
 pub use raw::{OURS, without};
 pub use reply::{Replied, reply};
 pub use upstreams::{SessionKey, Unreachable, Upstreams};
+pub use watch::Watch;

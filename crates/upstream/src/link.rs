@@ -24,6 +24,9 @@ use crate::transport::{Beside, Wire};
 /// Calls under way on one link.
 const MOST_CALLS: usize = 1024;
 
+/// How long is waited until an upstream that ended its stream is listened to again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long is waited for an upstream that is asked to log more.
 const LEVEL_WITHIN: Duration = Duration::from_secs(2);
 
@@ -50,6 +53,8 @@ pub struct Link {
     over: watch::Sender<bool>,
     /// Whether it is being asked if it still speaks what it did.
     doubted: AtomicBool,
+    /// Whether somebody listens to what it says unasked.
+    attended: AtomicBool,
     timeouts: Timeouts,
     begun: Boottime,
     used: Mutex<Boottime>,
@@ -105,6 +110,7 @@ impl Link {
             changes: false,
             over: watch::Sender::new(false),
             doubted: AtomicBool::new(false),
+            attended: AtomicBool::new(false),
             timeouts,
             begun: now,
             used: Mutex::new(now),
@@ -270,6 +276,39 @@ impl Link {
                 Ok(None)
             }
         }
+    }
+
+    /// Listens, where a session hears of changes on a stream of its own only, for as long as the link is there. Nothing else
+    /// was listened to before.
+    pub(crate) fn attend(self: &Arc<Self>) {
+        if !matches!((&self.wire, self.revision.era()), (Wire::Http(_), Era::Legacy))
+            || self.attended.swap(true, Ordering::AcqRel)
+        {
+            return;
+        }
+        let link = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while let Some(link) = link.upgrade().filter(|link| link.alive()) {
+                let listened = link.errand(Errand::Listen).await;
+                if matches!(listened, Err(Fault::Status(_))) {
+                    return;
+                }
+                drop(link);
+                tokio::time::sleep(LISTEN_AGAIN).await;
+            }
+        });
+    }
+
+    /// Somebody listens to it already.
+    pub(crate) fn is_attended(&self) {
+        self.attended.store(true, Ordering::Release);
+    }
+
+    /// Nobody watches a resource any more: what a permit began ends.
+    pub(crate) async fn unsubscribe(&self, uri: &str) {
+        let uri = Object::from_iter([("uri", Json::from(uri))]);
+        // It is a courtesy: what it tells of it goes nowhere.
+        let _ = self.ask("resources/unsubscribe", uri).await;
     }
 
     /// Sees to it that messages of this level are told over it, as far as its upstream does as it is asked. What is less severe
@@ -457,7 +496,7 @@ impl Link {
     /// Whether nothing was called over it for as long as a link may be idle.
     pub(crate) fn idle(&self, now: Boottime) -> bool {
         let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        self.calls().is_empty() && now.since(used) >= self.timeouts.idle
+        self.calls().is_empty() && self.wire.watches().is_empty() && now.since(used) >= self.timeouts.idle
     }
 
     /// How long it has been there.

@@ -153,6 +153,8 @@ pub(crate) enum Heard {
     Question(Asked),
     /// The same in the modern era, which has no such requests, and no replies (stdio, "Receiving Messages").
     Forbidden,
+    /// A resource has changed, by its URI.
+    Updated(String),
     /// A list may have changed; in the modern era, on the subscription of that id.
     ListChanged(Lists, Option<RequestId>),
     /// A subscription of ours begins.
@@ -304,10 +306,21 @@ fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
                 Heard::Progress(RequestId(token), Progress { progress, total, message })
             })
         }
+        "notifications/resources/updated" if era == Era::Legacy => updated(params),
         "notifications/message" => noted(params, Logged::read),
         "notifications/elicitation/complete" if era == Era::Legacy => noted(params, completed),
         _ => Heard::Ignored,
     }
+}
+
+/// Which resource has changed; of what is no URI of ours nobody can be told.
+fn updated(params: Option<&RawValue>) -> Heard {
+    #[derive(Deserialize)]
+    struct Updated {
+        uri: String,
+    }
+    let updated = params.and_then(|params| serde_json::from_str::<Updated>(params.get()).ok());
+    updated.map_or(Heard::Ignored, |Updated { uri }| Heard::Updated(uri))
 }
 
 fn noted(params: Option<&RawValue>, read: impl FnOnce(&str) -> Option<Note>) -> Heard {
@@ -391,6 +404,12 @@ fn takes_calls(tasks: &str) -> bool {
     tasks.pointer("/requests/tools/call").is_some_and(serde_json::Value::is_object)
 }
 
+/// Whether a server tells of resources that change.
+fn subscribes(resources: &str) -> bool {
+    let resources = serde_json::from_str::<serde_json::Value>(resources).unwrap_or_default();
+    resources.get("subscribe").and_then(serde_json::Value::as_bool) == Some(true)
+}
+
 /// Reads the answer to `initialize`.
 pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
     #[derive(Deserialize)]
@@ -424,6 +443,7 @@ pub(crate) fn hello(result: &RawJson) -> Option<Hello> {
             resources: capabilities.resources.is_some(),
             completions: capabilities.completions.is_some(),
             logging: capabilities.logging.is_some(),
+            subscribe: capabilities.resources.is_some_and(|resources| subscribes(resources.get())),
         },
         tasks: capabilities.tasks.is_some_and(|tasks| takes_calls(tasks.get())),
     })

@@ -81,6 +81,8 @@ pub(crate) fn discovered(result: &RawJson) -> Option<Discovered> {
         resources: resources.is_some(),
         completions: completions.is_some(),
         logging: logging.is_some(),
+        // What it tells of a resource is not carried.
+        subscribe: false,
     };
     Some(Discovered { versions, has, changes })
 }

@@ -618,6 +618,7 @@ impl Entry {
             notices.list_changed(Lists::Resources);
         };
         changed(&self.notices);
+        link.is_attended();
         let weak = Arc::downgrade(link);
         let notices = Arc::clone(&self.notices);
         tokio::spawn(async move {

@@ -125,7 +125,8 @@ async fn no_action_reaches_what_it_is_not_done_to() {
         (Kind::Tool, "read_ticket", "prompts/get"),
         (Kind::Tool, "read_ticket", "completion/complete"),
         (Kind::Resource, "file:///docs/a", "tools/call"),
-        (Kind::Resource, "file:///docs/a", "resources/subscribe"),
+        (Kind::Resource, "file:///docs/a", "resources/unsubscribe"),
+        (Kind::Prompt, "brief", "resources/subscribe"),
     ] {
         let ask = ask(&world, kind, name, action, json("{}"));
         let denial = denied(world.authority().decide(&ask).await.unwrap());

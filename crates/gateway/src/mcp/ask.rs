@@ -2,9 +2,10 @@
 //! parsed input, and goes through the same door. What does not run is told as an error: results of these have no
 //! `isError`.
 
-use authority::{PinState, Target, reads, unknown};
+use authority::{Ask, PinState, Target, reads, unknown};
 use axum::response::Response;
 use terms::json::Object;
+use terms::revision::Era;
 use terms::{Abilities, Action, Json, Kind, Slug, Uri, UriTemplate};
 
 use super::address::{Address, Named};
@@ -14,7 +15,8 @@ use super::envelope::{Request, only};
 use super::rounds::Returned;
 use super::session::Running;
 use super::stream::between;
-use super::{Structured, refusal};
+use super::watching::Watches;
+use super::{Structured, refusal, result};
 use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::gateway::Shared;
@@ -46,6 +48,7 @@ pub(super) async fn answer(
         // Of who only asks for proposals, nothing is asked (MCP 2026-07-28, multi round-trip requests, "Supported
         // Requests").
         Action::Complete => conversation.abilities = Abilities::default(),
+        Action::Subscribe => room_for_one(&gateway, running.watches().map_or(0, Watches::len))?,
     }
     let asked = Asked::read(&gateway, &at, action, params)?;
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
@@ -56,6 +59,45 @@ pub(super) async fn answer(
     };
     let work = work(gateway, known, conversation, running, client, (prepared, Structured::Error));
     Ok(ear.response(keep_alive, work).await)
+}
+
+/// Whether one more resource may be watched.
+fn room_for_one(gateway: &Shared, watched: usize) -> Result<(), Refusal> {
+    let most = gateway.settings.budgets.subscriptions;
+    let full = || Refusal::because(Slug::OverBudget, format!("there are {most} subscriptions already"));
+    (watched < most).then_some(()).ok_or_else(full)
+}
+
+/// The access that subscribing to a resource is.
+///
+/// # Errors
+/// Why it is none.
+pub(super) async fn subscription(
+    gateway: &Shared,
+    known: &Known,
+    at: &Address,
+    uri: &str,
+) -> Result<Ask, Refusal> {
+    let params = Object::from_iter([("uri", uri)]);
+    let asked = Asked::read(gateway, at, Action::Subscribe, params)?.map_err(unknown)?;
+    Ok(wanted(gateway, known, asked, Object::new()).await?.ask)
+}
+
+/// `resources/unsubscribe`: what was permitted is not wanted any more, which takes nobody's permission. It ends for this
+/// session alone.
+pub(super) fn unsubscribe(
+    gateway: &Shared,
+    at: &Address,
+    running: &Running,
+    request: &Request,
+) -> Result<Response, Refusal> {
+    let mut params = request.params.clone();
+    only(&params, &["uri"])?;
+    let uri = text(&mut params, "uri")?;
+    let watches = running.watches().ok_or(Slug::MethodUnknown)?;
+    let named = at.named(gateway, Kind::Resource, &uri).ok_or(Slug::ResourceUnknown)?;
+    watches.end(&named.upstream, &named.name);
+    Ok(result::of(Era::Legacy, &request.id, &Json::Object(Object::new())))
 }
 
 async fn prepare(
@@ -94,7 +136,7 @@ impl Asked {
                 let named = named(Kind::Prompt, &name);
                 Ok(named.map(|named| Self { action, kind: Kind::Prompt, named, arguments }))
             }
-            Action::Read => {
+            Action::Read | Action::Subscribe => {
                 only(&params, &["uri"])?;
                 let named = match named(Kind::Resource, &text(&mut params, "uri")?) {
                     Ok(named) => named,
@@ -203,6 +245,7 @@ fn offered(
         Action::Get => has.prompts,
         Action::Read => has.resources,
         Action::Complete => has.completions,
+        Action::Subscribe => has.subscribe,
     };
     let active = gateway.authority.active();
     let target = active.target(kind, upstream, name).filter(|target| target.pin.state != PinState::Gone);

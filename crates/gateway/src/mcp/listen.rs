@@ -1,4 +1,5 @@
-//! The streams on which a caller hears that one of its lists may be another one now, and nothing else: in the legacy era that
+//! The streams on which a caller hears that one of its lists may be another one now, or a resource that it subscribed to, and
+//! nothing else: in the legacy era that
 //! of its session, opened with `GET`; in the modern one those that it asks for (MCP 2026-07-28, subscriptions). Their
 //! events have no ids: there is nothing that could be resumed, by its caller or by another (T23).
 
@@ -14,10 +15,12 @@ use terms::revision::Era;
 use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, PolicyHash, Slug};
 
 use super::address::Address;
+use super::conversation::Conversation;
 use super::envelope::{Id, Request, only};
 use super::session::Listening;
 use super::stream::{OPEN, STILL_HERE, events, message};
-use super::{legacy, result, takes};
+use super::watching::Watches;
+use super::{ask, legacy, result, takes, watching};
 use crate::answer::{self, Refusal};
 use crate::caller::{Known, Place};
 use crate::gateway::Shared;
@@ -33,13 +36,18 @@ const NOTHING_TO_RESUME: &str = "events here have no ids, so no stream can be re
 /// Which request of the modern era a message belongs to.
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// What a caller may ask to hear of in the modern era, and of which list that is. There is nothing of the last.
-const FILTERS: [(&str, Option<List>); 4] = [
-    ("toolsListChanged", Some(List::Tools)),
-    ("promptsListChanged", Some(List::Prompts)),
-    ("resourcesListChanged", Some(List::Resources)),
-    ("resourceSubscriptions", None),
+/// What a caller may ask to hear of in the modern era, and of which list that is.
+const FILTERS: [(&str, List); 3] = [
+    ("toolsListChanged", List::Tools),
+    ("promptsListChanged", List::Prompts),
+    ("resourcesListChanged", List::Resources),
 ];
+
+/// The resources that it asks to hear of there.
+const SUBSCRIPTIONS: &str = "resourceSubscriptions";
+
+/// Why a resource that was asked for is not told of, by its URI.
+const UNTOLD: &str = "dev.stepup/not-subscribed";
 
 /// A list of a caller's that may be another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,10 +121,23 @@ struct Stream {
     of: Of,
     /// The lists whose changes are told, as of the last look.
     lists: Vec<(List, Shown)>,
+    /// The resources whose changes are told.
+    watches: Watches,
+    /// What is said of them at the beginning.
+    subscribed: Subscribed,
     active: Arc<Active>,
     /// When something was last said.
     said: Boottime,
     at: At,
+}
+
+/// What became of the resources that a request asks to hear of.
+#[derive(Default)]
+struct Subscribed {
+    /// Those that are told of, as they were named.
+    told: Vec<Json>,
+    /// Why others are not.
+    untold: Object,
 }
 
 /// Opens the stream of a session; there is one.
@@ -134,25 +155,30 @@ pub(super) fn in_session(gateway: Shared, known: &Known, at: Address, headers: &
         session.listen().ok_or_else(taken)
     };
     match listening() {
-        Ok(listening) => open(gateway, known, at, Of::Session(listening), &List::ALL),
+        Ok(listening) => {
+            let watches = listening.session().watches.clone();
+            open(gateway, known, at, Of::Session(listening), &List::ALL, (watches, Subscribed::default()))
+        }
         Err(refusal) => refusal.answer(Era::Legacy, None),
     }
 }
 
 /// `subscriptions/listen`: opens a stream of what is asked for and there is.
-pub(super) fn alone(
+pub(super) async fn alone(
     gateway: Shared,
     known: &Known,
     at: Address,
+    conversation: Conversation,
     request: &Request,
 ) -> Result<Response, Refusal> {
     only(&request.params, &["notifications"])?;
     let Some(Json::Object(kinds)) = request.params.get("notifications") else {
         return Err(Refusal::because(Slug::RequestInvalid, "there is no filter `notifications`"));
     };
-    only(kinds, &FILTERS.map(|(name, _)| name))?;
+    let [tools, prompts, resources] = FILTERS.map(|(name, _)| name);
+    only(kinds, &[tools, prompts, resources, SUBSCRIPTIONS])?;
     let mut lists = Vec::new();
-    for (name, list) in FILTERS.into_iter().filter_map(|(name, list)| Some((name, list?))) {
+    for (name, list) in FILTERS {
         match kinds.get(name) {
             None | Some(Json::Bool(false)) => {}
             Some(Json::Bool(true)) => lists.push(list),
@@ -161,11 +187,62 @@ pub(super) fn alone(
             }
         }
     }
+    let uris = uris(kinds.get(SUBSCRIPTIONS), gateway.settings.budgets.subscriptions)?;
+    let subscribed = subscribe(&gateway, known, &at, conversation, uris).await;
     let of = Of::Request { id: request.id.clone(), _place: Arc::clone(&known.place) };
-    Ok(open(gateway, known, at, of, &lists))
+    Ok(open(gateway, known, at, of, &lists, subscribed))
 }
 
-fn open(gateway: Shared, known: &Known, at: Address, of: Of, lists: &[List]) -> Response {
+/// The resources that are asked for, each once.
+fn uris(asked: Option<&Json>, most: usize) -> Result<BTreeSet<String>, Refusal> {
+    let wrong = |why: String| Refusal::because(Slug::RequestInvalid, format!("{SUBSCRIPTIONS} {why}"));
+    let asked = match asked {
+        None => return Ok(BTreeSet::new()),
+        Some(Json::Array(uris)) => uris,
+        Some(_) => return Err(wrong("is not an array".to_owned())),
+    };
+    let uris: Option<BTreeSet<String>> = asked.iter().map(|uri| Some(uri.as_str()?.to_owned())).collect();
+    let uris = uris.ok_or_else(|| wrong("has what is no text".to_owned()))?;
+    if uris.len() > most { Err(wrong(format!("names more than {most}"))) } else { Ok(uris) }
+}
+
+/// Subscribes to each of these. What may not be told is left out, as what is not supported is (subscriptions,
+/// "Acknowledgment"), and why is said beside.
+async fn subscribe(
+    gateway: &Shared,
+    known: &Known,
+    at: &Address,
+    conversation: Conversation,
+    uris: BTreeSet<String>,
+) -> (Watches, Subscribed) {
+    let (watches, mut subscribed) = (Watches::default(), Subscribed::default());
+    for uri in uris {
+        let ask = ask::subscription(gateway, known, at, &uri).await.map_err(|refusal| refusal.slug);
+        let watching = match ask {
+            Ok(ask) => watching::subscribe(gateway, ask, conversation).await,
+            Err(slug) => Err(slug),
+        };
+        match watching {
+            Ok(watching) => {
+                watches.keep(watching);
+                subscribed.told.push(Json::from(uri));
+            }
+            Err(slug) => {
+                subscribed.untold.insert(uri, slug.row().name);
+            }
+        }
+    }
+    (watches, subscribed)
+}
+
+fn open(
+    gateway: Shared,
+    known: &Known,
+    at: Address,
+    of: Of,
+    lists: &[List],
+    (watches, subscribed): (Watches, Subscribed),
+) -> Response {
     let there = |list: &&List| match (&at, list) {
         (_, List::Tools) | (Address::All, List::Prompts | List::Resources) => true,
         (Address::One(upstream), List::Prompts) => gateway.upstreams.has(upstream).prompts,
@@ -176,7 +253,19 @@ fn open(gateway: Shared, known: &Known, at: Address, of: Of, lists: &[List]) -> 
     let active = gateway.authority.active();
     let said = gateway.authority.ambient().boottime();
     let (caller, key) = (known.caller.id, known.key);
-    let stream = Stream { gateway, address: at, caller, key, of, lists, active, said, at: At::Start };
+    let stream = Stream {
+        gateway,
+        address: at,
+        caller,
+        key,
+        of,
+        lists,
+        watches,
+        subscribed,
+        active,
+        said,
+        at: At::Start,
+    };
     events(futures_util::stream::unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
         Some((text, stream))
@@ -210,8 +299,11 @@ impl Stream {
             }
             let now = self.gateway.authority.ambient().boottime();
             let changed = self.changed(&caller);
-            let text = if !changed.is_empty() {
-                changed.into_iter().map(|list| self.notice(list.notice(), Object::new())).collect()
+            let updates = self.watches.updates(&self.gateway, &self.address).await;
+            let text = if !changed.is_empty() || !updates.is_empty() {
+                let lists = changed.into_iter().map(|list| self.notice(list.notice(), Object::new()));
+                let updates = updates.into_iter().map(|uri| self.updated(uri));
+                lists.chain(updates).collect()
             } else if now.since(self.said) >= self.gateway.settings.keep_alive {
                 STILL_HERE.to_owned()
             } else {
@@ -223,15 +315,22 @@ impl Stream {
     }
 
     /// So that the client has the headers at once; and who asked for something is told what of it there is.
-    fn opening(&self) -> String {
+    fn opening(&mut self) -> String {
         match &self.of {
             Of::Session(_) => OPEN.to_owned(),
             Of::Request { .. } => {
-                let tells = |list: &List| self.lists.iter().any(|(told, _)| told == list);
-                let told = FILTERS.into_iter().filter(|(_, list)| list.as_ref().is_some_and(tells));
-                let told = told.map(|(name, _)| (name, true));
+                let tells = |list: List| self.lists.iter().any(|(told, _)| *told == list);
+                let told = FILTERS.into_iter().filter(|(_, list)| tells(*list));
+                let mut told = Object::from_iter(told.map(|(name, _)| (name, Json::from(true))));
+                let Subscribed { told: uris, untold } = std::mem::take(&mut self.subscribed);
+                if !uris.is_empty() {
+                    told.insert(SUBSCRIPTIONS, Json::Array(uris));
+                }
                 let mut params = Object::new();
-                params.insert("notifications", Json::object(told));
+                if !untold.is_empty() {
+                    params.insert("_meta", Json::object([(UNTOLD, Json::Object(untold))]));
+                }
+                params.insert("notifications", Json::Object(told));
                 self.notice("notifications/subscriptions/acknowledged", params)
             }
         }
@@ -248,12 +347,22 @@ impl Stream {
         }
     }
 
+    /// That a resource has changed.
+    fn updated(&self, uri: String) -> String {
+        self.notice("notifications/resources/updated", Object::from_iter([("uri", uri)]))
+    }
+
     fn notice(&self, method: &str, mut params: Object) -> String {
         let mut notice = Object::new();
         notice.insert("jsonrpc", "2.0");
         notice.insert("method", method);
         if let Of::Request { id, .. } = &self.of {
-            params.insert("_meta", Json::object([(SUBSCRIPTION, id.json())]));
+            let mut meta = match params.remove("_meta") {
+                Some(Json::Object(meta)) => meta,
+                Some(_) | None => Object::new(),
+            };
+            meta.insert(SUBSCRIPTION, id.json());
+            params.insert("_meta", Json::Object(meta));
         }
         if !params.is_empty() {
             notice.insert("params", params);

@@ -29,6 +29,7 @@ pub(crate) mod schema;
 pub(crate) mod session;
 mod state;
 pub(crate) mod stream;
+pub(crate) mod watching;
 
 use std::sync::Arc;
 
@@ -81,12 +82,21 @@ fn server() -> Json {
 fn capabilities(gateway: &Shared, at: &Address) -> Json {
     let has = match at {
         Address::One(upstream) => gateway.upstreams.has(upstream),
-        Address::All => Has { tools: true, prompts: true, resources: true, completions: true, logging: true },
+        Address::All => Has {
+            tools: true,
+            prompts: true,
+            resources: true,
+            completions: true,
+            logging: true,
+            subscribe: true,
+        },
     };
     let (lists, none) = (|| Json::object([("listChanged", true)]), || Json::Object(Object::new()));
+    let resources =
+        if has.subscribe { Json::object([("listChanged", true), ("subscribe", true)]) } else { lists() };
     let theirs = [
         ("prompts", has.prompts, lists()),
-        ("resources", has.resources, lists()),
+        ("resources", has.resources, resources),
         ("completions", has.completions, none()),
         ("logging", has.logging, none()),
     ];
@@ -293,11 +303,12 @@ enum Asked {
     /// Something that is an access as a call is one.
     Ask(Action),
     SetLevel,
+    Unsubscribe,
     Listen,
 }
 
 /// Every method that is let through, and the eras that have it.
-const METHODS: [(&str, &[Era], Asked); 12] = [
+const METHODS: [(&str, &[Era], Asked); 14] = [
     ("ping", &[Era::Legacy], Asked::Ping),
     ("server/discover", &[Era::Modern], Asked::Discover),
     ("tools/list", &[Era::Legacy, Era::Modern], Asked::ListTools),
@@ -307,6 +318,8 @@ const METHODS: [(&str, &[Era], Asked); 12] = [
     ("resources/list", &[Era::Legacy, Era::Modern], Asked::ListResources(Resources::Named)),
     ("resources/templates/list", &[Era::Legacy, Era::Modern], Asked::ListResources(Resources::Templates)),
     ("resources/read", &[Era::Legacy, Era::Modern], Asked::Ask(Action::Read)),
+    ("resources/subscribe", &[Era::Legacy], Asked::Ask(Action::Subscribe)),
+    ("resources/unsubscribe", &[Era::Legacy], Asked::Unsubscribe),
     ("completion/complete", &[Era::Legacy, Era::Modern], Asked::Ask(Action::Complete)),
     ("logging/setLevel", &[Era::Legacy], Asked::SetLevel),
     ("subscriptions/listen", &[Era::Modern], Asked::Listen),
@@ -333,7 +346,8 @@ async fn answer(
             ask::answer(gateway, known, at, conversation, running, request, *action).await
         }
         Some(Asked::SetLevel) => logging::set_level(&gateway, &at, &running, &request),
-        Some(Asked::Listen) => listen::alone(gateway, &known, at, &request),
+        Some(Asked::Unsubscribe) => ask::unsubscribe(&gateway, &at, &running, &request),
+        Some(Asked::Listen) => listen::alone(gateway, &known, at, conversation, &request).await,
         None => Err(Slug::MethodUnknown.into()),
     };
     answered.unwrap_or_else(|refusal| refusal.answer(era, Some(&id)))

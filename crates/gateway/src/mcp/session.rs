@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::mcp::address::Address;
 use crate::mcp::conversation::Conversation;
 use crate::mcp::envelope::Id;
+use crate::mcp::watching::Watches;
 use crate::settings::Budgets;
 
 /// Every session. Bounded by the budgets of sessions.
@@ -35,6 +36,8 @@ pub(crate) struct Session {
     asked: Mutex<HashMap<Id, oneshot::Sender<Option<Json>>>>,
     /// Whether somebody listens for what is not an answer.
     listened: AtomicBool,
+    /// The resources of which its client is told that they change.
+    pub(crate) watches: Watches,
     /// The least severe messages that its client asked for.
     level: Mutex<Option<Level>>,
 }
@@ -79,6 +82,7 @@ impl Sessions {
             running: Mutex::default(),
             asked: Mutex::default(),
             listened: AtomicBool::new(false),
+            watches: Watches::default(),
             level: Mutex::default(),
         });
         let mut all = self.all();
@@ -206,6 +210,11 @@ impl Running {
     /// The session that it is of, if it is of one.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.session.as_ref().map(|(session, _)| session.as_ref())
+    }
+
+    /// What its session is told of, if it is of one.
+    pub(crate) fn watches(&self) -> Option<&Watches> {
+        self.session().map(|session| &session.watches)
     }
 
     /// Whether the caller has taken the request back.

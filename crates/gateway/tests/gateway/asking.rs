@@ -339,7 +339,7 @@ async fn the_capabilities_are_those_that_the_upstream_has() {
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let told = bot.request("initialize", params).await.json()["result"]["capabilities"].clone();
     let expected = json!({"tools": {"listChanged": true}, "prompts": {"listChanged": true},
-        "resources": {"listChanged": true}, "completions": {}, "logging": {}});
+        "resources": {"listChanged": true, "subscribe": true}, "completions": {}, "logging": {}});
     assert_eq!(told, expected);
 }
 

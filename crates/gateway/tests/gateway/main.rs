@@ -19,6 +19,7 @@ mod ops;
 mod revisions;
 mod rounds;
 mod sessions;
+mod subscriptions;
 mod waiting;
 mod wire;
 mod world;

@@ -110,7 +110,7 @@ async fn a_client_may_first_ask_what_is_spoken_here() {
     assert_eq!(reply.status, 200);
     assert_eq!(found["supportedVersions"], json!([NAME, "2025-11-25", "2025-06-18"]));
     let has = json!({"tools": {"listChanged": true}, "prompts": {"listChanged": true},
-        "resources": {"listChanged": true}, "completions": {}, "logging": {}});
+        "resources": {"listChanged": true, "subscribe": true}, "completions": {}, "logging": {}});
     assert_eq!(found["capabilities"], has);
     assert_eq!(found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "stepup");
     assert!(found["instructions"].as_str().unwrap().contains("stepup_run"));

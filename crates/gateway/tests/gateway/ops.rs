@@ -42,6 +42,8 @@ struct Seen {
     announced: Mutex<&'static str>,
     /// Lets who listens hear that the list has changed.
     changed: Semaphore,
+    /// Tells all who listen that a resource has changed.
+    updated: tokio::sync::broadcast::Sender<String>,
 }
 
 /// A call's answer as it is written here: numbers in forms that a careless reader changes.
@@ -119,6 +121,7 @@ impl Ops {
             go: Semaphore::new(0),
             announced: Mutex::new("tools"),
             changed: Semaphore::new(0),
+            updated: tokio::sync::broadcast::Sender::new(64),
         });
         let app = Router::new().route("/mcp", any(answer)).with_state(Arc::clone(&state));
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -186,6 +189,11 @@ impl Ops {
         self.state.changed.add_permits(1);
     }
 
+    /// Tells who listens that a resource has changed; how many do.
+    pub fn update(&self, uri: &str) -> usize {
+        self.state.updated.send(uri.to_owned()).unwrap_or_default()
+    }
+
     /// Lets one slow call answer.
     pub fn go(&self) {
         self.state.go.add_permits(1);
@@ -205,11 +213,18 @@ impl Drop for Ops {
 
 /// The stream on which an upstream speaks unasked: one notification each time it is told to.
 fn stream(seen: Arc<Seen>) -> Response {
-    let events = futures_util::stream::unfold(seen, |seen| async move {
-        seen.changed.acquire().await.unwrap().forget();
-        let method = format!("notifications/{}/list_changed", seen.announced.lock().unwrap());
-        let event = format!("data: {}\n\n", json!({"jsonrpc": "2.0", "method": method}));
-        Some((Ok::<_, Infallible>(event), seen))
+    let updated = seen.updated.subscribe();
+    let events = futures_util::stream::unfold((seen, updated), |(seen, mut updated)| async move {
+        let message = tokio::select! {
+            changed = seen.changed.acquire() => {
+                changed.unwrap().forget();
+                json!({"jsonrpc": "2.0", "method": format!("notifications/{}/list_changed", seen.announced.lock().unwrap())})
+            }
+            uri = updated.recv() => {
+                json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri.unwrap()}})
+            }
+        };
+        Some((Ok::<_, Infallible>(format!("data: {message}\n\n")), (seen, updated)))
     });
     let mut response = Response::new(Body::from_stream(events));
     response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
@@ -245,6 +260,16 @@ async fn answer(State(seen): State<Arc<Seen>>, method: Method, headers: HeaderMa
             result(&id, &json!({"resourceTemplates": templates}).to_string())
         }
         "prompts/get" | "resources/read" | "completion/complete" => ask(&seen, &message).await,
+        "resources/subscribe" | "resources/unsubscribe" => {
+            let method = message["method"].as_str().unwrap().to_owned();
+            seen.asked.lock().unwrap().push((method, json!({"uri": message["params"]["uri"]})));
+            if message["params"]["uri"] == "file:///docs/none" {
+                return json_response(format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32002,"message":"Resource not found"}}}}"#
+                ));
+            }
+            result(&id, "{}")
+        }
         "ping" | "logging/setLevel" => result(&id, "{}"),
         "" if !id.is_null() => {
             seen.replies.send_modify(|replies| replies.push(message));

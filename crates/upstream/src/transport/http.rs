@@ -32,7 +32,8 @@ use crate::message::{Heard, Request, RequestId, hear};
 use crate::question::Unanswered;
 use crate::transport::said::Said;
 use crate::transport::sse::Events;
-use crate::transport::{Beside, Broken, FORBIDDEN, LONGEST, Notices, UNHEARD, UNSUBSCRIBED};
+use crate::transport::{Beside, Broken, FORBIDDEN, LONGEST, Notices, UNHEARD, UNSUBSCRIBED, UNWATCHED};
+use crate::watch::Watches;
 use crate::{mirror, modern};
 
 /// Bytes of one answer with everything that may come before it in its stream.
@@ -236,6 +237,7 @@ struct Shared {
     version: OnceLock<HeaderValue>,
     lost: AtomicBool,
     replies: Semaphore,
+    watches: Watches,
     said: Said,
 }
 
@@ -250,6 +252,7 @@ impl Session {
             version: OnceLock::new(),
             lost: AtomicBool::new(false),
             replies: Semaphore::new(REPLIES),
+            watches: Watches::default(),
             said,
         };
         Self { shared: Arc::new(shared) }
@@ -265,6 +268,11 @@ impl Session {
 
     pub(crate) fn notices(&self) -> &Notices {
         &self.shared.notices
+    }
+
+    /// What is watched over it.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.shared.watches
     }
 
     /// What it was handed that is struck out of what it logs.
@@ -466,6 +474,11 @@ impl Shared {
                 self.notices.dropped("an answer to nothing that is asked: late, twice or foreign")
             }
             Ok(Heard::Progress(..)) => self.notices.dropped("progress that nobody listens for"),
+            Ok(Heard::Updated(uri)) => {
+                if !self.watches.updated(&uri) {
+                    self.notices.dropped(UNWATCHED);
+                }
+            }
             // On a stream of no call it is nobody's.
             Ok(Heard::Note(_)) => self.notices.dropped(UNHEARD),
             Ok(Heard::Ignored) => self.notices.dropped("a notification"),

@@ -23,6 +23,7 @@ use crate::message::{Lists, Request, RequestId};
 use crate::note::{Note, Notes};
 use crate::question::{Asked, Question, Unanswered};
 use crate::transport::said::Said;
+use crate::watch::Watches;
 
 /// The longest message of an upstream, in bytes.
 pub(crate) const LONGEST: usize = 16 << 20;
@@ -30,6 +31,9 @@ pub(crate) const LONGEST: usize = 16 << 20;
 /// What is dropped of upstreams of the modern era, as it is told in our log.
 pub(crate) const FORBIDDEN: &str = "a request, which no server of its era may write";
 pub(crate) const UNSUBSCRIBED: &str = "a notification of a subscription that is not there";
+
+/// The same of resources.
+pub(crate) const UNWATCHED: &str = "word of a resource that nobody watches";
 
 /// The same of what is told beside an answer.
 pub(crate) const UNHEARD: &str =
@@ -182,6 +186,14 @@ impl Wire {
         match self {
             Self::Child(child) => child.said(),
             Self::Http(session) => session.said(),
+        }
+    }
+
+    /// What is watched over it.
+    pub(crate) fn watches(&self) -> &Watches {
+        match self {
+            Self::Child(child) => child.watches(),
+            Self::Http(session) => session.watches(),
         }
     }
 

@@ -15,9 +15,10 @@ use crate::config::{Stdio, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
 use crate::transport::said::Said;
 use crate::transport::{
-    Awaited, Beside, Broken, FORBIDDEN, LONGEST, Notices, Pending, UNHEARD, UNSUBSCRIBED, child,
+    Awaited, Beside, Broken, FORBIDDEN, LONGEST, Notices, Pending, UNHEARD, UNSUBSCRIBED, UNWATCHED, child,
 };
 use crate::upstreams::Surroundings;
+use crate::watch::Watches;
 
 /// Replies to what a child asks us that may wait to be written; more are dropped.
 const REPLIES: usize = 16;
@@ -48,6 +49,7 @@ struct Shared {
     timeouts: Timeouts,
     ending: watch::Sender<bool>,
     said: Arc<Said>,
+    watches: Watches,
 }
 
 impl Child {
@@ -74,6 +76,7 @@ impl Child {
             timeouts,
             ending: watch::Sender::new(false),
             said: Arc::new(Said::new(secrets)),
+            watches: Watches::default(),
         });
         let (gone, ended) = watch::channel(false);
         let ambient = Arc::clone(&surroundings.ambient);
@@ -94,6 +97,11 @@ impl Child {
 
     pub(crate) fn is_of_one_session(&self) {
         self.shared.one_session.store(true, Ordering::Release);
+    }
+
+    /// What is watched over it.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.shared.watches
     }
 
     pub(crate) fn notices(&self) -> &Notices {
@@ -250,6 +258,11 @@ impl Shared {
             Ok(Heard::Progress(id, progress)) => {
                 if !self.pending.told(&id, |beside| beside.told(progress)) {
                     self.notices.dropped("progress that nobody listens for");
+                }
+            }
+            Ok(Heard::Updated(uri)) => {
+                if !self.watches.updated(&uri) {
+                    self.notices.dropped(UNWATCHED);
                 }
             }
             Ok(Heard::Note(note)) => {

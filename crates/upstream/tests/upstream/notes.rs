@@ -34,11 +34,12 @@ async fn logs(world: &World, of: u8, of_session: bool, data: &str) -> (Forwarded
 }
 
 fn data(notes: &[Note]) -> Vec<&str> {
-    let data = |note| {
+    let mut told = Vec::new();
+    for note in notes {
         let Note::Logged(Logged { level: Level::Info, data, .. }) = note else { panic!("{note:?}") };
-        data.text()
-    };
-    notes.iter().map(data).collect()
+        told.push(data.text());
+    }
+    told
 }
 
 #[tokio::test]

@@ -123,7 +123,14 @@ async fn an_upstream_lists_what_it_says_it_has_and_what_could_not_be_named_is_le
         assert_eq!(names(Listing::Templates).await, ["file:///{a}"]);
         assert_eq!(names(Listing::Tools).await, Vec::<String>::new());
         assert!(!server.all().iter().any(|arrived| arrived.is("tools/list")), "it has no tools");
-        let has = Has { tools: false, prompts: true, resources: true, completions: true, logging: false };
+        let has = Has {
+            tools: false,
+            prompts: true,
+            resources: true,
+            completions: true,
+            logging: false,
+            subscribe: false,
+        };
         assert_eq!(world.upstreams.has("ops"), has);
     }
 }

@@ -1,0 +1,37 @@
+//! Whether what was permitted once would be permitted now: for what goes on after its one run, such as being told of changes.
+//! It permits nothing.
+
+use policy::{Judgement, Question};
+use store::Failed;
+
+use crate::authority::Authority;
+use crate::decide::Ask;
+
+impl Authority {
+    /// Whether an access that was permitted, after a step-up or without, would still be: its caller is one, nothing is
+    /// locked, what it reaches for is what it was, and the rules say what they said. Where they ask for evidence now, only
+    /// what was stepped up stands.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store cannot say; whoever asks takes that for no.
+    pub async fn stands(&self, ask: &Ask, elevated: bool) -> Result<bool, Failed> {
+        let (active, now) = (self.active(), self.now());
+        let Some(caller) = active.people.still(&ask.caller, now) else { return Ok(false) };
+        let upstream = ask.access.resource().upstream_name();
+        if active.lock(caller.id, &caller.roots, upstream, now).is_some() {
+            return Ok(false);
+        }
+        let (Ok(target), Some(set)) = (self.standing_target(&active, &ask.access), active.set.as_ref())
+        else {
+            return Ok(false);
+        };
+        let moment = self.moment(&active, caller.id, &ask.access, &ask.source).await?;
+        let question =
+            Question { caller: &caller, access: &ask.access, target: &target.judged, moment: &moment };
+        Ok(match policy::judge(set, &question) {
+            Judgement::Permit { .. } => true,
+            Judgement::StepUp { .. } => elevated,
+            Judgement::Deny { .. } => false,
+        })
+    }
+}
