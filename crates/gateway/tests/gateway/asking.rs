@@ -82,7 +82,6 @@ async fn t01_rules_of_tools_alone_let_nothing_of_the_others_through() {
             "argument": {"name": "topic", "value": ""}}),
         ),
         ("resources/subscribe", json!({"uri": "file:///docs/a"})),
-        ("resources/unsubscribe", json!({"uri": "file:///docs/a"})),
         ("prompts/execute", json!({"name": "brief"})),
         ("resources/write", json!({"uri": "file:///docs/a"})),
     ] {
