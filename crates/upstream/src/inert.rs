@@ -53,11 +53,11 @@ impl Inert {
         Self { headers: named.collect(), ..self }
     }
 
-    /// The same, with the least severe messages that its upstream is asked to log; with none, it is asked for nothing.
+    /// The same, with the least severe messages that its upstream is asked to log.
     #[must_use]
-    pub fn at_level(mut self, level: Option<Level>) -> Self {
+    pub fn at_level(mut self, level: Level) -> Self {
         self.meta.retain(|(name, _)| *name != LEVEL);
-        self.meta.extend(level.map(|level| (LEVEL, level.name().to_owned())));
+        self.meta.push((LEVEL, level.name().to_owned()));
         self
     }
 

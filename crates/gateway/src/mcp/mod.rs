@@ -261,7 +261,9 @@ async fn in_session(
         return refusal.answer(Era::Legacy, Some(&request.id));
     };
     let conversation = session.conversation();
-    request.meta.inert = request.meta.inert.at_level(conversation.level);
+    if let Some(level) = conversation.level {
+        request.meta.inert = request.meta.inert.at_level(level);
+    }
     answer(gateway, known, at, conversation, running, request).await
 }
 
