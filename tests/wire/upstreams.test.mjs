@@ -109,7 +109,7 @@ describe("an upstream that lies", () => {
     no_version: invalid, result_number: invalid, result_list: invalid, result_null: invalid, both: invalid, neither: invalid,
     error_text: invalid, error_code_text: invalid, is_error_text: invalid, is_error_twice: invalid, deep: invalid,
     dies: gone, closes: gone, half: gone, huge: gone,
-    surrogate: ({ result }) => assert.equal(result.content[0].text, "\ud800"),
+    surrogate: ({ result }) => assert.equal(result.content[0].text, "\ufffd"),
     big: ({ result }) => assert.equal(result.content[0].text.length, 8 << 20),
     error_message_huge: ({ error }) => assert.equal(error.code, -32000),
     error_with_data: ({ error }) => assert.deepEqual(error, { code: -32001, message: "no ship", data: { n: 1, _meta: {} } }),

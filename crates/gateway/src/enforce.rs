@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use authority::{Ask, Challenge, Denial, Failed, Permit, Ruling};
 use terms::revision::Era;
-use terms::{Abilities, CallerId, ElevationId, Json, Slug};
+use terms::{Abilities, Caller, CallerId, ElevationId, Json, Slug};
 use tokio::time::Instant;
 use upstream::{Link, Unreachable};
 
@@ -48,6 +48,15 @@ impl Waits {
     /// What it waits for, for the one who takes it.
     pub(crate) fn take(&self) -> Option<ElevationId> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The request for approval, where there is one, is taken back: nobody waits for it any more.
+    pub(crate) async fn over(&self, inner: &Inner, caller: &Caller, why: &str) {
+        let Some(id) = self.take() else { return };
+        // What cannot be taken back is decided on, or expires.
+        if let Err(failed) = inner.authority.withdraw(caller, id, Some(why.to_owned())).await {
+            tracing::warn!(%failed, "a request for approval that nobody waits for stays");
+        }
     }
 }
 

@@ -17,10 +17,11 @@ use crate::gateway::Inner;
 use crate::mcp::Structured;
 use crate::mcp::beside::Beside;
 use crate::mcp::conversation::Conversation;
+use crate::mcp::in_session::{InSession, Next};
 use crate::mcp::live::{self, Live, Permitted};
 use crate::mcp::refusal::{self, Broken};
 use crate::mcp::result;
-use crate::mcp::rounds::Coming;
+use crate::mcp::rounds::{Coming, Unasked};
 use crate::mcp::session::Running;
 use crate::mcp::stream::Client;
 use crate::mcp::watching::Watching;
@@ -38,25 +39,90 @@ pub(crate) struct Of<'a> {
     pub(crate) structured: Structured,
 }
 
-/// Sees one permitted call to its end.
+/// One attempt of a permitted call, once it is over.
+struct Attempted {
+    forwarded: Forwarded,
+    attempt: Option<AttemptId>,
+    elevated: bool,
+    action: Option<Action>,
+    /// What was asked within it and cannot be, because its caller speaks another era.
+    unmet: Option<Feature>,
+}
+
+/// Sees one permitted call to its end: through all its rounds, where its caller can be asked within it.
 pub(crate) async fn run(
     inner: &Inner,
     permit: Permit,
-    link: &Arc<Link>,
+    link: Arc<Link>,
     (mut client, mut running): (Client, Running),
     of: Of<'_>,
 ) {
-    let Of { ask, conversation, coming, structured } = of;
-    let attempt = permit.attempt();
-    let elevated = permit.grant().is_some();
+    let Of { conversation, structured, .. } = of;
+    let mut in_session = InSession::new(conversation, structured);
+    let mut permitted = (permit, link);
+    let mut round: Option<Box<(Ask, Coming)>> = None;
+    loop {
+        let (ask, coming) = round.as_deref().map_or((of.ask, of.coming), |(ask, coming)| (ask, coming));
+        let within = (&mut client, &mut running);
+        let mut attempted = attempt(inner, permitted, within, (ask, coming), conversation).await;
+        let (Era::Legacy, Ok(Answer::InputRequired { requests, state, takes })) =
+            (conversation.era(), &attempted.forwarded.answer)
+        else {
+            return end(inner, (client, running), attempted, (coming, structured)).await;
+        };
+        // By its own word it has ended, and nothing waits there.
+        settle(inner, attempted.forwarded.settlement.take(), attempted.forwarded.outcome, None).await;
+        let (requests, state) = (requests.as_ref(), state.as_ref());
+        let asked = attempted.attempt.ok_or(Unasked::Form);
+        let asked = asked.and_then(|attempt| coming.round(attempt, (requests, state), *takes));
+        let within = (&mut client, &mut running);
+        // Apart from the calls that are never asked anything, which are nearly all.
+        let next = Box::pin(in_session.goes_on(inner, (ask, coming), within, (asked, requests)));
+        match next.await {
+            Next::Goes { permit, link, round: next } => {
+                permitted = (permit, link);
+                round = Some(next);
+            }
+            Next::Left => return,
+            Next::Told(told) => {
+                drop(running);
+                client.stopped(structured, &told).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Makes one attempt.
+async fn attempt(
+    inner: &Inner,
+    (permit, link): (Permit, Arc<Link>),
+    within: (&mut Client, &mut Running),
+    (ask, coming): (&Ask, &Coming),
+    conversation: Conversation,
+) -> Attempted {
+    let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
     let action = permit.access().and_then(|access| Action::named(access.action()));
-    let mut live = Live::new(ask, conversation, link, attempt);
-    let forwarded = watched(inner, permit, link, (&mut client, &mut running), (coming, &mut live)).await;
-    let Forwarded { answer, outcome, watch, mut settlement } = forwarded;
-    if let (Some(watch), Some(watches)) = (watch, running.watches()) {
+    let (client, running) = within;
+    let mut live = Live::new(ask, conversation, &link, attempt);
+    let mut forwarded = watched(inner, permit, &link, (client, running), (coming, &mut live)).await;
+    live.over(inner).await;
+    if let (Some(watch), Some(watches)) = (forwarded.watch.take(), running.watches()) {
         // In a session it goes on when its request is over.
         watches.keep(Watching::new(ask.clone(), conversation, elevated, watch));
     }
+    Attempted { forwarded, attempt, elevated, action, unmet: live.unmet() }
+}
+
+/// Settles the last attempt of a call, and gives its answer.
+async fn end(
+    inner: &Inner,
+    (client, running): (Client, Running),
+    attempted: Attempted,
+    (coming, structured): (&Coming, Structured),
+) {
+    let Attempted { forwarded, attempt, elevated, action, unmet } = attempted;
+    let Forwarded { answer, outcome, mut settlement, .. } = forwarded;
     // The outcome of an elevated call is recorded before anyone is told of it, so that a repeat is told the
     // truth. Whether its answer will arrive is not known then; that nobody is left to take it is.
     if elevated {
@@ -67,7 +133,7 @@ pub(crate) async fn run(
     drop(running);
     inner.authority.ambient().seam(Seam::AnswerSend);
     let delivered = match answer {
-        Ok(answer) => match live.unmet().filter(|_| answer.outcome() == Outcome::Failed) {
+        Ok(answer) => match unmet.filter(|_| answer.outcome() == Outcome::Failed) {
             Some(feature) => client.stopped(structured, &refusal::refused(&needs(feature), structured)).await,
             None => give(inner, client, answer, (attempt, action), (coming, structured)).await,
         },
@@ -80,7 +146,6 @@ pub(crate) async fn run(
         }
     };
     settle(inner, settlement, outcome, Some(delivered)).await;
-    live.over(inner).await;
 }
 
 /// Runs one permitted call whose answer nobody is told but who asked for it here.
@@ -221,11 +286,9 @@ async fn give(
         }
         Answer::InputRequired { requests, state, takes } => {
             let asks = |attempt| coming.asks(inner, attempt, (requests.as_ref(), state.as_ref()), takes);
-            match attempt.and_then(asks) {
-                Some(asked) => client.incomplete(&asked).await,
-                None => {
-                    client.stopped(structured, &refusal::refused(&needs(Feature::Rounds), structured)).await
-                }
+            match attempt.ok_or(Unasked::Form).and_then(asks) {
+                Ok(asked) => client.incomplete(&asked).await,
+                Err(why) => client.stopped(structured, &refusal::refused(&unasked(why), structured)).await,
             }
         }
     }
@@ -252,10 +315,7 @@ pub(crate) fn needs(feature: Feature) -> Refusal {
         Feature::Elicitation | Feature::Sampling | Feature::Roots => {
             "It asked for that while it ran, which only a client of a session can be asked, and then it failed."
         }
-        Feature::Rounds => {
-            "It began, and then asked to be told more, which is not passed on: what it did until then is done, and the \
-             call is not."
-        }
+        Feature::Rounds => return unasked(Unasked::Form),
         Feature::Capabilities => {
             "It answered that it wants a client of more capabilities, and did not run it."
         }
@@ -266,8 +326,35 @@ pub(crate) fn needs(feature: Feature) -> Refusal {
             "It wants an argument in a header that is secret here, and what is secret is put in none: nothing was sent."
         }
     };
+    needed(feature.name(), what)
+}
+
+/// A call of an upstream that asked to be told more, and is not.
+pub(crate) fn unasked(why: Unasked) -> Refusal {
+    let rounds = Feature::Rounds.name();
+    let (features, what) = match why {
+        Unasked::Lacks(abilities) => {
+            let features: Vec<_> = abilities.features().map(Feature::name).collect();
+            (
+                features.join(", "),
+                "asked for that, which this client cannot be asked or the operator does not let it ask",
+            )
+        }
+        Unasked::TooMuch => (rounds.to_owned(), "asked more than is passed on within one call"),
+        Unasked::Form => (rounds.to_owned(), "asked to be told more in a form that is not passed on"),
+        Unasked::Unanswered(feature) => {
+            (feature.name().to_owned(), "asked for that, and there was no answer")
+        }
+    };
+    needed(
+        &features,
+        &format!("It began, and then {what}: what it did until then is done, and the call is not."),
+    )
+}
+
+fn needed(features: &str, what: &str) -> Refusal {
     let todo = Slug::UpstreamNeedsFeature.row().todo;
-    Refusal::because(Slug::UpstreamNeedsFeature, format!("Needed: {}. {what} {todo}", feature.name()))
+    Refusal::because(Slug::UpstreamNeedsFeature, format!("Needed: {features}. {what} {todo}"))
 }
 
 /// A call whose upstream cannot be reached, before anything was decided.

@@ -55,6 +55,28 @@ impl Abilities {
         }
     }
 
+    /// What is here and not there.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self {
+            form: self.form && !other.form,
+            url: self.url && !other.url,
+            sampling: self.sampling && !other.sampling,
+            roots: self.roots && !other.roots,
+        }
+    }
+
+    /// The features that they are, by which callers are told of them.
+    pub fn features(self) -> impl Iterator<Item = Feature> {
+        let all = [
+            (self.form, Feature::Elicitation),
+            (self.url, Feature::UrlElicitation),
+            (self.sampling, Feature::Sampling),
+            (self.roots, Feature::Roots),
+        ];
+        all.into_iter().filter_map(|(can, feature)| can.then_some(feature))
+    }
+
     /// As the capabilities of a client state them.
     #[must_use]
     pub fn capabilities(self) -> Object {
@@ -115,6 +137,9 @@ mod tests {
             let abilities = Abilities { form: is(0), url: is(1), sampling: is(2), roots: is(3) };
             let stated = Json::Object(abilities.capabilities());
             assert_eq!(Abilities::of(Some(&stated), Revision::NEWEST), abilities, "{stated}");
+            assert_eq!(abilities.features().count(), usize::try_from(bits.count_ones()).unwrap());
+            assert_eq!(abilities.without(abilities), Abilities::default());
+            assert_eq!(abilities.without(Abilities::default()), abilities);
         }
     }
 }

@@ -181,9 +181,9 @@ impl Feature {
         match self {
             Self::Tasks => "tasks",
             Self::UrlElicitation => "elicitation by URL",
-            Self::Elicitation => "elicitation within a call",
-            Self::Sampling => "sampling within a call",
-            Self::Roots => "roots within a call",
+            Self::Elicitation => "elicitation",
+            Self::Sampling => "sampling",
+            Self::Roots => "roots",
             Self::Rounds => "multi round-trip requests",
             Self::Capabilities => "capabilities of its client",
             Self::ParameterHeaders => "arguments in headers",

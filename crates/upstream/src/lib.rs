@@ -38,7 +38,7 @@ pub use inert::{Inert, LEVEL};
 pub use link::Link;
 pub use mirror::{agree, decoded, repeats};
 pub use note::{Logged, Note, Notes};
-pub use question::{Asks, Question, Unanswered};
+pub use question::{Asked, Asks, Question, Unanswered, inputs};
 pub use raw::{OURS, without};
 pub use reply::{Replied, reply};
 pub use upstreams::{SessionKey, Unreachable, Upstreams};

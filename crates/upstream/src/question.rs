@@ -1,6 +1,7 @@
-//! What an upstream of the legacy era asks of a caller's client while a call of it runs (MCP 2025-11-25, client: elicitation,
-//! sampling, roots). The upstream waits for an answer and always gets one: what was judged ([`crate::reply`]), or that there
-//! is none, in words of ours.
+//! What an upstream asks of a caller's client in a session, and what of it is passed on: one table for both eras. One of the
+//! legacy era asks while a call runs (MCP 2025-11-25, client: elicitation, sampling, roots), waits for an answer and always
+//! gets one: what was judged ([`crate::reply`]), or that there is none, in words of ours. One of the modern era has answered
+//! by asking, and does not wait.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -124,10 +125,10 @@ pub(crate) fn reply(id: &str, rest: &str) -> String {
     raw::no_line_ends(format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#))
 }
 
-/// What is asked, before it is known within which call.
+/// One thing that is asked, whatever it is asked within.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    /// How the upstream names it, as it wrote that.
+pub struct Asked {
+    /// How the upstream names it: an id as it wrote that, or the name of an input request.
     id: String,
     asks: Asks,
     params: Option<RawJson>,
@@ -164,6 +165,30 @@ impl Asked {
         Ok(Self { id: id.to_owned(), asks: row.asks, params, takes })
     }
 
+    /// The name of an input request.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.id
+    }
+
+    /// What it asks.
+    #[must_use]
+    pub const fn asks(&self) -> Asks {
+        self.asks
+    }
+
+    /// Its parameters, in the upstream's words (T32); at most 1 MiB.
+    #[must_use]
+    pub const fn params(&self) -> Option<&RawJson> {
+        self.params.as_ref()
+    }
+
+    /// What of a client it takes to answer.
+    #[must_use]
+    pub const fn takes(&self) -> Abilities {
+        self.takes
+    }
+
     /// The same as the question of a call; `back` writes a reply.
     pub(crate) fn within(self, call: RequestId, back: impl FnOnce(String) + Send + 'static) -> Question {
         Question { call, asked: self, back: Some(Back(Box::new(back))) }
@@ -173,6 +198,26 @@ impl Asked {
     pub(crate) fn unanswered(&self, why: Unanswered) -> String {
         reply(&self.id, why.reply())
     }
+}
+
+/// What an upstream of the modern era asks in one round, in its order (MCP 2026-07-28, multi round-trip requests,
+/// "InputRequests"), as far as the client of a session may be asked it.
+///
+/// # Errors
+/// Why one of them is none that is ever passed on.
+pub fn inputs(requests: &RawJson) -> Result<Vec<Asked>, Unanswered> {
+    #[derive(Deserialize)]
+    struct Input<'t> {
+        method: String,
+        #[serde(borrow)]
+        params: Option<&'t RawValue>,
+    }
+    let inputs = raw::members(requests.text()).ok_or(Unanswered::Invalid)?;
+    let read = |(name, input): (String, &RawValue)| {
+        let input: Input<'_> = serde_json::from_str(input.get()).map_err(|_| Unanswered::Invalid)?;
+        Asked::read(&name, &input.method, input.params)
+    };
+    inputs.into_iter().map(read).collect()
 }
 
 /// Writes one reply.
@@ -197,19 +242,19 @@ impl Question {
     /// What it asks.
     #[must_use]
     pub const fn asks(&self) -> Asks {
-        self.asked.asks
+        self.asked.asks()
     }
 
     /// Its parameters, in the upstream's words (T32); at most 1 MiB.
     #[must_use]
     pub const fn params(&self) -> Option<&RawJson> {
-        self.asked.params.as_ref()
+        self.asked.params()
     }
 
     /// What of a client it takes to answer.
     #[must_use]
     pub const fn takes(&self) -> Abilities {
-        self.asked.takes
+        self.asked.takes()
     }
 
     /// Tells the upstream that there is no answer, and why.
@@ -278,6 +323,32 @@ mod tests {
         }
         let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(LONGEST));
         assert_eq!(read("elicitation/create", &long), Err(Unanswered::Invalid));
+    }
+
+    #[test]
+    fn a_round_is_read_by_the_same_table_and_one_that_may_not_be_asked_is_none_at_all() {
+        let of = |text: &str| inputs(&RawJson::of(text).unwrap()).map_err(|why| format!("{why:?}"));
+        let asked = of(
+            r#"{"b":{"method":"sampling/createMessage","params":{"maxTokens":1.0,"includeContext":"thisServer"}},
+                "a":{"method":"roots/list"}}"#,
+        )
+        .unwrap();
+        let read: Vec<_> = asked
+            .iter()
+            .map(|one| (one.name(), one.asks(), one.params().map(RawJson::text), one.takes().roots))
+            .collect();
+        assert_eq!(
+            read,
+            [("b", Asks::Sampling, Some(r#"{"maxTokens":1.0}"#), false), ("a", Asks::Roots, None, true)]
+        );
+        for refused in [
+            r#"{"a":{"method":"roots/list"},"b":{"method":"sampling/createMessage","params":{"tools":[]}}}"#,
+            r#"{"a":{"method":"tools/call"}}"#,
+            r#"{"a":{"params":{}}}"#,
+            r#"{"a":[]}"#,
+        ] {
+            assert!(of(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

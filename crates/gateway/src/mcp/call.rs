@@ -291,7 +291,7 @@ async fn perform(
             span.record("attempt", permit.attempt().map(tracing::field::display));
             let of = run::Of { ask: &ask, conversation, coming: &coming, structured };
             // Apart, so that what waits for people does not take the room of what runs.
-            return Box::pin(run::run(&gateway, permit, &link, (client, running), of)).await;
+            return Box::pin(run::run(&gateway, permit, link, (client, running), of)).await;
         }
         Ok(Passed::Challenged(challenge, told)) => {
             span.record("elevation", tracing::field::display(challenge.elevation));

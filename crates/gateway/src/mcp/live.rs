@@ -12,6 +12,7 @@ use terms::{Abilities, AttemptId, Continuation, Feature, Json, Millis};
 use upstream::{Asks, Link, Question, Replied, Unanswered};
 
 use super::conversation::Conversation;
+use super::rounds::continuing;
 use super::session::Running;
 use super::stream::Client;
 use crate::enforce::{Answered, Asking, Passed, Waits, answered, enforce};
@@ -140,20 +141,12 @@ impl<'a> Live<'a> {
         };
         let asked = Object::from_iter([(question.asks().method(), params)]);
         let continuation = Continuation { of: self.of?, round, asked, inputs, state: None };
-        let Ask { access, secrets, .. } = self.ask.clone();
-        let continued = access.continuing(secrets, continuation, inner.authority.seal_key());
-        let (access, secrets) = continued.ok()?;
-        Some(Ask { access, secrets, ..self.ask.clone() })
+        continuing(inner, self.ask, continuation).ok()
     }
 
     /// Nobody waits for an answer any more: what people were asked about it is taken back, as it is good for nothing else.
     pub(crate) async fn over(&self, inner: &Inner) {
-        let Some(id) = self.waits.take() else { return };
-        let why = Some("its upstream does not wait for the answer any more".to_owned());
-        // What cannot be taken back is decided on, or expires.
-        if let Err(failed) = inner.authority.withdraw(&self.ask.caller, id, why).await {
-            tracing::warn!(%failed, "a request for approval that nobody waits for stays");
-        }
+        self.waits.over(inner, &self.ask.caller, "its upstream does not wait for the answer any more").await;
     }
 }
 
@@ -174,7 +167,7 @@ impl Permitted {
 }
 
 /// What is answered, if it is more than a no: that is told in our words, and takes no judgement.
-fn said(asks: Asks, answer: Json) -> Result<Json, Unanswered> {
+pub(super) fn said(asks: Asks, answer: Json) -> Result<Json, Unanswered> {
     if answer.as_object().is_none() {
         return Err(Unanswered::None);
     }

@@ -13,6 +13,7 @@ mod call;
 pub(crate) mod carrier;
 pub(crate) mod conversation;
 pub(crate) mod envelope;
+pub(crate) mod in_session;
 mod legacy;
 mod list;
 mod listen;

@@ -33,13 +33,16 @@ pub(crate) fn read(era: Era, result: &str) -> Cow<'_, str> {
 fn instead<'t>(era: Era, result: &'t str, theirs: &[&str], ours: &str) -> Cow<'t, str> {
     match era {
         Era::Legacy => Cow::Borrowed(result),
-        Era::Modern => {
-            let kept = upstream::without(result, theirs);
-            let rest = kept.trim_start().strip_prefix('{').unwrap_or("}").trim_start();
-            let comma = if rest.starts_with('}') { "" } else { "," };
-            Cow::Owned(format!("{{{ours}{comma}{rest}"))
-        }
+        Era::Modern => Cow::Owned(with(result, theirs, ours)),
     }
+}
+
+/// An object with members of ours in the place of these of its maker's.
+pub(super) fn with(object: &str, theirs: &[&str], ours: &str) -> String {
+    let kept = upstream::without(object, theirs);
+    let rest = kept.trim_start().strip_prefix('{').unwrap_or("}").trim_start();
+    let comma = if rest.starts_with('}') { "" } else { "," };
+    format!("{{{ours}{comma}{rest}")
 }
 
 /// What was read or got, as the result of a tool: contents of resources as such, all else by its text.

@@ -6,9 +6,10 @@
 //! approval wherever the call did (decisions A8, T33).
 
 use authority::Ask;
+use terms::access::NotAnAccess;
 use terms::json::Object;
 use terms::revision::Era;
-use terms::{Abilities, Access, AccessHash, AttemptId, CallerId, Json, Millis, Secret, Slug};
+use terms::{Abilities, AccessHash, AttemptId, CallerId, Continuation, Feature, Json, Millis, Secret, Slug};
 use upstream::RawJson;
 
 use super::call::{Prepared, Wanted, not_an_access};
@@ -46,11 +47,7 @@ impl Coming {
         (call, asked): (AccessHash, Option<Asked>),
     ) -> Self {
         let upstream = ask.access.resource().upstream_name();
-        let abilities = match conversation.era() {
-            // What a session's client is asked is asked while its call runs: `live`.
-            Era::Legacy => Abilities::default(),
-            Era::Modern => conversation.abilities.and(inner.upstreams.asks(upstream)),
-        };
+        let abilities = conversation.abilities.and(inner.upstreams.asks(upstream));
         Self { caller: ask.caller.id, call, asked, abilities }
     }
 
@@ -81,33 +78,66 @@ impl Coming {
         self.sealed(inner, &state)
     }
 
-    /// The result that passes on what an upstream asks. `None` where it may not be asked, or was often enough.
+    /// What an upstream asks, if it may ask that of this client and was not answered too often.
+    pub(crate) fn round(
+        &self,
+        attempt: AttemptId,
+        (requests, state): (Option<&RawJson>, Option<&RawJson>),
+        takes: Abilities,
+    ) -> Result<Asked, Unasked> {
+        let lacks = takes.without(self.abilities);
+        if lacks != Abilities::default() {
+            return Err(Unasked::Lacks(lacks));
+        }
+        let round = self.asked.as_ref().map_or(0, |asked| asked.round) + 1;
+        if round > MOST {
+            return Err(Unasked::TooMuch);
+        }
+        // It is a text, as the exit has seen.
+        let state = state.and_then(|state| serde_json::from_str(state.text()).ok()).map(Secret::new);
+        // What two readers could read in two ways is shown to nobody, and so not asked.
+        let questions = match requests {
+            None => Some(Object::new()),
+            Some(requests) => requests.read().and_then(|read| read.as_object().cloned()),
+        };
+        let questions = questions.ok_or(Unasked::Form)?;
+        Ok(Asked { of: attempt, round, questions, inputs: None, state })
+    }
+
+    /// The result that passes on what an upstream asks, to a client that comes back with the answers.
     pub(crate) fn asks(
         &self,
         inner: &Inner,
         attempt: AttemptId,
         (requests, state): (Option<&RawJson>, Option<&RawJson>),
         takes: Abilities,
-    ) -> Option<String> {
-        let round = self.asked.as_ref().map_or(0, |asked| asked.round) + 1;
-        if round > MOST || takes.and(self.abilities) != takes {
-            return None;
-        }
-        // It is a text, as the exit has seen.
-        let wanted = state.and_then(|state| serde_json::from_str(state.text()).ok()).map(Secret::new);
-        // What two readers could read in two ways is shown to nobody, and so not asked.
-        let questions = match requests {
-            None => Object::new(),
-            Some(requests) => requests.read()?.as_object()?.clone(),
-        };
-        let asked = Asked { of: attempt, round, questions, inputs: None, state: wanted };
+    ) -> Result<String, Unasked> {
+        let asked = self.round(attempt, (requests, state), takes)?;
         let until = inner.authority.now().after(ASKED_FOR);
         let state = State { access: self.call, elevation: None, round: 0, asked: Some(asked), until };
-        let state = Json::from(self.sealed(inner, &state)?);
+        let state = Json::from(self.sealed(inner, &state).ok_or(Unasked::TooMuch)?);
         let requests =
             requests.map(|asked| format!(r#""inputRequests":{},"#, asked.text())).unwrap_or_default();
-        Some(format!(r#"{{"resultType":"input_required",{requests}"requestState":{state}}}"#))
+        Ok(format!(r#"{{"resultType":"input_required",{requests}"requestState":{state}}}"#))
     }
+
+    /// The same call, continued with what it was answered.
+    pub(super) fn continued(&self, asked: Asked) -> Self {
+        Self { asked: Some(asked), ..self.clone() }
+    }
+}
+
+/// Why an upstream that asks is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unasked {
+    /// This its client does not say that it can, or its operator does not let the upstream ask.
+    Lacks(Abilities),
+    /// It asks too often, or more than can be kept.
+    TooMuch,
+    /// It asks in a form that is not passed on.
+    Form,
+    /// This it asked, and its client gave no answer.
+    Unanswered(Feature),
 }
 
 /// What a call comes back with.
@@ -187,12 +217,19 @@ impl Wanted {
     fn continues(&mut self, inner: &Inner, asked: Option<Asked>, inputs: Object) -> Result<(), Refusal> {
         let Some(mut asked) = asked else { return Ok(()) };
         asked.inputs.get_or_insert(inputs);
-        let continuation = asked.continuation();
-        let (access, secrets): (Access, _) = (self.ask.access.clone(), self.ask.secrets.clone());
-        let continued = access.continuing(secrets, continuation, inner.authority.seal_key());
-        (self.ask.access, self.ask.secrets) = continued.map_err(|why| not_an_access(&why))?;
+        self.ask = continuing(inner, &self.ask, asked.continuation()).map_err(|why| not_an_access(&why))?;
         self.asked = Some(asked);
         self.back = None;
         Ok(())
     }
+}
+
+/// The access that a call is with what its upstream is answered.
+///
+/// # Errors
+/// [`NotAnAccess`] when a name in the question or the answer could deceive.
+pub(super) fn continuing(inner: &Inner, ask: &Ask, continuation: Continuation) -> Result<Ask, NotAnAccess> {
+    let Ask { caller, access, secrets, source, purpose, ticket } = ask.clone();
+    let (access, secrets) = access.continuing(secrets, continuation, inner.authority.seal_key())?;
+    Ok(Ask { caller, access, secrets, source, purpose, ticket })
 }

@@ -54,7 +54,7 @@ fn yes() -> Value {
 }
 
 /// The next question on the stream of a call.
-async fn question(open: &mut Open) -> Value {
+pub async fn question(open: &mut Open) -> Value {
     loop {
         let message = open.message().await.expect("the stream ended without a question");
         if message.get("id").is_some() && message.get("method").is_some() {
@@ -74,11 +74,11 @@ async fn end(open: &mut Open) -> Vec<Value> {
     }
 }
 
-async fn answer(session: &Session<'_>, question: &Value, result: Value) -> u16 {
+pub async fn answer(session: &Session<'_>, question: &Value, result: Value) -> u16 {
     session.send(&json!({"jsonrpc": "2.0", "id": question["id"], "result": result})).await.status
 }
 
-async fn count(world: &World, kind: &str) -> usize {
+pub async fn count(world: &World, kind: &str) -> usize {
     world.records().await.iter().filter(|one| *one == kind).count()
 }
 
@@ -274,7 +274,7 @@ async fn t24_an_answer_of_another_session_or_to_a_question_that_is_over_goes_now
 async fn what_a_caller_of_the_modern_era_cannot_be_asked_within_a_call_is_refused_by_its_name() {
     let world = world().await;
     let bot = Modern::who_can(&world, "bot", can());
-    for (ask, name) in [(form("a"), "elicitation within a call"), (sample("b"), "sampling within a call")] {
+    for (ask, name) in [(form("a"), "Needed: elicitation."), (sample("b"), "Needed: sampling.")] {
         let reply = bot.call("asks_live", json!({"asks": [ask]})).await;
         assert_eq!(reply.slug(), "upstream_needs_feature");
         assert!(reply.text().contains(name), "{}", reply.text());

@@ -9,6 +9,7 @@ mod carriers;
 mod credentials;
 mod doors;
 mod faults;
+mod in_session;
 mod listening;
 mod live;
 mod logging;

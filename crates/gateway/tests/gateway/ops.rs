@@ -325,6 +325,7 @@ async fn call(seen: &Arc<Seen>, id: &Value, params: &Value) -> Response {
             [{{"mode":"url","elicitationId":"1","url":"https://canary.example","message":"canary"}}]}}}}}}"#
         )),
         "wipe" | "wipe_all" | "endless" | "samples" | "opens_own" => round(id, params),
+        "turns" => turn(id, params),
         "asks" => result(id, r#"{"resultType":"input_required","inputRequests":{},"content":[]}"#),
         "wants_more" => json_response(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32021,"message":"m","data":{{"requiredCapabilities":{{"roots":{{}}}}}}}}}}"#
@@ -401,6 +402,27 @@ fn round(id: &Value, params: &Value) -> Response {
     let asks =
         json!({"resultType": "input_required", "inputRequests": {"sure": asked}, "requestState": STATE});
     result(id, &asks.to_string())
+}
+
+/// A tool of the modern era that asks what its arguments say, round after round, and then answers with all that it was
+/// answered.
+fn turn(id: &Value, params: &Value) -> Response {
+    let turns = params["arguments"]["turns"].as_array().unwrap();
+    let mut got: Vec<Value> =
+        params["requestState"].as_str().map_or_else(Vec::new, |state| serde_json::from_str(state).unwrap());
+    if params.get("requestState").is_some() {
+        got.push(params.get("inputResponses").cloned().unwrap_or_default());
+    }
+    if let Some(asks) = turns.get(got.len()) {
+        let mut round = json!({"resultType": "input_required", "requestState": json!(got).to_string()});
+        if !asks.is_null() {
+            round["inputRequests"] = asks.clone();
+        }
+        return result(id, &round.to_string());
+    }
+    let said =
+        json!({"resultType": "complete", "content": [{"type": "text", "text": json!(got).to_string()}]});
+    result(id, &said.to_string())
 }
 
 /// A stream that tells of progress under the caller's token and under another's, and then answers.
