@@ -113,7 +113,7 @@ fn what_one_crate_alone_may_know_no_other_knows() {
 }
 
 #[test]
-fn every_test_that_the_page_of_threats_names_exists() {
+fn every_test_that_a_page_names_exists() {
     fn read(folder: &Path, into: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -128,13 +128,18 @@ fn every_test_that_the_page_of_threats_names_exists() {
     for folder in ["crates", "tests/wire", "tests/sdk", "tests/browser", "tests/faults"] {
         read(&root().join(folder), &mut all);
     }
-    let page = fs::read_to_string(root().join("docs/threats.md")).unwrap();
-    let table = page.split("## What must hold").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
-    assert!(rows.len() > 50, "the table is found");
-    for name in rows.iter().flat_map(|row| row.split('`').skip(1).step_by(2)) {
-        let is = all.contains(&format!("fn {name}(")) || all.contains(&format!("test(\"{name}\""));
-        assert!(is, "{name} is no test");
+    // The cells of tests are the last ones; on the page of threats, of one table only.
+    for (page, from, most) in [("threats.md", "## What must hold", 50), ("mcp-musts.md", "# What MCP", 35)] {
+        let page = fs::read_to_string(root().join("docs").join(page)).unwrap();
+        let table = page.split(from).nth(1).unwrap();
+        let table = if from.starts_with("##") { table.split("\n## ").next().unwrap() } else { table };
+        let tests = table.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once(" | "));
+        let tests: Vec<&str> = tests.map(|(_, tests)| tests).filter(|tests| tests.contains('`')).collect();
+        assert!(tests.len() > most, "the tables are found: {}", tests.len());
+        for name in tests.iter().flat_map(|tests| tests.split('`').skip(1).step_by(2)) {
+            let is = all.contains(&format!("fn {name}(")) || all.contains(&format!("test(\"{name}\""));
+            assert!(is, "{name} is no test");
+        }
     }
 }
 
