@@ -7,6 +7,7 @@ const ACCESSES = {
   "tools/call": ({ name, arguments: args }) => [name, args],
   "prompts/get": ({ name, arguments: args }) => [name, args],
   "resources/read": ({ uri }) => [uri, { uri }],
+  "resources/subscribe": ({ uri }) => [uri, { uri }],
   "completion/complete": ({ ref, argument, context }) => [ref.name ?? ref.uri, { argument, ...(context ? { context } : {}) }],
 };
 

@@ -112,6 +112,11 @@ for (const upstream of ["stdio", "http"]) {
       });
     }
 
+    test("subscribes to what it may read", async () => {
+      await through.subscribeResource({ uri: "demo://resource/dynamic/text/1" });
+      await through.unsubscribeResource({ uri: "demo://resource/dynamic/text/1" });
+    });
+
     test("is refused what stepup refuses, before anything arrives", async () => {
       const refused = (code, slug) => (error) => error.code === code && error.data.slug === slug;
       await assert.rejects(text("demo://resource/dynamic/../x")(through), refused(-32602, "uri_refused"));
@@ -138,6 +143,6 @@ test("a stopped read is approved by a person, and runs once by its id or as it w
 
 test("the checker finds one permit for each arrival, and the log verifies", async () => {
   const report = await home.judge({ canaries: [key] });
-  const elevated = 2;
-  assert.equal(report.arrivals, 2 * Object.keys(SAME).length + elevated);
+  const [elevated, subscribed] = [2, 2];
+  assert.equal(report.arrivals, 2 * Object.keys(SAME).length + elevated + subscribed);
 });
