@@ -38,10 +38,13 @@ class Asked {
 
   /** Looks through a stream that answers a call. */
   within(call, session, stream) {
-    createInterface({ input: stream }).on("line", (line) => {
+    const lines = createInterface({ input: stream });
+    lines.on("line", (line) => {
       const { id, method } = line.startsWith("data: {") ? JSON.parse(line.slice(6)) : {};
       if (method && id !== undefined) this.#calls.set(`${session} ${id}`, call);
     });
+    // A stream that breaks off asks no more.
+    lines.on("error", () => {});
   }
 
   /** The call that a message answers a question of; the message itself, where it does not. */
