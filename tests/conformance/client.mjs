@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { refusal } from "../lib/agent.mjs";
 import { Home, until } from "../lib/home.mjs";
 import { behind } from "../lib/clients.mjs";
-import { PINNED, modernClient } from "../lib/peers.mjs";
+import { MODERN_CLIENTS, PINNED } from "../lib/peers.mjs";
 
 const { MCP_CONFORMANCE_SCENARIO: scenario, MCP_CONFORMANCE_PROTOCOL_VERSION: revision, MCP_CONFORMANCE_CONTEXT: context } = process.env;
 const ERAS = { "2025-11-25": "legacy", "2026-07-28": "modern" };
@@ -17,6 +17,12 @@ const call = (client, name, args = {}) => client.callTool({ name, arguments: arg
 const says = async (client, name, words, args) => {
   const { isError, content } = await call(client, name, args);
   assert.deepEqual([isError ?? false, content[0].text], [false, words]);
+};
+
+/** The answer of a person who leaves a form as it is. */
+const preset = ({ requestedSchema: { properties } }) => {
+  const content = Object.entries(properties).map(([name, schema]) => [name, schema.default]).filter(([, value]) => value !== undefined);
+  return { action: "accept", content: Object.fromEntries(content) };
 };
 
 /** Waits until stepup has learned of a tool of its upstream. */
@@ -94,12 +100,9 @@ const home = await Home.make({ upstreams: () => ({ suite: { url: process.argv[2]
 try {
   home.permitEverything();
   await home.serve();
-  const client = await modernClient(behind(home, "suite", await home.caller("suite")), {
-    mode: MODES[revision],
-    capabilities: { elicitation: { form: { applyDefaults: true } } },
-    // Who agrees to everything that is preset.
-    handlers: { "elicitation/create": () => ({ action: "accept", content: {} }) },
-  });
+  const target = behind(home, "suite", await home.caller("suite"));
+  const { client } = await MODERN_CLIENTS["TypeScript SDK 2"].connect({ ...target, mode: MODES[revision], onask: () => {} });
+  client.setRequestHandler("elicitation/create", ({ params }) => preset(params));
   await SCENARIOS[scenario](client);
   await client.close();
 } catch (error) {

@@ -14,7 +14,7 @@ for (const revision of ["2025-11-25", "2026-07-28"]) {
   const all = required(revision, "client");
   const run = all.filter((scenario) => !notRun.some((begins) => scenario.startsWith(begins)));
 
-  // Most of the time each waits for processes to start.
+  // Each mostly waits for processes to start.
   describe(`an upstream of ${revision}`, { concurrency: 2 }, () => {
     test("the list names nothing that the suite does not have", () => {
       assert.deepEqual(notRun.filter((begins) => !all.some((scenario) => scenario.startsWith(begins))), []);

@@ -15,21 +15,16 @@ export const PINNED = "2026-07-28";
 
 const CALL_WITHIN_MS = 60_000;
 
-/** A connected client of the TypeScript SDK 2.x, as the SDK has it. */
-export async function modernClient({ url, headers }, { mode, capabilities = {}, handlers = {} }) {
-  const { Client, StreamableHTTPClientTransport } = await import(join(MODERN, "node_modules/@modelcontextprotocol/client/dist/index.mjs"));
-  const versionNegotiation = { mode: mode === PINNED ? { pin: PINNED } : mode };
-  const client = new Client({ name: "stepup-tests", version: "1" }, { versionNegotiation, capabilities });
-  for (const [method, handler] of Object.entries(handlers)) client.setRequestHandler(method, handler);
-  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
-  return client;
-}
-
 class TypeScript2 {
-  static async connect({ mode, onask, ...target }) {
+  static async connect({ url, headers, mode, onask }) {
+    const { Client, StreamableHTTPClientTransport } = await import(join(MODERN, "node_modules/@modelcontextprotocol/client/dist/index.mjs"));
+    const versionNegotiation = { mode: mode === PINNED ? { pin: PINNED } : mode };
     const capabilities = onask ? { elicitation: { url: {}, form: {} } } : {};
-    const handlers = onask ? { "elicitation/create": ({ params }) => (onask(params), agreed(params)) } : {};
-    return Object.assign(new TypeScript2(), { client: await modernClient(target, { mode, capabilities, handlers }) });
+    const client = new Client({ name: "stepup-tests", version: "1" }, { versionNegotiation, capabilities });
+    if (onask) client.setRequestHandler("elicitation/create", ({ params }) => (onask(params), agreed(params)));
+    const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+    await client.connect(transport);
+    return Object.assign(new TypeScript2(), { client, transport });
   }
 
   async list() {
@@ -45,7 +40,7 @@ class TypeScript2 {
   }
 
   async close() {
-    await this.client.transport.terminateSession();
+    await this.transport.terminateSession();
     await this.client.close();
   }
 }
