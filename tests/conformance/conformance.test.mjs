@@ -15,11 +15,17 @@ const FIXTURES = {
   typescript: [NODE, join(here, "fixture.mjs")],
   python: [MODERN_PYTHON, join(here, "fixture.py")],
 };
-/** Revision to how a server shows that it speaks it, and to the `era` of an upstream with which stepup speaks it. */
+/** Revision to how a server shows that it speaks it, and to the upstream with which stepup speaks it. */
 const REVISIONS = {
-  "2025-11-25": { method: "initialize", says: ({ protocolVersion }) => [protocolVersion], era: "legacy" },
-  "2026-07-28": { method: "server/discover", says: ({ supportedVersions }) => supportedVersions, era: "modern" },
+  "2025-11-25": { method: "initialize", says: ({ protocolVersion }) => [protocolVersion], upstream: "legacy" },
+  "2026-07-28": { method: "server/discover", says: ({ supportedVersions }) => supportedVersions, upstream: "modern" },
 };
+/** The same server as one upstream for each era, and as one of which every call needs a purpose and a person. */
+const UPSTREAMS = { legacy: { era: "legacy" }, modern: { era: "modern" }, stopped: {} };
+const STOPS = '@id("stops")\n@stepup("secret-change")\nforbid (principal, action in Action::"tools/call", resource in Server::"stopped");\n';
+/** What of the rounds of a call is the same whatever is asked in them. */
+const ROUNDS = ["result-type", "tampered-state", "missing-input-response", "unsupported-methods", "validate-input"]
+  .map((what) => `input-required-result-${what}`);
 
 /** The first request of a revision: both eras find in it what they need. */
 async function greeting(url, revision) {
@@ -50,18 +56,20 @@ for (const [name, command] of Object.entries(FIXTURES)) {
       direct = `http://localhost:${port}/mcp`;
       through = `http://localhost:${front}/mcp`;
       home = await Home.make();
-      for (const { era } of Object.values(REVISIONS)) {
-        const tee = await teeHttp(port, home.arrivals, era);
+      for (const [upstream, settings] of Object.entries(UPSTREAMS)) {
+        const tee = await teeHttp(port, home.arrivals, upstream);
         stops.push(() => (tee.closeAllConnections(), tee.close()));
-        home.upstreams({ [era]: { url: `http://127.0.0.1:${tee.address().port}/mcp`, era } });
+        home.upstreams({ [upstream]: { url: `http://127.0.0.1:${tee.address().port}/mcp`, ...settings } });
       }
       // The suite's Host and Origin reach stepup as they are: what rebinding is refused by is stepup's own.
       home.edit(/^# e\.g\. public_url = "https:\/\/stepup\.example".*$/m, `public_url = "http://localhost:${front}"`);
       home.edit(/^# origins = \[\].*$/m, `origins = ["http://localhost:${front}"]`);
-      home.permitEverything();
+      home.permitEverything(STOPS);
       await home.serve();
       key = await home.caller("suite");
-      for (const { era } of Object.values(REVISIONS)) await home.pinned(`${era}/test_simple_text`);
+      // Who could approve; nobody does.
+      await home.person();
+      for (const upstream of Object.keys(UPSTREAMS)) await home.pinned(`${upstream}/test_simple_text`);
       stops.push(await shim(front, home.agentsUrl, key));
     });
 
@@ -78,15 +86,21 @@ for (const [name, command] of Object.entries(FIXTURES)) {
         assert.deepEqual(against(known("direct.yml", revision, { of: name }), failing(alone)), { unlisted: [], stale: [] });
       });
 
-      for (const [spoken, { era }] of Object.entries(REVISIONS)) {
+      for (const [spoken, { upstream }] of Object.entries(REVISIONS)) {
         test(`loses nothing of ${revision} but what is listed behind stepup, which speaks ${spoken} with it`, async () => {
-          const [alone, behind] = [await directly(revision), await verdicts(`${through}/${era}`, revision)];
+          const [alone, behind] = [await directly(revision), await verdicts(`${through}/${upstream}`, revision)];
           const { unlisted, stale } = against(known("baseline.yml", revision, { of: name, spoken }), worse(alone, behind));
           const why = unlisted.map((check) => `${check}: ${behind.get(check)?.said ?? "did not come to it"}`);
           assert.deepEqual({ unlisted: why, stale }, { unlisted: [], stale: [] });
         });
       }
     }
+
+    test("a call that stepup stops is asked for its purpose in rounds, and nothing of it arrives", async () => {
+      const found = await verdicts(`${through}/stopped`, "2026-07-28", ROUNDS);
+      assert.deepEqual(failing(found), []);
+      assert.ok((await home.pending()).length > 0);
+    });
 
     test("the checker finds one permit for each arrival", async () => {
       const { arrivals } = await home.judge({ canaries: [key] });

@@ -91,9 +91,9 @@ export class Home {
     writeFileSync(this.config, changed);
   }
 
-  /** Its policy is one rule, that permits everything. */
-  permitEverything() {
-    writeFileSync(join(this.folder, "policies/starter.cedar"), '@id("everything")\npermit (principal, action, resource);\n');
+  /** Its policy permits everything but what these rules stop. */
+  permitEverything(rules = "") {
+    writeFileSync(join(this.folder, "policies/starter.cedar"), `@id("everything")\npermit (principal, action, resource);\n${rules}`);
   }
 
   /** Serves until it is ready. `under`: words before the command, as in ["strace", "-f"]; `words`: behind it. */
