@@ -150,10 +150,9 @@ async fn end(
 
 /// Runs one permitted call whose answer nobody is told but who asked for it here.
 pub(crate) async fn quietly(inner: &Inner, permit: Permit, link: &Arc<Link>) -> Forwarded {
-    let forwarded = upstream::forward(permit, link, Along::default(), inner.settings.answer_within).await;
-    let Forwarded { answer, outcome, watch, settlement } = forwarded;
-    settle(inner, settlement, outcome, None).await;
-    Forwarded { answer, outcome, watch, settlement: None }
+    let mut forwarded = upstream::forward(permit, link, Along::default(), inner.settings.answer_within).await;
+    settle(inner, forwarded.settlement.take(), forwarded.outcome, None).await;
+    forwarded
 }
 
 /// Says how an attempt ended.
