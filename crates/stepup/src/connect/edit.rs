@@ -60,7 +60,7 @@ pub(super) fn add(client: &Client, text: &str, wanted: &[(Of, Value)], ask: bool
     let there = entries(client, text)?;
     let all = wanted.iter().any(|(of, _)| *of == Of::All);
     let mut edited = Edited { text: begun(client, text), ..Edited::default() };
-    for (name, of) in made(client, &there).filter(|(_, of)| (*of == Of::All) != all) {
+    for (name, _) in made(client, &there).filter(|(_, of)| (*of == Of::All) != all) {
         edited.text = take(client, &edited.text, &name)?;
         edited.removed.push(name);
     }
