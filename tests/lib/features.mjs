@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const sdk = (module) => import(join(import.meta.dirname, "../conformance/node_modules/@modelcontextprotocol", module));
-const { McpServer, createMcpHandler, fromJsonSchema, inputRequired } = await sdk("server/dist/index.mjs");
+const { McpServer, UrlElicitationRequiredError, createMcpHandler, fromJsonSchema, inputRequired } = await sdk("server/dist/index.mjs");
 const { StdioServerTransport, serveStdio } = await sdk("server/dist/stdio.mjs");
 const { NodeStreamableHTTPServerTransport, toNodeHandler } = await sdk("node/dist/index.mjs");
 
@@ -43,6 +43,16 @@ const tell = {
 
 const TOOLS = {
   ...Object.fromEntries(Object.keys(ASKS).map((name) => [`ask_${name}`, asking(name)])),
+  // As a session of 2025-11-25 has it: that the address was opened is told, and that one has to be is an error.
+  ask_and_tell: async (_, { mcpReq }) => {
+    const { action } = await mcpReq.send(ASKS.url);
+    await mcpReq.notify({ method: "notifications/elicitation/complete", params: { elicitationId: ASKS.url.params.elicitationId } });
+    await sleep(50);
+    return said(action);
+  },
+  open_first: () => {
+    throw new UrlElicitationRequiredError([ASKS.url.params]);
+  },
   say: ({ text }) => ({ ...said(text), structuredContent: { text } }),
   climb: async (_, { mcpReq }) => {
     const progressToken = mcpReq._meta?.progressToken;

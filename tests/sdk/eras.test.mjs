@@ -61,6 +61,14 @@ const asks = (name) => async ({ asked, call, answered }) => {
   return { answer, asked: [...asked] };
 };
 
+/** Opens an address; answers whether it is told that this is over. */
+async function opens({ heard, call, answered }) {
+  heard.length = 0;
+  await call("ask_and_tell", {});
+  answered("ask_and_tell");
+  return heard.some(({ method }) => method === "notifications/elicitation/complete") ? "told" : "not told";
+}
+
 /** Adds a resource, with somebody who listens for that. */
 async function adds({ client, modern, heard, call, hears }) {
   heard.length = 0;
@@ -127,6 +135,8 @@ const FEATURES = {
   "elicitation, a form": { run: asks("form") },
   "elicitation by URL": { run: asks("url"), of: (client, upstream) => client > OLD && upstream > OLD },
   "the same of a client of 2025-06-18": { run: asks("url"), of: (client, upstream) => client === OLD && upstream > OLD },
+  "that an address was opened": { run: opens, of: (client, upstream) => client === upstream && client > OLD && client < PINNED },
+  "elicitation by URL, by `-32042`": { run: ({ call }) => call("open_first", {}), of: (_, upstream) => upstream > OLD && upstream < PINNED },
   "sampling": { run: asks("sampling") },
   "roots": { run: asks("roots") },
   "cancellation": { run: cancels, last: true },
@@ -162,6 +172,7 @@ async function assertSays(said, feature, over, { through, direct }) {
   const got = comparable(await run(through));
   if (said === "same over HTTP" && over === "stdio") return assert.deepEqual(got, otherwise);
   if (said.startsWith("same")) return assert.deepEqual(got, direct[feature]);
+  assert.notDeepEqual(direct[feature], said, "directly it is otherwise");
   return assert.deepEqual(got, said);
 }
 
@@ -213,7 +224,7 @@ describe("across revisions", { concurrency: TRANSPORTS.length * ERAS.length }, (
         before(async () => {
           const one = await connect(upstream, direct[name(over, upstream)]);
           for (const [feature, { run, of = () => true }] of Object.entries(FEATURES)) {
-            if (of(upstream, upstream)) answers[feature] = comparable(await run(one));
+            if (of(upstream, upstream)) answers[feature] = comparable(await run(one).catch(({ code }) => ({ code })));
           }
           await one.close();
         });
