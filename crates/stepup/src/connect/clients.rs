@@ -16,6 +16,8 @@
 //! Tried that day on what this command writes: `claude` 2.1.197, `codex` 0.169.0 and `gemini` 0.61.0 (in a folder that it
 //! trusts) list the servers; `claude` and `gemini` connect, and send the value of the variable. Cursor, VS Code and
 //! Claude Desktop are as documented, not tried.
+//! Tried again with these versions on 2026-12-01, on the one entry for all upstreams: all three list it, `claude` and `gemini` connect, and
+//! it is taken out of the file that `claude` had meanwhile written anew.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
