@@ -18,13 +18,17 @@ const FORM = { type: "object", properties: { name: { type: "string" } }, require
 /** What it asks of a client, as its revision has it. */
 const ASKS = {
   form: { method: "elicitation/create", params: { ...(revision > "2025-06-18" && { mode: "form" }), message: "Who are you?", requestedSchema: FORM } },
-  url: { method: "elicitation/create", params: { mode: "url", message: "Sign in", url: "https://features.example/in", ...(!MODERN && { elicitationId: "e-1" }) } },
+  url: { method: "elicitation/create", params: { mode: "url", message: "Sign in", url: "https://features.example/in" } },
   sampling: { method: "sampling/createMessage", params: { messages: [{ role: "user", content: { type: "text", text: "A word?" } }], maxTokens: 9 } },
   roots: { method: "roots/list" },
 };
 
+/** A session's address has an id of its own each time. */
+const opens = () => ({ ...ASKS.url.params, elicitationId: randomUUID() });
+
 const asking = (name) => async (_, { mcpReq }) => {
-  if (!MODERN) return said(JSON.stringify(await mcpReq.send(ASKS[name])));
+  const inSession = name === "url" ? { ...ASKS.url, params: opens() } : ASKS[name];
+  if (!MODERN) return said(JSON.stringify(await mcpReq.send(inSession)));
   const answer = mcpReq.inputResponses?.[name];
   return answer ? said(JSON.stringify(answer)) : inputRequired({ inputRequests: { [name]: ASKS[name] } });
 };
@@ -45,13 +49,14 @@ const TOOLS = {
   ...Object.fromEntries(Object.keys(ASKS).map((name) => [`ask_${name}`, asking(name)])),
   // As a session of 2025-11-25 has it: that the address was opened is told, and that one has to be is an error.
   ask_and_tell: async (_, { mcpReq }) => {
-    const { action } = await mcpReq.send(ASKS.url);
-    await mcpReq.notify({ method: "notifications/elicitation/complete", params: { elicitationId: ASKS.url.params.elicitationId } });
+    const params = opens();
+    const { action } = await mcpReq.send({ ...ASKS.url, params });
+    await mcpReq.notify({ method: "notifications/elicitation/complete", params: { elicitationId: params.elicitationId } });
     await sleep(50);
     return said(action);
   },
   open_first: () => {
-    throw new UrlElicitationRequiredError([ASKS.url.params]);
+    throw new UrlElicitationRequiredError([opens()]);
   },
   say: ({ text }) => ({ ...said(text), structuredContent: { text } }),
   climb: async (_, { mcpReq }) => {
