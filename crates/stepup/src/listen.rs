@@ -1,5 +1,5 @@
-//! Connections: how many there may be, how long one may say nothing, and how they end (R19). What is said on them is
-//! the business of the routers.
+//! Connections: how many there may be, how long one may say nothing, and how they end (R19). What is said on them is the
+//! business of the routers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

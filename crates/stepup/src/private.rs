@@ -25,7 +25,7 @@ impl From<io::Error> for NotPrivate {
 
 /// Whether others than its owner may do anything with it.
 pub fn is_open(meta: &Metadata) -> bool {
-    meta.mode() & 0o077 != 0
+    others_may(meta.mode())
 }
 
 /// Whether a file is private; it is not opened.
@@ -62,7 +62,11 @@ fn judge(meta: &Metadata) -> Result<(), NotPrivate> {
 /// Whether a file of this mode and owner is private to a process of this user.
 const fn is_private(mode: u32, owner: u32, us: u32) -> bool {
     let lent = owner == 0 && us != 0 && mode & 0o037 == 0;
-    mode & 0o077 == 0 || lent
+    !others_may(mode) || lent
+}
+
+const fn others_may(mode: u32) -> bool {
+    mode & 0o077 != 0
 }
 
 #[cfg(test)]

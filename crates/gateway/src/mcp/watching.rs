@@ -14,6 +14,7 @@ use super::conversation::Conversation;
 use super::envelope::Id;
 use super::session::Running;
 use super::stream::between;
+use crate::elevations::unavailable;
 use crate::enforce::{Asking, Passed, enforce};
 use crate::gateway::Inner;
 use crate::run::quietly;
@@ -119,6 +120,6 @@ pub(crate) async fn subscribe(inner: &Inner, ask: Ask, conversation: Conversatio
         Ok(Passed::Challenged(..)) => Err(Slug::ApprovalRequired),
         Ok(Passed::Denied(denial)) => Err(denial.slug),
         Ok(Passed::Unreachable | Passed::Left) => Err(Slug::UpstreamUnreachable),
-        Err(_) => Err(Slug::StoreUnavailable),
+        Err(failed) => Err(unavailable(&failed).slug),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use terms::Millis;
 use upstream::Eras;
 
-use crate::live::{answer, count, question};
+use crate::live::{answer, count, end, question, session, yes};
 use crate::ops::{Ops, STATE};
 use crate::wire::Open;
 use crate::world::{RULES, Session, World, becomes};
@@ -25,10 +25,7 @@ async fn world_with(
     configure: impl FnOnce(&mut upstream::Config),
 ) -> World {
     let ops = Ops::start().await;
-    ops.change(|tools| {
-        let asking = ASKING.map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
-        tools.as_array_mut().unwrap().extend(asking);
-    });
+    ops.offer(&ASKING);
     let configure = |config: &mut upstream::Config| {
         config.era = Eras::Modern;
         configure(config);
@@ -36,32 +33,19 @@ async fn world_with(
     World::upon(ops, &format!("{RULES}\n{APPROVED}"), settle, configure).await
 }
 
-fn can() -> Value {
-    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}})
-}
-
-async fn session(world: &World) -> Session<'_> {
-    world.session_who_can("bot", "2025-11-25", can()).await
-}
-
 fn form(message: &str) -> Value {
     json!({"method": "elicitation/create", "params": {"mode": "form", "message": message, "n": 1.5,
         "requestedSchema": {"type": "object", "properties": {"rest": {"type": "boolean"}}}}})
 }
 
-fn yes() -> Value {
-    json!({"action": "accept", "content": {"rest": true}})
-}
-
-/// What the call is answered at last: the text of its result.
-async fn end(open: &mut Open) -> String {
-    loop {
-        let message = open.message().await.expect("the stream ended without an answer");
-        if let Some(text) = message["result"]["content"][0]["text"].as_str() {
-            return text.to_owned();
-        }
-        assert!(message.get("method").is_some(), "{message}");
-    }
+/// Has what needs an approval approved and begun, and answers its question; the second request then waits.
+async fn answered(world: &World, bot: &Session<'_>, id: u32) -> Open {
+    let first = world.session("bot").await.call("wipe_all", json!({})).await.elevation();
+    world.approve(&first).await;
+    let mut open = bot.open(id, "wipe_all", json!({})).await;
+    let asked = question(&mut open).await;
+    answer(bot, &asked, yes()).await;
+    open
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,13 +100,8 @@ async fn the_state_of_an_upstream_comes_back_to_it_and_is_nobody_elses_to_read()
 async fn a8_what_a_session_answers_needs_an_approval_of_its_own_wherever_the_call_did_and_waits_for_it() {
     let world = world().await;
     let bot = world.session_who_can("bot", "2025-11-25", json!({"elicitation": {}})).await;
-    let id = bot.call("wipe_all", json!({})).await.elevation();
-    world.approve(&id).await;
-    let mut open = bot.open(1, "wipe_all", json!({})).await;
-    let asked = question(&mut open).await;
-    answer(&bot, &asked, yes()).await;
+    let mut open = answered(&world, &bot, 1).await;
     let second = waiting(&world).await;
-    assert_ne!(second, id);
     assert_eq!(world.ops.count("wipe_all"), 1, "an answer went out that nobody approved");
     let card = format!("{:?}", world.authority.inbox(world.ann).await.unwrap());
     assert!(card.contains("continues: › inputs › sure › content › rest"), "{card}");
@@ -149,11 +128,7 @@ async fn waiting(world: &World) -> String {
 async fn a8_an_answer_that_nobody_approves_in_time_is_not_given_and_its_request_is_taken_back() {
     let world = world_with(|settings| settings.hold_with_progress = Millis::new(400), |_| {}).await;
     let bot = world.session_who_can("bot", "2025-11-25", json!({"elicitation": {}})).await;
-    let id = bot.call("wipe_all", json!({})).await.elevation();
-    world.approve(&id).await;
-    let mut open = bot.open(1, "wipe_all", json!({})).await;
-    let asked = question(&mut open).await;
-    answer(&bot, &asked, yes()).await;
+    let mut open = answered(&world, &bot, 1).await;
     let told = end(&mut open).await;
     assert!(told.contains("What it did until then is done"), "{told}");
     assert_eq!(world.ops.count("wipe_all"), 1);
@@ -245,11 +220,7 @@ async fn a_session_that_is_gone_or_wants_it_no_more_spends_nothing_on_another_ro
     assert!(end(&mut open).await.contains("there was no answer"));
     assert_eq!(answer(&bot, &asked, yes()).await, 400, "the question is over");
     // While its answer waits for people, too.
-    let id = world.session("bot").await.call("wipe_all", json!({})).await.elevation();
-    world.approve(&id).await;
-    let mut open = bot.open(3, "wipe_all", json!({})).await;
-    let asked = question(&mut open).await;
-    answer(&bot, &asked, yes()).await;
+    let mut open = answered(&world, &bot, 3).await;
     let opens = question(&mut open).await;
     assert_eq!(opens["params"]["mode"], "url", "its person is asked to open the request");
     drop(open);

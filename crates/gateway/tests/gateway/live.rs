@@ -22,19 +22,17 @@ async fn world_with(
     configure: impl FnOnce(&mut upstream::Config),
 ) -> World {
     let ops = crate::ops::Ops::start().await;
-    ops.change(|tools| {
-        let asking = ["asks_live", "asks_live_all"]
-            .map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
-        tools.as_array_mut().unwrap().extend(asking);
-    });
+    ops.offer(&["asks_live", "asks_live_all"]);
     World::upon(ops, &format!("{RULES}\n{APPROVED}"), settle, configure).await
 }
 
-fn can() -> Value {
+/// All that a client can be asked for.
+pub fn can() -> Value {
     json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}})
 }
 
-async fn session(world: &World) -> Session<'_> {
+/// A session of a client that can be asked for all of it.
+pub async fn session(world: &World) -> Session<'_> {
     world.session_who_can("bot", "2025-11-25", can()).await
 }
 
@@ -49,7 +47,7 @@ fn sample(id: &str) -> Value {
         "includeContext": "allServers"}})
 }
 
-fn yes() -> Value {
+pub fn yes() -> Value {
     json!({"action": "accept", "content": {"rest": true}})
 }
 
@@ -63,15 +61,21 @@ pub async fn question(open: &mut Open) -> Value {
     }
 }
 
-/// What the upstream was answered, as it says itself at the end of its call.
-async fn end(open: &mut Open) -> Vec<Value> {
+/// What the call is answered at last: the text of its result.
+pub async fn end(open: &mut Open) -> String {
     loop {
         let message = open.message().await.expect("the stream ended without an answer");
         if let Some(text) = message["result"]["content"][0]["text"].as_str() {
-            return serde_json::from_str(text).unwrap_or_else(|_| panic!("{message}"));
+            return text.to_owned();
         }
         assert!(message.get("method").is_some(), "{message}");
     }
+}
+
+/// What the upstream was answered, as it says itself at the end of its call.
+async fn told(open: &mut Open) -> Vec<Value> {
+    let text = end(open).await;
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
 }
 
 pub async fn answer(session: &Session<'_>, question: &Value, result: Value) -> u16 {
@@ -100,7 +104,7 @@ async fn t24_what_is_asked_within_a_call_comes_on_its_stream_and_its_answer_goes
     let word = json!({"role": "assistant", "content": {"type": "text", "text": "w"}, "model": "m"});
     assert_eq!(answer(&bot, &sampled, word.clone()).await, 202);
     assert_eq!(
-        end(&mut open).await,
+        told(&mut open).await,
         [
             json!({"jsonrpc": "2.0", "id": "theirs", "result": yes()}),
             json!({"jsonrpc": "2.0", "id": "7", "result": word})
@@ -133,7 +137,7 @@ async fn a8_an_answer_needs_an_approval_of_its_own_wherever_the_call_did_and_wai
     let card = format!("{:?}", world.authority.inbox(world.ann).await.unwrap());
     assert!(card.contains("continues: › inputs › elicitation/create › content › rest"), "{card}");
     world.approve(&second).await;
-    assert_eq!(end(&mut open).await[0]["result"], yes());
+    assert_eq!(told(&mut open).await[0]["result"], yes());
     assert_eq!(count(&world, "spent").await, 2);
     assert_eq!(count(&world, "settled").await, 2);
 }
@@ -148,7 +152,7 @@ async fn a8_an_answer_that_nobody_approves_in_time_is_not_given_and_nobody_is_as
     let mut open = bot.open(1, "asks_live_all", arguments).await;
     let asked = question(&mut open).await;
     answer(&bot, &asked, yes()).await;
-    assert_eq!(end(&mut open).await[0]["error"]["code"], -32603);
+    assert_eq!(told(&mut open).await[0]["error"]["code"], -32603);
     assert!(!format!("{:?}", world.ops.replies()).contains("accept"), "{:?}", world.ops.replies());
     let open = world.authority.inbox(world.ann).await.unwrap();
     assert!(!format!("{open:?}").contains("inputs"), "{open:?}");
@@ -170,7 +174,7 @@ async fn a_no_is_told_in_our_words_and_takes_no_approval() {
     let asked = question(&mut open).await;
     let refuses = json!({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -1, "message": "canary"}});
     assert_eq!(bot.send(&refuses).await.status, 202);
-    let got = end(&mut open).await;
+    let got = told(&mut open).await;
     assert_eq!(
         (&got[0]["result"], &got[1]["result"]),
         (&json!({"action": "decline"}), &json!({"action": "cancel"}))
@@ -180,24 +184,33 @@ async fn a_no_is_told_in_our_words_and_takes_no_approval() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t32_what_may_not_be_asked_is_asked_of_nobody_and_its_upstream_is_told_so() {
+async fn t32_what_may_not_be_asked_is_asked_of_nobody_and_both_sides_are_told_so() {
     let world = world().await;
     let refused = async |bot: &Session<'_>, ask: Value, code: i64| {
         let reply = bot.call("asks_live", json!({"asks": [ask]})).await;
-        let got: Vec<Value> = serde_json::from_str(&reply.text()).unwrap();
-        assert_eq!(got[0]["error"]["code"], code, "{}", reply.body);
+        assert_eq!(world.ops.replies().last().unwrap()["error"]["code"], code, "{}", reply.body);
+        reply
+    };
+    let lacks = async |bot: &Session<'_>, ask: Value, needed: &str| {
+        let reply = refused(bot, ask, -32601).await;
+        assert_eq!(reply.slug(), "upstream_needs_feature");
+        assert!(reply.text().contains(needed), "{}", reply.text());
     };
     let all = session(&world).await;
     // Neither is what the operator lets it ask.
-    refused(&all, json!({"id": "r", "method": "roots/list"}), -32601).await;
+    lacks(&all, json!({"id": "r", "method": "roots/list"}), "Needed: roots.").await;
     let opens = json!({"mode": "url", "url": "https://canary.example", "message": "m", "elicitationId": "1"});
-    refused(&all, json!({"id": "u", "method": "elicitation/create", "params": opens}), -32601).await;
+    let opens = json!({"id": "u", "method": "elicitation/create", "params": opens});
+    lacks(&all, opens, "Needed: elicitation by URL.").await;
+    // These nobody is ever asked, so its own words stand.
     refused(&all, json!({"id": "t", "method": "tools/call", "params": {}}), -32601).await;
     let tools = json!({"messages": [], "maxTokens": 1, "tools": []});
     refused(&all, json!({"id": "s", "method": "sampling/createMessage", "params": tools}), -32602).await;
     let none = world.session("bot").await;
-    refused(&none, form("n"), -32601).await;
-    refused(&none, sample("m"), -32601).await;
+    lacks(&none, form("n"), "Needed: elicitation.").await;
+    lacks(&none, sample("m"), "Needed: sampling.").await;
+    let coped = none.call("asks_live", json!({"asks": [form("never mind")]})).await;
+    assert_eq!(coped.text(), "[]", "who does without has answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,7 +218,8 @@ async fn a28_of_a_link_that_all_share_nobody_is_asked() {
     let world = world_with(|_| {}, |config| config.share = upstream::Share::All).await;
     let bot = session(&world).await;
     let reply = bot.call("asks_live", json!({"asks": [form("n")]})).await;
-    assert!(reply.text().contains("-32601"), "{}", reply.body);
+    assert!(reply.text().contains("Needed: elicitation."), "{}", reply.body);
+    assert_eq!(world.ops.replies()[0]["error"]["code"], -32601);
     assert!(!world.ops.everything().contains("elicitation\":{"), "and nothing is declared");
 }
 
@@ -219,7 +233,7 @@ async fn t33_an_upstream_asks_ten_times_within_a_call_and_no_more() {
         let asked = question(&mut open).await;
         answer(&bot, &asked, yes()).await;
     }
-    let got = end(&mut open).await;
+    let got = told(&mut open).await;
     let refused: Vec<usize> = (0..got.len()).filter(|n| got[*n]["error"]["code"] == -32600).collect();
     assert_eq!(refused, [10, 11]);
 }
@@ -236,7 +250,7 @@ async fn an_upstream_whose_caller_is_gone_or_wants_it_no_more_is_answered_at_onc
     let asked = question(&mut open).await;
     let gone = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}});
     bot.send(&gone).await;
-    assert_eq!(end(&mut open).await[0]["error"]["code"], -32603);
+    assert_eq!(told(&mut open).await[0]["error"]["code"], -32603);
     assert_eq!(answer(&bot, &asked, yes()).await, 400);
     becomes("the wish is passed on", || world.ops.everything().contains("notifications/cancelled")).await;
     assert!(world.ops.replies().iter().all(|reply| reply["error"]["code"] == -32603));
@@ -257,7 +271,7 @@ async fn t24_an_answer_of_another_session_or_to_a_question_that_is_over_goes_now
     assert_eq!(answer(&bot, &json!({"id": "a"}), yes()).await, 400, "the upstream's id is none of ours");
     assert_eq!(world.ops.replies(), Vec::<Value>::new());
     answer(&bot, &asked, yes()).await;
-    end(&mut open).await;
+    told(&mut open).await;
     // Here its upstream answers without waiting.
     let reply = bot.call("asks_live", json!({"asks": [form("never mind")]})).await;
     assert!(reply.body.contains(r#""text":"[]""#), "{}", reply.body);
@@ -274,7 +288,13 @@ async fn t24_an_answer_of_another_session_or_to_a_question_that_is_over_goes_now
 async fn what_a_caller_of_the_modern_era_cannot_be_asked_within_a_call_is_refused_by_its_name() {
     let world = world().await;
     let bot = Modern::who_can(&world, "bot", can());
-    for (ask, name) in [(form("a"), "Needed: elicitation."), (sample("b"), "Needed: sampling.")] {
+    let opens = json!({"mode": "url", "url": "https://canary.example", "message": "m", "elicitationId": "1"});
+    let opens = json!({"id": "u", "method": "elicitation/create", "params": opens});
+    for (ask, name) in [
+        (form("a"), "Needed: elicitation."),
+        (opens, "Needed: elicitation by URL."),
+        (sample("b"), "Needed: sampling."),
+    ] {
         let reply = bot.call("asks_live", json!({"asks": [ask]})).await;
         assert_eq!(reply.slug(), "upstream_needs_feature");
         assert!(reply.text().contains(name), "{}", reply.text());
@@ -312,5 +332,5 @@ async fn progress_is_told_while_a_question_is_open_and_only_ever_rises() {
     assert!(heard.is_sorted_by(|a, b| a < b), "{heard:?}");
     assert_eq!(world.ops.replies(), Vec::<Value>::new(), "the question is still open");
     answer(&bot, &asked, yes()).await;
-    end(&mut open).await;
+    told(&mut open).await;
 }

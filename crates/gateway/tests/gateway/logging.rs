@@ -16,9 +16,7 @@ const LEVEL: &str = "io.modelcontextprotocol/logLevel";
 /// A world whose upstream logs while it is called.
 async fn world(configure: impl FnOnce(&mut Config)) -> World {
     let ops = Ops::start().await;
-    ops.change(|tools| {
-        tools.as_array_mut().unwrap().push(json!({"name": "asks_live", "inputSchema": {"type": "object"}}));
-    });
+    ops.offer(&["asks_live"]);
     World::upon(ops, RULES, |_| {}, configure).await
 }
 
@@ -178,9 +176,13 @@ async fn what_is_logged_while_its_caller_waits_to_be_asked_comes_at_once() {
     let asks = json!({"id": "q", "method": "elicitation/create", "params": {"message": "m", "requestedSchema": {}},
         "beside": [log("error", json!("while it is open"))]});
     let mut open: Open = bot.open(1, "asks_live", json!({"asks": [asks]})).await;
-    let asked = open.message().await.unwrap();
+    // Which of the two is first is nobody's business: both are there before there is an answer.
+    let [mut asked, mut logged] = [open.message().await.unwrap(), open.message().await.unwrap()];
+    if asked["method"] != "elicitation/create" {
+        std::mem::swap(&mut asked, &mut logged);
+    }
     assert_eq!(asked["method"], "elicitation/create");
-    assert_eq!(open.message().await.unwrap()["params"]["data"], "while it is open");
+    assert_eq!(logged["params"]["data"], "while it is open");
     let no = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}});
     assert_eq!(bot.send(&no).await.status, 202);
     assert!(open.message().await.unwrap()["result"].is_object());

@@ -29,11 +29,8 @@ fn rules() -> String {
 /// `ops`, and `b` beside it, with all that `ops` has and more.
 async fn two(page: usize) -> (World, Ops) {
     let b = Ops::start().await;
-    b.change(|tools| {
-        let tools = tools.as_array_mut().unwrap();
-        tools.retain(|tool| tool["name"] != "stepup_status");
-        tools.extend(HOSTILE.map(|name| json!({"name": name, "inputSchema": {"type": "object"}})));
-    });
+    b.change(|tools| tools.as_array_mut().unwrap().retain(|tool| tool["name"] != "stepup_status"));
+    b.offer(&HOSTILE);
     let others = [("b", b.url.as_str())];
     let world = World::among(Ops::start().await, &others, &rules(), |s| s.budgets.page = page, |_| {}).await;
     (world, b)

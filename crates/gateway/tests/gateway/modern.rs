@@ -382,9 +382,7 @@ async fn b9_who_closes_its_connection_while_it_waits_ends_the_wait_and_not_the_r
 #[tokio::test(flavor = "multi_thread")]
 async fn t32_an_upstream_of_the_other_era_cannot_ask_for_input_by_a_word_that_it_does_not_have() {
     let ops = crate::ops::Ops::start().await;
-    ops.change(|tools| {
-        tools.as_array_mut().unwrap().push(json!({"name": "asks", "inputSchema": {"type": "object"}}));
-    });
+    ops.offer(&["asks"]);
     let world = World::upon(ops, RULES, |_| {}, |_| {}).await;
     let told = Modern::new(&world, "bot").call("asks", json!({})).await;
     let result = &told.json()["result"];
@@ -395,9 +393,7 @@ async fn t32_an_upstream_of_the_other_era_cannot_ask_for_input_by_a_word_that_it
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_the_era_must_not_hear_is_told_by_the_one_that_came_after_it() {
     let ops = crate::ops::Ops::start().await;
-    ops.change(|tools| {
-        tools.as_array_mut().unwrap().push(json!({"name": "misses", "inputSchema": {"type": "object"}}));
-    });
+    ops.offer(&["misses"]);
     let world = World::upon(ops, RULES, |_| {}, |_| {}).await;
     let modern = Modern::new(&world, "bot").call("misses", json!({})).await;
     assert_eq!(modern.json()["error"]["code"], -32602);

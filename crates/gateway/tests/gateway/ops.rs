@@ -173,6 +173,12 @@ impl Ops {
         change(&mut self.state.tools.lock().unwrap());
     }
 
+    /// Has it offer these tools too, which take anything.
+    pub fn offer(&self, names: &[&str]) {
+        let offered = names.iter().map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
+        self.change(|tools| tools.as_array_mut().unwrap().extend(offered));
+    }
+
     /// Changes what it answers to `initialize`.
     pub fn greet(&self, change: impl FnOnce(&mut Value)) {
         change(&mut self.state.greeting.lock().unwrap());

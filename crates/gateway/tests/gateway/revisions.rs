@@ -211,10 +211,7 @@ async fn a_tool_of_an_upstream_that_takes_no_tasks_is_called_as_ever_whatever_it
 #[tokio::test(flavor = "multi_thread")]
 async fn t32_an_upstream_that_wants_an_address_opened_is_told_by_its_feature_and_its_address_goes_nowhere() {
     let ops = Ops::start().await;
-    ops.change(|tools| {
-        let tool = json!({"name": "opens", "inputSchema": {"type": "object"}});
-        tools.as_array_mut().unwrap().push(tool);
-    });
+    ops.offer(&["opens"]);
     let world = World::upon(ops, RULES, |_| {}, |_| {}).await;
     for revision in SPOKEN {
         let reply = world.session_of("bot", revision).await.call("opens", json!({})).await;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use terms::Millis;
 use upstream::Eras;
 
+use crate::live::can;
 use crate::modern::Modern;
 use crate::ops::{Ops, STATE};
 use crate::wire::Reply;
@@ -15,19 +16,12 @@ const ASKING: [&str; 6] = ["wipe", "wipe_all", "endless", "samples", "opens_own"
 /// A world whose upstream speaks the modern era, and asks.
 async fn world() -> World {
     let ops = Ops::start().await;
-    ops.change(|tools| {
-        let asking = ASKING.map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
-        tools.as_array_mut().unwrap().extend(asking);
-    });
+    ops.offer(&ASKING);
     let rules = format!(
         "{RULES}\n@id(\"wipe-all\") @stepup(\"release\") forbid (principal, action == Action::\"tools/call:ops/wipe_all\", resource);"
     );
     let settle = |settings: &mut gateway::Settings| settings.hold = Millis::new(100);
     World::upon(ops, &rules, settle, |config| config.era = Eras::Modern).await
-}
-
-fn can() -> Value {
-    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}})
 }
 
 fn asked(reply: &Reply) -> (Value, String) {
@@ -160,4 +154,5 @@ async fn what_a_client_would_have_to_be_capable_of_is_told_in_the_words_of_its_e
     assert_eq!(error["data"]["requiredCapabilities"], json!({"roots": {}}));
     let legacy = world.session("bot").await.call("wants_more", json!({})).await;
     assert_eq!(legacy.slug(), "upstream_needs_feature");
+    assert!(legacy.text().contains("Needed: roots."), "{}", legacy.text());
 }

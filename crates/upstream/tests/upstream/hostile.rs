@@ -95,12 +95,7 @@ const ROWS: [Row; 20] = [
 
 /// A server whose calls do what `does` says, over an upstream `ops`, and one beside it that does well, over `well`.
 async fn beside_well(does: impl Fn(&serde_json::Value) -> Does + Send + Sync + 'static) -> (Server, World) {
-    let server = Server::start(
-        move |request| {
-            if request.is("tools/call") { does(&request.body["id"]) } else { Does::Well }
-        },
-    )
-    .await;
+    let server = Server::of_calls(move |request| does(&request.body["id"])).await;
     let well = Config { name: "well".to_owned(), ..hostile(&[]) };
     let world = World::new(vec![http(&server.url), well]).await;
     world.pin(&["run"]).await;

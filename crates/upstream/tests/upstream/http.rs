@@ -84,6 +84,11 @@ impl Server {
         Self { url, arrived, closed, flooded, task }
     }
 
+    /// One that does this about calls, and well about all else.
+    pub async fn of_calls(does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) -> Self {
+        Self::start(move |request| if request.is("tools/call") { does(request) } else { Does::Well }).await
+    }
+
     /// How often a method arrived.
     pub fn count(&self, method: &str) -> usize {
         self.arrived.lock().unwrap().iter().filter(|arrived| arrived.is(method)).count()
@@ -233,14 +238,13 @@ async fn world(server: &Server) -> World {
 }
 
 /// A world whose server does this about calls.
-pub async fn calls(does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) -> (Server, World) {
-    let server =
-        Server::start(move |request| if request.is("tools/call") { does(request) } else { Does::Well }).await;
+async fn calls(does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) -> (Server, World) {
+    let server = Server::of_calls(does).await;
     let world = world(&server).await;
     (server, world)
 }
 
-pub async fn fails(fault: Fault, outcome: Outcome, does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) {
+async fn fails(fault: Fault, outcome: Outcome, does: impl Fn(&Arrived) -> Does + Send + Sync + 'static) {
     let (server, world) = calls(does).await;
     ended(&world.call("run", none()).await, fault, outcome);
     tokio::time::sleep(Duration::from_millis(50)).await;
