@@ -7,8 +7,9 @@ use upstream::{Config, Credential, Http, Share, Transport};
 
 use crate::modern::Modern;
 use crate::ops::Ops;
+use crate::subscriptions::{READS, hears, listen, subscribe, update, updated};
 use crate::wire::{Open, Reply};
-use crate::world::{RULES, Session, World};
+use crate::world::{RULES, Session, World, becomes};
 
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 const LEVEL: &str = "io.modelcontextprotocol/logLevel";
@@ -159,6 +160,20 @@ async fn an_upstream_that_logs_without_end_is_told_of_up_to_a_bound_and_its_answ
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_logged_between_calls_is_told_to_nobody_though_the_link_is_one_sessions_and_it_listens() {
+    let world = World::with(&format!("{RULES}{READS}"), |_| {}).await;
+    let bot = world.session("bot").await;
+    let mut open = listen(&bot).await;
+    sets(&bot, json!("debug")).await;
+    assert_eq!(subscribe(&bot, "file:///docs/a").await["result"], json!({}));
+    let logs = || world.ops.tell("message", json!({"level": "error", "data": "canary"}));
+    becomes("its upstream is listened to over its link and ours", || logs() >= 2).await;
+    update(&world, "file:///docs/a", 2).await;
+    assert_eq!(hears(&mut open).await, Some(updated("file:///docs/a")), "what it asked for it hears");
+    assert_eq!(hears(&mut open).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_log_is_not_said_to() {
     let ops = Ops::start().await;
     ops.greet(|greeting| {
@@ -178,9 +193,10 @@ async fn what_is_logged_while_its_caller_waits_to_be_asked_comes_at_once() {
     let asks = json!({"id": "q", "method": "elicitation/create", "params": {"message": "m", "requestedSchema": {}},
         "beside": [log("error", json!("while it is open"))]});
     let mut open: Open = bot.open(1, "asks_live", json!({"asks": [asks]})).await;
-    let asked = open.message().await.unwrap();
-    assert_eq!(asked["method"], "elicitation/create");
-    assert_eq!(open.message().await.unwrap()["params"]["data"], "while it is open");
+    // Which of both is told first is not said anywhere.
+    let both = [open.message().await.unwrap(), open.message().await.unwrap()];
+    let asked = both.iter().find(|message| message["method"] == "elicitation/create").unwrap();
+    assert!(both.iter().any(|message| message["params"]["data"] == "while it is open"), "{both:?}");
     let no = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}});
     assert_eq!(bot.send(&no).await.status, 202);
     assert!(open.message().await.unwrap()["result"].is_object());
