@@ -9,14 +9,17 @@ const ACCESSES = {
   "prompts/get": ({ name, arguments: args }) => [name, args],
   "resources/read": ({ uri }) => [uri, { uri }],
   "resources/subscribe": ({ uri }) => [uri, { uri }],
+  // For one resource; that lists are listened for is no access. More than one would be more than a permit is for.
+  "subscriptions/listen": ({ notifications: { resourceSubscriptions: uris } }) => uris && [`${uris}`, { uri: `${uris}` }],
   "completion/complete": ({ ref, argument, context }) => [ref.name ?? ref.uri, { argument, ...(context ? { context } : {}) }],
 };
 
 /** Writes a message down if it is an access. */
 export function arrived(file, upstream, message) {
   const { method, params } = JSON.parse(message);
-  if (!ACCESSES[method]) return;
-  const [name, args] = ACCESSES[method](params);
+  const access = ACCESSES[method]?.(params);
+  if (!access) return;
+  const [name, args] = access;
   const line = JSON.stringify({ at: Date.now(), tool: `${upstream}/${name}`, arguments: args ?? null });
   const open = openSync(file, "a");
   writeSync(open, `${line}\n`);

@@ -101,7 +101,7 @@ async fn attempt(
     (ask, coming): (&Ask, &Coming),
     conversation: Conversation,
 ) -> Attempted {
-    let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
+    let (attempt, grant) = (permit.attempt(), permit.grant());
     let action = permit.access().and_then(|access| Action::named(access.action()));
     let (client, running) = within;
     let mut live = Live::new(ask, conversation, &link, attempt);
@@ -109,10 +109,10 @@ async fn attempt(
     live.over(inner).await;
     if let (Some(watch), Some(watches)) = (forwarded.watch.take(), running.watches()) {
         // In a session it goes on when its request is over.
-        watches.keep(Watching::new(ask.clone(), conversation, elevated, watch));
+        watches.keep(Watching::new(inner, (ask.clone(), conversation), grant, watch));
     }
     let unmet = forwarded.answer.as_ref().ok().and_then(|answer| live.unmet(answer.outcome()));
-    Attempted { forwarded, attempt, elevated, action, unmet }
+    Attempted { forwarded, attempt, elevated: grant.is_some(), action, unmet }
 }
 
 /// Settles the last attempt of a call, and gives its answer.
@@ -179,6 +179,7 @@ async fn watched(
 ) -> Forwarded {
     let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
     let (sinks, mut beside) = Beside::of(client, live.conversation());
+    live.beside(sinks.notes.as_ref().map(|notes| notes.to.clone()));
     let (questions, mut asked) = mpsc::channel::<Question>(live::MOST);
     let tool = permit.access().and_then(|access| inner.authority.active().target_of(access));
     let along = Along {
@@ -318,9 +319,7 @@ pub(crate) fn needs(feature: Feature) -> Refusal {
         }
         Feature::Rounds => return unasked(Unasked::Form),
         Feature::Capabilities => MORE_CAPABLE,
-        Feature::Subscriptions => {
-            "It tells of no resource that changes to who speaks with it as stepup does."
-        }
+        Feature::Subscriptions => "It does not tell who subscribes that this resource changes.",
         Feature::ParameterHeaders => {
             "It wants an argument in a header that is secret here, and what is secret is put in none: nothing was sent."
         }

@@ -16,6 +16,7 @@ use super::rounds::{Coming, Returned};
 use super::session::Running;
 use super::state::Asked;
 use super::stream::{Client, Work, between};
+use super::watching::Watches;
 use super::{Structured, carrier, own, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
@@ -70,7 +71,7 @@ pub(super) async fn call(
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
     let called = Called { at, name, arguments, meta: meta.judged, told: meta.told, returned };
-    let prepared = prepare(&gateway, &known, called).await?;
+    let prepared = prepare(&gateway, &known, called, running.watches()).await?;
     let work = work(gateway, known, conversation, running, client, (prepared, Structured::Free));
     Ok(ear.response(keep_alive, work).await)
 }
@@ -130,15 +131,24 @@ async fn no_such(client: Client, kind: Kind) {
     let _taken = client.error(&Refusal::from(unknown(kind)).error().text()).await;
 }
 
-async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prepared, Refusal> {
+async fn prepare(
+    gateway: &Shared,
+    known: &Known,
+    called: Called,
+    watches: Option<&Watches>,
+) -> Result<Prepared, Refusal> {
     let Called { at, name, arguments, meta, told, returned } = called;
     let wanted = if own::is_own(&name) {
         match own::Own::of(&name, &arguments)? {
             own::Own::Status(id, wait) => return Ok(Prepared::Status(id, wait)),
-            own::Own::Run(id, claims) => match own::captured(gateway, known, id, claims).await {
-                Ok(wanted) => wanted,
-                Err(refusal) => return Ok(Prepared::Tell(own::refused(&refusal))),
-            },
+            own::Own::Run(id, claims) => {
+                let captured = own::captured(gateway, known, id, claims).await;
+                let can_run = |wanted: &Wanted| own::can_be_told(gateway, &at, watches, &wanted.ask.access);
+                match captured.and_then(|wanted| can_run(&wanted).map(|()| wanted)) {
+                    Ok(wanted) => wanted,
+                    Err(refusal) => return Ok(Prepared::Tell(own::refused(&refusal))),
+                }
+            }
         }
     } else {
         let Some(Named { upstream, name }) = at.named(gateway, Kind::Tool, &name) else {

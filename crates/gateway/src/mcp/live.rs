@@ -10,7 +10,8 @@ use elevation::Outcome;
 use terms::json::Object;
 use terms::revision::Era;
 use terms::{Abilities, AttemptId, Continuation, Json, Millis};
-use upstream::{Asks, Link, Question, Replied, Unanswered};
+use tokio::sync::mpsc;
+use upstream::{Asks, Link, Note, Opening, Question, Replied, Unanswered};
 
 use super::conversation::Conversation;
 use super::rounds::{Unasked, continuing};
@@ -29,6 +30,9 @@ const TAKEN_WITHIN: Millis = Millis::seconds(10);
 pub(crate) struct Live<'a> {
     ask: &'a Ask,
     conversation: Conversation,
+    link: &'a Arc<Link>,
+    /// Where what is told beside its call goes.
+    notes: Option<mpsc::Sender<Note>>,
     /// The attempt that runs.
     of: Option<AttemptId>,
     /// What its client can be asked, and its upstream was told that it can.
@@ -41,18 +45,30 @@ pub(crate) struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    pub(crate) fn new(ask: &'a Ask, conversation: Conversation, link: &Link, of: Option<AttemptId>) -> Self {
+    pub(crate) fn new(
+        ask: &'a Ask,
+        conversation: Conversation,
+        link: &'a Arc<Link>,
+        of: Option<AttemptId>,
+    ) -> Self {
         // Where many share a link, it is said of none (decisions A28).
         let abilities = conversation.abilities.and(link.abilities());
-        Self {
-            ask,
-            conversation,
-            of,
-            abilities,
-            asked: 0,
-            unmet: Abilities::default(),
-            waits: Waits::default(),
-        }
+        let (notes, waits) = (None, Waits::default());
+        let unmet = Abilities::default();
+        Self { ask, conversation, link, notes, of, abilities, asked: 0, unmet, waits }
+    }
+
+    /// What is told beside its call goes there.
+    pub(crate) fn beside(&mut self, notes: Option<mpsc::Sender<Note>>) {
+        self.notes = notes;
+    }
+
+    /// Its client is told when what it is asked to open is over: on the stream of the call, and later on that of the session.
+    fn opens(&self, question: &Question, running: &Running) {
+        let Some((id, notes)) = question.opens().zip(self.notes.clone()) else { return };
+        let Some(session) = running.session() else { return };
+        let opening = Opening::of(self.link, &id, [notes, session.completions.to()]);
+        session.completions.keep(opening);
     }
 
     /// What its call is part of.
@@ -83,6 +99,7 @@ impl<'a> Live<'a> {
             question.unanswered(why);
             return None;
         }
+        self.opens(&question, running);
         let params = question.params().map(|params| params.text().to_owned());
         let asked = (question.asks().method(), params.as_deref());
         match answered(inner, self.ask.caller.id, (client, running), asked).await {

@@ -11,6 +11,7 @@ use terms::{Abilities, Ambient, Boottime, CallerId, Json, Level, Revision, Slug}
 use tokio::sync::{oneshot, watch};
 
 use crate::mcp::address::Address;
+use crate::mcp::completions::Completions;
 use crate::mcp::conversation::Conversation;
 use crate::mcp::envelope::Id;
 use crate::mcp::watching::Watches;
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     listened: AtomicBool,
     /// The resources of which its client is told that they change.
     pub(crate) watches: Watches,
+    /// What its client was asked to open, and is told of when it is over.
+    pub(crate) completions: Completions,
     /// The least severe messages that its client asked for.
     level: Mutex<Option<Level>>,
 }
@@ -83,6 +86,7 @@ impl Sessions {
             asked: Mutex::default(),
             listened: AtomicBool::new(false),
             watches: Watches::default(),
+            completions: Completions::default(),
             level: Mutex::default(),
         });
         let mut all = self.all();

@@ -17,7 +17,7 @@ async fn world() -> World {
     world_with(|_| {}, |_| {}).await
 }
 
-async fn world_with(
+pub async fn world_with(
     settle: impl FnOnce(&mut gateway::Settings),
     configure: impl FnOnce(&mut upstream::Config),
 ) -> World {
