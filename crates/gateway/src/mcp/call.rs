@@ -1,6 +1,8 @@
 //! `tools/call`: the access is made here, once, from strictly parsed input; it goes through the one door, and
 //! what comes back is carried out or told.
 
+use std::sync::Arc;
+
 use authority::{Ask, Challenge, Denial, PinState, Target, unknown};
 use axum::response::Response;
 use http::HeaderMap;
@@ -19,7 +21,7 @@ use super::stream::{Client, Work, between};
 use super::watching::Watches;
 use super::{Structured, carrier, own, refusal};
 use crate::answer::Refusal;
-use crate::caller::Known;
+use crate::caller::{Known, Place};
 use crate::elevations::unavailable;
 use crate::enforce::{Asking, Passed, enforce};
 use crate::gateway::Shared;
@@ -110,7 +112,7 @@ pub(super) fn work(
 ) -> Work {
     match prepared {
         Prepared::Perform(wanted) => {
-            Box::pin(perform(gateway, known, conversation, running, client, *wanted))
+            Box::pin(perform(gateway, known.place, conversation, running, client, wanted))
         }
         Prepared::Status(id, wait) => Box::pin(own::status(gateway, known, running, client, id, wait)),
         Prepared::Tell(text) => {
@@ -238,7 +240,7 @@ pub(super) fn access(
     let (access, secrets) = Access::new(subject, action.name(), resource, arguments, secrets, seal)?;
     meta.retain(|member| gateway.upstreams.takes(&target.upstream, member));
     Ok(Ask {
-        caller: known.caller.clone(),
+        caller: Arc::clone(&known.caller),
         access: access.with_meta(meta)?,
         secrets,
         source: known.source.clone(),
@@ -278,38 +280,37 @@ pub(super) fn room(tool: &Target) -> Structured {
     if tool.pin.definition.get("outputSchema").is_some() { Structured::BySchema } else { Structured::Free }
 }
 
-/// Through the one door, and on.
+/// Through the one door, and on. Its place in the budget is held until this ends; thousands may wait within, so of who calls
+/// nothing else is kept beside the access.
 async fn perform(
     gateway: Shared,
-    known: Known,
+    _place: Arc<Place>,
     conversation: Conversation,
     mut running: Running,
     mut client: Client,
-    wanted: Wanted,
+    mut wanted: Box<Wanted>,
 ) {
-    let Wanted { ask, back, round, call, asked, structured } = wanted;
-    let coming = Coming::of(&gateway, &conversation, &ask, (call, asked));
-    // Its place in the budget is held until this ends.
-    let _place = known.place;
+    let asked = wanted.asked.take();
+    let Wanted { ref ask, back, round, call, structured, .. } = *wanted;
+    let coming = Coming::of(&gateway, &conversation, ask, (call, asked));
     let (client_, running_) = (&mut client, &mut running);
-    let asking =
-        Asking { ask: &ask, back, round, conversation, client: client_, running: running_, within: None };
+    let asking = Asking { ask, back, round, conversation, client: client_, running: running_, within: None };
     let span = tracing::Span::current();
     let text = match enforce(&gateway, asking).await {
         Ok(Passed::Left) => return,
         Ok(Passed::Run(permit, link)) => {
             span.record("attempt", permit.attempt().map(tracing::field::display));
-            let of = run::Of { ask: &ask, conversation, coming: &coming, structured };
+            let of = run::Of { ask, conversation, coming: &coming, structured };
             // Apart, so that what waits for people does not take the room of what runs.
             return Box::pin(run::run(&gateway, permit, link, (client, running), of)).await;
         }
         Ok(Passed::Challenged(challenge, told)) => {
             span.record("elevation", tracing::field::display(challenge.elevation));
             drop(running);
-            return stopped(&gateway, &ask, client, (&challenge, told, round), (&coming, structured)).await;
+            return stopped(&gateway, ask, client, (&challenge, told, round), (&coming, structured)).await;
         }
         // Not allowed, and not to be known of: as unknown as any other.
-        Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask, back) => {
+        Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, ask, back) => {
             drop(running);
             let kind = Kind::named(&ask.access.resource().kind).unwrap_or(Kind::Tool);
             return no_such(client, kind).await;
@@ -355,4 +356,19 @@ fn hidden(gateway: &Shared, ask: &Ask, back: Option<ElevationId>) -> bool {
     let (upstream, name) = resource.parts().unwrap_or_default();
     let seen = |kind| gateway.authority.seen(&ask.caller, kind, upstream, name).is_some();
     back.is_none() && !Kind::named(&resource.kind).is_some_and(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The room that a call takes which waits: thousands may, each with a future of this size on the heap.
+    #[test]
+    fn what_waits_for_people_has_no_room_for_what_runs() {
+        fn room<A, B, C, D, E, F, Work>(_: impl FnOnce(A, B, C, D, E, F) -> Work) -> usize {
+            size_of::<Work>()
+        }
+        let room = room(perform);
+        assert!(room <= 2048, "{room} bytes: box what is not alive while it waits");
+    }
 }
