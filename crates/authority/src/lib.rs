@@ -10,6 +10,7 @@ mod bundle;
 mod card;
 mod ceremony;
 mod challenge;
+mod check;
 mod claims;
 mod decide;
 mod denials;

@@ -1,6 +1,8 @@
 //! What `check` and load say about a policy: each with a stable code, a place and, where one can be guessed,
 //! what was probably meant.
 
+use crate::source::Source;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -69,6 +71,20 @@ codes! {
     RequirementEmpty "requirement_empty" Error;
     /// A requirement that nobody could ever meet.
     RequirementImpossible "requirement_impossible" Error;
+    /// A condition speaks of something that is not there.
+    AttributeUnknown "attribute_unknown" Error;
+    /// A condition speaks of something that need not be there, without asking whether it is.
+    AttributeOptional "attribute_optional" Error;
+    /// A condition compares or calls what does not fit together.
+    Type "type" Error;
+    /// The rules could not be held against the pinned definitions.
+    Unvalidated "unvalidated" Warning;
+    /// A requirement that the people who are there could not meet.
+    RequirementUnmet "requirement_unmet" Error;
+    /// A rule that can never apply.
+    NeverApplies "never_applies" Warning;
+    /// A text that is written so that it reads as another.
+    Confusable "confusable" Warning;
     /// A group, server, tool, environment, human or caller that does not exist.
     EntityUnknown "entity_unknown" Error;
 }
@@ -105,6 +121,8 @@ impl std::fmt::Display for Place {
 pub struct Finding {
     /// Where.
     pub at: Place,
+    /// How many bytes from there it is about; 0 where that is not known.
+    pub length: usize,
     /// What kind.
     pub code: Code,
     /// What happened and why it matters, in a sentence.
@@ -114,12 +132,24 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(code: Code, at: &Place, message: impl Into<String>) -> Self {
-        Self { at: at.clone(), code, message: message.into(), suggestion: None }
+    /// One thing, by its code and place.
+    pub fn new(code: Code, at: &Place, message: impl Into<String>) -> Self {
+        Self { at: at.clone(), length: 0, code, message: message.into(), suggestion: None }
     }
 
-    pub(crate) fn suggesting(mut self, suggestion: impl Into<String>) -> Self {
+    /// The same with what to write instead.
+    #[must_use]
+    pub fn suggesting(mut self, suggestion: impl Into<String>) -> Self {
         self.suggestion = Some(suggestion.into());
+        self
+    }
+
+    /// The same, about these words of a rule, where they stand in it.
+    pub(crate) fn on(mut self, source: &Source, words: &str) -> Self {
+        if let Some(byte) = source.text.find(words) {
+            self.at = source.place(byte);
+            self.length = words.len();
+        }
         self
     }
 

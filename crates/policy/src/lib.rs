@@ -24,15 +24,18 @@ mod judge;
 mod known;
 mod may;
 mod memory;
+mod schema;
 mod set;
 mod shape;
 mod source;
 mod target;
+mod validate;
 
 pub use context::{History, Moment};
 pub use finding::{Code, Finding, Place, Severity};
 pub use judge::{DenyReason, Judgement, Question, judge};
 pub use known::Known;
 pub use may::{Human, May};
+pub use schema::{NoSchema, Schema};
 pub use set::{PolicySet, RuleId};
 pub use target::{Attribute, Facts, Target};

@@ -12,6 +12,7 @@ use crate::context::Member;
 use crate::entities::{Entity, INSTALLATION, Kind, Types, Unaskable};
 use crate::index::Index;
 use crate::memory::Memory;
+use crate::source::Source;
 use crate::target::{ADMINISTER, Verb};
 use crate::{Attribute, Finding, Human, Place, Target};
 
@@ -41,7 +42,10 @@ impl std::fmt::Display for RuleId {
 pub(crate) struct Rule {
     pub id: RuleId,
     pub place: Place,
+    pub source: Source,
     pub policy: Policy,
+    /// The actions that its scope names; none where it is every action.
+    pub actions: Vec<String>,
     /// The requirement that a `@stepup` names; `None` for the rules of `A`.
     pub requirement: Option<String>,
     pub reads: Reads,
@@ -143,6 +147,12 @@ impl PolicySet {
         self.rules.iter().map(|rule| &rule.id)
     }
 
+    /// Whether a rule names this requirement.
+    #[must_use]
+    pub fn names(&self, requirement: &str) -> bool {
+        self.rules.iter().any(|rule| rule.requirement.as_deref() == Some(requirement))
+    }
+
     /// Where a rule stands.
     #[must_use]
     pub fn place(&self, id: &RuleId) -> Option<&Place> {
@@ -155,7 +165,7 @@ impl PolicySet {
         self.reads_history
     }
 
-    fn rule(&self, id: &RuleId) -> Option<&Rule> {
+    pub(crate) fn rule(&self, id: &RuleId) -> Option<&Rule> {
         self.rules.get(*self.by_id.get(id)?)
     }
 

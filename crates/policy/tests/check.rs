@@ -107,8 +107,8 @@ fn a_step_up_without_a_name_is_an_error() {
 #[test]
 fn an_unknown_requirement_is_an_error_with_what_was_probably_meant() {
     let found = findings(&rule(r#"@stepup("release-aproval")"#, CALLS));
-    assert_eq!(told(&found), ["stepup_unknown 1:1 \"release-approval\""]);
-    assert_eq!(told(&findings(&rule(r#"@stepup("four-eyes")"#, CALLS))), ["stepup_unknown 1:1 -"]);
+    assert_eq!(told(&found), ["stepup_unknown 1:18 \"release-approval\""]);
+    assert_eq!(told(&findings(&rule(r#"@stepup("four-eyes")"#, CALLS))), ["stepup_unknown 1:18 -"]);
 }
 
 #[test]
@@ -143,7 +143,33 @@ fn an_action_that_does_not_exist_is_an_error() {
     ];
     for (action, suggestion) in actions {
         let text = rule("", &format!("forbid (principal, action == {action}, resource)"));
-        assert_eq!(told(&findings(&text)), [format!("action_unknown 1:1 {suggestion}")]);
+        assert_eq!(told(&findings(&text)), [format!("action_unknown 1:40 {suggestion}")]);
+    }
+}
+
+#[test]
+fn what_nobody_does_to_anything_is_warned_of() {
+    for (scope, suggestion) in [
+        (r#"principal, action == Action::"tools/call", resource"#, r#"30 action in Action::"tools/call""#),
+        (
+            r#"principal, action == Action::"approve:prompts/get", resource"#,
+            r#"action in Action::"approve:prompts/get""#,
+        ),
+        (r#"principal, action == Action::"tools/call:ops/deploy", resource == Tool::"ops/scale""#, "1 -"),
+        (r#"principal, action == Action::"prompts/get:ops/brief", resource == Tool::"ops/brief""#, "1 -"),
+    ] {
+        let text = rule("", &format!("permit ({scope})"));
+        assert_eq!(told(&findings(&text)), [format!("never_applies 1:{suggestion}")], "{scope}");
+    }
+    for scope in [
+        r#"principal, action == Action::"resources/read", resource"#,
+        r#"principal, action in Action::"tools/call", resource"#,
+        r#"principal, action == Action::"tools/call:ops/deploy", resource == Tool::"ops/deploy""#,
+        r#"principal, action == Action::"tools/call:ops/deploy", resource in Server::"ops""#,
+        r#"principal, action in [Action::"discover", Action::"tools/call:ops/deploy"], resource == Tool::"ops/scale""#,
+    ] {
+        let text = rule("", &format!("permit ({scope})"));
+        assert_eq!(told(&findings(&text)), [] as [String; 0], "{scope}");
     }
 }
 
@@ -336,18 +362,18 @@ fn names_that_do_not_exist_are_found_in_rules_and_requirements_with_what_was_mea
         found,
         [
             "0:0 -",
-            r#"2:1 "ops/deploy""#,
-            r#"2:1 "ops-agents""#,
-            r#"2:1 "ops/deploy""#,
-            r#"3:1 "production""#,
-            r#"3:1 "ops""#,
-            "4:1 -",
-            r#"4:1 "Group""#,
-            r#"5:1 "alice""#,
-            r#"7:1 "ops/brief""#,
-            r#"7:1 "ops/brief""#,
-            r#"8:1 "ops""#,
-            r#"9:1 Resource::"upstream/scheme://…", in its canonical form"#,
+            r#"2:31 "ops-agents""#,
+            r#"2:63 "ops/deploy""#,
+            r#"2:108 "ops/deploy""#,
+            r#"3:49 "ops""#,
+            r#"3:83 "production""#,
+            "4:31 -",
+            r#"4:88 "Group""#,
+            r#"5:31 "alice""#,
+            r#"7:39 "ops/brief""#,
+            r#"7:84 "ops/brief""#,
+            r#"8:77 "ops""#,
+            r#"9:77 Resource::"upstream/scheme://…", in its canonical form"#,
         ]
     );
     assert_eq!(set.check_names(&Known::default()).len(), 2, "offline, only what can never exist is found");

@@ -4,6 +4,7 @@
 mod caller;
 pub mod desk;
 mod difference;
+pub mod finding;
 mod grants;
 mod human;
 mod lock;
@@ -20,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 pub use desk::Desk;
-pub use policy::refused;
+pub use finding::refused;
 pub use say::{Exit, Said, Spoken};
 
 /// Step-up authorization for AI agents and other non-human identities.
