@@ -35,12 +35,31 @@ const CALLS: &str = r#"forbid (principal, action in Action::"tools/call", resour
 
 #[test]
 fn every_code_has_its_own_name_and_no_set_with_an_error_is_loaded() {
-    let names: BTreeSet<_> = Code::TABLE.iter().map(|(_, name, _)| name).collect();
-    assert_eq!(names.len(), Code::TABLE.len());
-    for (code, name, severity) in Code::TABLE {
-        assert_eq!((code.name(), code.severity()), (*name, *severity));
-    }
+    let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(names.len(), Code::ALL.len());
     assert!(compile(&rule(r#"@stepup("nobody")"#, CALLS)).is_err());
+}
+
+#[test]
+fn the_page_of_findings_has_every_code() {
+    let mut page = String::from(
+        "# What `stepup policy check` finds\n\n<!-- Made from the table in crates/policy/src/finding.rs: \
+         UPDATE_GOLDEN=1 cargo test -p policy -->\n\nEach finding has a code that never changes its meaning, its file, line and \
+         column, and where one can be guessed\nwhat was probably meant. With an *error* the policy is not taken and the one before \
+         stays in force; a *warning* is\nsaid, and what it is about is probably not meant. `requirement_unmet` and \
+         `entity_unknown` do not keep a policy from\nbeing taken, because people and tools may come later: they are errors of \
+         `check` alone.\n",
+    );
+    for code in Code::ALL {
+        let (what, todo) = code.explained();
+        let severity = if code.severity() == Severity::Error { "error" } else { "warning" };
+        page += &format!("\n## {code}\n\n*{severity}* · {what}\n\n{todo}\n");
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/findings.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, &page).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), page, "run it with UPDATE_GOLDEN=1 after a change");
 }
 
 #[test]
@@ -153,7 +172,7 @@ fn what_nobody_does_to_anything_is_warned_of() {
         (r#"principal, action == Action::"tools/call", resource"#, r#"30 action in Action::"tools/call""#),
         (
             r#"principal, action == Action::"approve:prompts/get", resource"#,
-            r#"action in Action::"approve:prompts/get""#,
+            r#"30 action in Action::"approve:prompts/get""#,
         ),
         (r#"principal, action == Action::"tools/call:ops/deploy", resource == Tool::"ops/scale""#, "1 -"),
         (r#"principal, action == Action::"prompts/get:ops/brief", resource == Tool::"ops/brief""#, "1 -"),
