@@ -159,6 +159,12 @@ impl PolicySet {
         self.rule(id).map(|rule| &rule.place)
     }
 
+    /// Where a rule stands, and its text without the comments before it.
+    #[must_use]
+    pub fn source(&self, id: &RuleId) -> Option<(&Place, &str)> {
+        self.rule(id).map(|rule| (&rule.place, rule.source.without_what_is_before()))
+    }
+
     /// Whether any rule asks what a caller did before.
     #[must_use]
     pub const fn reads_history(&self) -> bool {

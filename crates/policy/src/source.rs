@@ -28,6 +28,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// The text from its first token on.
+    pub fn without_what_is_before(&self) -> &str {
+        let start = statements(&self.text).first().map_or(0, |statement| statement.start);
+        self.text.get(start..).unwrap_or_default()
+    }
+
     /// Where a byte of the text stands in the file.
     pub fn place(&self, byte: usize) -> Place {
         let within = place(&self.at.file, &self.text, byte);

@@ -4,6 +4,7 @@
 mod caller;
 pub mod desk;
 mod difference;
+mod explain;
 pub mod finding;
 mod grants;
 mod human;

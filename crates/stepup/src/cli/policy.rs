@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Desk;
 use policy::Severity;
 
+use super::explain::Explain;
 use super::finding::{self, refused};
 use super::say::{Exit, Said, Spoken, count, when};
 
@@ -22,6 +23,8 @@ pub enum Verb {
         #[arg(long)]
         live: bool,
     },
+    /// Say what the rules say of something, and why: of what a caller could ask for, or of a decision in the log.
+    Explain(Box<Explain>),
     /// Print the Cedar schema of what is pinned, for editors and other tools of Cedar's.
     Schema,
     /// Put the policy folder and the configuration's requirements in force. What the configuration says of tools
@@ -33,7 +36,7 @@ impl Verb {
     /// Whether it writes nothing, so that it needs no started node.
     pub(super) const fn only_reads(&self) -> bool {
         match self {
-            Self::Show | Self::Check { .. } | Self::Schema => true,
+            Self::Show | Self::Check { .. } | Self::Explain(_) | Self::Schema => true,
             Self::Activate => false,
         }
     }
@@ -42,6 +45,7 @@ impl Verb {
         match self {
             Self::Show => Ok(show(desk)),
             Self::Check { live } => check(desk, live),
+            Self::Explain(explain) => explain.run(desk).await,
             Self::Schema => schema(desk),
             Self::Activate => activate(desk).await,
         }
