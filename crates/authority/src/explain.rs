@@ -4,7 +4,7 @@
 use elevation::{Eligible, Evidence, Leaf, Weighed, attainable, weigh};
 use policy::{DenyReason, Judgement, PolicySet, Question, RuleId};
 use store::Failed;
-use terms::access::Resource;
+use terms::access::{Resource, SealKey};
 use terms::{
     Access, Action, Caller, CallerId, Digest, Json, Kind, PolicyHash, RecordId, Requirement, Time, Tree,
     UpstreamHash,
@@ -75,6 +75,8 @@ pub struct Takes {
     pub requirement: Requirement,
     /// Line by line along the shortest way, with the names of those who could give each.
     pub lines: Vec<(Leaf, Vec<String>)>,
+    /// Whether it is met.
+    pub met: bool,
     /// Whether the people who are there could meet it.
     pub attainable: bool,
 }
@@ -138,7 +140,8 @@ impl Authority {
         let Some(target) = active.target(supposed.kind, &supposed.upstream, &supposed.name) else {
             return Ok(Err(NotSupposed::Target));
         };
-        let Some(access) = self.supposed(caller, &target, supposed) else {
+        let identity = self.upstreams.load().get(&target.upstream).map(|it| it.identity);
+        let Some(access) = self::supposed(caller, &target, identity, self.seal_key(), supposed) else {
             return Ok(Err(NotSupposed::Arguments));
         };
         let moment = self.moment(&active, caller.id, &access, &supposed.source).await?;
@@ -148,57 +151,13 @@ impl Authority {
             ticket: supposed.ticket.clone(),
             ..Evidence::default()
         };
-        let (would, by) = self.would(&active, set, &question, &evidence);
+        let (would, by) = active.would(set, &question, &evidence, self.now());
         Ok(Ok(Explained {
             headline: headline(&target, &access).text,
             would,
             rules: shown(set, &by),
             stopped: Some(target.state()).filter(|state| *state != "accepted"),
         }))
-    }
-
-    fn supposed(&self, caller: &Caller, target: &Target, supposed: &Supposed) -> Option<Access> {
-        let identity = self.upstreams.load().get(&target.upstream).map(|it| it.identity);
-        let resource = Resource {
-            kind: target.kind.name().to_owned(),
-            id: target.id(),
-            definition: target.pin.digest,
-            upstream: identity.unwrap_or_else(|| UpstreamHash::of(&Json::Null)),
-        };
-        let (action, secrets) = (supposed.action.name(), &target.settings.secrets);
-        let arguments = supposed.arguments.clone();
-        Access::new(caller.subject(), action, resource, arguments, secrets, self.seal_key())
-            .ok()
-            .map(|(access, _)| access)
-    }
-
-    fn would(
-        &self,
-        active: &Active,
-        set: &PolicySet,
-        question: &Question<'_>,
-        evidence: &Evidence,
-    ) -> (Would, Vec<RuleId>) {
-        match policy::judge(set, question) {
-            Judgement::Permit { by } => (Would::Permit, by),
-            Judgement::Deny { by, why } => (Would::Deny(why), by),
-            Judgement::StepUp { requirement, by } => {
-                let eligible = active.eligible(set, question, &requirement, 0);
-                let (Weighed::Met(parts) | Weighed::Missing(parts)) =
-                    weigh(&requirement, evidence, &eligible, self.now());
-                let lines = parts.into_iter().flat_map(|(_, leaves)| leaves);
-                let lines = lines.map(|leaf| {
-                    let who = active.who(&leaf.leaf, &eligible);
-                    (leaf, who)
-                });
-                let takes = Takes {
-                    lines: lines.collect(),
-                    attainable: attainable(&requirement, &eligible, question.caller.key_bound),
-                    requirement,
-                };
-                (Would::StepUp(Box::new(takes)), by)
-            }
-        }
     }
 
     /// A decision that is in the log, with the rules as they stood; `None` when there is no such record.
@@ -232,7 +191,54 @@ impl Authority {
     }
 }
 
+/// The access that is supposed; `None` where the arguments are none of an access.
+pub(crate) fn supposed(
+    caller: &Caller,
+    target: &Target,
+    identity: Option<UpstreamHash>,
+    seal: &SealKey,
+    supposed: &Supposed,
+) -> Option<Access> {
+    let resource = Resource {
+        kind: target.kind.name().to_owned(),
+        id: target.id(),
+        definition: target.pin.digest,
+        upstream: identity.unwrap_or_else(|| UpstreamHash::of(&Json::Null)),
+    };
+    let (action, secrets) = (supposed.action.name(), &target.settings.secrets);
+    let made =
+        Access::new(caller.subject(), action, resource, supposed.arguments.clone(), secrets, seal).ok()?;
+    Some(made.0)
+}
+
 impl Active {
+    /// What rules say, and how far the evidence goes.
+    pub(crate) fn would(
+        &self,
+        set: &PolicySet,
+        question: &Question<'_>,
+        evidence: &Evidence,
+        now: Time,
+    ) -> (Would, Vec<RuleId>) {
+        let (requirement, by) = match policy::judge(set, question) {
+            Judgement::Permit { by } => return (Would::Permit, by),
+            Judgement::Deny { by, why } => return (Would::Deny(why), by),
+            Judgement::StepUp { requirement, by } => (requirement, by),
+        };
+        let eligible = self.eligible(set, question, &requirement, evidence.votes.len());
+        let weighed = weigh(&requirement, evidence, &eligible, now);
+        let met = matches!(weighed, Weighed::Met(_));
+        let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
+        let leaves = parts.into_iter().flat_map(|(_, leaves)| leaves);
+        let lines = leaves.map(|leaf| {
+            let who = self.who(&leaf.leaf, &eligible);
+            (leaf, who)
+        });
+        let attainable = attainable(&requirement, &eligible, question.caller.key_bound);
+        let takes = Takes { lines: lines.collect(), met, attainable, requirement };
+        (Would::StepUp(Box::new(takes)), by)
+    }
+
     /// The names of those who could fill a line.
     fn who(&self, leaf: &Tree, eligible: &Eligible) -> Vec<String> {
         let named = |root: &terms::HumanId| self.human(*root).map(|human| human.name.clone());
@@ -250,7 +256,7 @@ impl Active {
     }
 }
 
-fn shown(set: &PolicySet, by: &[RuleId]) -> Vec<ShownRule> {
+pub(crate) fn shown(set: &PolicySet, by: &[RuleId]) -> Vec<ShownRule> {
     let rule = |id: &RuleId| {
         let (place, text) = set.source(id)?;
         Some(ShownRule { id: id.to_string(), place: place.to_string(), text: text.to_owned() })

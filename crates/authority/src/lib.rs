@@ -25,6 +25,7 @@ mod passkeys;
 mod people;
 mod permit;
 mod pins;
+mod rehearse;
 mod reject;
 mod resolve;
 mod revoke;
@@ -49,6 +50,7 @@ pub use explain::{Explained, NotSupposed, ShownRule, Supposed, Takes, Told, Woul
 pub use list::{Listed, ListedUris, Resources};
 pub use permit::{Cargo, Permit, Settlement, Stale};
 pub use pins::{Observed, Stated, definition_hash};
+pub use rehearse::{Cast, Part, Scene, Stage};
 pub use reject::stated;
 pub use ruling::{Challenge, Denial, Line, Ruling};
 pub use target::{Target, reads};

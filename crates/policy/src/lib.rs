@@ -35,7 +35,7 @@ pub use context::{History, Moment};
 pub use finding::{Code, Finding, Place, Severity};
 pub use judge::{DenyReason, Judgement, Question, judge};
 pub use known::Known;
-pub use may::{Human, May};
+pub use may::{Human, May, Outlook};
 pub use schema::{NoSchema, Schema};
 pub use set::{PolicySet, RuleId};
 pub use target::{Attribute, Facts, Target};

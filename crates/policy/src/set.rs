@@ -181,6 +181,13 @@ impl PolicySet {
         self.slices.of(&matching, || self.cut(&matching))
     }
 
+    /// Those rules one by one.
+    pub(crate) fn matching(&self, parties: &Parties) -> impl Iterator<Item = &Rule> {
+        let matching = self.index.matching(&parties.principal, &parties.action, &parties.resource);
+        let numbers: Vec<usize> = matching.iter().collect();
+        numbers.into_iter().filter_map(|n| self.rules.get(n))
+    }
+
     fn cut(&self, matching: &Bits) -> Result<Slice, Unaskable> {
         let rules: Vec<(usize, &Rule)> =
             matching.iter().filter_map(|n| Some((n, self.rules.get(n)?))).collect();

@@ -11,9 +11,10 @@ mod human;
 mod lock;
 pub mod log;
 mod passkeys;
-mod policy;
+pub mod policy;
 mod requests;
 mod say;
+pub mod scenario;
 mod upstream;
 
 use std::path::PathBuf;

@@ -10,6 +10,7 @@ use policy::Severity;
 use super::explain::Explain;
 use super::finding::{self, refused};
 use super::say::{Exit, Said, Spoken, count, when};
+use super::scenario::Test;
 
 /// The rules.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub enum Verb {
     },
     /// Say what the rules say of something, and why: of what a caller could ask for, or of a decision in the log.
     Explain(Box<Explain>),
+    /// Play scenarios on the rules of the policy folder: who may do what, and what it takes. Needs no server and no store.
+    Test(Box<Test>),
     /// Print the Cedar schema of what is pinned, for editors and other tools of Cedar's.
     Schema,
     /// Put the policy folder and the configuration's requirements in force. What the configuration says of tools
@@ -36,7 +39,7 @@ impl Verb {
     /// Whether it writes nothing, so that it needs no started node.
     pub(super) const fn only_reads(&self) -> bool {
         match self {
-            Self::Show | Self::Check { .. } | Self::Explain(_) | Self::Schema => true,
+            Self::Show | Self::Check { .. } | Self::Explain(_) | Self::Test(_) | Self::Schema => true,
             Self::Activate => false,
         }
     }
@@ -46,6 +49,8 @@ impl Verb {
             Self::Show => Ok(show(desk)),
             Self::Check { live } => check(desk, live),
             Self::Explain(explain) => explain.run(desk).await,
+            // Played where the command was typed: main does it.
+            Self::Test(_) => Err(Said::failed("scenarios are not played in the server", "")),
             Self::Schema => schema(desk),
             Self::Activate => activate(desk).await,
         }
