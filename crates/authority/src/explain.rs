@@ -46,6 +46,9 @@ pub enum NotSupposed {
     /// There is no such caller that is not disabled.
     #[error("there is no caller like that, or it is disabled")]
     Caller,
+    /// There is no such person.
+    #[error("there is no person like that")]
+    Person,
     /// Nothing of that name is pinned.
     #[error("nothing of that name is pinned")]
     Target,

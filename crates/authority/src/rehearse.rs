@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 
 use elevation::{Evidence, Vote};
-use policy::{History, Moment, Outlook, PolicySet, Question};
+use policy::{History, May, Moment, Outlook, PolicySet, Question, RuleId};
 use store::{Directory, Epoch, Human, Member, Membership, OwnedBy, Pin, PinState, Policy, RegisteredCaller};
 use terms::access::SealKey;
 use terms::statement::{Consent, Matter, Role, Statement};
 use terms::{
-    CallerId, CallerKind, CardHash, DefinitionHash, Digest, ElevationId, HumanId, InstallId, Json, Kind,
-    PinId, Requirement, Time,
+    AccessHash, CallerId, CallerKind, CardHash, DefinitionHash, Digest, ElevationId, HumanId, InstallId,
+    Json, Kind, PinId, Requirement, Time,
 };
 
 use crate::active::Active;
 use crate::bundle::Bundle;
 use crate::card::headline;
-use crate::explain::{Explained, NotSupposed, Supposed, Would, shown, supposed};
+use crate::explain::{Explained, NotSupposed, ShownRule, Supposed, Would, shown, supposed};
 
 /// Who is there, and what is pinned.
 #[derive(Clone, Debug, Default)]
@@ -156,6 +156,28 @@ impl Stage {
     pub fn play(&self, scene: &Scene) -> Result<Explained, NotSupposed> {
         let set = self.rules().ok_or(NotSupposed::NoRules)?;
         let asked = &scene.supposed;
+        self.with_question(scene, |headline, question, access| {
+            let evidence = Evidence {
+                purpose: asked.purpose.clone(),
+                ticket: asked.ticket.clone(),
+                ..Evidence::default()
+            };
+            let (mut would, by) = self.active.would(set, question, &evidence, scene.at);
+            if let Would::StepUp(takes) = &would {
+                let votes = self.votes(&takes.requirement, scene, access);
+                would = self.active.would(set, question, &Evidence { votes, ..evidence }, scene.at).0;
+            }
+            Explained { headline, would, rules: shown(set, &by), stopped: None }
+        })
+    }
+
+    /// The question that a scene is.
+    fn with_question<T>(
+        &self,
+        scene: &Scene,
+        ask: impl FnOnce(String, &Question<'_>, AccessHash) -> T,
+    ) -> Result<T, NotSupposed> {
+        let asked = &scene.supposed;
         let caller = self.active.people.caller(asked.caller).ok_or(NotSupposed::Caller)?;
         let target = self.active.target(asked.kind, &asked.upstream, &asked.name);
         let target = target.ok_or(NotSupposed::Target)?;
@@ -164,23 +186,40 @@ impl Stage {
         let source = asked.source.parse().ok();
         let moment = Moment { at: scene.at, source, history: Some(scene.history) };
         let question = Question { caller, access: &access, target: &target.judged, moment: &moment };
-        let evidence =
-            Evidence { purpose: asked.purpose.clone(), ticket: asked.ticket.clone(), ..Evidence::default() };
-        let (mut would, by) = self.active.would(set, &question, &evidence, scene.at);
-        if let Would::StepUp(takes) = &would {
-            let votes = self.votes(&takes.requirement, scene, access.hash());
-            would = self.active.would(set, &question, &Evidence { votes, ..evidence }, scene.at).0;
-        }
-        Ok(Explained {
-            headline: headline(&target, &access).text,
-            would,
-            rules: shown(set, &by),
-            stopped: None,
-        })
+        Ok(ask(headline(&target, &access).text, &question, access.hash()))
+    }
+
+    /// Whether rules let a person approve what a scene asks for, or confirm it.
+    ///
+    /// # Errors
+    /// [`NotSupposed`] when there is nothing to ask about.
+    pub fn approves(&self, person: &str, scene: &Scene) -> Result<May, NotSupposed> {
+        let set = self.rules().ok_or(NotSupposed::NoRules)?;
+        let human = self.active.human_named(person).ok_or(NotSupposed::Person)?;
+        let groups = self.active.groups_of(human.root);
+        let human = policy::Human { id: human.root, name: human.name.clone(), groups };
+        let votes = u32::try_from(scene.votes.len()).unwrap_or(u32::MAX);
+        self.with_question(scene, |_, question, _| set.may_approve(&human, question, votes))
+    }
+
+    /// Whether rules let a person change rules.
+    ///
+    /// # Errors
+    /// [`NotSupposed`] when there is no such person.
+    pub fn administers(&self, person: &str) -> Result<May, NotSupposed> {
+        let set = self.rules().ok_or(NotSupposed::NoRules)?;
+        let human = self.active.human_named(person).ok_or(NotSupposed::Person)?;
+        Ok(set.may_administer(&human.name, &self.active.groups_of(human.root)))
+    }
+
+    /// Those rules, as they stand.
+    #[must_use]
+    pub fn shown(&self, by: &[RuleId]) -> Vec<ShownRule> {
+        self.rules().map(|set| shown(set, by)).unwrap_or_default()
     }
 
     /// The approvals of a scene. Nothing was signed: they are weighed here, and kept nowhere.
-    fn votes(&self, requirement: &Requirement, scene: &Scene, access: terms::AccessHash) -> Vec<Vote> {
+    fn votes(&self, requirement: &Requirement, scene: &Scene, access: AccessHash) -> Vec<Vote> {
         let named = scene.votes.iter().filter_map(|name| self.active.human_named(name));
         let both = |human: &Human| {
             [Role::Owner, Role::Approver].map(|role| vote(human, role, requirement, scene.at, access))
@@ -221,7 +260,7 @@ fn pin(upstream: &str, kind: Kind, name: &str, definition: &Json, n: u128) -> Pi
     }
 }
 
-fn vote(human: &Human, role: Role, requirement: &Requirement, at: Time, access: terms::AccessHash) -> Vote {
+fn vote(human: &Human, role: Role, requirement: &Requirement, at: Time, access: AccessHash) -> Vote {
     let card = CardHash::from_digest(Digest::plain(b""));
     let consent = Consent {
         elevation: ElevationId::NIL,

@@ -19,7 +19,10 @@ use crate::{PolicySet, Question, RuleId, Target};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum May {
     /// Yes.
-    Yes,
+    Yes {
+        /// The rules that permit it; none where it takes none.
+        by: Vec<RuleId>,
+    },
     /// No; by no rule where nothing permits it or it could not be asked.
     No {
         /// The rules that forbid it or failed.
@@ -31,7 +34,7 @@ impl May {
     /// Whether it is a yes.
     #[must_use]
     pub const fn yes(&self) -> bool {
-        matches!(self, Self::Yes)
+        matches!(self, Self::Yes { .. })
     }
 }
 
@@ -150,7 +153,7 @@ impl PolicySet {
 fn permitted(answer: Answer) -> May {
     match answer {
         Answer { failed, .. } if !failed.is_empty() => May::No { by: failed },
-        Answer { allowed: true, .. } => May::Yes,
+        Answer { allowed: true, by, .. } => May::Yes { by },
         Answer { by, .. } => May::No { by },
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use authority::{
-    Bundle, Cast, Explained, Part, Scene, Stage, Supposed, ToolSettings, UpstreamSettings, Would,
+    Bundle, Cast, NotSupposed, Part, Scene, ShownRule, Stage, Supposed, ToolSettings, UpstreamSettings, Would,
 };
-use policy::{DenyReason, History};
+use policy::{DenyReason, History, May};
 use serde::Deserialize;
 use serde_json::json;
 use terms::{Action, CallerId, CallerKind, Json, Kind, Time};
@@ -66,7 +66,13 @@ struct TargetFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct Scenario {
     pub(super) name: String,
-    caller: String,
+    /// Who asks; for whom somebody approves.
+    caller: Option<String>,
+    /// Who approves, or changes the rules.
+    person: Option<String>,
+    /// Whether it changes the rules.
+    #[serde(default)]
+    administer: bool,
     call: Option<String>,
     prompt: Option<String>,
     read: Option<String>,
@@ -172,9 +178,29 @@ impl TargetFile {
 }
 
 impl Scenario {
-    pub(super) fn scene(&self, stage: &Stage) -> Result<Scene, String> {
-        let caller =
-            stage.caller(&self.caller).ok_or_else(|| format!("there is no caller {:?}", self.caller))?;
+    /// What it came to, in a word as scenarios expect it, and the rules that determined it.
+    pub(super) fn play(&self, stage: &Stage) -> Result<(String, Vec<ShownRule>), String> {
+        let told = |e: NotSupposed| e.to_string();
+        let may = match (&self.person, self.administer) {
+            (Some(person), true) => stage.administers(person).map_err(told)?,
+            (Some(person), false) => stage.approves(person, &self.scene(stage)?).map_err(told)?,
+            (None, true) => return Err("says not which person changes the rules".to_owned()),
+            (None, false) => {
+                let explained = stage.play(&self.scene(stage)?).map_err(told)?;
+                return Ok((came_to(&explained.would), explained.rules));
+            }
+        };
+        let (came, by) = match may {
+            May::Yes { by } => ("permit", by),
+            May::No { by } if by.is_empty() => ("deny: not permitted", by),
+            May::No { by } => ("deny: forbidden", by),
+        };
+        Ok((came.to_owned(), stage.shown(&by)))
+    }
+
+    fn scene(&self, stage: &Stage) -> Result<Scene, String> {
+        let name = self.caller.as_deref().ok_or("names no caller")?;
+        let caller = stage.caller(name).ok_or_else(|| format!("there is no caller {name:?}"))?;
         Ok(Scene {
             supposed: self.supposed(caller)?,
             votes: self.approved_by.clone(),
@@ -217,10 +243,9 @@ impl Scenario {
     }
 
     /// What is not as this scenario expects.
-    pub(super) fn wrong(&self, explained: &Explained) -> Option<String> {
-        let came = came_to(&explained.would);
+    pub(super) fn wrong(&self, came: &str, rules: &[ShownRule]) -> Option<String> {
         let expected = came == self.expect || (self.expect == "deny" && came.starts_with("deny:"));
-        let by: BTreeSet<String> = explained.rules.iter().map(|rule| rule.id.clone()).collect();
+        let by: BTreeSet<String> = rules.iter().map(|rule| rule.id.clone()).collect();
         let because = self.because.as_ref().is_none_or(|because| *because == by);
         let by: Vec<String> = by.into_iter().collect();
         let by = if by.is_empty() { "no rule".to_owned() } else { by.join(", ") };

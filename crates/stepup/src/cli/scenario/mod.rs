@@ -120,12 +120,11 @@ impl Tested {
     }
 
     fn play(&mut self, stage: &Stage, scenario: &Scenario, path: &Path) {
-        let explained = scenario.scene(stage).and_then(|scene| stage.play(&scene).map_err(|e| e.to_string()));
-        let wrong = match explained {
+        let wrong = match scenario.play(stage) {
             Err(why) => Some(why),
-            Ok(explained) => {
-                self.exercised.extend(explained.rules.iter().map(|rule| rule.id.clone()));
-                scenario.wrong(&explained)
+            Ok((came, rules)) => {
+                self.exercised.extend(rules.iter().map(|rule| rule.id.clone()));
+                scenario.wrong(&came, &rules)
             }
         };
         let file = path.file_name().unwrap_or_default().to_string_lossy();
