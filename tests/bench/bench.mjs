@@ -6,6 +6,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, sleep } from "../lib/home.mjs";
 import { Person } from "../lib/person.mjs";
+import { start as startContextForge } from "./contextforge/contextforge.mjs";
 import { hold } from "./held.mjs";
 
 const quick = process.argv.includes("--quick");
@@ -179,6 +180,17 @@ const holding = async (child, url, everyone, call) => {
   figures.held_p99_ratio = Math.round(meanwhile / ((first + p99()) / 2) * 100) / 100;
 };
 
+/** Another gateway before the same upstream, one call and one list after the other; stepup's own are from the same run. */
+const beside = async (upstream, call) => {
+  const { child, authorization, before } = await startContextForge(home, children);
+  const headers = { ...authorization, accept: "application/json, text/event-stream", "content-type": "application/json" };
+  const [few, many] = [await before("bench", `http://${upstream}/mcp`, 2), await before("many", `http://${upstream}/many`, 1000)];
+  // Nothing is asked of it after a load: meanwhile it closes the connection on which that would be.
+  figures.contextforge_list_1000_tools_ms = await listing(many.url, headers, 1000);
+  figures.contextforge_p50_us_c1 = load(few.url, headers, call(few.named("read")), 1).p50;
+  await stop(child);
+};
+
 const stop = async (child) => {
   const gone = new Promise((done) => child.once("exit", done));
   child.kill("SIGTERM");
@@ -254,6 +266,8 @@ share = "all"
   await holding(last.child, url, { ...await session(url, key), "content-type": "application/json" }, call);
   await stop(last.child);
 
+  await beside(upstream, call);
+
   const store = JSON.parse(execFileSync(example("commit_rate"), [home], { encoding: "utf8" }));
   Object.assign(figures, { commits_rps_1: store.commits_rps_1, commits_rps_32: store.commits_rps_32, fsync_us: store.fsync_us });
   const file = join(home, "log.jsonl");
@@ -263,12 +277,12 @@ share = "all"
   figures.verify_records_s = Math.round(records / (Number(process.hrtime.bigint() - begin) / 1e9));
 };
 
-const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
+const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "list_1000_tools_ms", "contextforge_p50_us_c1", "contextforge_list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
 try {
   await main();
   mkdirSync("target/bench", { recursive: true });
   writeFileSync("target/bench/latest.json", `${JSON.stringify(Object.fromEntries(order.map((name) => [name, figures[name]])))}\n`);
-  for (const name of order) console.log(`${name.padEnd(26)}${String(figures[name]).padStart(10)}`);
+  for (const name of order) console.log(`${name.padEnd(32)}${String(figures[name]).padStart(10)}`);
   const over = (kind) => Math.round(figures[`${kind}permitted_p50_us_c1`] - figures[`${kind}proxy_p50_us_c1`] - figures.fsync_us);
   console.log(`\npermitted over proxy and fsync: ${over("")} us; ${over("awake_")} us while no processor halts (to reach: 220)`);
 } finally {

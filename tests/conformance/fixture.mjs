@@ -42,15 +42,19 @@ async function rounds(_, ctx) {
   return ask([`step${step}`], await state.mint({ step }));
 }
 
+/** On the stream of the call, not on that of its session, which no call is told from. */
+const within = ({ mcpReq }) => ({ relatedRequestId: mcpReq.id });
+
 /** Of the legacy era: a form while the call runs. */
 const eliciting = (name) => async ({ message = "Please say" }, ctx) => {
-  const { action, content } = await ctx.mcpReq.elicitInput({ mode: "form", message, requestedSchema: SUITE.forms[name] });
+  const { action, content } = await ctx.mcpReq.elicitInput({ mode: "form", message, requestedSchema: SUITE.forms[name] }, within(ctx));
   return said(`User response: action=${action}, content=${JSON.stringify(content ?? {})}`);
 };
 
 const sampling = (client) => async ({ prompt }, ctx) => {
   if (!client()?.sampling) return { ...said("The client does not sample"), isError: true };
-  const { content } = await ctx.mcpReq.requestSampling({ messages: [{ role: "user", content: { type: "text", text: prompt } }], maxTokens: 100 });
+  const messages = [{ role: "user", content: { type: "text", text: prompt } }];
+  const { content } = await ctx.mcpReq.requestSampling({ messages, maxTokens: 100 }, within(ctx));
   return said(`LLM response: ${[content].flat()[0].text}`);
 };
 

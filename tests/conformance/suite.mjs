@@ -12,10 +12,10 @@ import { NODE } from "../lib/peers.mjs";
 const here = import.meta.dirname;
 const SUITE = join(here, "node_modules/@modelcontextprotocol/conformance");
 
-/** What a revision's set runs against servers, by name; those that do not count among them. */
-export function required(revision) {
-  const { server, not_scored } = parse(readFileSync(join(SUITE, `requirements/${revision}.yaml`), "utf8"));
-  return [...server, ...not_scored.filter(({ leg }) => leg === "server").map(({ scenario }) => scenario)];
+/** What a revision's set runs against a side, "server" or "client", by name; those that do not count among them. */
+export function required(revision, side) {
+  const { not_scored, ...scored } = parse(readFileSync(join(SUITE, `requirements/${revision}.yaml`), "utf8"));
+  return [...scored[side], ...not_scored.filter(({ leg }) => leg === side).map(({ scenario }) => scenario)];
 }
 
 /** A program that listens at the port in its last word; says when it does. */
@@ -42,7 +42,8 @@ export async function shim(port, to, key) {
     response.on("close", () => on.destroy());
     request.pipe(on);
   });
-  await new Promise((done) => server.listen(port, done));
+  // The port was free; whoever took it since is an error, and not a test that waits for ever.
+  await new Promise((done, failed) => server.once("error", failed).listen(port, done));
   return () => {
     server.closeAllConnections();
     server.close();
@@ -52,30 +53,54 @@ export async function shim(port, to, key) {
 const GOOD = new Set(["SUCCESS", "INFO"]);
 const BAD = new Set(["FAILURE", "WARNING"]);
 
-/**
- * Runs a revision's set. A check that comes several times passes if it does so each time; one that was skipped is
- * neither.
- */
-export async function verdicts(url, revision) {
+/** Runs the suite; answers what it said. Its exit code says that something failed; which is read from what it wrote. */
+const run = (...words) =>
+  promisify(execFile)(NODE, [join(SUITE, "dist/index.js"), ...words], { maxBuffer: 1 << 26, timeout: 300_000 }).catch((error) => error);
+
+/** A folder for what the suite writes, while it is read. */
+async function written(read) {
   const out = mkdtempSync(join(tmpdir(), "stepup-conformance-"));
-  const words = [join(SUITE, "dist/index.js"), "server", "--url", url, "--requirements", revision, "-o", out];
-  // Its exit code says that something failed; which is read from what it wrote.
-  const { stdout } = await promisify(execFile)(NODE, words, { maxBuffer: 1 << 26, timeout: 300_000 }).catch((error) => error);
-  const found = new Map();
-  for (const scenario of required(revision)) {
-    const folder = readdirSync(out).find((name) => name.startsWith(`server-${scenario}-2`));
-    if (!folder) throw new Error(`${scenario} did not run: ${stdout}`);
-    const checks = join(out, folder, "checks.json");
-    const ended = existsSync(checks) ? JSON.parse(readFileSync(checks, "utf8")) : [{ id: "ended", status: "FAILURE", errorMessage: "it threw" }];
-    for (const { id, status, errorMessage } of ended) {
-      const check = `${scenario}:${id}`;
-      if (BAD.has(status)) found.set(check, { failed: true, said: errorMessage });
-      else if (GOOD.has(status) && !found.has(check)) found.set(check, { failed: false });
-    }
+  try {
+    return await read(out);
+  } finally {
+    rmSync(out, { recursive: true, force: true });
   }
-  rmSync(out, { recursive: true, force: true });
-  return found;
 }
+
+/**
+ * Enters a scenario's checks from the folder whose name begins so. A check that comes several times passes if it does so each
+ * time; one that was skipped is neither.
+ */
+function enter(found, scenario, out, name, said) {
+  const folder = readdirSync(out).find((one) => one.startsWith(`${name}-2`));
+  if (!folder) throw new Error(`${scenario} did not run: ${said}`);
+  const checks = join(out, folder, "checks.json");
+  const ended = existsSync(checks) ? JSON.parse(readFileSync(checks, "utf8")) : [{ id: "ended", status: "FAILURE", errorMessage: "it threw" }];
+  for (const { id, status, errorMessage } of ended) {
+    const check = `${scenario}:${id}`;
+    if (BAD.has(status)) found.set(check, { failed: true, said: errorMessage });
+    else if (GOOD.has(status) && !found.has(check)) found.set(check, { failed: false });
+  }
+}
+
+/** Runs a revision's set against a server, or these scenarios of it. */
+export const verdicts = (url, revision, scenarios) => written(async (out) => {
+  const found = new Map();
+  const words = ["server", "--url", url, "-o", out];
+  const one = (scenario) => run(...words, "--scenario", scenario, "--spec-version", revision);
+  const { stdout } = scenarios ? (await Promise.all(scenarios.map(one)))[0] : await run(...words, "--requirements", revision);
+  for (const scenario of scenarios ?? required(revision, "server")) enter(found, scenario, out, `server-${scenario}`, stdout);
+  return found;
+});
+
+/** Runs one scenario against a client, started by a command. That the command itself failed is a check too. */
+export const verdictsOfClient = (command, revision, scenario) => written(async (out) => {
+  const found = new Map();
+  const { stderr } = await run("client", "--command", command, "--scenario", scenario, "--spec-version", revision, "-o", out);
+  enter(found, scenario, out, scenario, stderr);
+  const broke = /Client (exited with code|timed out)/.test(stderr);
+  return found.set(`${scenario}:command`, { failed: broke, said: stderr });
+});
 
 /** What fails, in the order of names. */
 export const failing = (found) => [...found].filter(([, { failed }]) => failed).map(([check]) => check).sort();
@@ -100,6 +125,7 @@ export function against(list, checks) {
   };
 }
 
-/** What `direct.yml` or `baseline.yml` lists for a revision at a fixture. */
-export const known = (list, revision, fixture) =>
-  parse(readFileSync(join(here, list), "utf8"))[revision].filter(({ of = fixture }) => of === fixture);
+/** What a list has for a revision, as far as it is for this fixture and this revision spoken with it: `at`. */
+export const known = (list, revision, at = {}) =>
+  parse(readFileSync(join(here, list), "utf8"))[revision].filter((entry) =>
+    Object.entries(at).every(([name, value]) => (entry[name] ?? value) === value));

@@ -1,7 +1,7 @@
 // The two official SDKs of the 1.x line behind one face, so that every test runs with both:
 // list() · call(name, args, { onprogress }) · version() · revision() · close()
 // Connecting with `only: revision` makes of it a client that speaks that one revision of MCP; with `onask`, one that can
-// ask its person, who agrees at once: it is told of what.
+// ask its person, who agrees at once: it is told of what; with `capabilities`, one that says that it has these.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -34,8 +34,7 @@ export const agreed = ({ requestedSchema }) => {
 const CALL_WITHIN_MS = 60_000;
 
 class TypeScript {
-  static async connect({ command, args, url, headers, only, onask }) {
-    const capabilities = onask ? { elicitation: { url: {}, form: {} } } : {};
+  static async connect({ command, args, url, headers, only, onask, capabilities = onask ? { elicitation: { url: {}, form: {} } } : {} }) {
     const client = new Client({ name: "stepup-tests", version: "1" }, { capabilities });
     if (onask) client.setRequestHandler(ElicitRequestSchema, ({ params }) => (onask(params), agreed(params)));
     const transport = command
@@ -77,8 +76,8 @@ class TypeScript {
     return tools;
   }
 
-  call(name, args, { onprogress } = {}) {
-    return this.client.callTool({ name, arguments: args }, undefined, { timeout: CALL_WITHIN_MS, resetTimeoutOnProgress: true, onprogress });
+  call(name, args, how) {
+    return this.client.callTool({ name, arguments: args }, undefined, { timeout: CALL_WITHIN_MS, resetTimeoutOnProgress: true, ...how });
   }
 
   version() {

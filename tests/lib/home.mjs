@@ -91,6 +91,11 @@ export class Home {
     writeFileSync(this.config, changed);
   }
 
+  /** Its policy permits everything but what these rules stop. */
+  permitEverything(rules = "") {
+    writeFileSync(join(this.folder, "policies/starter.cedar"), `@id("everything")\npermit (principal, action, resource);\n${rules}`);
+  }
+
   /** Serves until it is ready. `under`: words before the command, as in ["strace", "-f"]; `words`: behind it. */
   async serve({ env = {}, under = [], words = [], ready = true } = {}) {
     const all = [...under, join(this.bin, "stepup"), "--config", this.config, "serve", ...words];

@@ -16,13 +16,15 @@ export const PINNED = "2026-07-28";
 const CALL_WITHIN_MS = 60_000;
 
 class TypeScript2 {
-  static async connect({ url, headers, mode, onask }) {
-    const { Client, StreamableHTTPClientTransport } = await import(join(MODERN, "node_modules/@modelcontextprotocol/client/dist/index.mjs"));
+  static async connect({ command, args, url, headers, mode, onask, capabilities = onask ? { elicitation: { url: {}, form: {} } } : {} }) {
+    const sdk = (module) => import(join(MODERN, "node_modules/@modelcontextprotocol/client/dist", module));
+    const [{ Client, StreamableHTTPClientTransport }, { StdioClientTransport }] = [await sdk("index.mjs"), await sdk("stdio.mjs")];
     const versionNegotiation = { mode: mode === PINNED ? { pin: PINNED } : mode };
-    const capabilities = onask ? { elicitation: { url: {}, form: {} } } : {};
     const client = new Client({ name: "stepup-tests", version: "1" }, { versionNegotiation, capabilities });
     if (onask) client.setRequestHandler("elicitation/create", ({ params }) => (onask(params), agreed(params)));
-    const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+    const transport = command
+      ? new StdioClientTransport({ command, args, stderr: "ignore" })
+      : new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
     await client.connect(transport);
     return Object.assign(new TypeScript2(), { client, transport });
   }
@@ -31,8 +33,8 @@ class TypeScript2 {
     return (await this.client.listTools()).tools;
   }
 
-  call(name, args, { onprogress } = {}) {
-    return this.client.callTool({ name, arguments: args }, { timeout: CALL_WITHIN_MS, resetTimeoutOnProgress: true, onprogress });
+  call(name, args, { _meta, ...how } = {}) {
+    return this.client.callTool({ name, arguments: args, _meta }, { timeout: CALL_WITHIN_MS, resetTimeoutOnProgress: true, ...how });
   }
 
   revision() {
@@ -40,7 +42,7 @@ class TypeScript2 {
   }
 
   async close() {
-    await this.transport.terminateSession();
+    await this.transport.terminateSession?.();
     await this.client.close();
   }
 }

@@ -1,5 +1,6 @@
 // A client that only starts programs reaches the same gateway through `stepup stdio`, with the same answers.
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -33,14 +34,15 @@ before(async () => {
 after(() => home?.remove());
 
 /** A client as such clients configure it: a program, its arguments, and its environment with the key. Without an upstream: all. */
-async function started(upstream) {
+const started = (upstream) => start({
+  command: join(process.env.STEPUP_BIN, "stepup"),
+  args: ["stdio", ...(upstream ? ["--upstream", upstream] : []), "--url", home.agentsUrl],
+  env: { STEPUP_KEY: key },
+});
+
+async function start(program) {
   const client = new Client({ name: "stepup-tests", version: "1" });
-  const transport = new StdioClientTransport({
-    command: join(process.env.STEPUP_BIN, "stepup"),
-    args: ["stdio", ...(upstream ? ["--upstream", upstream] : []), "--url", home.agentsUrl],
-    env: { STEPUP_KEY: key },
-    stderr: "pipe",
-  });
+  const transport = new StdioClientTransport({ ...program, stderr: "pipe" });
   const said = [];
   transport.stderr.on("data", (chunk) => said.push(chunk));
   await client.connect(transport);
@@ -144,6 +146,30 @@ describe("all upstreams at one address", () => {
     await one.close();
     await client.close();
   });
+});
+
+describe("what stepup connect writes for a client that only starts programs", () => {
+  const echo = { message: "written down" };
+
+  for (const [form, tools] of Object.entries({
+    "one entry for all": { stepup: "everything__echo" },
+    "--each": { "stepup-everything": "echo", "stepup-ops": "get_ticket" },
+  })) {
+    test(`${form}: is started as written, and its tools are there`, async () => {
+      const [file, keyFile] = ["desktop.json", "desktop.key"].map((name) => join(home.root, name));
+      writeFileSync(keyFile, key, { mode: 0o600 });
+      const flags = ["--file", file, "--key-file", keyFile, "--yes", ...(form === "--each" ? [form] : [])];
+      assert.deepEqual((await home.cli("connect", "claude-desktop", ...flags)).added.sort(), Object.keys(tools));
+      const { mcpServers } = JSON.parse(readFileSync(file, "utf8"));
+      assert.deepEqual(Object.keys(mcpServers).sort(), Object.keys(tools));
+      for (const [entry, tool] of Object.entries(tools)) {
+        const { client } = await start(mcpServers[entry]);
+        assert.ok((await client.listTools()).tools.some(({ name }) => name === tool), entry);
+        if (tool.endsWith("echo")) assert.equal(words(await client.callTool({ name: tool, arguments: echo })), "Echo: written down");
+        await client.close();
+      }
+    });
+  }
 });
 
 test("the checker agrees, and the key is in no output", async () => {

@@ -88,7 +88,7 @@ fn settings() -> Settings {
 }
 
 /// An authority with one agent, one person and two tools.
-async fn set_up(folder: PathBuf) -> (Arc<Authority>, Caller) {
+async fn set_up(folder: PathBuf) -> (Arc<Authority>, Arc<Caller>) {
     let ambient = Arc::new(Machine { start: Instant::now(), ids: AtomicU64::new(1) });
     let store = Arc::new(Sqlite::open(&folder, ambient.clone(), &Options::default()).unwrap());
     let authority = Authority::at_rest(store, ambient, settings(), SealKey::new([9; 32])).await.unwrap();
@@ -119,7 +119,7 @@ fn identity() -> UpstreamHash {
 }
 
 /// A call of a tool, from the caller's key and the parsed arguments on.
-fn ask(authority: &Authority, caller: &Caller, tool: &str, n: u64) -> Ask {
+fn ask(authority: &Authority, caller: &Arc<Caller>, tool: &str, n: u64) -> Ask {
     let tool = authority.active().tool("ops", tool).unwrap();
     let resource = Resource {
         kind: "tool".to_owned(),
@@ -134,7 +134,7 @@ fn ask(authority: &Authority, caller: &Caller, tool: &str, n: u64) -> Ask {
     let (access, secrets): (Access, Secrets) =
         Access::new(caller.subject(), "tools/call", resource, arguments, &[], authority.seal_key()).unwrap();
     Ask {
-        caller: caller.clone(),
+        caller: Arc::clone(caller),
         access,
         secrets,
         source: "192.0.2.1".to_owned(),
@@ -157,7 +157,7 @@ async fn median(authority: &Authority, asks: impl Iterator<Item = Ask>, permitte
 }
 
 /// Decisions a second of 32 callers at once.
-async fn rate(authority: &Arc<Authority>, caller: &Caller) -> f64 {
+async fn rate(authority: &Arc<Authority>, caller: &Arc<Caller>) -> f64 {
     const EACH: u64 = 1000;
     let begun = Instant::now();
     let callers: Vec<_> = (0..32)

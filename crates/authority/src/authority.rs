@@ -163,10 +163,9 @@ impl Authority {
     ///
     /// # Errors
     /// [`Slug::CredentialInvalid`] whatever is wrong with it.
-    pub fn authenticate(&self, hash: Digest) -> Result<Caller, Slug> {
+    pub fn authenticate(&self, hash: Digest) -> Result<Arc<Caller>, Slug> {
         let active = self.active.load();
-        let caller = active.people.authenticated(hash, self.now()).ok_or(Slug::CredentialInvalid)?;
-        Ok(Caller::clone(caller))
+        active.people.authenticated(hash, self.now()).map(Arc::clone).ok_or(Slug::CredentialInvalid)
     }
 
     /// The upstreams as they are now.

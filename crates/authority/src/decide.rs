@@ -23,8 +23,8 @@ use crate::target::Target;
 /// One access, asked for by an authenticated caller.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Who.
-    pub caller: Caller,
+    /// Who; as it was read with what is in force, not a copy for each call.
+    pub caller: Arc<Caller>,
     /// What.
     pub access: Access,
     /// Its secret arguments.
@@ -94,14 +94,14 @@ impl Authority {
             }
         }
         let active = self.active();
-        let case = Case { active: &active, ask, caller: Arc::new(ask.caller.clone()), back };
+        let case = Case { active: &active, ask, caller: Arc::clone(&ask.caller), back };
         self.deny(&case, Denial::of(Slug::Busy), &[]).await
     }
 
     async fn attempt(&self, active: &Active, ask: &Ask, back: Option<ElevationId>) -> Result<Tried, Failed> {
         let now = self.now();
         let Some(caller) = active.people.still(&ask.caller, now) else {
-            let case = Case { active, ask, caller: Arc::new(ask.caller.clone()), back };
+            let case = Case { active, ask, caller: Arc::clone(&ask.caller), back };
             return self.denied(&case, Denial::of(Slug::CredentialInvalid), &[]).await;
         };
         let case = Case { active, ask, caller, back };

@@ -30,7 +30,7 @@ impl Authority {
     /// [`Failed`] when the store cannot record; nothing runs either way.
     pub async fn deny_unjudged(&self, ask: &Ask, slug: Slug) -> Result<Denial, Failed> {
         let active = self.active();
-        let case = Case { active: &active, ask, caller: Arc::new(ask.caller.clone()), back: None };
+        let case = Case { active: &active, ask, caller: Arc::clone(&ask.caller), back: None };
         match self.deny(&case, Denial::of(slug), &[]).await? {
             Ruling::Denied(denial) => Ok(denial),
             Ruling::Permitted(_) | Ruling::Challenged(_) => Ok(Denial::of(slug)),

@@ -88,7 +88,7 @@ impl Authority {
     /// nobody keeps.
     pub async fn captured(
         &self,
-        caller: &Caller,
+        caller: &Arc<Caller>,
         id: ElevationId,
         source: &str,
     ) -> Result<Result<Ask, Slug>, Failed> {
@@ -108,7 +108,7 @@ impl Authority {
         Ok(unfit.map_or_else(
             || {
                 Ok(Ask {
-                    caller: caller.clone(),
+                    caller: Arc::clone(caller),
                     access,
                     secrets: Secrets::default(),
                     source: source.to_owned(),

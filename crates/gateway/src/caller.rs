@@ -18,7 +18,7 @@ const LONGEST_KEY: usize = 512;
 /// The caller of one request, with its place in the caller's budget.
 #[derive(Clone)]
 pub(crate) struct Known {
-    pub(crate) caller: Caller,
+    pub(crate) caller: Arc<Caller>,
     /// What its key is known by.
     pub(crate) key: Digest,
     /// The address that the request came from.
@@ -28,7 +28,7 @@ pub(crate) struct Known {
 }
 
 /// Authenticates a request by its one `Authorization: Bearer` header. Answers too what its key is known by.
-pub(crate) fn who(authority: &Authority, headers: &HeaderMap) -> Result<(Caller, Digest), Refusal> {
+pub(crate) fn who(authority: &Authority, headers: &HeaderMap) -> Result<(Arc<Caller>, Digest), Refusal> {
     let key = token_hash(key(headers)?);
     Ok((authority.authenticate(key)?, key))
 }

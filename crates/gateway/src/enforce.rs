@@ -91,30 +91,41 @@ enum Woken {
 /// # Errors
 /// [`Failed`] when the store does: then nothing may run.
 pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Passed, Failed> {
-    // Decisions are apart: thousands may wait, and few are decided on at a time.
-    let mut passed = Box::pin(decide(inner, &asking, asking.back)).await?;
-    if let (Passed::Challenged(challenge, _), Some(within)) = (&passed, asking.within) {
-        within.on(challenge.elevation);
-    }
-    if let Passed::Challenged(challenge, told) = &passed
-        && let Some(question) =
-            carrier::within(&inner.settings, challenge, *told, asking.conversation.revision)
-    {
-        let id = challenge.elevation;
-        match ask(inner, &mut asking, question).await {
-            Answered::By(claims) => {
-                // What cannot be said any more is told by the decision.
-                let _ = claims.say(inner, &asking.ask.caller, id).await?;
-                asking.back = Some(id);
-                asking.round = 1;
-                passed = Box::pin(decide(inner, &asking, Some(id))).await?;
-            }
-            Answered::Nothing => return Ok(Passed::Challenged(challenge.clone(), Told::ToolError)),
-            Answered::Left => return Ok(Passed::Left),
-            Answered::TakenBack => return take_back(inner, asking.ask, id).await,
+    // All but the wait itself is apart, and of what was decided only the challenge is kept: thousands may wait, and few
+    // are decided on at a time.
+    let (challenge, told) = match Box::pin(first(inner, &mut asking)).await? {
+        Passed::Challenged(challenge, told) => (challenge, told),
+        passed @ (Passed::Run(..) | Passed::Denied(_) | Passed::Unreachable | Passed::Left) => {
+            return Ok(passed);
         }
+    };
+    held(inner, &mut asking, challenge, told).await
+}
+
+/// The first decision, and where its client can be asked within its call for what is missing, the second.
+async fn first(inner: &Inner, asking: &mut Asking<'_>) -> Result<Passed, Failed> {
+    let passed = decide(inner, asking, asking.back).await?;
+    let Passed::Challenged(challenge, told) = &passed else { return Ok(passed) };
+    let id = challenge.elevation;
+    if let Some(within) = asking.within {
+        within.on(id);
     }
-    held(inner, asking, passed).await
+    let revision = asking.conversation.revision;
+    let Some(question) = carrier::within(&inner.settings, challenge, *told, revision) else {
+        return Ok(passed);
+    };
+    match Box::pin(ask(inner, asking, question)).await {
+        Answered::By(claims) => {
+            // What cannot be said any more is told by the decision.
+            let _ = claims.say(inner, &asking.ask.caller, id).await?;
+            asking.back = Some(id);
+            asking.round = 1;
+            decide(inner, asking, Some(id)).await
+        }
+        Answered::Nothing => Ok(Passed::Challenged(challenge.clone(), Told::ToolError)),
+        Answered::Left => Ok(Passed::Left),
+        Answered::TakenBack => take_back(inner, asking.ask, id).await,
+    }
 }
 
 /// Asks the person at the client of a session, while its call waits (MCP 2025-11-25, elicitation).
@@ -173,41 +184,46 @@ pub(crate) async fn answered(
 }
 
 /// Waits for what is missing, where its caller waits for it.
-async fn held(inner: &Inner, mut asking: Asking<'_>, mut passed: Passed) -> Result<Passed, Failed> {
-    let (hold, place) = match &passed {
-        Passed::Challenged(challenge, _) => {
-            let (wait, _) = situation(inner, challenge, &asking).choose();
-            (wait.length(&inner.settings), inner.load.hold(asking.ask.caller.id))
-        }
-        Passed::Run(..) | Passed::Denied(_) | Passed::Unreachable | Passed::Left => return Ok(passed),
-    };
+async fn held(
+    inner: &Inner,
+    asking: &mut Asking<'_>,
+    mut challenge: Box<Challenge>,
+    mut told: Told,
+) -> Result<Passed, Failed> {
+    let (wait_for, _) = situation(inner, &challenge, asking).choose();
+    let place = inner.load.hold(asking.ask.caller.id);
     // Who has as many calls waiting as may be is answered at once.
-    let (Some(hold), Ok(_place)) = (hold, place) else { return Ok(passed) };
+    let (Some(hold), Ok(_place)) = (wait_for.length(&inner.settings), place) else {
+        return Ok(Passed::Challenged(challenge, told));
+    };
     let until = Instant::now() + hold.duration();
-    while let Passed::Challenged(challenge, _) = &passed {
+    loop {
         let id = challenge.elevation;
         // Made before the decision whose state it waits on, so that no change between both is missed.
         let mut waiting = inner.authority.waiting(id);
-        passed = Box::pin(decide(inner, &asking, Some(id))).await?;
-        if matches!(passed, Passed::Left) && asking.running.is_cancelled() {
+        (challenge, told) = match Box::pin(decide(inner, asking, Some(id))).await? {
+            Passed::Challenged(challenge, told) => (challenge, told),
             // The word came while it was decided on, before anyone waited to hear it.
-            return take_back(inner, asking.ask, id).await;
-        }
-        let Passed::Challenged(challenge, _) = &passed else { break };
+            Passed::Left if asking.running.is_cancelled() => {
+                return Box::pin(take_back(inner, asking.ask, id)).await;
+            }
+            passed @ (Passed::Run(..) | Passed::Denied(_) | Passed::Unreachable | Passed::Left) => {
+                return Ok(passed);
+            }
+        };
         if let Some(within) = asking.within {
             within.on(challenge.elevation);
         }
         if challenge.elevation != id && Instant::now() < until {
             continue;
         }
-        match wait(inner, challenge, &mut asking, waiting.changed(), until).await {
+        match wait(inner, &challenge, asking, waiting.changed(), until).await {
             Woken::Changed => {}
-            Woken::TimeIsUp => break,
+            Woken::TimeIsUp => return Ok(Passed::Challenged(challenge, told)),
             Woken::Left => return Ok(Passed::Left),
-            Woken::TakenBack => return take_back(inner, asking.ask, id).await,
+            Woken::TakenBack => return Box::pin(take_back(inner, asking.ask, id)).await,
         }
     }
-    Ok(passed)
 }
 
 /// One decision, for a caller that is still there. The link is made first: a permit is good for seconds, and no

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use authority::{Ask, Permit, Settlement};
 use elevation::Outcome;
-use terms::revision::Era;
-use terms::{Action, AttemptId, Feature, Json, Seam, Slug};
+use terms::revision::{Era, Revision};
+use terms::{Abilities, Action, AttemptId, Feature, Json, Seam, Slug};
 use tokio::sync::mpsc;
 use upstream::{Along, Answer, Errand, Fault, Forwarded, Link, Question};
 
@@ -46,7 +46,7 @@ struct Attempted {
     elevated: bool,
     action: Option<Action>,
     /// What was asked within it and cannot be, because its caller speaks another era.
-    unmet: Option<Feature>,
+    unmet: Option<Unasked>,
 }
 
 /// Sees one permitted call to its end: through all its rounds, where its caller can be asked within it.
@@ -101,7 +101,7 @@ async fn attempt(
     (ask, coming): (&Ask, &Coming),
     conversation: Conversation,
 ) -> Attempted {
-    let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
+    let (attempt, grant) = (permit.attempt(), permit.grant());
     let action = permit.access().and_then(|access| Action::named(access.action()));
     let (client, running) = within;
     let mut live = Live::new(ask, conversation, &link, attempt);
@@ -109,9 +109,10 @@ async fn attempt(
     live.over(inner).await;
     if let (Some(watch), Some(watches)) = (forwarded.watch.take(), running.watches()) {
         // In a session it goes on when its request is over.
-        watches.keep(Watching::new(ask.clone(), conversation, elevated, watch));
+        watches.keep(Watching::new(inner, (ask.clone(), conversation), grant, watch));
     }
-    Attempted { forwarded, attempt, elevated, action, unmet: live.unmet() }
+    let unmet = forwarded.answer.as_ref().ok().and_then(|answer| live.unmet(answer.outcome()));
+    Attempted { forwarded, attempt, elevated: grant.is_some(), action, unmet }
 }
 
 /// Settles the last attempt of a call, and gives its answer.
@@ -133,8 +134,8 @@ async fn end(
     drop(running);
     inner.authority.ambient().seam(Seam::AnswerSend);
     let delivered = match answer {
-        Ok(answer) => match unmet.filter(|_| answer.outcome() == Outcome::Failed) {
-            Some(feature) => client.stopped(structured, &refusal::refused(&needs(feature), structured)).await,
+        Ok(answer) => match unmet {
+            Some(why) => client.stopped(structured, &refusal::refused(&unasked(why), structured)).await,
             None => give(inner, client, answer, (attempt, action), (coming, structured)).await,
         },
         Err(Fault::Needs(feature)) => {
@@ -178,6 +179,7 @@ async fn watched(
 ) -> Forwarded {
     let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
     let (sinks, mut beside) = Beside::of(client, live.conversation());
+    live.beside(sinks.notes.as_ref().map(|notes| notes.to.clone()));
     let (questions, mut asked) = mpsc::channel::<Question>(live::MOST);
     let tool = permit.access().and_then(|access| inner.authority.active().target_of(access));
     let along = Along {
@@ -269,7 +271,8 @@ async fn give(
 ) -> bool {
     let told = matches!((client.era(), answer.needs()), (Era::Modern, Some(Feature::Capabilities)));
     if let (Some(feature), false) = (answer.needs(), told) {
-        return client.stopped(structured, &refusal::refused(&needs(feature), structured)).await;
+        let refusal = lacking(&answer).unwrap_or_else(|| needs(feature));
+        return client.stopped(structured, &refusal::refused(&refusal, structured)).await;
     }
     match answer {
         Answer::Result { result, .. } => {
@@ -312,15 +315,11 @@ pub(crate) fn needs(feature: Feature) -> Refusal {
             "It answered that somebody has to open an address of its own first, which is not passed on."
         }
         Feature::Elicitation | Feature::Sampling | Feature::Roots => {
-            "It asked for that while it ran, which only a client of a session can be asked, and then it failed."
+            return unasked(Unasked::Unanswered(feature));
         }
         Feature::Rounds => return unasked(Unasked::Form),
-        Feature::Capabilities => {
-            "It answered that it wants a client of more capabilities, and did not run it."
-        }
-        Feature::Subscriptions => {
-            "It tells of no resource that changes to who speaks with it as stepup does."
-        }
+        Feature::Capabilities => MORE_CAPABLE,
+        Feature::Subscriptions => "It does not tell who subscribes that this resource changes.",
         Feature::ParameterHeaders => {
             "It wants an argument in a header that is secret here, and what is secret is put in none: nothing was sent."
         }
@@ -328,16 +327,33 @@ pub(crate) fn needs(feature: Feature) -> Refusal {
     needed(feature.name(), what)
 }
 
+const MORE_CAPABLE: &str = "It answered that it wants a client of more capabilities, and did not run it.";
+
+/// A call of an upstream that wants a client of more capabilities, where it says of which.
+fn lacking(answer: &Answer) -> Option<Refusal> {
+    let Answer::Error { data, .. } = answer else { return None };
+    if answer.needs() != Some(Feature::Capabilities) {
+        return None;
+    }
+    let data = data.as_ref()?.read()?;
+    let takes = Abilities::of(data.get("requiredCapabilities"), Revision::NEWEST_MODERN);
+    (takes != Abilities::default()).then(|| needed(&names(takes), MORE_CAPABLE))
+}
+
+fn names(takes: Abilities) -> String {
+    takes.features().map(Feature::name).collect::<Vec<_>>().join(", ")
+}
+
 /// A call of an upstream that asked to be told more, and is not.
 pub(crate) fn unasked(why: Unasked) -> Refusal {
     let rounds = Feature::Rounds.name();
     let (features, what) = match why {
-        Unasked::Lacks(abilities) => {
-            let features: Vec<_> = abilities.features().map(Feature::name).collect();
-            (
-                features.join(", "),
-                "asked for that, which this client cannot be asked or the operator does not let it ask",
-            )
+        Unasked::Lacks(takes) => (
+            names(takes),
+            "asked for that, which this client cannot be asked or the operator does not let it ask",
+        ),
+        Unasked::Within(takes) => {
+            (names(takes), "asked for that while it ran, which only a client of a session can be asked")
         }
         Unasked::TooMuch => (rounds.to_owned(), "asked more than is passed on within one call"),
         Unasked::Form => (rounds.to_owned(), "asked to be told more in a form that is not passed on"),

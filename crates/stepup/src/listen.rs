@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use terms::Millis;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// Bytes of a request's head that are kept; longer ones are refused. What is within, the routers judge.
@@ -82,11 +82,9 @@ pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), limits, stop.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+                // Not within another future: that would have room for it twice, in each connection.
+                let taken = Taken { stream, peer, _place: place.ok() };
+                connections.spawn(connection(taken, router.clone(), limits, stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
@@ -98,10 +96,16 @@ pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop
     while connections.join_next().await.is_some() {}
 }
 
-/// One connection to its end. What is wrong with it is told to whoever is at its other end, by closing it.
-async fn connection(
+/// A connection that was taken, with its place among all.
+struct Taken {
     stream: TcpStream,
     peer: SocketAddr,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// One connection to its end. What is wrong with it is told to whoever is at its other end, by closing it.
+async fn connection(
+    Taken { stream, peer, _place }: Taken,
     router: Router,
     limits: Limits,
     mut stop: watch::Receiver<bool>,

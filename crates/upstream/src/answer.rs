@@ -177,7 +177,8 @@ impl Fault {
     }
 
     /// Whether the same may go well a while later.
-    pub(crate) const fn passes(self) -> bool {
+    #[must_use]
+    pub const fn passes(self) -> bool {
         match self {
             Self::Unreachable | Self::Closed | Self::Timeout | Self::Status(500..=599) => true,
             Self::Stale(_)

@@ -15,10 +15,11 @@ use crate::inert::Inert;
 use crate::link::Link;
 use crate::message::{Call, Request, RequestId};
 use crate::mirror::{Header, NotTold, headers, mirrored};
+use crate::modern::watching;
 use crate::note::Notes;
 use crate::question::Question;
 use crate::transport::{Beside, Broken, Listeners, Slot};
-use crate::watch::Watch;
+use crate::watch::{Watch, open};
 
 /// What became of one permitted call.
 #[derive(Debug)]
@@ -72,44 +73,37 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
     let id = RequestId::fresh(link.ambient.as_ref());
     let Cargo { attempt, access, arguments, state } = cargo;
     let ready = ready(&access, &arguments, link, tool.as_deref());
-    let ready =
-        ready.and_then(|(action, params, headers)| Ok((action, params, headers, link.enter(attempt, &id)?)));
-    let (action, mut params, headers, mut call) = match ready {
+    let ready = ready.and_then(|ready| {
+        let watch = watched(ready.action, &access, link)?;
+        Ok((ready, watch, link.enter(attempt, &id)?))
+    });
+    let (Ready { action, params, headers }, watch, mut call) = match ready {
         Ok(ready) => ready,
         Err(fault) => return Forwarded::unsent(Some(settlement), fault),
     };
     link.passes(&access, &arguments);
-    let watch = match watched(action, &params, link) {
-        Ok(watch) => watch,
-        Err(fault) => return Forwarded::unsent(Some(settlement), fault),
-    };
-    if let Some((watch, true)) = watch {
+    let watch = match watch {
         // It is told of already, and so is whoever shares the link.
-        let answer = Ok(Answer::Result { result: RawJson::empty(), failed: false });
-        return Forwarded {
-            answer,
-            outcome: Outcome::Done,
-            watch: Some(watch),
-            settlement: Some(settlement),
-        };
-    }
-    if let Some(continues) = access.continues() {
-        // As it was judged; what the upstream wants back is its own, and was sealed.
-        if let Some(inputs) = continues.get("inputs") {
-            params.insert("inputResponses", inputs.clone());
-        }
-        if let Some(state) = state {
-            params.insert("requestState", state);
-        }
-    }
+        Some((watch, true)) => return Forwarded::told_already(watch, settlement),
+        Some((watch, false)) => Some(watch),
+        None => None,
+    };
+    let params = continued(params, &access, state);
     let meta = access.meta().clone();
-    let told = progress.is_some();
+    let era = link.revision().era();
+    let stream = watch.as_ref().filter(|_| era == Era::Modern);
+    let told = progress.is_some() && stream.is_none();
     let said = Call { action, params, meta, abilities, inert, progress: told, headers };
-    let request = Request::call(link.revision().era(), id.clone(), said);
+    let request = Request::call(era, id.clone(), said);
     link.ambient.seam(Seam::UpstreamSend);
     settlement.sending();
-    let beside = Beside::Call(Listeners { progress, questions, notes });
-    let sending = send(slot, request, beside, link);
+    let listeners = Listeners { progress, questions, notes };
+    let sending = async {
+        match stream {
+            Some(watch) => open(slot, request, watch).await,
+            None => send(slot, request, Beside::Call(listeners), link).await.map(|answer| (answer, None)),
+        }
+    };
     let answer = tokio::select! {
         biased;
         sent = tokio::time::timeout(within.duration(), sending) => sent.unwrap_or_else(|_| {
@@ -121,20 +115,38 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
     drop(call);
     link.ambient.seam(Seam::UpstreamAnswered);
     let outcome = match &answer {
-        Ok(answer) => answer.outcome(),
+        Ok((answer, _)) => answer.outcome(),
         Err(broken) => broken.fault.outcome(broken.sent),
     };
-    let watch = watch.map(|(watch, _)| watch).filter(|_| outcome == Outcome::Done);
-    watch.iter().for_each(Watch::begun);
-    Forwarded { answer: answer.map_err(|broken| broken.fault), outcome, watch, settlement: Some(settlement) }
+    let (answer, stream) = match answer {
+        Ok((answer, stream)) => (Ok(answer), stream),
+        Err(broken) => (Err(broken.fault), None),
+    };
+    let watch = watch.filter(|_| outcome == Outcome::Done);
+    if let Some(watch) = &watch {
+        watch.begun(stream);
+    }
+    Forwarded { answer, outcome, watch, settlement: Some(settlement) }
+}
+
+/// The parameters of what continues another call: as it was judged; what the upstream wants back is its own, and was sealed.
+fn continued(mut params: Object, access: &Access, state: Option<Json>) -> Object {
+    let Some(continues) = access.continues() else { return params };
+    if let Some(inputs) = continues.get("inputs") {
+        params.insert("inputResponses", inputs.clone());
+    }
+    if let Some(state) = state {
+        params.insert("requestState", state);
+    }
+    params
 }
 
 /// Whoever subscribes watches before the upstream is asked, so that no change between is missed; and whether it is told of
 /// that already.
-fn watched(action: Action, params: &Object, link: &Arc<Link>) -> Result<Option<(Watch, bool)>, Fault> {
-    let uri = params.get("uri").and_then(Json::as_str).filter(|_| action == Action::Subscribe);
+fn watched(action: Action, access: &Access, link: &Arc<Link>) -> Result<Option<(Watch, bool)>, Fault> {
+    let uri = access.resource().parts().map(|(_, uri)| uri).filter(|_| action == Action::Subscribe);
     let Some(uri) = uri else { return Ok(None) };
-    link.attend();
+    link.attend(|| {});
     Watch::begin(link, uri).map(Some).ok_or(Fault::Unreachable)
 }
 
@@ -148,26 +160,25 @@ async fn send(slot: Slot, request: Request, beside: Beside, link: &Arc<Link>) ->
     answer
 }
 
-/// What is asked for and with what, and what the headers say of it, if this link leads to the very upstream that the access
-/// was judged for (T19), by the very definition.
-fn ready(
-    access: &Access,
-    clear: &Json,
-    link: &Link,
-    pinned: Option<&Target>,
-) -> Result<(Action, Object, Vec<Header>), Fault> {
+/// What is asked for and with what, and what the headers say of it.
+struct Ready {
+    action: Action,
+    params: Object,
+    headers: Vec<Header>,
+}
+
+/// Makes that, if this link leads to the very upstream that the access was judged for (T19), by the very definition.
+fn ready(access: &Access, clear: &Json, link: &Link, pinned: Option<&Target>) -> Result<Ready, Fault> {
     let stale = Fault::Stale(Slug::ToolQuarantined);
     let (action, name) = target(access, link).ok_or(stale)?;
-    if action == Action::Subscribe && link.revision().era() == Era::Modern {
-        return Err(Fault::Needs(Feature::Subscriptions));
-    }
-    if access.continues().is_some() && link.revision().era() == Era::Legacy {
+    let era = link.revision().era();
+    if access.continues().is_some() && era == Era::Legacy {
         // It asked as another, which has rounds.
         return Err(stale);
     }
-    let params = params(access, action, name, clear).ok_or(stale)?;
+    let params = params(access, (action, era), name, clear).ok_or(stale)?;
     if !link.tells_headers() {
-        return Ok((action, params, Vec::new()));
+        return Ok(Ready { action, params, headers: Vec::new() });
     }
     let headers = match action {
         Action::Call => {
@@ -176,15 +187,15 @@ fn ready(
             let mirrored = mirrored(&pinned.pin.definition).map_err(|_| stale)?;
             headers(name, &mirrored, access.arguments(), clear)
         }
-        Action::Get | Action::Read | Action::Subscribe => headers(name, &[], access.arguments(), clear),
-        // It names nothing that a router would look for (streamable HTTP, "Standard Request Headers").
-        Action::Complete => Ok(Vec::new()),
+        Action::Get | Action::Read => headers(name, &[], access.arguments(), clear),
+        // They name nothing that a router would look for (streamable HTTP, "Standard Request Headers").
+        Action::Complete | Action::Subscribe => Ok(Vec::new()),
     };
     let headers = headers.map_err(|why| match why {
         NotTold::Secret => Fault::Needs(Feature::ParameterHeaders),
         NotTold::Kind => Fault::Stale(Slug::ArgumentsInvalid),
     })?;
-    Ok((action, params, headers))
+    Ok(Ready { action, params, headers })
 }
 
 /// What is done to what, if this link leads to the very upstream that the access was judged for (T19).
@@ -198,11 +209,15 @@ pub(crate) fn target<'a>(access: &'a Access, link: &Link) -> Option<(Action, &'a
 }
 
 /// The parameters, written from what was judged.
-fn params(access: &Access, action: Action, name: &str, clear: &Json) -> Option<Object> {
+fn params(access: &Access, (action, era): (Action, Era), name: &str, clear: &Json) -> Option<Object> {
     let named = |name: &str| Object::from_iter([("name", Json::from(name)), ("arguments", clear.clone())]);
     match action {
         Action::Call | Action::Get => Some(named(name)),
-        Action::Read | Action::Subscribe => Some(reads(name)).filter(|uri| uri == access.arguments()),
+        Action::Read | Action::Subscribe => {
+            let uri = Some(reads(name)).filter(|uri| uri == access.arguments())?;
+            let stream = action == Action::Subscribe && era == Era::Modern;
+            Some(if stream { watching(name) } else { uri })
+        }
         Action::Complete => {
             let to = match Kind::named(&access.resource().kind)? {
                 Kind::Prompt => Json::object([("type", "ref/prompt"), ("name", name)]),
@@ -228,5 +243,10 @@ fn unsent(permit: Permit, fault: Fault) -> Forwarded {
 impl Forwarded {
     const fn unsent(settlement: Option<Settlement>, fault: Fault) -> Self {
         Self { answer: Err(fault), outcome: Outcome::NotSent, watch: None, settlement }
+    }
+
+    fn told_already(watch: Watch, settlement: Settlement) -> Self {
+        let answer = Ok(Answer::Result { result: RawJson::empty(), failed: false });
+        Self { answer, outcome: Outcome::Done, watch: Some(watch), settlement: Some(settlement) }
     }
 }

@@ -48,7 +48,9 @@ impl Inert {
     pub fn with_headers(self, headers: &HeaderMap) -> Self {
         let named = LISTED.iter().take(IN_HEADERS).filter_map(|(name, fits)| {
             let value = sole(headers.get_all(*name))?;
-            value.to_str().is_ok_and(fits).then(|| (*name, value.clone()))
+            let text = value.to_str().ok().filter(|text| fits(text))?;
+            // Of its own: what comes from the connection keeps the whole buffer that it was read into.
+            Some((*name, HeaderValue::from_str(text).ok()?))
         });
         Self { headers: named.collect(), ..self }
     }

@@ -20,12 +20,14 @@ use crate::errand::{Errand, Has};
 use crate::message::{Hello, Lists, Request, RequestId, cancelled, hello, notification};
 use crate::modern;
 use crate::transport::{Beside, Wire};
+use crate::watch::Changes;
 
 /// Calls under way on one link.
 const MOST_CALLS: usize = 1024;
 
-/// How long is waited until an upstream that ended its stream is listened to again.
-const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+/// How long is waited until an upstream that ended its stream is listened to again: at first, and at most.
+const LISTEN_AGAIN: Millis = Millis::new(250);
+const LONGEST_WAIT: Millis = Millis::seconds(30);
 
 /// How long is waited for an upstream that is asked to log more.
 const LEVEL_WITHIN: Duration = Duration::from_secs(2);
@@ -278,30 +280,32 @@ impl Link {
         }
     }
 
-    /// Listens, where a session hears of changes on a stream of its own only, for as long as the link is there. Nothing else
-    /// was listened to before.
-    pub(crate) fn attend(self: &Arc<Self>) {
-        if !matches!((&self.wire, self.revision.era()), (Wire::Http(_), Era::Legacy))
-            || self.attended.swap(true, Ordering::AcqRel)
-        {
+    /// Listens to what is said over it unasked, for as long as the link is there, unless somebody does; and says each time
+    /// that it listens anew, because meanwhile something may have been said unheard.
+    pub(crate) fn attend(self: &Arc<Self>, again: impl Fn() + Send + 'static) {
+        if self.attended.swap(true, Ordering::AcqRel) {
             return;
         }
-        let link = Arc::downgrade(self);
+        let (link, ambient) = (Arc::downgrade(self), Arc::clone(&self.ambient));
         tokio::spawn(async move {
+            let mut wait = LISTEN_AGAIN;
             while let Some(link) = link.upgrade().filter(|link| link.alive()) {
-                let listened = link.errand(Errand::Listen).await;
-                if matches!(listened, Err(Fault::Status(_))) {
-                    return;
+                let began = ambient.boottime();
+                match link.errand(Errand::Listen).await {
+                    Err(fault) if !fault.passes() => return,
+                    Ok(_) | Err(_) => {}
+                }
+                let held = ambient.boottime().since(began) >= LONGEST_WAIT;
+                if link.revision.era() == Era::Legacy {
+                    // In the modern era each resource has a stream of its own.
+                    link.wire.watches().missed();
                 }
                 drop(link);
-                tokio::time::sleep(LISTEN_AGAIN).await;
+                tokio::time::sleep(wait.duration()).await;
+                wait = if held { LISTEN_AGAIN } else { Millis::new(wait.get() * 2).min(LONGEST_WAIT) };
+                again();
             }
         });
-    }
-
-    /// Somebody listens to it already.
-    pub(crate) fn is_attended(&self) {
-        self.attended.store(true, Ordering::Release);
     }
 
     /// Nobody watches a resource any more: what a permit began ends.
@@ -339,13 +343,10 @@ impl Link {
     async fn listen(&self) -> Result<(), Fault> {
         match (&self.wire, self.revision.era()) {
             (_, Era::Modern) if !self.changes => Err(Fault::Invalid),
-            (Wire::Http(session), Era::Modern) => {
-                session.subscribe(self.request("subscriptions/listen", modern::listening())).await
-            }
-            (Wire::Child(_), Era::Modern) => {
-                let request = self.request("subscriptions/listen", modern::listening());
+            (_, Era::Modern) => {
+                let request = self.request(modern::LISTEN, modern::listening());
                 let slot = self.wire.slot().await?;
-                let beside = Beside::Changes { acknowledged: false };
+                let beside = Beside::Changes(Changes::default());
                 let waiting = slot.send(request, beside).await.map_err(|broken| broken.fault)?;
                 match waiting.answer().await.map_err(|broken| broken.fault)? {
                     Answer::Result { .. } => Ok(()),

@@ -111,9 +111,17 @@ impl Request {
         if progress {
             meta.insert(PROGRESS_TOKEN, id.0.as_str());
         }
-        let mut request = Self::with_meta(era, id, action.name(), params, (meta, abilities));
+        let mut request = Self::with_meta(era, id, method(era, action), params, (meta, abilities));
         request.headers.extend(headers);
         Self { inert, ..request }
+    }
+}
+
+/// What an action is called on the wire.
+const fn method(era: Era, action: Action) -> &'static str {
+    match (era, action) {
+        (Era::Modern, Action::Subscribe) => modern::LISTEN,
+        (Era::Modern | Era::Legacy, _) => action.name(),
     }
 }
 
@@ -147,6 +155,8 @@ pub(crate) enum Heard {
     Progress(RequestId, Progress),
     /// Something that is told beside an answer, of which it is not said within which call.
     Note(Note),
+    /// What was to be done at an address is over, by the id that the upstream gave it.
+    Completed(String),
     /// The upstream asks what no client is told of; this is our reply.
     Asked(String),
     /// The upstream asks something of a client, within one of its calls.
@@ -155,10 +165,12 @@ pub(crate) enum Heard {
     Forbidden,
     /// A resource has changed, by its URI.
     Updated(String),
+    /// In the modern era: that of the subscription of that id.
+    UpdatedOn(RequestId),
     /// A list may have changed; in the modern era, on the subscription of that id.
     ListChanged(Lists, Option<RequestId>),
-    /// A subscription of ours begins.
-    Acknowledged(RequestId),
+    /// A subscription of ours begins, with these resources.
+    Acknowledged(RequestId, Vec<String>),
     /// A subscription of ours is ended by the upstream.
     Ended(RequestId),
     /// A notification that nobody here listens for.
@@ -294,7 +306,8 @@ fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
         }
         "notifications/resources/list_changed" => changed(Lists::Resources, params, era),
         "notifications/subscriptions/acknowledged" if era == Era::Modern => {
-            modern::subscription(params).map_or(Heard::Ignored, Heard::Acknowledged)
+            let acknowledged = |id| Heard::Acknowledged(id, modern::acknowledged(params));
+            modern::subscription(params).map_or(Heard::Ignored, acknowledged)
         }
         "notifications/cancelled" if era == Era::Modern => {
             let cancelled = params.and_then(|params| serde_json::from_str::<Cancelled>(params.get()).ok());
@@ -306,9 +319,14 @@ fn told(method: &str, params: Option<&RawValue>, era: Era) -> Heard {
                 Heard::Progress(RequestId(token), Progress { progress, total, message })
             })
         }
-        "notifications/resources/updated" if era == Era::Legacy => updated(params),
-        "notifications/message" => noted(params, Logged::read),
-        "notifications/elicitation/complete" if era == Era::Legacy => noted(params, completed),
+        "notifications/resources/updated" => match era {
+            Era::Legacy => updated(params),
+            Era::Modern => modern::subscription(params).map_or(Heard::Ignored, Heard::UpdatedOn),
+        },
+        "notifications/message" => {
+            params.and_then(|params| Logged::read(params.get())).map_or(Heard::Ignored, Heard::Note)
+        }
+        "notifications/elicitation/complete" if era == Era::Legacy => completed(params),
         _ => Heard::Ignored,
     }
 }
@@ -323,20 +341,16 @@ fn updated(params: Option<&RawValue>) -> Heard {
     updated.map_or(Heard::Ignored, |Updated { uri }| Heard::Updated(uri))
 }
 
-fn noted(params: Option<&RawValue>, read: impl FnOnce(&str) -> Option<Note>) -> Heard {
-    params.and_then(|params| read(params.get())).map_or(Heard::Ignored, Heard::Note)
-}
-
 /// Which interaction beside the wire is over (MCP 2025-11-25, elicitation, "Completion Notifications for URL Mode
 /// Elicitation").
-fn completed(params: &str) -> Option<Note> {
+fn completed(params: Option<&RawValue>) -> Heard {
     #[derive(Deserialize)]
     struct Completed {
         #[serde(rename = "elicitationId")]
         id: String,
     }
-    let Completed { id } = serde_json::from_str(params).ok()?;
-    (id.len() <= LONGEST_ID).then_some(Note::Completed(id))
+    let completed = params.and_then(|params| serde_json::from_str::<Completed>(params.get()).ok());
+    completed.map_or(Heard::Ignored, |Completed { id }| Heard::Completed(id))
 }
 
 /// Lists that are said to have changed, in the modern era on a subscription.

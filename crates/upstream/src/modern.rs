@@ -19,6 +19,9 @@ pub(crate) const MISSING_CAPABILITY: i64 = -32021;
 /// The revision of the request is not spoken.
 pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
 
+/// What is subscribed by.
+pub(crate) const LISTEN: &str = "subscriptions/listen";
+
 /// What may be asked in one round, and bytes of the state that comes back with its answers.
 const MOST_INPUTS: usize = 64;
 const LONGEST_STATE: usize = 64 << 10;
@@ -57,6 +60,8 @@ pub(crate) fn discovered(result: &RawJson) -> Option<Discovered> {
     struct Lists {
         #[serde(rename = "listChanged", default)]
         list_changed: bool,
+        #[serde(default)]
+        subscribe: bool,
     }
     #[derive(Deserialize)]
     struct Capabilities {
@@ -75,14 +80,14 @@ pub(crate) fn discovered(result: &RawJson) -> Option<Discovered> {
     let DiscoverResult { versions, capabilities } = serde_json::from_str(result.text()).ok()?;
     let Capabilities { tools, prompts, resources, completions, logging } = capabilities;
     let changes = [&tools, &prompts, &resources].into_iter().flatten().any(|lists| lists.list_changed);
+    let subscribe = resources.as_ref().is_some_and(|resources| resources.subscribe);
     let has = Has {
         tools: tools.is_some(),
         prompts: prompts.is_some(),
         resources: resources.is_some(),
         completions: completions.is_some(),
         logging: logging.is_some(),
-        // What it tells of a resource is not carried.
-        subscribe: false,
+        subscribe,
     };
     Some(Discovered { versions, has, changes })
 }
@@ -191,6 +196,27 @@ pub(crate) fn listening() -> Object {
     let lists = ["toolsListChanged", "promptsListChanged", "resourcesListChanged"];
     let wanted = Json::object(lists.map(|list| (list, Json::from(true))));
     Object::from_iter([("notifications", wanted)])
+}
+
+/// The same of one resource.
+pub(crate) fn watching(uri: &str) -> Object {
+    let wanted = Json::object([("resourceSubscriptions", vec![uri])]);
+    Object::from_iter([("notifications", wanted)])
+}
+
+/// The resources that an upstream acknowledges to tell of.
+pub(crate) fn acknowledged(params: Option<&RawValue>) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Filter {
+        #[serde(rename = "resourceSubscriptions", default)]
+        resources: Vec<String>,
+    }
+    #[derive(Deserialize)]
+    struct Params {
+        notifications: Filter,
+    }
+    let params = params.and_then(|params| serde_json::from_str::<Params>(params.get()).ok());
+    params.map(|params| params.notifications.resources).unwrap_or_default()
 }
 
 /// The subscription that a notification belongs to.

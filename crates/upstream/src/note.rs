@@ -1,7 +1,7 @@
 //! What an upstream tells beside its answer while a call runs, and nobody answers: its log messages (MCP 2025-11-25 and
 //! 2026-07-28, logging), and that an interaction beside the wire is over. They ride on a permitted call, and nothing is
-//! judged by them. Whose they are is known as of a question: by the response that they come on, or because one call alone
-//! can be meant (rfd 25).
+//! judged by them. Whose a log message is is known as of a question: by the response that it comes on, or because one call
+//! alone can be meant (rfd 25).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

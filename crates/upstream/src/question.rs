@@ -257,6 +257,18 @@ impl Question {
         self.asked.takes()
     }
 
+    /// The id of what is to be opened, where it is that (MCP 2025-11-25, elicitation, "URL Mode Elicitation Requests").
+    #[must_use]
+    pub fn opens(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Params {
+            #[serde(rename = "elicitationId")]
+            id: String,
+        }
+        let params = self.params().filter(|_| self.takes().url)?;
+        serde_json::from_str::<Params>(params.text()).ok().map(|Params { id }| id)
+    }
+
     /// Tells the upstream that there is no answer, and why.
     pub fn unanswered(mut self, why: Unanswered) {
         self.tell(why);

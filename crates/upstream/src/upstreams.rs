@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use terms::revision::Era;
 use terms::{Abilities, Ambient, Boottime, Json, Millis, Pointer, UpstreamHash};
@@ -618,27 +617,8 @@ impl Entry {
             notices.list_changed(Lists::Resources);
         };
         changed(&self.notices);
-        link.is_attended();
-        let weak = Arc::downgrade(link);
         let notices = Arc::clone(&self.notices);
-        tokio::spawn(async move {
-            let mut wait = FIRST_WAIT;
-            while let Some(link) = weak.upgrade().filter(|link| link.alive()) {
-                let goes_on = match (link.errand(Errand::Listen).await, link.revision().era()) {
-                    (Ok(_), _) => true,
-                    // No session ends with the connection: where there is a stream, there is one again.
-                    (Err(fault), Era::Modern) => fault.passes(),
-                    (Err(_), Era::Legacy) => false,
-                };
-                if !goes_on {
-                    return;
-                }
-                drop(link);
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-                changed(&notices);
-            }
-        });
+        link.attend(move || changed(&notices));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use store::{Listing, Whole};
 use terms::statement::Role;
-use terms::{Caller, ElevationId, Json, Kind, Slug};
+use terms::{ElevationId, Json, Kind, Slug};
 
 use crate::world::{World, challenged, deploy};
 
@@ -170,7 +170,7 @@ async fn a_key_that_is_used_from_two_places_is_worth_a_line() {
 #[tokio::test]
 async fn tools_that_a_caller_may_not_know_of_are_not_listed() {
     let world = World::new().await;
-    let bot: Caller = world.bot();
+    let bot = world.bot();
     let listed = world.authority().list(&bot, "ops", Kind::Tool, None, 100).await.unwrap().unwrap();
     let names: Vec<_> = listed.targets.iter().map(|(tool, _)| tool.name.as_str()).collect();
     assert_eq!(names, ["deploy", "export", "read_ticket", "restore", "scale", "set_secret"]);

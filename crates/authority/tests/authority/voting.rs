@@ -361,7 +361,7 @@ async fn a_rule_against_one_identity_is_not_evaded_by_another() {
     world.verified().await;
 }
 
-async fn who_may(world: &World, caller: &Caller) -> Vec<&'static str> {
+async fn who_may(world: &World, caller: &Arc<Caller>) -> Vec<&'static str> {
     let ask = world.ask_as(caller, "deploy", &deploy("1"));
     let id = challenged(world.authority().decide(&ask).await.unwrap()).elevation;
     let mut may = Vec::new();

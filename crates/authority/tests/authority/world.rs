@@ -416,7 +416,7 @@ impl World {
     }
 
     /// Registers a caller in the agents' group.
-    pub async fn caller(&mut self, name: &str, owner: &str, act: &[&str]) -> Caller {
+    pub async fn caller(&mut self, name: &str, owner: &str, act: &[&str]) -> Arc<Caller> {
         let new = NewCaller {
             name: name.to_owned(),
             kind: CallerKind::Agent,
@@ -430,7 +430,7 @@ impl World {
         self.authenticated(name).unwrap()
     }
 
-    pub fn authenticated(&self, name: &str) -> Result<Caller, Slug> {
+    pub fn authenticated(&self, name: &str) -> Result<Arc<Caller>, Slug> {
         self.authority().authenticate(token_hash(self.keys[name].expose()))
     }
 
@@ -438,7 +438,7 @@ impl World {
         self.keys.insert(name.to_owned(), key);
     }
 
-    pub fn bot(&self) -> Caller {
+    pub fn bot(&self) -> Arc<Caller> {
         self.authenticated("bot").unwrap()
     }
 
@@ -447,7 +447,7 @@ impl World {
         self.authority().active().caller_named("bot").unwrap().id
     }
 
-    pub fn ask_as(&self, caller: &Caller, tool: &str, arguments: &str) -> Ask {
+    pub fn ask_as(&self, caller: &Arc<Caller>, tool: &str, arguments: &str) -> Ask {
         let active = self.authority().active();
         let tool = active.tool("ops", tool).unwrap();
         let resource = Resource {
@@ -461,7 +461,7 @@ impl World {
         let (access, secrets) =
             Access::new(caller.subject(), "tools/call", resource, json(arguments), secrets, seal).unwrap();
         Ask {
-            caller: caller.clone(),
+            caller: Arc::clone(caller),
             access,
             secrets,
             source: "192.0.2.1".to_owned(),

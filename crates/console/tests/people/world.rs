@@ -282,7 +282,7 @@ impl World {
         token.expose().clone()
     }
 
-    pub fn bot(&self) -> Caller {
+    pub fn bot(&self) -> Arc<Caller> {
         self.authority.authenticate(token_hash(self.key.expose())).unwrap()
     }
 

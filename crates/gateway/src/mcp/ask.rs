@@ -48,7 +48,7 @@ pub(super) async fn answer(
         // Of who only asks for proposals, nothing is asked (MCP 2026-07-28, multi round-trip requests, "Supported
         // Requests").
         Action::Complete => conversation.abilities = Abilities::default(),
-        Action::Subscribe => room_for_one(&gateway, running.watches().map_or(0, Watches::len))?,
+        Action::Subscribe => room_for_one(&gateway, running.watches())?,
     }
     let asked = Asked::read(&gateway, &at, action, params)?;
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
@@ -62,10 +62,10 @@ pub(super) async fn answer(
 }
 
 /// Whether one more resource may be watched.
-fn room_for_one(gateway: &Shared, watched: usize) -> Result<(), Refusal> {
+pub(super) fn room_for_one(gateway: &Shared, watches: Option<&Watches>) -> Result<(), Refusal> {
     let most = gateway.settings.budgets.subscriptions;
     let full = || Refusal::because(Slug::OverBudget, format!("there are {most} subscriptions already"));
-    (watched < most).then_some(()).ok_or_else(full)
+    (watches.map_or(0, Watches::len) < most).then_some(()).ok_or_else(full)
 }
 
 /// The access that subscribing to a resource is.

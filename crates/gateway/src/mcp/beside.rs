@@ -120,7 +120,7 @@ impl Heard {
                     message(&logged)
                 })
             }
-            Note::Completed(_) => None,
+            Note::Completed(id) => Some(completed(&id).text()),
         }
     }
 }
@@ -134,6 +134,15 @@ fn say(room: Option<Room<'_>>, note: Option<String>, newest: &mut Option<Progres
         (None, Some(newest)) => room.progress(&newest),
         (None, None) => {}
     }
+}
+
+/// `notifications/elicitation/complete`.
+pub(crate) fn completed(id: &str) -> Json {
+    Json::object([
+        ("jsonrpc", Json::from("2.0")),
+        ("method", Json::from("notifications/elicitation/complete")),
+        ("params", Json::object([("elicitationId", id)])),
+    ])
 }
 
 /// `notifications/message`, with the data as its upstream wrote it.

@@ -1,6 +1,8 @@
 //! `tools/call`: the access is made here, once, from strictly parsed input; it goes through the one door, and
 //! what comes back is carried out or told.
 
+use std::sync::Arc;
+
 use authority::{Ask, Challenge, Denial, PinState, Target, unknown};
 use axum::response::Response;
 use http::HeaderMap;
@@ -16,9 +18,10 @@ use super::rounds::{Coming, Returned};
 use super::session::Running;
 use super::state::Asked;
 use super::stream::{Client, Work, between};
+use super::watching::Watches;
 use super::{Structured, carrier, own, refusal};
 use crate::answer::Refusal;
-use crate::caller::Known;
+use crate::caller::{Known, Place};
 use crate::elevations::unavailable;
 use crate::enforce::{Asking, Passed, enforce};
 use crate::gateway::Shared;
@@ -70,7 +73,7 @@ pub(super) async fn call(
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
     let keep_alive = gateway.settings.keep_alive.duration();
     let called = Called { at, name, arguments, meta: meta.judged, told: meta.told, returned };
-    let prepared = prepare(&gateway, &known, called).await?;
+    let prepared = prepare(&gateway, &known, called, running.watches()).await?;
     let work = work(gateway, known, conversation, running, client, (prepared, Structured::Free));
     Ok(ear.response(keep_alive, work).await)
 }
@@ -109,7 +112,7 @@ pub(super) fn work(
 ) -> Work {
     match prepared {
         Prepared::Perform(wanted) => {
-            Box::pin(perform(gateway, known, conversation, running, client, *wanted))
+            Box::pin(perform(gateway, known.place, conversation, running, client, wanted))
         }
         Prepared::Status(id, wait) => Box::pin(own::status(gateway, known, running, client, id, wait)),
         Prepared::Tell(text) => {
@@ -130,15 +133,24 @@ async fn no_such(client: Client, kind: Kind) {
     let _taken = client.error(&Refusal::from(unknown(kind)).error().text()).await;
 }
 
-async fn prepare(gateway: &Shared, known: &Known, called: Called) -> Result<Prepared, Refusal> {
+async fn prepare(
+    gateway: &Shared,
+    known: &Known,
+    called: Called,
+    watches: Option<&Watches>,
+) -> Result<Prepared, Refusal> {
     let Called { at, name, arguments, meta, told, returned } = called;
     let wanted = if own::is_own(&name) {
         match own::Own::of(&name, &arguments)? {
             own::Own::Status(id, wait) => return Ok(Prepared::Status(id, wait)),
-            own::Own::Run(id, claims) => match own::captured(gateway, known, id, claims).await {
-                Ok(wanted) => wanted,
-                Err(refusal) => return Ok(Prepared::Tell(own::refused(&refusal))),
-            },
+            own::Own::Run(id, claims) => {
+                let captured = own::captured(gateway, known, id, claims).await;
+                let can_run = |wanted: &Wanted| own::can_be_told(gateway, &at, watches, &wanted.ask.access);
+                match captured.and_then(|wanted| can_run(&wanted).map(|()| wanted)) {
+                    Ok(wanted) => wanted,
+                    Err(refusal) => return Ok(Prepared::Tell(own::refused(&refusal))),
+                }
+            }
         }
     } else {
         let Some(Named { upstream, name }) = at.named(gateway, Kind::Tool, &name) else {
@@ -228,7 +240,7 @@ pub(super) fn access(
     let (access, secrets) = Access::new(subject, action.name(), resource, arguments, secrets, seal)?;
     meta.retain(|member| gateway.upstreams.takes(&target.upstream, member));
     Ok(Ask {
-        caller: known.caller.clone(),
+        caller: Arc::clone(&known.caller),
         access: access.with_meta(meta)?,
         secrets,
         source: known.source.clone(),
@@ -268,38 +280,37 @@ pub(super) fn room(tool: &Target) -> Structured {
     if tool.pin.definition.get("outputSchema").is_some() { Structured::BySchema } else { Structured::Free }
 }
 
-/// Through the one door, and on.
+/// Through the one door, and on. Its place in the budget is held until this ends; thousands may wait within, so of who calls
+/// nothing else is kept beside the access.
 async fn perform(
     gateway: Shared,
-    known: Known,
+    _place: Arc<Place>,
     conversation: Conversation,
     mut running: Running,
     mut client: Client,
-    wanted: Wanted,
+    mut wanted: Box<Wanted>,
 ) {
-    let Wanted { ask, back, round, call, asked, structured } = wanted;
-    let coming = Coming::of(&gateway, &conversation, &ask, (call, asked));
-    // Its place in the budget is held until this ends.
-    let _place = known.place;
+    let asked = wanted.asked.take();
+    let Wanted { ref ask, back, round, call, structured, .. } = *wanted;
+    let coming = Coming::of(&gateway, &conversation, ask, (call, asked));
     let (client_, running_) = (&mut client, &mut running);
-    let asking =
-        Asking { ask: &ask, back, round, conversation, client: client_, running: running_, within: None };
+    let asking = Asking { ask, back, round, conversation, client: client_, running: running_, within: None };
     let span = tracing::Span::current();
     let text = match enforce(&gateway, asking).await {
         Ok(Passed::Left) => return,
         Ok(Passed::Run(permit, link)) => {
             span.record("attempt", permit.attempt().map(tracing::field::display));
-            let of = run::Of { ask: &ask, conversation, coming: &coming, structured };
+            let of = run::Of { ask, conversation, coming: &coming, structured };
             // Apart, so that what waits for people does not take the room of what runs.
             return Box::pin(run::run(&gateway, permit, link, (client, running), of)).await;
         }
         Ok(Passed::Challenged(challenge, told)) => {
             span.record("elevation", tracing::field::display(challenge.elevation));
             drop(running);
-            return stopped(&gateway, &ask, client, (&challenge, told, round), (&coming, structured)).await;
+            return stopped(&gateway, ask, client, (&challenge, told, round), (&coming, structured)).await;
         }
         // Not allowed, and not to be known of: as unknown as any other.
-        Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask, back) => {
+        Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, ask, back) => {
             drop(running);
             let kind = Kind::named(&ask.access.resource().kind).unwrap_or(Kind::Tool);
             return no_such(client, kind).await;
@@ -345,4 +356,19 @@ fn hidden(gateway: &Shared, ask: &Ask, back: Option<ElevationId>) -> bool {
     let (upstream, name) = resource.parts().unwrap_or_default();
     let seen = |kind| gateway.authority.seen(&ask.caller, kind, upstream, name).is_some();
     back.is_none() && !Kind::named(&resource.kind).is_some_and(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The room that a call takes which waits: thousands may, each with a future of this size on the heap.
+    #[test]
+    fn what_waits_for_people_has_no_room_for_what_runs() {
+        fn room<A, B, C, D, E, F, Work>(_: impl FnOnce(A, B, C, D, E, F) -> Work) -> usize {
+            size_of::<Work>()
+        }
+        let room = room(perform);
+        assert!(room <= 2048, "{room} bytes: box what is not alive while it waits");
+    }
 }

@@ -15,11 +15,12 @@ use terms::revision::Era;
 use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, PolicyHash, Slug};
 
 use super::address::Address;
+use super::beside::completed;
 use super::conversation::Conversation;
 use super::envelope::{Id, Request, only};
 use super::session::Listening;
 use super::stream::{OPEN, STILL_HERE, events, message};
-use super::watching::Watches;
+use super::watching::{Untold, Watches};
 use super::{ask, legacy, result, takes, watching};
 use crate::answer::{self, Refusal};
 use crate::caller::{Known, Place};
@@ -217,18 +218,17 @@ async fn subscribe(
 ) -> (Watches, Subscribed) {
     let (watches, mut subscribed) = (Watches::default(), Subscribed::default());
     for uri in uris {
-        let ask = ask::subscription(gateway, known, at, &uri).await.map_err(|refusal| refusal.slug);
-        let watching = match ask {
+        let watching = match ask::subscription(gateway, known, at, &uri).await {
             Ok(ask) => watching::subscribe(gateway, ask, conversation).await,
-            Err(slug) => Err(slug),
+            Err(refusal) => Err(Untold::Because(refusal.slug)),
         };
         match watching {
             Ok(watching) => {
                 watches.keep(watching);
                 subscribed.told.push(Json::from(uri));
             }
-            Err(slug) => {
-                subscribed.untold.insert(uri, slug.row().name);
+            Err(why) => {
+                subscribed.untold.insert(uri, why.data(&gateway.settings));
             }
         }
     }
@@ -300,10 +300,15 @@ impl Stream {
             let now = self.gateway.authority.ambient().boottime();
             let changed = self.changed(&caller);
             let updates = self.watches.updates(&self.gateway, &self.address).await;
-            let text = if !changed.is_empty() || !updates.is_empty() {
+            let over = match &self.of {
+                Of::Session(listening) => listening.session().completions.told(),
+                Of::Request { .. } => Vec::new(),
+            };
+            let text = if !changed.is_empty() || !updates.is_empty() || !over.is_empty() {
                 let lists = changed.into_iter().map(|list| self.notice(list.notice(), Object::new()));
                 let updates = updates.into_iter().map(|uri| self.updated(uri));
-                lists.chain(updates).collect()
+                let over = over.into_iter().map(|id| message(&completed(&id).text()));
+                lists.chain(updates).chain(over).collect()
             } else if now.since(self.said) >= self.gateway.settings.keep_alive {
                 STILL_HERE.to_owned()
             } else {

@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use authority::{Ask, Permit};
+use elevation::Outcome;
 use terms::json::Object;
 use terms::revision::Era;
-use terms::{Abilities, AttemptId, Continuation, Feature, Json, Millis};
-use upstream::{Asks, Link, Question, Replied, Unanswered};
+use terms::{Abilities, AttemptId, Continuation, Json, Millis};
+use tokio::sync::mpsc;
+use upstream::{Asks, Link, Note, Opening, Question, Replied, Unanswered};
 
 use super::conversation::Conversation;
-use super::rounds::continuing;
+use super::rounds::{Unasked, continuing};
 use super::session::Running;
 use super::stream::Client;
 use crate::enforce::{Answered, Asking, Passed, Waits, answered, enforce};
@@ -28,22 +30,45 @@ const TAKEN_WITHIN: Millis = Millis::seconds(10);
 pub(crate) struct Live<'a> {
     ask: &'a Ask,
     conversation: Conversation,
+    link: &'a Arc<Link>,
+    /// Where what is told beside its call goes.
+    notes: Option<mpsc::Sender<Note>>,
     /// The attempt that runs.
     of: Option<AttemptId>,
     /// What its client can be asked, and its upstream was told that it can.
     abilities: Abilities,
     asked: usize,
-    /// What was asked and cannot be, because its caller speaks another era.
-    unmet: Option<Feature>,
+    /// What was asked and cannot be of this client.
+    unmet: Abilities,
     /// What an answer waits for.
     waits: Waits,
 }
 
 impl<'a> Live<'a> {
-    pub(crate) fn new(ask: &'a Ask, conversation: Conversation, link: &Link, of: Option<AttemptId>) -> Self {
+    pub(crate) fn new(
+        ask: &'a Ask,
+        conversation: Conversation,
+        link: &'a Arc<Link>,
+        of: Option<AttemptId>,
+    ) -> Self {
         // Where many share a link, it is said of none (decisions A28).
         let abilities = conversation.abilities.and(link.abilities());
-        Self { ask, conversation, of, abilities, asked: 0, unmet: None, waits: Waits::default() }
+        let (notes, waits) = (None, Waits::default());
+        let unmet = Abilities::default();
+        Self { ask, conversation, link, notes, of, abilities, asked: 0, unmet, waits }
+    }
+
+    /// What is told beside its call goes there.
+    pub(crate) fn beside(&mut self, notes: Option<mpsc::Sender<Note>>) {
+        self.notes = notes;
+    }
+
+    /// Its client is told when what it is asked to open is over: on the stream of the call, and later on that of the session.
+    fn opens(&self, question: &Question, running: &Running) {
+        let Some((id, notes)) = question.opens().zip(self.notes.clone()) else { return };
+        let Some(session) = running.session() else { return };
+        let opening = Opening::of(self.link, &id, [notes, session.completions.to()]);
+        session.completions.keep(opening);
     }
 
     /// What its call is part of.
@@ -51,9 +76,15 @@ impl<'a> Live<'a> {
         &self.conversation
     }
 
-    /// What was asked and cannot be in its caller's era.
-    pub(crate) const fn unmet(&self) -> Option<Feature> {
-        self.unmet
+    /// What was asked and cannot be of this client, if its upstream answered that it failed.
+    pub(crate) fn unmet(&self, outcome: Outcome) -> Option<Unasked> {
+        let takes = self.unmet;
+        (outcome == Outcome::Failed && takes != Abilities::default()).then_some(
+            match self.conversation.era() {
+                Era::Legacy => Unasked::Lacks(takes),
+                Era::Modern => Unasked::Within(takes),
+            },
+        )
     }
 
     /// Asks one question, and judges what is answered. Where there is nothing to be given, the upstream is told so, as it is
@@ -68,6 +99,7 @@ impl<'a> Live<'a> {
             question.unanswered(why);
             return None;
         }
+        self.opens(&question, running);
         let params = question.params().map(|params| params.text().to_owned());
         let asked = (question.asks().method(), params.as_deref());
         match answered(inner, self.ask.caller.id, (client, running), asked).await {
@@ -84,15 +116,13 @@ impl<'a> Live<'a> {
 
     /// Whether that may be asked of this client now.
     fn may(&mut self, question: &Question) -> Result<(), Unanswered> {
-        match self.conversation.era() {
-            Era::Legacy => {}
+        let lacks = match self.conversation.era() {
+            Era::Legacy => question.takes().without(self.abilities),
             // Its request ends with its answer, and only then could its client say anything.
-            Era::Modern => {
-                self.unmet = Some(question.asks().feature());
-                return Err(Unanswered::Unsupported);
-            }
-        }
-        if question.takes().and(self.abilities) != question.takes() {
+            Era::Modern => question.takes(),
+        };
+        if lacks != Abilities::default() {
+            self.unmet = self.unmet.or(lacks);
             return Err(Unanswered::Unsupported);
         }
         if self.asked >= MOST {

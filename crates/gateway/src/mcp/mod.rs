@@ -11,6 +11,7 @@ mod ask;
 pub(crate) mod beside;
 mod call;
 pub(crate) mod carrier;
+pub(crate) mod completions;
 pub(crate) mod conversation;
 pub(crate) mod envelope;
 pub(crate) mod in_session;

@@ -2,11 +2,14 @@
 //! without rewording it; `stepup_status` looks at a request (decisions §9).
 
 use terms::json::Object;
-use terms::{ElevationId, Json, Millis, Slug};
+use terms::{Access, Action, ElevationId, Json, Millis, Slug};
 
+use super::address::Address;
+use super::ask::room_for_one;
 use super::call::{Wanted, room};
 use super::session::Running;
 use super::stream::Client;
+use super::watching::Watches;
 use super::{Structured, refusal};
 use crate::answer::Refusal;
 use crate::caller::Known;
@@ -123,6 +126,34 @@ pub(super) async fn captured(
     let structured = tool.map_or(Structured::BySchema, |tool| room(&tool));
     Ok(Wanted { back: Some(id), ..Wanted::new(ask, structured) })
 }
+
+/// Whether whoever runs a captured subscription by its id is told of anything then: who has no session, or has it at another
+/// address, is not, and their approval is not to be used up for that.
+///
+/// # Errors
+/// That nobody would be told.
+pub(super) fn can_be_told(
+    gateway: &Shared,
+    at: &Address,
+    watches: Option<&Watches>,
+    access: &Access,
+) -> Result<(), Refusal> {
+    if access.action() != Action::Subscribe.name() {
+        return Ok(());
+    }
+    let here = match at {
+        Address::One(upstream) => upstream == access.resource().upstream_name(),
+        Address::All => true,
+    };
+    if watches.is_none() || !here {
+        return Err(Refusal::because(Slug::StateInvalid, ONLY_WHERE_IT_IS_HEARD));
+    }
+    room_for_one(gateway, watches)
+}
+
+/// What a caller hears whose subscription would be heard by nobody.
+const ONLY_WHERE_IT_IS_HEARD: &str = "This request is to be told whenever a resource changes, which a tool call cannot. It did not run, and its approval \
+     stays: ask again for what was stopped, with `subscriptions/listen`, or `resources/subscribe` in a session.";
 
 /// What a caller hears whose call cannot be run by its id.
 const ONLY_REPEATS: &str = "This request holds what was not kept: secret arguments, or what its upstream wants back. Repeat exactly the original call \

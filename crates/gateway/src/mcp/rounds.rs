@@ -132,6 +132,8 @@ impl Coming {
 pub(crate) enum Unasked {
     /// This its client does not say that it can, or its operator does not let the upstream ask.
     Lacks(Abilities),
+    /// This it asks within a call, and its client is of an era in which nobody is asked there.
+    Within(Abilities),
     /// It asks too often, or more than can be kept.
     TooMuch,
     /// It asks in a form that is not passed on.

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use terms::hash::b64url;
 use terms::{Abilities, Ambient, Boottime, CallerId, Json, Level, Revision, Slug};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use crate::mcp::address::Address;
+use crate::mcp::completions::Completions;
 use crate::mcp::conversation::Conversation;
 use crate::mcp::envelope::Id;
 use crate::mcp::watching::Watches;
@@ -31,13 +32,15 @@ pub(crate) struct Session {
     caller: CallerId,
     at: Address,
     used: Mutex<Boottime>,
-    running: Mutex<HashMap<Id, watch::Sender<bool>>>,
+    running: Mutex<HashMap<Id, Arc<Word>>>,
     /// Questions of ours that wait for an answer: one a running request at most.
     asked: Mutex<HashMap<Id, oneshot::Sender<Option<Json>>>>,
     /// Whether somebody listens for what is not an answer.
     listened: AtomicBool,
     /// The resources of which its client is told that they change.
     pub(crate) watches: Watches,
+    /// What its client was asked to open, and is told of when it is over.
+    pub(crate) completions: Completions,
     /// The least severe messages that its client asked for.
     level: Mutex<Option<Level>>,
 }
@@ -49,7 +52,37 @@ pub(crate) struct Listening(Arc<Session>);
 pub(crate) struct Running {
     /// Where it can be taken back by its id.
     session: Option<(Arc<Session>, Id)>,
-    cancelled: watch::Receiver<bool>,
+    /// What is said there of it.
+    word: Arc<Word>,
+}
+
+/// The caller's word that it takes a request back. It is kept for each that is held, so it is no more than that.
+#[derive(Default)]
+struct Word {
+    said: AtomicBool,
+    told: Notify,
+}
+
+impl Word {
+    fn say(&self) {
+        self.said.store(true, Ordering::Release);
+        self.told.notify_waiters();
+    }
+
+    fn is_said(&self) -> bool {
+        self.said.load(Ordering::Acquire)
+    }
+
+    /// Returns once it is said.
+    async fn heard(&self) {
+        let told = self.told.notified();
+        tokio::pin!(told);
+        // Before the look, so that no word between both is missed.
+        told.as_mut().enable();
+        if !self.is_said() {
+            told.await;
+        }
+    }
 }
 
 impl Sessions {
@@ -83,6 +116,7 @@ impl Sessions {
             asked: Mutex::default(),
             listened: AtomicBool::new(false),
             watches: Watches::default(),
+            completions: Completions::default(),
             level: Mutex::default(),
         });
         let mut all = self.all();
@@ -135,7 +169,7 @@ impl Session {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<Id, watch::Sender<bool>>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<Id, Arc<Word>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,11 +179,10 @@ impl Session {
         if running.contains_key(id) {
             return None;
         }
-        let cancel = watch::Sender::new(false);
-        let cancelled = cancel.subscribe();
-        running.insert(id.clone(), cancel);
+        let word = Arc::<Word>::default();
+        running.insert(id.clone(), Arc::clone(&word));
         drop(running);
-        Some(Running { session: Some((Arc::clone(self), id.clone())), cancelled })
+        Some(Running { session: Some((Arc::clone(self), id.clone())), word })
     }
 
     fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<Id, oneshot::Sender<Option<Json>>>> {
@@ -182,8 +215,8 @@ impl Session {
 
     /// The caller takes back a request of this session; one of another session cannot be named (T37).
     pub(crate) fn cancel(&self, id: &Id) {
-        if let Some(cancel) = self.running().get(id) {
-            cancel.send_replace(true);
+        if let Some(word) = self.running().get(id) {
+            word.say();
         }
     }
 }
@@ -204,7 +237,7 @@ impl Drop for Listening {
 impl Running {
     /// Of a request without a session, which nobody can name.
     pub(crate) fn alone() -> Self {
-        Self { session: None, cancelled: watch::channel(false).1 }
+        Self { session: None, word: Arc::default() }
     }
 
     /// The session that it is of, if it is of one.
@@ -219,14 +252,12 @@ impl Running {
 
     /// Whether the caller has taken the request back.
     pub(crate) fn is_cancelled(&self) -> bool {
-        *self.cancelled.borrow()
+        self.word.is_said()
     }
 
     /// Returns when the caller takes the request back.
     pub(crate) async fn cancelled(&mut self) {
-        if self.cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.word.heard().await;
     }
 }
 

@@ -29,7 +29,8 @@ use crate::mcp::result;
 /// Messages that may wait for a slow reader; beyond that, notices of progress are left out.
 const ROOM: usize = 16;
 
-/// What is said to the client.
+/// What is said to the client. A channel has room for 32 of what it carries from the start, for each call that waits: so it
+/// carries these boxed.
 enum Said {
     /// A notice that more is to come.
     Notice(String),
@@ -47,19 +48,19 @@ pub(crate) struct Client {
     era: Era,
     progress: Option<Arc<Token>>,
     inert: Inert,
-    said: mpsc::Sender<Said>,
+    said: mpsc::Sender<Box<Said>>,
 }
 
 /// Tells the same client how far its call is, beside whoever waits for what else it says.
 pub(crate) struct Aside {
     progress: Option<Arc<Token>>,
-    said: mpsc::Sender<Said>,
+    said: mpsc::Sender<Box<Said>>,
 }
 
 /// Room for one notice to a client.
 pub(crate) struct Room<'a> {
     progress: Option<&'a Token>,
-    room: mpsc::Permit<'a, Said>,
+    room: mpsc::Permit<'a, Box<Said>>,
 }
 
 /// The name under which a caller listens for progress.
@@ -132,7 +133,7 @@ pub(crate) struct Ear {
     streams: bool,
     /// What was heard already.
     first: Option<Said>,
-    heard: mpsc::Receiver<Said>,
+    heard: mpsc::Receiver<Box<Said>>,
 }
 
 /// Both ends of the way back for one request. With a token for progress it is a stream of events.
@@ -172,7 +173,7 @@ impl Client {
     /// Tells that it goes on, in our own words. Where there is no room, that is left out.
     pub(crate) fn waiting(&self, message: &str) {
         if let Some(notice) = self.progress.as_deref().and_then(|token| token.waits(message)) {
-            let _ = self.said.try_send(Said::Notice(notice));
+            let _ = self.said.try_send(Box::new(Said::Notice(notice)));
         }
     }
 
@@ -187,19 +188,19 @@ impl Client {
         let (id, method) = (id.json().text(), Json::from(method).text());
         let params = params.map(|params| format!(r#","params":{params}"#)).unwrap_or_default();
         let question = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method}{params}}}"#);
-        self.said.send(Said::Carried(question)).await.is_ok()
+        self.said.send(Box::new(Said::Carried(question))).await.is_ok()
     }
 
     /// Gives the answer, a complete result written as JSON. Says whether somebody took it.
     pub(crate) async fn result(self, result: &str) -> bool {
         let text = answer::told(&self.id, "result", &result::complete(self.era, result));
-        self.said.send(Said::Answer(text)).await.is_ok()
+        self.said.send(Box::new(Said::Answer(text))).await.is_ok()
     }
 
     /// Gives an answer that is not the last word on the call, written as JSON in the client's era.
     pub(crate) async fn incomplete(self, result: &str) -> bool {
         let text = answer::told(&self.id, "result", result);
-        self.said.send(Said::Answer(text)).await.is_ok()
+        self.said.send(Box::new(Said::Answer(text))).await.is_ok()
     }
 
     /// Tells that it did not run, in the form that it is told in.
@@ -213,13 +214,13 @@ impl Client {
     /// Gives the answer that it is the request that is wrong, an error written as JSON.
     pub(crate) async fn refused(self, error: &str) -> bool {
         let text = answer::told(&self.id, "error", error);
-        self.said.send(Said::Refused(text)).await.is_ok()
+        self.said.send(Box::new(Said::Refused(text))).await.is_ok()
     }
 
     /// Gives the answer, an error written as JSON.
     pub(crate) async fn error(self, error: &str) -> bool {
         let text = answer::told(&self.id, "error", error);
-        self.said.send(Said::Answer(text)).await.is_ok()
+        self.said.send(Box::new(Said::Answer(text))).await.is_ok()
     }
 }
 
@@ -240,13 +241,13 @@ impl Aside {
 impl Room<'_> {
     /// Tells what its upstream said of it, a notification as JSON on one line. Whoever listens for that takes a stream.
     pub(crate) fn note(self, notification: String) {
-        self.room.send(Said::Carried(notification));
+        self.room.send(Box::new(Said::Carried(notification)));
     }
 
     /// Tells how far it is. What does not rise is left out.
     pub(crate) fn progress(self, progress: &Progress) {
         if let Some(notice) = self.progress.and_then(|token| token.goes(progress)) {
-            self.room.send(Said::Notice(notice));
+            self.room.send(Box::new(Said::Notice(notice)));
         }
     }
 }
@@ -320,7 +321,7 @@ impl Ear {
     /// The answer or a question, once it is there; `None` where there will be none.
     async fn said(&mut self) -> Option<Said> {
         loop {
-            match self.heard.recv().await? {
+            match *self.heard.recv().await? {
                 Said::Notice(_) => {}
                 said @ (Said::Answer(_) | Said::Refused(_) | Said::Carried(_)) => return Some(said),
             }
@@ -331,7 +332,7 @@ impl Ear {
     async fn next(&mut self) -> Option<Said> {
         match self.first.take() {
             Some(said) => Some(said),
-            None => self.heard.recv().await,
+            None => self.heard.recv().await.map(|said| *said),
         }
     }
 }

@@ -17,7 +17,7 @@ async fn world() -> World {
     world_with(|_| {}, |_| {}).await
 }
 
-async fn world_with(
+pub async fn world_with(
     settle: impl FnOnce(&mut gateway::Settings),
     configure: impl FnOnce(&mut upstream::Config),
 ) -> World {
@@ -184,24 +184,33 @@ async fn a_no_is_told_in_our_words_and_takes_no_approval() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t32_what_may_not_be_asked_is_asked_of_nobody_and_its_upstream_is_told_so() {
+async fn t32_what_may_not_be_asked_is_asked_of_nobody_and_both_sides_are_told_so() {
     let world = world().await;
     let refused = async |bot: &Session<'_>, ask: Value, code: i64| {
         let reply = bot.call("asks_live", json!({"asks": [ask]})).await;
-        let got: Vec<Value> = serde_json::from_str(&reply.text()).unwrap();
-        assert_eq!(got[0]["error"]["code"], code, "{}", reply.body);
+        assert_eq!(world.ops.replies().last().unwrap()["error"]["code"], code, "{}", reply.body);
+        reply
+    };
+    let lacks = async |bot: &Session<'_>, ask: Value, needed: &str| {
+        let reply = refused(bot, ask, -32601).await;
+        assert_eq!(reply.slug(), "upstream_needs_feature");
+        assert!(reply.text().contains(needed), "{}", reply.text());
     };
     let all = session(&world).await;
     // Neither is what the operator lets it ask.
-    refused(&all, json!({"id": "r", "method": "roots/list"}), -32601).await;
+    lacks(&all, json!({"id": "r", "method": "roots/list"}), "Needed: roots.").await;
     let opens = json!({"mode": "url", "url": "https://canary.example", "message": "m", "elicitationId": "1"});
-    refused(&all, json!({"id": "u", "method": "elicitation/create", "params": opens}), -32601).await;
+    let opens = json!({"id": "u", "method": "elicitation/create", "params": opens});
+    lacks(&all, opens, "Needed: elicitation by URL.").await;
+    // These nobody is ever asked, so its own words stand.
     refused(&all, json!({"id": "t", "method": "tools/call", "params": {}}), -32601).await;
     let tools = json!({"messages": [], "maxTokens": 1, "tools": []});
     refused(&all, json!({"id": "s", "method": "sampling/createMessage", "params": tools}), -32602).await;
     let none = world.session("bot").await;
-    refused(&none, form("n"), -32601).await;
-    refused(&none, sample("m"), -32601).await;
+    lacks(&none, form("n"), "Needed: elicitation.").await;
+    lacks(&none, sample("m"), "Needed: sampling.").await;
+    let coped = none.call("asks_live", json!({"asks": [form("never mind")]})).await;
+    assert_eq!(coped.text(), "[]", "who does without has answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +218,8 @@ async fn a28_of_a_link_that_all_share_nobody_is_asked() {
     let world = world_with(|_| {}, |config| config.share = upstream::Share::All).await;
     let bot = session(&world).await;
     let reply = bot.call("asks_live", json!({"asks": [form("n")]})).await;
-    assert!(reply.text().contains("-32601"), "{}", reply.body);
+    assert!(reply.text().contains("Needed: elicitation."), "{}", reply.body);
+    assert_eq!(world.ops.replies()[0]["error"]["code"], -32601);
     assert!(!world.ops.everything().contains("elicitation\":{"), "and nothing is declared");
 }
 
@@ -278,7 +288,13 @@ async fn t24_an_answer_of_another_session_or_to_a_question_that_is_over_goes_now
 async fn what_a_caller_of_the_modern_era_cannot_be_asked_within_a_call_is_refused_by_its_name() {
     let world = world().await;
     let bot = Modern::who_can(&world, "bot", can());
-    for (ask, name) in [(form("a"), "Needed: elicitation."), (sample("b"), "Needed: sampling.")] {
+    let opens = json!({"mode": "url", "url": "https://canary.example", "message": "m", "elicitationId": "1"});
+    let opens = json!({"id": "u", "method": "elicitation/create", "params": opens});
+    for (ask, name) in [
+        (form("a"), "Needed: elicitation."),
+        (opens, "Needed: elicitation by URL."),
+        (sample("b"), "Needed: sampling."),
+    ] {
         let reply = bot.call("asks_live", json!({"asks": [ask]})).await;
         assert_eq!(reply.slug(), "upstream_needs_feature");
         assert!(reply.text().contains(name), "{}", reply.text());

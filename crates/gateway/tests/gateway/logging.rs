@@ -7,8 +7,9 @@ use upstream::{Config, Credential, Http, Share, Transport};
 
 use crate::modern::Modern;
 use crate::ops::Ops;
+use crate::subscriptions::{READS, hears, listen, subscribe, update, updated};
 use crate::wire::{Open, Reply};
-use crate::world::{RULES, Session, World};
+use crate::world::{RULES, Session, World, becomes};
 
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 const LEVEL: &str = "io.modelcontextprotocol/logLevel";
@@ -154,6 +155,20 @@ async fn an_upstream_that_logs_without_end_is_told_of_up_to_a_bound_and_its_answ
     assert!((1..=256).contains(&told), "{told}");
     let long = json!({"asks": [log("info", json!("x".repeat(70_000))), log("info", json!("short"))]});
     assert_eq!(levels(&bot.call("asks_live", long).await).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_logged_between_calls_is_told_to_nobody_though_the_link_is_one_sessions_and_it_listens() {
+    let world = World::with(&format!("{RULES}{READS}"), |_| {}).await;
+    let bot = world.session("bot").await;
+    let mut open = listen(&bot).await;
+    sets(&bot, json!("debug")).await;
+    assert_eq!(subscribe(&bot, "file:///docs/a").await["result"], json!({}));
+    let logs = || world.ops.tell("message", json!({"level": "error", "data": "canary"}));
+    becomes("its upstream is listened to over its link and ours", || logs() >= 2).await;
+    update(&world, "file:///docs/a", 2).await;
+    assert_eq!(hears(&mut open).await, Some(updated("file:///docs/a")), "what it asked for it hears");
+    assert_eq!(hears(&mut open).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

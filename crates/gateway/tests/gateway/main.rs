@@ -6,6 +6,7 @@
 mod asking;
 mod calls;
 mod carriers;
+mod completions;
 mod credentials;
 mod doors;
 mod faults;
@@ -17,6 +18,7 @@ mod merged;
 mod meta;
 mod modern;
 mod ops;
+mod pairings;
 mod revisions;
 mod rounds;
 mod sessions;

@@ -414,7 +414,7 @@ async fn who_subscribes_hears_first_what_there_is_then_what_changed_and_at_last_
     );
     let acknowledged = open.message().await.unwrap();
     let expected = json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
-        "params": {"_meta": {SUBSCRIPTION: 9, "dev.stepup/not-subscribed": {"file:///x": "policy_denied"}},
+        "params": {"_meta": {SUBSCRIPTION: 9, "dev.stepup/not-subscribed": {"file:///x": {"slug": "policy_denied"}}},
         "notifications": {"toolsListChanged": true, "promptsListChanged": true}}});
     assert_eq!(acknowledged, expected);
     let mut deaf =

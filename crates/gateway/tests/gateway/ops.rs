@@ -1,7 +1,9 @@
 //! An upstream that speaks MCP over streamable HTTP, and keeps everything that arrives.
 
+mod streams;
+
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -34,6 +36,12 @@ struct Seen {
     tools: Mutex<Value>,
     /// What it answers to `initialize`.
     greeting: Mutex<Value>,
+    /// Whether it is away, behind something that says so.
+    away: AtomicBool,
+    /// The id of the only session that it knows, where it has any.
+    session: Mutex<Option<&'static str>>,
+    /// What it says that it has, in the modern era.
+    capabilities: Mutex<Value>,
     /// What it was answered, to what it asked.
     replies: tokio::sync::watch::Sender<Vec<Value>>,
     /// Lets calls of `slow` answer.
@@ -42,8 +50,8 @@ struct Seen {
     announced: Mutex<&'static str>,
     /// Lets who listens hear that the list has changed.
     changed: Semaphore,
-    /// Tells all who listen that a resource has changed.
-    updated: tokio::sync::broadcast::Sender<String>,
+    /// Tells all who listen something, by its method; without one their streams end.
+    told: tokio::sync::broadcast::Sender<Option<(&'static str, Value)>>,
 }
 
 /// A call's answer as it is written here: numbers in forms that a careless reader changes.
@@ -117,11 +125,14 @@ impl Ops {
             greeting: Mutex::new(json!({"protocolVersion": "2025-11-25",
                 "capabilities": {"tools": {"listChanged": true}, "prompts": {"listChanged": true},
                 "resources": {"listChanged": true, "subscribe": true}, "completions": {}, "logging": {}}, "serverInfo": {"name": "ops", "version": "1"}})),
+            away: AtomicBool::new(false),
+            session: Mutex::default(),
+            capabilities: Mutex::new(json!({"tools": {}})),
             replies: tokio::sync::watch::Sender::default(),
             go: Semaphore::new(0),
             announced: Mutex::new("tools"),
             changed: Semaphore::new(0),
-            updated: tokio::sync::broadcast::Sender::new(64),
+            told: tokio::sync::broadcast::Sender::new(64),
         });
         let app = Router::new().route("/mcp", any(answer)).with_state(Arc::clone(&state));
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -197,7 +208,32 @@ impl Ops {
 
     /// Tells who listens that a resource has changed; how many do.
     pub fn update(&self, uri: &str) -> usize {
-        self.state.updated.send(uri.to_owned()).unwrap_or_default()
+        self.tell("resources/updated", json!({"uri": uri}))
+    }
+
+    /// Tells who listens something else; how many do.
+    pub fn tell(&self, what: &'static str, params: Value) -> usize {
+        self.state.told.send(Some((what, params))).unwrap_or_default()
+    }
+
+    /// Ends the streams of all who listen.
+    pub fn end_streams(&self) {
+        let _ = self.state.told.send(None);
+    }
+
+    /// Goes away for a while, or comes back.
+    pub fn is_away(&self, away: bool) {
+        self.state.away.store(away, Ordering::Relaxed);
+    }
+
+    /// From now on this is the id of the only session that it knows.
+    pub fn session(&self, id: &'static str) {
+        *self.state.session.lock().unwrap() = Some(id);
+    }
+
+    /// Changes what it says that it has, in the modern era.
+    pub fn discover(&self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.state.capabilities.lock().unwrap());
     }
 
     /// Lets one slow call answer.
@@ -217,29 +253,17 @@ impl Drop for Ops {
     }
 }
 
-/// The stream on which an upstream speaks unasked: one notification each time it is told to.
-fn stream(seen: Arc<Seen>) -> Response {
-    let updated = seen.updated.subscribe();
-    let events = futures_util::stream::unfold((seen, updated), |(seen, mut updated)| async move {
-        let message = tokio::select! {
-            changed = seen.changed.acquire() => {
-                changed.unwrap().forget();
-                json!({"jsonrpc": "2.0", "method": format!("notifications/{}/list_changed", seen.announced.lock().unwrap())})
-            }
-            uri = updated.recv() => {
-                json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri.unwrap()}})
-            }
-        };
-        Some((Ok::<_, Infallible>(format!("data: {message}\n\n")), (seen, updated)))
-    });
-    let mut response = Response::new(Body::from_stream(events));
-    response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
-    response
-}
-
 async fn answer(State(seen): State<Arc<Seen>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+    if seen.away.load(Ordering::Relaxed) {
+        return status(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let session = *seen.session.lock().unwrap();
+    let known = headers.get("mcp-session-id").is_none_or(|id| session.is_some_and(|known| id == known));
+    if !known {
+        return status(StatusCode::NOT_FOUND);
+    }
     if method == Method::GET {
-        return stream(seen);
+        return streams::unasked(seen);
     }
     let text = String::from_utf8_lossy(&body).into_owned();
     seen.everything.lock().unwrap().push_str(&format!("{headers:?}\n{text}\n"));
@@ -248,11 +272,20 @@ async fn answer(State(seen): State<Arc<Seen>>, method: Method, headers: HeaderMa
     };
     let id = message["id"].clone();
     match message["method"].as_str().unwrap_or_default() {
-        "initialize" => result(&id, &seen.greeting.lock().unwrap().to_string()),
+        "initialize" => {
+            let mut greeting = result(&id, &seen.greeting.lock().unwrap().to_string());
+            if let Some(id) = session {
+                greeting.headers_mut().insert("mcp-session-id", id.parse().unwrap());
+            }
+            greeting
+        }
         // Asked only where a test says that it speaks the modern era.
         "server/discover" => {
-            result(&id, r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}"#)
+            let capabilities = seen.capabilities.lock().unwrap().clone();
+            let found = json!({"supportedVersions": ["2026-07-28"], "capabilities": capabilities});
+            result(&id, &found.to_string())
         }
+        "subscriptions/listen" => streams::subscribed(seen, id, &message["params"]["notifications"]).await,
         "tools/list" => result(&id, &json!({"tools": *seen.tools.lock().unwrap()}).to_string()),
         "tools/call" => call(&seen, &id, &message["params"]).await,
         "prompts/list" => result(&id, &json!({"prompts": *seen.prompts.lock().unwrap()}).to_string()),

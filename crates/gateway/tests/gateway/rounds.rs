@@ -154,4 +154,5 @@ async fn what_a_client_would_have_to_be_capable_of_is_told_in_the_words_of_its_e
     assert_eq!(error["data"]["requiredCapabilities"], json!({"roots": {}}));
     let legacy = world.session("bot").await.call("wants_more", json!({})).await;
     assert_eq!(legacy.slug(), "upstream_needs_feature");
+    assert!(legacy.text().contains("Needed: roots."), "{}", legacy.text());
 }

@@ -1,6 +1,6 @@
 //! A client that writes exactly the bytes it is told to, one request a connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -54,6 +54,8 @@ pub struct Open {
     reader: BufReader<TcpStream>,
     status: u16,
     headers: BTreeMap<String, String>,
+    /// Messages that came with others.
+    messages: VecDeque<Value>,
 }
 
 /// Writes a request head and body.
@@ -82,7 +84,7 @@ pub async fn open(to: SocketAddr, head: &str, body: &[u8]) -> Open {
         let (name, value) = line.split_once(": ").unwrap();
         (name.to_ascii_lowercase(), value.to_owned())
     });
-    Open { status, headers: headers.collect(), reader }
+    Open { status, headers: headers.collect(), reader, messages: VecDeque::new() }
 }
 
 /// Writes a request and reads the whole answer.
@@ -120,11 +122,13 @@ impl Open {
     /// The next message of an event stream; comments are passed over.
     pub async fn message(&mut self) -> Option<Value> {
         loop {
-            let event = String::from_utf8(self.chunk().await?).unwrap();
-            assert!(event.ends_with("\n\n"), "one event a chunk: {event:?}");
-            if let Some(data) = event.lines().find_map(|line| line.strip_prefix("data: ")) {
-                return Some(serde_json::from_str(data).unwrap());
+            if let Some(message) = self.messages.pop_front() {
+                return Some(message);
             }
+            let events = String::from_utf8(self.chunk().await?).unwrap();
+            assert!(events.ends_with("\n\n"), "whole events: {events:?}");
+            let data = events.lines().filter_map(|line| line.strip_prefix("data: "));
+            self.messages.extend(data.map(|data| serde_json::from_str::<Value>(data).unwrap()));
         }
     }
 }

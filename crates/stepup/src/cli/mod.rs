@@ -58,7 +58,7 @@ pub enum Command {
     Init(Init),
     /// Check configuration, policy and keys, and say what to change.
     Check,
-    /// Write the upstreams into an MCP client's own configuration, or take them out again.
+    /// Write stepup into an MCP client's own configuration, or take it out again.
     Connect(Connect),
     /// For agents that only start programs: carry MCP between standard input and output and a gateway.
     ///
@@ -131,9 +131,12 @@ pub struct Connect {
     /// Take out what this command put in.
     #[arg(long)]
     pub remove: bool,
-    /// An upstream; may be repeated. All of them where none is named.
+    /// An entry of its own for this upstream; may be repeated. Without it, one entry for all upstreams.
     #[arg(long = "upstream", value_name = "NAME")]
     pub upstreams: Vec<String>,
+    /// An entry for each upstream, instead of one for all.
+    #[arg(long, conflicts_with_all = ["upstreams", "remove"])]
+    pub each: bool,
     /// The variable of the client's environment that holds the key.
     #[arg(long, value_name = "NAME", default_value = "STEPUP_KEY", conflicts_with = "remove")]
     pub key_env: String,

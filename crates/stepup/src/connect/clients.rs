@@ -16,6 +16,8 @@
 //! Tried that day on what this command writes: `claude` 2.1.197, `codex` 0.169.0 and `gemini` 0.61.0 (in a folder that it
 //! trusts) list the servers; `claude` and `gemini` connect, and send the value of the variable. Cursor, VS Code and
 //! Claude Desktop are as documented, not tried.
+//! Tried again with these versions on 2026-12-01, on the one entry for all upstreams: all three list it, `claude` and `gemini` connect, and
+//! it is taken out of the file that `claude` had meanwhile written anew.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -158,12 +160,54 @@ pub(super) struct Account<'a> {
     pub macos: bool,
 }
 
-/// How a client reaches an upstream, and with whose key.
+/// What an entry is for: all upstreams at one address, or one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// All of them.
+    All,
+    /// The upstream of this name.
+    One(String),
+}
+
+impl Of {
+    /// The name of the entry.
+    pub fn name(&self) -> String {
+        match self {
+            Self::All => "stepup".to_owned(),
+            Self::One(upstream) => format!("stepup-{upstream}"),
+        }
+    }
+
+    /// What an entry of this name is for, if it is of ours.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.strip_prefix("stepup")? {
+            "" => Some(Self::All),
+            rest => rest.strip_prefix('-').map(|upstream| Self::One(upstream.to_owned())),
+        }
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Self::All => "/mcp".to_owned(),
+            Self::One(upstream) => format!("/mcp/{upstream}"),
+        }
+    }
+
+    /// How `stepup stdio` is told.
+    fn words(&self) -> Vec<&str> {
+        match self {
+            Self::All => vec!["stdio"],
+            Self::One(upstream) => vec!["stdio", "--upstream", upstream],
+        }
+    }
+}
+
+/// How a client reaches upstreams, and with whose key.
 #[derive(Clone, Debug)]
 pub(super) enum Way {
     /// By HTTP; the key is in a variable of the client's environment, or kept by the client.
     Http {
-        /// The address of all upstreams, up to their names.
+        /// The address of the gateway.
         base: String,
         /// The variable.
         variable: String,
@@ -200,15 +244,15 @@ impl Client {
         }
     }
 
-    /// The entry of an upstream. `None` when the client cannot go this way.
-    pub fn entry(&self, upstream: &str, way: &Way) -> Option<Value> {
+    /// The entry. `None` when the client cannot go this way.
+    pub fn entry(&self, of: &Of, way: &Way) -> Option<Value> {
         let mut entry = Map::new();
         let mut put = |name: &str, value: Value| entry.insert(name.to_owned(), value);
         match way {
             Way::Http { base, variable } => {
                 let http = self.http.as_ref()?;
                 http.kind.map(|kind| put("type", kind.into()));
-                put(http.url, format!("{base}{upstream}").into());
+                put(http.url, format!("{base}{}", of.path()).into());
                 match http.key {
                     Key::Header(form) => {
                         put("headers", json!({ "Authorization": form.replace("{}", variable) }))
@@ -222,8 +266,9 @@ impl Client {
             Way::Stdio { program, url, key } => {
                 self.stdio.map(|kind| put("type", kind.into()));
                 put("command", text(program)?);
-                let args = ["stdio", "--upstream", upstream, "--url", url, "--key-file"].map(Value::from);
-                put("args", args.into_iter().chain([text(key)?]).collect());
+                let mut args: Vec<Value> = of.words().into_iter().map(Value::from).collect();
+                args.extend(["--url".into(), url.as_str().into(), "--key-file".into(), text(key)?]);
+                put("args", args.into());
             }
         }
         Some(entry.into())
@@ -254,23 +299,22 @@ impl Client {
         kept.chain(header).collect::<Map<_, _>>().into()
     }
 
-    /// Whether an entry is one that this command made for an upstream, maybe with another address or key.
-    pub fn made(&self, upstream: &str, entry: &Value) -> bool {
+    /// Whether an entry is one that this command made, maybe with another address or key.
+    pub fn made(&self, of: &Of, entry: &Value) -> bool {
         let reached = self.http.as_ref().and_then(|http| entry.get(http.url)).and_then(Value::as_str);
         if let Some(url) = reached {
-            let path = format!("/mcp/{upstream}");
             let key = match self.http.as_ref().map(|http| http.key) {
                 Some(Key::Variable(name)) => entry.get(name),
                 Some(Key::Header(_) | Key::Asked) | None => {
                     entry.pointer("/headers/Authorization").filter(|header| refers(header))
                 }
             };
-            return url.ends_with(&path) && key.is_some();
+            return url.ends_with(&of.path()) && key.is_some();
         }
         let args = entry.get("args").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         match args {
-            [verb, option, of, address, _, key, _] => {
-                [verb, option, of, address, key] == ["stdio", "--upstream", upstream, "--url", "--key-file"]
+            [words @ .., address, _, key, _] => {
+                *words == *of.words() && [address, key] == ["--url", "--key-file"]
             }
             _ => false,
         }
@@ -289,9 +333,4 @@ pub(super) fn input() -> Value {
 
 fn text(path: &Path) -> Option<Value> {
     path.to_str().map(Value::from)
-}
-
-/// The name of an upstream's entry.
-pub(super) fn entry_name(upstream: &str) -> String {
-    format!("stepup-{upstream}")
 }

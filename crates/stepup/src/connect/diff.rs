@@ -6,7 +6,7 @@ use serde_json::Value;
 use similar::TextDiff;
 use terms::text::visible;
 
-use super::clients::{Client, Format, INPUT, entry_name, input};
+use super::clients::{Client, Format, INPUT, input};
 use super::edit::{self, Edited};
 use super::json::plain;
 use super::toml;
@@ -17,11 +17,8 @@ pub(super) fn between(client: &Client, name: &str, before: &str, edited: &Edited
         .iter()
         .filter_map(|text| edit::entries(client, text).ok())
         .flat_map(|entries| {
-            let known = edited.touched().map(|upstream| entry_name(upstream)).filter_map(move |name| {
-                let known = client.known(entries.get(&name)?);
-                Some((name, known))
-            });
-            known.collect::<Vec<_>>()
+            let known = |name: &String| Some((name.clone(), client.known(entries.get(name)?)));
+            edited.touched().filter_map(known).collect::<Vec<_>>()
         })
         .collect();
     let [before, after] = [before, &edited.text].map(|text| match client.format {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::clients::{Client, Format, INPUT, entry_name, input};
+use super::clients::{Client, Format, INPUT, Of, input};
 use super::json::Document;
 use super::toml;
 
@@ -32,11 +32,11 @@ pub(super) enum Unfit {
 pub(super) struct Edited {
     /// What it is now.
     pub text: String,
-    /// Upstreams that are new in it.
+    /// Entries that are new in it, by their names.
     pub added: Vec<String>,
-    /// Upstreams whose entry is another now.
+    /// Entries that say something else now.
     pub changed: Vec<String>,
-    /// Upstreams that are no longer in it.
+    /// Entries that are no longer in it.
     pub removed: Vec<String>,
 }
 
@@ -46,38 +46,39 @@ impl Edited {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
 
-    /// The upstreams whose entries differ.
+    /// The entries that differ.
     pub fn touched(&self) -> impl Iterator<Item = &String> {
         self.added.iter().chain(&self.changed).chain(&self.removed)
     }
 }
 
-/// With an entry for each upstream, and with what the client is to ask for.
+/// With these entries, without ours of the other form, and with what the client is to ask for: nobody sees a tool twice.
 ///
 /// # Errors
 /// [`Unfit`]; nothing was edited.
-pub(super) fn add(
-    client: &Client,
-    text: &str,
-    wanted: &[(String, Value)],
-    ask: bool,
-) -> Result<Edited, Unfit> {
+pub(super) fn add(client: &Client, text: &str, wanted: &[(Of, Value)], ask: bool) -> Result<Edited, Unfit> {
     let there = entries(client, text)?;
+    let all = wanted.iter().any(|(of, _)| *of == Of::All);
     let mut edited = Edited { text: begun(client, text), ..Edited::default() };
-    for (upstream, entry) in wanted {
-        let name = entry_name(upstream);
-        match there.get(&name) {
-            None => edited.added.push(upstream.clone()),
-            Some(old) if !client.made(upstream, old) => return Err(Unfit::Clash(name)),
+    for (name, _) in made(client, &there).filter(|(_, of)| (*of == Of::All) != all) {
+        edited.text = take(client, &edited.text, &name)?;
+        edited.removed.push(name);
+    }
+    for (of, entry) in wanted {
+        let name = of.name();
+        let changes = match there.get(&name) {
+            None => &mut edited.added,
+            Some(old) if !client.made(of, old) => return Err(Unfit::Clash(name)),
             Some(old) if holds(old, entry) => continue,
-            Some(_) => edited.changed.push(upstream.clone()),
-        }
+            Some(_) => &mut edited.changed,
+        };
         edited.text = put(client, &edited.text, &name, entry)?;
+        changes.push(name);
     }
     if ask && !edited.is_same() {
         edited.text = with_input(&edited.text)?;
     }
-    checked(client, text, edited, |name| wanted.iter().find(|(u, _)| entry_name(u) == name).map(|(_, e)| e))
+    checked(client, text, edited, |name| wanted.iter().find(|(of, _)| of.name() == name).map(|(_, e)| e))
 }
 
 /// Without the entries of these upstreams, or without any of ours.
@@ -85,23 +86,28 @@ pub(super) fn add(
 /// # Errors
 /// [`Unfit`]; nothing was edited.
 pub(super) fn remove(client: &Client, text: &str, upstreams: &[String]) -> Result<Edited, Unfit> {
+    let there = entries(client, text)?;
+    let named: Vec<Of> = upstreams.iter().cloned().map(Of::One).collect();
+    if let Some(theirs) = named.iter().find(|of| there.get(&of.name()).is_some_and(|e| !client.made(of, e))) {
+        return Err(Unfit::Clash(theirs.name()));
+    }
     let mut edited = Edited { text: text.to_owned(), ..Edited::default() };
-    for (name, entry) in entries(client, text)? {
-        let Some(upstream) = name.strip_prefix(&entry_name("")) else { continue };
-        let named = upstreams.iter().any(|named| named == upstream);
-        match (client.made(upstream, &entry), named) {
-            (true, _) if named || upstreams.is_empty() => {
-                edited.text = take(client, &edited.text, &name)?;
-                edited.removed.push(upstream.to_owned());
-            }
-            (false, true) => return Err(Unfit::Clash(name)),
-            (_, _) => {}
-        }
+    for (name, _) in made(client, &there).filter(|(_, of)| named.is_empty() || named.contains(of)) {
+        edited.text = take(client, &edited.text, &name)?;
+        edited.removed.push(name);
     }
     if client.asks() && !edited.is_same() {
         edited.text = without_input(&edited.text)?;
     }
     checked(client, text, edited, |_| None)
+}
+
+/// The entries that this command made.
+fn made(client: &Client, there: &Map<String, Value>) -> impl Iterator<Item = (String, Of)> {
+    let ours = |(name, entry): (&String, &Value)| {
+        Of::named(name).filter(|of| client.made(of, entry)).map(|of| (name.clone(), of))
+    };
+    there.iter().filter_map(ours)
 }
 
 /// Whether two configurations say the same but for what is empty in them.
@@ -116,7 +122,7 @@ fn checked<'a>(
     edited: Edited,
     wanted: impl Fn(&str) -> Option<&'a Value>,
 ) -> Result<Edited, Unfit> {
-    let names: Vec<String> = edited.touched().map(|upstream| entry_name(upstream)).collect();
+    let names: Vec<String> = edited.touched().cloned().collect();
     let now = entries(client, &edited.text).map_err(|_| Unfit::More)?;
     let right = names.iter().all(|name| now.get(name) == wanted(name));
     let same =

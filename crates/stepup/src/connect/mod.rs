@@ -1,4 +1,4 @@
-//! `stepup connect`: the client's own configuration, with an entry for each upstream. What will change is shown first,
+//! `stepup connect`: the client's own configuration, with one entry for all upstreams, or one for each. What will change is shown first,
 //! what was there before is kept, and `--remove` puts it back. A key is never written: the client is told where it is.
 
 mod clients;
@@ -20,7 +20,7 @@ use terms::Ambient;
 use crate::cli::{Connect, Exit, Said, Spoken};
 use crate::config::Config;
 use crate::private::{self, NotPrivate};
-use clients::{Account, CLIENTS, Client, Way};
+use clients::{Account, CLIENTS, Client, Of, Way};
 use disk::{Becomes, Found};
 use edit::{Edited, Unfit};
 
@@ -98,8 +98,8 @@ impl Plan {
     fn with(connect: &Connect, client: &Client, file: &Path, config: &Path) -> Result<Self, Said> {
         let read = Config::read(config).map_err(|e| Said::failed(e.to_string(), ""))?;
         let way = way(connect, client, &read)?;
-        let entry = |upstream: &String| client.entry(upstream, &way).map(|entry| (upstream.clone(), entry));
-        let wanted: Option<Vec<(String, Value)>> = upstreams(connect, &read)?.iter().map(entry).collect();
+        let entry = |of: Of| client.entry(&of, &way).map(|entry| (of, entry));
+        let wanted: Option<Vec<(Of, Value)>> = asked_for(connect, &read)?.into_iter().map(entry).collect();
         let wanted = wanted.ok_or_else(|| Said::failed("a path is not UTF-8", "move the file"))?;
         let ask = client.input(&way).is_some();
         let found = disk::look(file)?;
@@ -174,8 +174,8 @@ impl Plan {
     }
 }
 
-/// The upstreams that were asked for, or all.
-fn upstreams(connect: &Connect, config: &Config) -> Result<Vec<String>, Said> {
+/// One entry for all upstreams, unless some of them or each were asked for.
+fn asked_for(connect: &Connect, config: &Config) -> Result<Vec<Of>, Said> {
     let all: Vec<String> = config.upstreams.keys().cloned().collect();
     if all.is_empty() {
         return Err(Said::failed("no upstream is configured", "add [upstreams.NAME] to stepup.toml"));
@@ -184,8 +184,11 @@ fn upstreams(connect: &Connect, config: &Config) -> Result<Vec<String>, Said> {
         let todo = format!("there are: {}", all.join(", "));
         return Err(Said::failed(format!("there is no upstream {}", terms::text::quoted(unknown)), todo));
     }
-    let asked = |name: &String| connect.upstreams.is_empty() || connect.upstreams.contains(name);
-    Ok(all.into_iter().filter(asked).collect())
+    if connect.upstreams.is_empty() && !connect.each {
+        return Ok(vec![Of::All]);
+    }
+    let asked = |name: &String| connect.each || connect.upstreams.contains(name);
+    Ok(all.into_iter().filter(asked).map(Of::One).collect())
 }
 
 /// By HTTP with a variable, or by a program with a file.
@@ -207,7 +210,7 @@ fn way(connect: &Connect, client: &Client, config: &Config) -> Result<Way, Said>
         let what = format!("--key-env {} is no name of a variable", terms::text::quoted(&variable));
         return Err(usage(what, "give the name, not the key: as in STEPUP_KEY"));
     }
-    Ok(Way::Http { base: format!("{}/mcp/", config.agents.public_url), variable })
+    Ok(Way::Http { base: config.agents.public_url.clone(), variable })
 }
 
 /// A file of a key: there, and for its owner alone.
@@ -245,7 +248,7 @@ fn next(client: &Client, way: &Way) -> String {
 }
 
 /// Why a configuration is left alone, and what to put into it by hand.
-fn refused(unfit: &Unfit, client: &Client, found: &Found, wanted: &[(String, Value)], ask: bool) -> Said {
+fn refused(unfit: &Unfit, client: &Client, found: &Found, wanted: &[(Of, Value)], ask: bool) -> Said {
     let happened = format!("{}: {unfit}; nothing was changed", found.path.display());
     let todo = match unfit {
         Unfit::Clash(_) => "rename or remove that entry yourself, if it is no longer wanted".to_owned(),
@@ -254,7 +257,9 @@ fn refused(unfit: &Unfit, client: &Client, found: &Found, wanted: &[(String, Val
                 Ok(snippet) if !wanted.is_empty() => {
                     format!("repair it, or put this into it by hand:\n\n{}", snippet.text.trim_end())
                 }
-                Ok(_) | Err(_) => "repair it, or take the entries named stepup-… out by hand".to_owned(),
+                Ok(_) | Err(_) => {
+                    "repair it, or take the entries named stepup or stepup-… out by hand".to_owned()
+                }
             }
         }
     };

@@ -6,10 +6,18 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::clients::{Account, CLIENTS, Client, Format, Way, entry_name};
+use super::clients::{Account, CLIENTS, Client, Format, Of, Way};
 use super::edit::{self, Unfit};
 use crate::cli::{Connect, Exit, Said, Spoken};
 use crate::clock::Machine;
+
+/// Both forms: whether there is an entry for each upstream, and the names of the entries.
+const FORMS: [(bool, &[&str]); 2] = [(false, &["stepup"]), (true, &["stepup-files", "stepup-ops"])];
+
+/// Every client in both forms.
+fn clients_and_forms() -> impl Iterator<Item = (&'static Client, bool, &'static [&'static str])> {
+    CLIENTS.iter().flat_map(|client| FORMS.map(|(each, names)| (client, each, names)))
+}
 
 /// A home, and beside it a configuration of two upstreams.
 struct Home(TempDir);
@@ -51,6 +59,7 @@ impl Home {
             client: client.name.to_owned(),
             remove: false,
             upstreams: Vec::new(),
+            each: false,
             key_env: "STEPUP_KEY".to_owned(),
             key_file,
             file: None,
@@ -68,8 +77,8 @@ impl Home {
     }
 
     #[track_caller]
-    fn add(&self, client: &Client) -> Said {
-        self.connect(&self.how(client)).unwrap()
+    fn add(&self, client: &Client, each: bool) -> Said {
+        self.connect(&Connect { each, ..self.how(client) }).unwrap()
     }
 
     #[track_caller]
@@ -132,25 +141,26 @@ fn documents(client: &Client) -> Vec<String> {
 
 #[test]
 fn what_was_put_in_is_taken_out_to_the_byte_in_every_client_and_every_form() {
-    for client in &CLIENTS {
+    for (client, each, names) in clients_and_forms() {
         for before in documents(client) {
             let home = Home::new();
             let file = home.file(client);
             fs::write(&file, &before).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-            let said = home.add(client);
-            assert_eq!(said.json["added"], json!(["files", "ops"]), "{} {before:?}", client.name);
+            let said = home.add(client, each);
+            assert_eq!(said.json["added"], json!(names), "{} {before:?}", client.name);
             let after = fs::read_to_string(&file).unwrap();
             let entries = edit::entries(client, &after).unwrap();
-            for upstream in ["files", "ops"] {
-                assert!(client.made(upstream, &entries[&entry_name(upstream)]), "{} {after}", client.name);
+            for name in names {
+                let of = Of::named(name).unwrap();
+                assert!(client.made(&of, &entries[*name]), "{} {after}", client.name);
             }
             assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o640, "the mode is kept");
             let [backup] = &home.beside(&file)[..] else { panic!("there is one backup") };
             assert_eq!(fs::metadata(backup).unwrap().mode() & 0o7777, 0o600);
             assert_eq!(fs::read_to_string(backup).unwrap(), before);
 
-            let again = home.add(client);
+            let again = home.add(client, each);
             assert!(again.text.contains("Nothing to do"), "{}", again.text);
             assert_eq!(fs::read_to_string(&file).unwrap(), after, "twice is once");
             assert_eq!(home.beside(&file), std::slice::from_ref(backup));
@@ -164,13 +174,75 @@ fn what_was_put_in_is_taken_out_to_the_byte_in_every_client_and_every_form() {
 }
 
 #[test]
-fn every_line_that_was_there_is_still_there() {
+fn each_form_takes_the_others_place_and_what_comes_back_is_what_was_before_both() {
+    for (client, each, names) in clients_and_forms() {
+        for before in documents(client) {
+            let home = Home::new();
+            let file = home.file(client);
+            fs::write(&file, &before).unwrap();
+            let others = edit::entries(client, &before).unwrap();
+            let other = home.add(client, !each);
+            let said = home.add(client, each);
+            assert_eq!(said.json["added"], json!(names), "{} {before:?}", client.name);
+            assert_eq!(said.json["removed"], other.json["added"]);
+            let mut now = edit::entries(client, &fs::read_to_string(&file).unwrap()).unwrap();
+            now.retain(|name, _| !names.contains(&name.as_str()));
+            assert_eq!(now, others, "those of others are there, and of ours one form");
+            let [backup] = &home.beside(&file)[..] else { panic!("there is one backup") };
+            assert_eq!(fs::read_to_string(backup).unwrap(), before, "as it was before stepup first came");
+            home.remove(client);
+            assert_eq!(fs::read_to_string(&file).unwrap(), before, "{}", client.name);
+        }
+    }
+}
+
+#[test]
+fn an_upstream_of_its_own_ends_the_entry_for_all_and_that_one_ends_those_of_upstreams_that_are_gone() {
     for client in &CLIENTS {
+        let home = Home::new();
+        let file = home.file(client);
+        let names = || edit::entries(client, &fs::read_to_string(&file).unwrap()).unwrap();
+        home.add(client, false);
+        let ops = Connect { upstreams: vec!["ops".to_owned()], ..home.how(client) };
+        assert_eq!(home.connect(&ops).unwrap().json["removed"], json!(["stepup"]));
+        assert!(names().keys().eq(["stepup-ops"]), "{}", client.name);
+        let config = fs::read_to_string(home.at("stepup.toml")).unwrap();
+        fs::write(home.at("stepup.toml"), config.replace("upstreams.ops", "upstreams.new")).unwrap();
+        assert_eq!(home.add(client, false).json["removed"], json!(["stepup-ops"]));
+        assert!(names().keys().eq(["stepup"]), "{}", client.name);
+    }
+}
+
+#[test]
+fn both_forms_that_somebody_put_side_by_side_are_taken_out_together() {
+    for client in &CLIENTS {
+        let home = Home::new();
+        let file = home.file(client);
+        let both: Map<String, Value> = [false, true]
+            .iter()
+            .flat_map(|each| wanted(client, *each))
+            .map(|(of, entry)| (of.name(), entry))
+            .collect();
+        let text = match client.format {
+            Format::Json => json!({ client.table: both }).to_string(),
+            Format::Toml => both.iter().fold(String::new(), |text, (name, entry)| {
+                super::toml::with(&text, client.table, name, entry)
+            }),
+        };
+        fs::write(&file, text).unwrap();
+        assert_eq!(home.remove(client).json["removed"], json!(["stepup", "stepup-files", "stepup-ops"]));
+        assert_eq!(edit::entries(client, &fs::read_to_string(&file).unwrap()).unwrap(), Map::new());
+    }
+}
+
+#[test]
+fn every_line_that_was_there_is_still_there() {
+    for (client, each, _) in clients_and_forms() {
         for before in documents(client).iter().filter(|text| !text.trim().is_empty()) {
             let home = Home::new();
             let file = home.file(client);
             fs::write(&file, before).unwrap();
-            home.add(client);
+            home.add(client, each);
             let after = fs::read_to_string(&file).unwrap();
             // What is there is there in the same order: only bytes are put in.
             let mut rest = after.bytes();
@@ -184,10 +256,10 @@ fn every_line_that_was_there_is_still_there() {
 /// Without a backup too, where something was in the table before.
 #[test]
 fn an_entry_of_ours_among_others_leaves_no_trace() {
-    for client in &CLIENTS {
+    for (client, each, _) in clients_and_forms() {
         for before in documents(client).iter().filter(|text| text.contains("\"b\"") || text.contains("other"))
         {
-            let wanted = wanted(client);
+            let wanted = wanted(client, each);
             let added = edit::add(client, before, &wanted, client.asks()).unwrap();
             let removed = edit::remove(client, &added.text, &[]).unwrap();
             if client.asks() {
@@ -199,26 +271,26 @@ fn an_entry_of_ours_among_others_leaves_no_trace() {
     }
 }
 
-fn wanted(client: &Client) -> Vec<(String, Value)> {
+fn wanted(client: &Client, each: bool) -> Vec<(Of, Value)> {
     let way = match client.http {
-        Some(_) => {
-            Way::Http { base: "http://127.0.0.1:7300/mcp/".to_owned(), variable: "STEPUP_KEY".to_owned() }
-        }
+        Some(_) => Way::Http { base: "http://127.0.0.1:7300".to_owned(), variable: "STEPUP_KEY".to_owned() },
         None => Way::Stdio {
             program: "/bin/stepup".into(),
             url: "http://127.0.0.1:7300".to_owned(),
             key: "/k".into(),
         },
     };
-    ["files", "ops"].map(|name| (name.to_owned(), client.entry(name, &way).unwrap())).to_vec()
+    let (_, names) = FORMS[usize::from(each)];
+    let entry = |of: Of| (of.clone(), client.entry(&of, &way).unwrap());
+    names.iter().map(|name| entry(Of::named(name).unwrap())).collect()
 }
 
 #[test]
 fn a_file_that_was_not_there_is_gone_again() {
-    for client in &CLIENTS {
+    for (client, each, _) in clients_and_forms() {
         let home = Home::new();
         let file = home.file(client);
-        home.add(client);
+        home.add(client, each);
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
         home.remove(client);
         assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 0, "{}", client.name);
@@ -241,7 +313,7 @@ fn no_folder_is_made_for_a_client_that_is_not_here() {
 
 #[test]
 fn what_somebody_changed_since_is_kept_when_ours_goes() {
-    for client in &CLIENTS {
+    for (client, each, _) in clients_and_forms() {
         let home = Home::new();
         let file = home.file(client);
         let (before, theirs) = match client.format {
@@ -253,12 +325,12 @@ fn what_somebody_changed_since_is_kept_when_ours_goes() {
         };
         let [before, theirs] = [before, theirs].map(|text| text.replace("TABLE", client.table));
         fs::write(&file, before).unwrap();
-        home.add(client);
+        home.add(client, each);
         // Somebody adds a server of their own behind ours.
         let ours = fs::read_to_string(&file).unwrap();
         let changed = match client.format {
             Format::Json => {
-                let with = edit::add(client, &theirs, &wanted(client), client.asks()).unwrap().text;
+                let with = edit::add(client, &theirs, &wanted(client, each), client.asks()).unwrap().text;
                 with.replace("7300", "7399")
             }
             Format::Toml => format!("{ours}\n# new\n[mcp_servers.c]\n"),
@@ -286,7 +358,7 @@ fn one_upstream_comes_and_goes_while_another_stays_and_the_first_backup_is_what_
         home.connect(&one("files", false)).unwrap();
         assert_eq!(home.beside(&file).len(), 1);
         let said = home.connect(&one("ops", true)).unwrap();
-        assert_eq!(said.json["removed"], json!(["ops"]));
+        assert_eq!(said.json["removed"], json!(["stepup-ops"]));
         let names: Vec<String> =
             edit::entries(client, &fs::read_to_string(&file).unwrap()).unwrap().keys().cloned().collect();
         assert!(names.contains(&"stepup-files".to_owned()) && !names.contains(&"stepup-ops".to_owned()));
@@ -297,54 +369,64 @@ fn one_upstream_comes_and_goes_while_another_stays_and_the_first_backup_is_what_
 
 #[test]
 fn an_entry_that_is_not_ours_is_never_touched() {
-    for client in &CLIENTS {
+    for (client, each, names) in clients_and_forms() {
+        let name = names[names.len() - 1];
         for theirs in [
             json!({ "command": "npx", "args": ["stepup-ops"] }),
             json!({ "url": "https://elsewhere.example/sse" }),
+            json!({ "url": "http://127.0.0.1:7300/mcp", "headers": { "Authorization": "Bearer literal" } }),
             json!({ "url": "http://127.0.0.1:7300/mcp/ops", "headers": { "Authorization": "Bearer literal" } }),
+            json!({ "command": "stepup", "args": ["stdio"] }),
             json!({ "command": "stepup", "args": ["stdio", "--upstream", "files"] }),
         ] {
             let home = Home::new();
             let file = home.file(client);
             let text = match client.format {
-                Format::Json => json!({ client.table: { "stepup-ops": theirs } }).to_string(),
-                Format::Toml => super::toml::with("", client.table, "stepup-ops", &theirs),
+                Format::Json => json!({ client.table: { name: theirs } }).to_string(),
+                Format::Toml => super::toml::with("", client.table, name, &theirs),
             };
             fs::write(&file, &text).unwrap();
-            let refused = home.connect(&home.how(client)).unwrap_err();
-            assert!(
-                refused.text.contains("stepup-ops") && refused.text.contains("not made by"),
-                "{}",
-                refused.text
-            );
+            let refused = home.connect(&Connect { each, ..home.how(client) }).unwrap_err();
+            assert!(refused.text.contains(name) && refused.text.contains("not made by"), "{}", refused.text);
             assert!(home.remove(client).text.contains("Nothing to do"));
-            let named = Connect { remove: true, upstreams: vec!["ops".to_owned()], ..home.how(client) };
-            assert!(home.connect(&named).unwrap_err().text.contains("not made by"));
+            if each {
+                let named = Connect { remove: true, upstreams: vec!["ops".to_owned()], ..home.how(client) };
+                assert!(home.connect(&named).unwrap_err().text.contains("not made by"));
+            }
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
             assert_eq!(home.beside(&file), [] as [PathBuf; 0]);
+            // It is in nobody's way where the other form is asked for, and stays.
+            home.add(client, !each);
+            let now = edit::entries(client, &fs::read_to_string(&file).unwrap()).unwrap();
+            assert_eq!(now[name], edit::entries(client, &text).unwrap()[name]);
+            home.remove(client);
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
         }
     }
 }
 
 #[test]
 fn another_address_is_a_change_and_what_somebody_added_is_none() {
-    for client in CLIENTS.iter().filter(|client| client.http.is_some()) {
+    for (client, each, names) in clients_and_forms().filter(|(client, ..)| client.http.is_some()) {
         let home = Home::new();
         let file = home.file(client);
-        home.add(client);
+        home.add(client, each);
         let text = fs::read_to_string(&file).unwrap();
+        let last = names[names.len() - 1];
         let theirs = match client.format {
-            Format::Json => text.replacen("\"stepup-ops\": {", "\"stepup-ops\": { \"timeout\": 9,", 1),
+            Format::Json => {
+                text.replacen(&format!("\"{last}\": {{"), &format!("\"{last}\": {{ \"timeout\": 9,"), 1)
+            }
             Format::Toml => format!("{text}tool_timeout_sec = 9\n"),
         };
         assert_ne!(theirs, text);
         fs::write(&file, &theirs).unwrap();
-        assert!(home.add(client).text.contains("Nothing to do"), "{}", client.name);
+        assert!(home.add(client, each).text.contains("Nothing to do"), "{}", client.name);
         home.upstreams("[agents]\nlisten = \"127.0.0.1:9999\"\n");
-        let said = home.add(client);
-        assert_eq!(said.json["changed"], json!(["files", "ops"]));
+        let said = home.add(client, each);
+        assert_eq!(said.json["changed"], json!(names));
         let now = fs::read_to_string(&file).unwrap();
-        assert!(now.contains(":9999/mcp/ops") && !now.contains(":7300"), "{now}");
+        assert!(now.contains(":9999/mcp") && !now.contains(":7300"), "{now}");
     }
 }
 
@@ -395,10 +477,7 @@ fn what_cannot_be_edited_safely_is_left_alone_with_what_to_paste() {
             let refused = home.connect(&home.how(client)).unwrap_err().text;
             let what = what.replace("TABLE", client.table);
             assert!(refused.contains(&what), "{} {text:.99}: {refused:.999}", client.name);
-            assert!(
-                refused.contains("nothing was changed") && refused.contains("stepup-ops"),
-                "{refused:.999}"
-            );
+            assert!(refused.contains("nothing was changed") && refused.contains("stepup"), "{refused:.999}");
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
             assert_eq!(home.beside(&file), [] as [PathBuf; 0]);
         }
@@ -431,7 +510,7 @@ fn what_is_no_file_of_text_is_left_alone() {
     }
     let home = Home::new();
     fs::write(home.file(client), " ".repeat(8 << 20)).unwrap();
-    home.add(client);
+    home.add(client, false);
 }
 
 #[test]
@@ -444,9 +523,9 @@ fn a_link_is_followed_and_stays_a_link() {
         let before = documents(client)[6].clone();
         fs::write(&kept, &before).unwrap();
         symlink(&kept, &file).unwrap();
-        home.add(client);
+        home.add(client, false);
         assert_eq!(fs::read_link(&file).unwrap(), kept);
-        assert!(fs::read_to_string(&kept).unwrap().contains("stepup-ops"));
+        assert!(fs::read_to_string(&kept).unwrap().contains("stepup"));
         assert_eq!(home.beside(&kept).len(), 1, "the backup is beside the file, not beside the link");
         home.remove(client);
         assert_eq!(fs::read_link(&file).unwrap(), kept);
@@ -465,7 +544,7 @@ fn a_file_stays_its_owners() {
     let file = home.file(client);
     fs::write(&file, "{}").unwrap();
     std::os::unix::fs::chown(&file, Some(1234), Some(4321)).unwrap();
-    home.add(client);
+    home.add(client, false);
     for path in [&file, &home.beside(&file)[0]] {
         let meta = fs::metadata(path).unwrap();
         assert_eq!((meta.uid(), meta.gid()), (1234, 4321), "{}", path.display());
@@ -504,7 +583,7 @@ fn nothing_is_written_before_somebody_says_yes() {
     let no_terminal = home.asked(&asked, &mut |_| Err(Said::failed("no", "").exit(Exit::Usage)));
     assert_eq!(no_terminal.unwrap_err().exit, Exit::Usage);
     let dry = home.connect(&Connect { dry_run: true, yes: false, ..home.how(client) }).unwrap();
-    assert!(dry.text.contains("+[mcp_servers.stepup-ops]"), "{}", dry.text);
+    assert!(dry.text.contains("+[mcp_servers.stepup]"), "{}", dry.text);
     assert!(!file.exists());
     home.asked(&asked, &mut |_| Ok(true)).unwrap();
     assert!(file.exists());
@@ -524,19 +603,20 @@ fn what_is_not_ours_is_not_shown() {
             }
         };
         fs::write(&file, text.replace("TABLE", client.table)).unwrap();
-        let said = home.add(client);
+        let said = home.add(client, false);
         let asserted = |said: &Said| {
             for text in [&said.text, &said.json.to_string()] {
-                assert!(text.contains("ops") && !text.contains("SECRET") && !text.contains("CRET"), "{text}");
+                assert!(
+                    text.contains("stepup") && !text.contains("SECRET") && !text.contains("CRET"),
+                    "{text}"
+                );
             }
         };
         asserted(&said);
         // What somebody added to an entry of ours neither.
         let text = fs::read_to_string(&file).unwrap();
         let theirs = match client.format {
-            Format::Json => {
-                text.replacen("\"stepup-ops\": {", "\"stepup-ops\": {\"env\": {\"T\": \"SECRET\"},", 1)
-            }
+            Format::Json => text.replacen("\"stepup\": {", "\"stepup\": {\"env\": {\"T\": \"SECRET\"},", 1),
             Format::Toml => format!("{text}http_headers = {{ X = \"SECRET\" }}\n"),
         };
         assert_ne!(text, theirs, "{text}");
@@ -617,13 +697,13 @@ fn each_client_is_looked_for_where_it_looks() {
 #[test]
 fn an_input_that_something_still_refers_to_stays() {
     let client = Client::named("vscode").unwrap();
-    let added = edit::add(client, "{\"servers\": {\"b\": {}}}", &wanted(client), true).unwrap().text;
+    let added = edit::add(client, "{\"servers\": {\"b\": {}}}", &wanted(client, true), true).unwrap().text;
     let theirs = added.replace("\"b\": {}", "\"b\": {\"env\": {\"K\": \"${input:stepup-key}\"}}");
     assert_ne!(added, theirs);
     let removed = edit::remove(client, &theirs, &[]).unwrap().text;
     assert!(removed.contains("promptString"), "{removed}");
     let clash = "{\"inputs\": [{\"id\": \"stepup-key\", \"type\": \"pickString\"}]}";
-    assert!(matches!(edit::add(client, clash, &wanted(client), true), Err(Unfit::Clash(_))));
+    assert!(matches!(edit::add(client, clash, &wanted(client, true), true), Err(Unfit::Clash(_))));
 }
 
 /// Values as configurations have them.
@@ -719,8 +799,8 @@ proptest! {
         let home = Home::new();
         let file = home.file(client);
         fs::write(&file, &before).unwrap();
-        home.add(client);
-        prop_assert_eq!(edit::entries(client, &fs::read_to_string(&file).unwrap()).unwrap().len(), whole.get("mcpServers").map_or(0, |t| t.as_object().unwrap().len()) + 2);
+        home.add(client, false);
+        prop_assert_eq!(edit::entries(client, &fs::read_to_string(&file).unwrap()).unwrap().len(), whole.get("mcpServers").map_or(0, |t| t.as_object().unwrap().len()) + 1);
         home.remove(client);
         prop_assert_eq!(fs::read_to_string(&file).unwrap(), before);
     }
@@ -729,7 +809,7 @@ proptest! {
     fn without_a_backup_too_nothing_else_is_lost(whole in configuration("servers"), gaps in prop::collection::vec(0..64_usize, 1..9)) {
         let client = Client::named("vscode").unwrap();
         let before = written(&whole, &gaps);
-        let added = edit::add(client, &before, &wanted(client), true).unwrap().text;
+        let added = edit::add(client, &before, &wanted(client, true), true).unwrap().text;
         let mut rest = added.bytes();
         prop_assert!(before.bytes().all(|byte| rest.any(|other| other == byte)), "only put in: {before:?} {added:?}");
         let removed = edit::remove(client, &added, &[]).unwrap().text;
@@ -748,7 +828,7 @@ proptest! {
         let mut whole: toml::Table = toml::Table::try_from(whole).unwrap();
         whole.insert("mcp_servers".to_owned(), toml::Value::try_from(servers).unwrap());
         let before = toml::to_string_pretty(&whole).unwrap();
-        let added = edit::add(client, &before, &wanted(client), false).unwrap().text;
+        let added = edit::add(client, &before, &wanted(client, true), false).unwrap().text;
         prop_assert!(added.starts_with(&before));
         prop_assert_eq!(&edit::remove(client, &added, &[]).unwrap().text, &before);
         // And with something of others behind.
@@ -760,7 +840,7 @@ proptest! {
     fn no_text_is_too_odd_to_be_refused(text in "[\\[\\]{}\",:/* a1\\\\\n\\u{feff}\\u{e9}]{0,40}", toml in "[\\[\\]{}\"'=.#a1\n_-]{0,40}") {
         for (client, text) in [("vscode", &text), ("codex", &toml)] {
             let client = Client::named(client).unwrap();
-            if let Ok(added) = edit::add(client, text, &wanted(client), client.asks()) {
+            if let Ok(added) = edit::add(client, text, &wanted(client, true), client.asks()) {
                 let removed = edit::remove(client, &added.text, &[]);
                 prop_assert!(removed.is_ok_and(|removed| edit::alike(client, text, &removed.text)));
             }

@@ -86,22 +86,20 @@ fn words<'a>(client: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 fn what_is_written_for_each_client_is_what_was_looked_at_and_is_taken_out_to_the_byte() {
     let mut pages = Vec::new();
     for (client, path, before) in CLIENTS {
-        let home = Home::new();
-        let file = home.has(path, before);
-        let said = home.run(&words(client, &["--yes"])).done();
-        let after = fs::read_to_string(&file).unwrap();
-        pages.push(home.plain(&format!("# stepup connect {client}\n{said}\n## {path}\n{after}")));
-        assert!(home.run(&words(client, &["--yes"])).done().contains("Nothing to do"));
-        assert_eq!(fs::read_to_string(&file).unwrap(), after);
-        home.run(&[client, "--remove", "--yes"]).done();
-        assert_eq!(fs::read_to_string(&file).unwrap(), before, "{client}");
-        assert_eq!(
-            fs::read_dir(file.parent().unwrap())
-                .unwrap()
-                .filter(|f| is_backup(&f.as_ref().unwrap().path()))
-                .count(),
-            0
-        );
+        for form in [&[][..], &["--each"]] {
+            let home = Home::new();
+            let file = home.has(path, before);
+            let said = home.run(&words(client, &[form, &["--yes"]].concat())).done();
+            let after = fs::read_to_string(&file).unwrap();
+            let title = [&["connect", client], form].concat().join(" ");
+            pages.push(home.plain(&format!("# stepup {title}\n{said}\n## {path}\n{after}")));
+            assert!(home.run(&words(client, &[form, &["--yes"]].concat())).done().contains("Nothing to do"));
+            assert_eq!(fs::read_to_string(&file).unwrap(), after);
+            home.run(&[client, "--remove", "--yes"]).done();
+            assert_eq!(fs::read_to_string(&file).unwrap(), before, "{client}");
+            let beside = fs::read_dir(file.parent().unwrap()).unwrap();
+            assert_eq!(beside.filter(|f| is_backup(&f.as_ref().unwrap().path())).count(), 0);
+        }
     }
     golden("tests/golden/connect.txt", &pages.join("\n"));
 }
@@ -118,6 +116,8 @@ fn without_a_terminal_nothing_is_written_unless_told() {
     home.run(&["cursor", "--dry-run"]).done();
     home.run(&["claude-desktop", "--yes"]).failed(2, &["--key-file", "chmod 600"]);
     home.run(&["cursor", "--upstream", "opps", "--yes"]).failed(1, &["opps", "files, ops"]);
+    home.run(&["cursor", "--each", "--upstream", "ops"]).failed(2, &["--each", "--upstream"]);
+    home.run(&["cursor", "--each", "--remove"]).failed(2, &["--each", "--remove"]);
     home.run(&["emacs"]).failed(2, &["claude-code"]);
     assert_eq!(fs::read_to_string(file).unwrap(), "{}");
 }
@@ -128,14 +128,19 @@ fn programs_are_told_what_was_written_and_removing_needs_no_configuration() {
     let file = home.has(".codex/config.toml", "model = \"m\"\n");
     let json = |said: Said| serde_json::from_str::<Value>(&said.done()).unwrap();
     let written = json(home.run(&["codex", "--upstream", "ops", "--key-env", "OPS_KEY", "--yes", "--json"]));
-    assert_eq!(written["added"], serde_json::json!(["ops"]));
+    assert_eq!(written["added"], serde_json::json!(["stepup-ops"]));
     assert_eq!(written["written"], true);
     let backup = written["backup"].as_str().unwrap();
     assert_eq!(fs::metadata(backup).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(fs::read_to_string(&file).unwrap().contains("bearer_token_env_var = \"OPS_KEY\""));
+    let replaced = json(home.run(&["codex", "--key-env", "KEY", "--yes", "--json"]));
+    assert_eq!(
+        (&replaced["added"], &replaced["removed"]),
+        (&serde_json::json!(["stepup"]), &written["added"])
+    );
     fs::remove_file(home.at("stepup.toml")).unwrap();
     let removed = json(home.run(&["codex", "--remove", "--yes", "--json"]));
-    assert_eq!(removed["removed"], serde_json::json!(["ops"]));
+    assert_eq!(removed["removed"], replaced["added"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "model = \"m\"\n");
     home.run(&["codex", "--yes"]).failed(1, &["stepup.toml", "stepup init"]);
 }

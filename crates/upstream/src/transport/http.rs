@@ -6,7 +6,6 @@
 //! connection turns out to be closed (R5). Redirects are not followed, and nothing of a caller's request is
 //! in ours but what [`crate::forward`] wrote.
 
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -29,6 +28,7 @@ use tower_service::Service;
 use crate::answer::{Answer, Fault};
 use crate::config::{Http, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
+use crate::opened::Opened;
 use crate::question::Unanswered;
 use crate::transport::said::Said;
 use crate::transport::sse::Events;
@@ -238,6 +238,7 @@ struct Shared {
     lost: AtomicBool,
     replies: Semaphore,
     watches: Watches,
+    opened: Opened,
     said: Said,
 }
 
@@ -253,6 +254,7 @@ impl Session {
             lost: AtomicBool::new(false),
             replies: Semaphore::new(REPLIES),
             watches: Watches::default(),
+            opened: Opened::default(),
             said,
         };
         Self { shared: Arc::new(shared) }
@@ -268,6 +270,11 @@ impl Session {
 
     pub(crate) fn notices(&self) -> &Notices {
         &self.shared.notices
+    }
+
+    /// What was asked to be opened over it.
+    pub(crate) fn opened(&self) -> &Opened {
+        &self.shared.opened
     }
 
     /// What is watched over it.
@@ -305,12 +312,6 @@ impl Session {
     /// Listens to what the upstream says unasked, until it ends the stream. A fault where it has no such stream.
     pub(crate) async fn listen(&self) -> Result<(), Fault> {
         Arc::clone(&self.shared).listen().await
-    }
-
-    /// Listens to what a request of the modern era subscribes to, until the upstream ends the stream. A fault where it
-    /// does not answer with one.
-    pub(crate) async fn subscribe(&self, request: Request) -> Result<(), Fault> {
-        self.shared.subscribe(request).await
     }
 }
 
@@ -424,38 +425,14 @@ impl Shared {
         if response.status() != StatusCode::OK || kind(response.headers()) != Some(Kind::Events) {
             return Err(Fault::Status(response.status().as_u16()));
         }
-        let each = |data: &[u8]| {
-            self.notice(data);
-            ControlFlow::Continue(())
-        };
-        notices(response.into_body(), each).await;
-        Ok(())
-    }
-
-    async fn subscribe(self: &Arc<Self>, request: Request) -> Result<(), Fault> {
-        let mut connection = self.endpoint.connection().await?;
-        let (id, post) = self.post(request);
-        let response = connection.send_request(post).await.map_err(|e| fault(&e))?;
-        if response.status() != StatusCode::OK || kind(response.headers()) != Some(Kind::Events) {
-            return Err(Fault::Status(response.status().as_u16()));
+        let mut events = Events::new(LONGEST_NOTICE);
+        let mut body = response.into_body();
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(piece) = frame.data_ref() else { continue };
+            if events.feed(piece, |data| self.notice(data)).is_err() {
+                break;
+            }
         }
-        let mut beside = Beside::Changes { acknowledged: false };
-        let each = |data: &[u8]| match hear(data, Era::Modern) {
-            Ok(Heard::Acknowledged(other)) if other == id && beside.acknowledge() => {
-                ControlFlow::Continue(())
-            }
-            Ok(Heard::ListChanged(lists, Some(other))) if other == id && beside.hears_changes() => {
-                self.notices.list_changed(lists);
-                ControlFlow::Continue(())
-            }
-            // It ends the subscription: in good order, or by saying why not.
-            Ok(Heard::Answer(other, _) | Heard::Ended(other)) if other == id => ControlFlow::Break(()),
-            Ok(_) | Err(_) => {
-                self.notice(data);
-                ControlFlow::Continue(())
-            }
-        };
-        notices(response.into_body(), each).await;
         Ok(())
     }
 
@@ -467,13 +444,23 @@ impl Shared {
             Ok(Heard::Question(asked)) => self.reply(asked.unanswered(Unanswered::Unattributed)),
             Ok(Heard::Forbidden) => self.notices.dropped(FORBIDDEN),
             Ok(Heard::ListChanged(lists, None)) => self.notices.list_changed(lists),
-            Ok(Heard::ListChanged(_, Some(_)) | Heard::Acknowledged(_) | Heard::Ended(_)) => {
+            Ok(
+                Heard::ListChanged(_, Some(_))
+                | Heard::UpdatedOn(_)
+                | Heard::Acknowledged(..)
+                | Heard::Ended(_),
+            ) => {
                 self.notices.dropped(UNSUBSCRIBED);
             }
             Ok(Heard::Answer(..)) => {
                 self.notices.dropped("an answer to nothing that is asked: late, twice or foreign")
             }
             Ok(Heard::Progress(..)) => self.notices.dropped("progress that nobody listens for"),
+            Ok(Heard::Completed(id)) => {
+                if !self.opened.completed(&id) {
+                    self.notices.dropped(UNHEARD);
+                }
+            }
             Ok(Heard::Updated(uri)) => {
                 if !self.watches.updated(&uri) {
                     self.notices.dropped(UNWATCHED);
@@ -562,23 +549,6 @@ async fn whole(mut body: Incoming, longest: usize) -> Result<Vec<u8>, Fault> {
     Ok(text)
 }
 
-/// Reads a stream that carries no answer, until it ends or `each` has enough.
-async fn notices(mut body: Incoming, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) {
-    let mut events = Events::new(LONGEST_NOTICE);
-    while let Some(Ok(frame)) = body.frame().await {
-        let Some(piece) = frame.data_ref() else { continue };
-        let mut flow = ControlFlow::Continue(());
-        let fed = events.feed(piece, |data| {
-            if flow.is_continue() {
-                flow = each(data);
-            }
-        });
-        if fed.is_err() || flow.is_break() {
-            return;
-        }
-    }
-}
-
 /// Reads the response to one request.
 struct Reading {
     id: RequestId,
@@ -631,13 +601,15 @@ impl Reading {
     }
 
     async fn events(&mut self, mut body: Incoming) -> Result<Answer, Fault> {
-        let mut events = Events::new(LONGEST);
-        let mut read = 0;
+        // A subscription has no end; of each of its events only so much is read.
+        let endless = self.beside.is_subscription();
+        let mut events = Events::new(if endless { LONGEST_NOTICE } else { LONGEST });
+        let mut read = 0_usize;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|e| fault(&e))?;
             let Some(piece) = frame.data_ref() else { continue };
-            read += piece.len();
-            if read > LONGEST_STREAM {
+            read = read.saturating_add(piece.len());
+            if read > LONGEST_STREAM && !endless {
                 return Err(Fault::Invalid);
             }
             let mut answer = None;
@@ -648,14 +620,37 @@ impl Reading {
                 }
                 return answer;
             }
-            fed.map_err(|_| Fault::Invalid)?;
+            // What of a subscription cannot be read ends it, and another may go well.
+            fed.map_err(|_| if endless { Fault::Closed } else { Fault::Invalid })?;
         }
         Err(Fault::Closed)
     }
 
+    /// Whether it is of this subscription, and taken.
+    fn subscribed(&mut self, heard: &Heard) -> bool {
+        let Some(changes) = self.beside.changes() else { return false };
+        if let Heard::Acknowledged(id, told) = heard {
+            return *id == self.id && changes.acknowledge(told);
+        }
+        if let Heard::UpdatedOn(id) = heard {
+            return *id == self.id && changes.updated(&self.shared.watches);
+        }
+        let Heard::ListChanged(lists, Some(id)) = heard else { return false };
+        let hears = *id == self.id && changes.hears_lists();
+        if hears {
+            self.shared.notices.list_changed(*lists);
+        }
+        hears
+    }
+
     /// The answer, if this message is the one.
-    fn hear(&self, data: &[u8]) -> Option<Result<Answer, Fault>> {
+    fn hear(&mut self, data: &[u8]) -> Option<Result<Answer, Fault>> {
         match hear(data, self.shared.era()) {
+            // It ends the subscription without an answer.
+            Ok(Heard::Ended(id)) if id == self.id && self.beside.is_subscription() => {
+                Some(Err(Fault::Closed))
+            }
+            Ok(heard) if self.subscribed(&heard) => None,
             Ok(Heard::Answer(id, answer)) if id == self.id => Some(answer.ok_or(Fault::Invalid)),
             Ok(Heard::Progress(id, progress)) if id == self.id => {
                 if !self.beside.told(progress) {

@@ -21,9 +21,10 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::answer::{Answer, Fault, Progress};
 use crate::message::{Lists, Request, RequestId};
 use crate::note::{Note, Notes};
+use crate::opened::Opened;
 use crate::question::{Asked, Question, Unanswered};
 use crate::transport::said::Said;
-use crate::watch::Watches;
+use crate::watch::{Changes, Watches};
 
 /// The longest message of an upstream, in bytes.
 pub(crate) const LONGEST: usize = 16 << 20;
@@ -61,11 +62,8 @@ pub(crate) enum Beside {
     Nothing,
     /// What comes while a call runs.
     Call(Listeners),
-    /// The changes that a subscription tells of, once the upstream has acknowledged it (MCP 2026-07-28, subscriptions,
-    /// "Acknowledgment").
-    Changes {
-        acknowledged: bool,
-    },
+    /// The changes that a subscription tells of.
+    Changes(Changes),
 }
 
 impl Beside {
@@ -73,7 +71,7 @@ impl Beside {
     pub(crate) fn told(&self, progress: Progress) -> bool {
         match self {
             Self::Call(Listeners { progress: Some(sink), .. }) => sink.send(progress).is_ok(),
-            Self::Call(Listeners { progress: None, .. }) | Self::Nothing | Self::Changes { .. } => false,
+            Self::Call(Listeners { progress: None, .. }) | Self::Nothing | Self::Changes(_) => false,
         }
     }
 
@@ -81,7 +79,7 @@ impl Beside {
     pub(crate) fn note(&self, note: Note) -> bool {
         match self {
             Self::Call(Listeners { notes: Some(notes), .. }) => notes.to.try_send(note).is_ok(),
-            Self::Call(Listeners { notes: None, .. }) | Self::Nothing | Self::Changes { .. } => false,
+            Self::Call(Listeners { notes: None, .. }) | Self::Nothing | Self::Changes(_) => false,
         }
     }
 
@@ -106,17 +104,17 @@ impl Beside {
         }
     }
 
-    /// The upstream says that what was subscribed to begins; whether it was, and had not.
-    pub(crate) const fn acknowledge(&mut self) -> bool {
+    /// What it subscribes to.
+    pub(crate) const fn changes(&mut self) -> Option<&mut Changes> {
         match self {
-            Self::Changes { acknowledged } => !std::mem::replace(acknowledged, true),
-            Self::Nothing | Self::Call(_) => false,
+            Self::Changes(changes) => Some(changes),
+            Self::Nothing | Self::Call(_) => None,
         }
     }
 
-    /// Whether changes are listened for and may be told by now.
-    pub(crate) const fn hears_changes(&self) -> bool {
-        matches!(self, Self::Changes { acknowledged: true })
+    /// Whether it goes on until somebody ends it.
+    pub(crate) const fn is_subscription(&self) -> bool {
+        matches!(self, Self::Changes(_))
     }
 }
 
@@ -194,6 +192,14 @@ impl Wire {
         match self {
             Self::Child(child) => child.watches(),
             Self::Http(session) => session.watches(),
+        }
+    }
+
+    /// What was asked to be opened over it.
+    pub(crate) fn opened(&self) -> &Opened {
+        match self {
+            Self::Child(child) => child.opened(),
+            Self::Http(session) => session.opened(),
         }
     }
 
@@ -385,15 +391,20 @@ impl Pending {
         calls().find(takes).is_some_and(|awaited| awaited.beside.note(note))
     }
 
-    /// Tells whoever awaits an answer of something beside it; whether somebody does, and takes it.
-    pub(crate) fn told(&self, id: &RequestId, tell: impl FnOnce(&mut Beside) -> bool) -> bool {
-        self.open().get_mut(id).is_some_and(|awaited| tell(&mut awaited.beside))
+    /// Tells whoever awaits an answer how far it is; whether somebody listens for that.
+    pub(crate) fn told(&self, id: &RequestId, progress: Progress) -> bool {
+        self.open().get(id).is_some_and(|awaited| awaited.beside.told(progress))
+    }
+
+    /// Tells a subscription something; whether there is one, and it takes that.
+    pub(crate) fn subscribed(&self, id: &RequestId, tell: impl FnOnce(&mut Changes) -> bool) -> bool {
+        self.open().get_mut(id).and_then(|awaited| awaited.beside.changes()).is_some_and(tell)
     }
 
     /// Gives up what the upstream ended: a subscription, and nothing else. Whether there was one.
     pub(crate) fn end_subscription(&self, id: &RequestId) -> bool {
         let mut open = self.open();
-        let subscribed = open.get(id).is_some_and(|awaited| matches!(awaited.beside, Beside::Changes { .. }));
+        let subscribed = open.get(id).is_some_and(|awaited| awaited.beside.is_subscription());
         subscribed && open.remove(id).is_some()
     }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::answer::{Answer, Fault};
 use crate::config::{Stdio, Timeouts};
 use crate::message::{Heard, Request, RequestId, hear};
+use crate::opened::Opened;
 use crate::transport::said::Said;
 use crate::transport::{
     Awaited, Beside, Broken, FORBIDDEN, LONGEST, Notices, Pending, UNHEARD, UNSUBSCRIBED, UNWATCHED, child,
@@ -50,6 +51,7 @@ struct Shared {
     ending: watch::Sender<bool>,
     said: Arc<Said>,
     watches: Watches,
+    opened: Opened,
 }
 
 impl Child {
@@ -77,6 +79,7 @@ impl Child {
             ending: watch::Sender::new(false),
             said: Arc::new(Said::new(secrets)),
             watches: Watches::default(),
+            opened: Opened::default(),
         });
         let (gone, ended) = watch::channel(false);
         let ambient = Arc::clone(&surroundings.ambient);
@@ -97,6 +100,11 @@ impl Child {
 
     pub(crate) fn is_of_one_session(&self) {
         self.shared.one_session.store(true, Ordering::Release);
+    }
+
+    /// What was asked to be opened over it.
+    pub(crate) fn opened(&self) -> &Opened {
+        &self.shared.opened
     }
 
     /// What is watched over it.
@@ -256,14 +264,22 @@ impl Shared {
                 None => self.notices.dropped("an answer to nothing that is asked: late, twice or foreign"),
             },
             Ok(Heard::Progress(id, progress)) => {
-                if !self.pending.told(&id, |beside| beside.told(progress)) {
+                if !self.pending.told(&id, progress) {
                     self.notices.dropped("progress that nobody listens for");
+                }
+            }
+            Ok(Heard::Completed(id)) => {
+                if !self.opened.completed(&id) {
+                    self.notices.dropped(UNHEARD);
                 }
             }
             Ok(Heard::Updated(uri)) => {
                 if !self.watches.updated(&uri) {
                     self.notices.dropped(UNWATCHED);
                 }
+            }
+            Ok(Heard::UpdatedOn(id)) => {
+                self.or_unsubscribed(self.pending.subscribed(&id, |changes| changes.updated(&self.watches)));
             }
             Ok(Heard::Note(note)) => {
                 let one_session = self.one_session.load(Ordering::Acquire);
@@ -276,24 +292,25 @@ impl Shared {
             Ok(Heard::Forbidden) => self.notices.dropped(FORBIDDEN),
             Ok(Heard::ListChanged(lists, None)) => self.notices.list_changed(lists),
             Ok(Heard::ListChanged(lists, Some(id))) => {
-                if self.pending.told(&id, |beside| beside.hears_changes()) {
+                let hears = self.pending.subscribed(&id, |changes| changes.hears_lists());
+                if hears {
                     self.notices.list_changed(lists);
-                } else {
-                    self.notices.dropped(UNSUBSCRIBED);
                 }
+                self.or_unsubscribed(hears);
             }
-            Ok(Heard::Acknowledged(id)) => {
-                if !self.pending.told(&id, Beside::acknowledge) {
-                    self.notices.dropped(UNSUBSCRIBED);
-                }
+            Ok(Heard::Acknowledged(id, told)) => {
+                self.or_unsubscribed(self.pending.subscribed(&id, |changes| changes.acknowledge(&told)));
             }
-            Ok(Heard::Ended(id)) => {
-                if !self.pending.end_subscription(&id) {
-                    self.notices.dropped(UNSUBSCRIBED);
-                }
-            }
+            Ok(Heard::Ended(id)) => self.or_unsubscribed(self.pending.end_subscription(&id)),
             Ok(Heard::Ignored) => self.notices.dropped("a notification"),
             Err(_) => self.notices.dropped("a line that is no message"),
+        }
+    }
+
+    /// What no subscription takes goes nowhere.
+    fn or_unsubscribed(&self, taken: bool) {
+        if !taken {
+            self.notices.dropped(UNSUBSCRIBED);
         }
     }
 

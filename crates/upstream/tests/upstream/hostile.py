@@ -71,12 +71,34 @@ def ends(id, arguments):
     result(id, "ended")
 
 
+def moves(id, arguments):
+    """Says that resources changed, to who subscribed in a session, or on the streams that are named, by their URI."""
+    for uri in arguments["uris"]:
+        params = {"uri": uri}
+        if modern:
+            params["_meta"] = {"io.modelcontextprotocol/subscriptionId": streams.get(uri, arguments.get("on"))}
+        send({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": params})
+    result(id, "told")
+
+
+def leaves(id, arguments):
+    """Ends the stream of a resource."""
+    send({"jsonrpc": "2.0", "id": streams[arguments["uri"]], "result": {"resultType": "complete"}})
+    result(id, "ended")
+
+
+def watched(id, arguments):
+    """What is subscribed to."""
+    result(id, sorted(streams))
+
+
 def heard(id, arguments):
     """The methods that came, in order."""
     result(id, methods)
 
 
 listening = None
+streams = {}
 methods = []
 
 
@@ -268,7 +290,8 @@ def logs(id, arguments):
 tools = {f.__name__: f for f in [
     elicits, logs,
     environ, reach, endless, silent, late, dies, twice, foreign, together, asks, floods, drowns, garbage, counts, deaf,
-    grandchild, stops, stubborn, progresses, changes, speaks, raw, beside, requests, subscribed, acknowledges, ends, heard,
+    grandchild, stops, stubborn, progresses, changes, speaks, raw, beside, requests, subscribed, acknowledges, ends, heard, moves,
+    leaves, watched,
 ]}
 
 if "dead" in sys.argv:
@@ -295,13 +318,27 @@ while True:
         elif modern:
             send({"jsonrpc": "2.0", "id": id, "result": {
                 "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0, "cacheScope": "private",
-                "capabilities": {"tools": {"listChanged": True}}}})
+                "capabilities": {"tools": {"listChanged": True}, "resources": {"subscribe": True}}}})
         else:
             send({"jsonrpc": "2.0", "id": id, "error": {"code": -32602, "message": "not initialized"}})
+    elif method == "subscriptions/listen" and "resourceSubscriptions" in message["params"]["notifications"]:
+        asked = message["params"]["notifications"]
+        streams.update({uri: id for uri in asked["resourceSubscriptions"]})
+        meta = {"io.modelcontextprotocol/subscriptionId": id}
+        told = asked if "tells-nothing" not in sys.argv else {}
+        send({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {"_meta": meta, "notifications": told}})
     elif method == "subscriptions/listen":
         listening = id
         if "late-acknowledgment" not in sys.argv:
             acknowledge()
+    elif method == "notifications/cancelled":
+        streams = {uri: of for uri, of in streams.items() if of != message["params"]["requestId"]}
+    elif method == "resources/subscribe":
+        streams[message["params"]["uri"]] = None
+        send({"jsonrpc": "2.0", "id": id, "result": {}})
+    elif method == "resources/unsubscribe":
+        streams.pop(message["params"]["uri"], None)
+        send({"jsonrpc": "2.0", "id": id, "result": {}})
     elif method is None and id in questions:
         result(questions.pop(id), {member: message.get(member) for member in ["result", "error"]})
     elif method == "ping":

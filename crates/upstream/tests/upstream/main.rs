@@ -20,4 +20,5 @@ mod notes;
 mod peers;
 mod questions;
 mod targets;
+mod watches;
 mod world;

@@ -44,7 +44,7 @@ pub struct World {
     pub upstreams: Arc<Upstreams>,
     pub machine: Arc<Machine>,
     pub folder: tempfile::TempDir,
-    caller: Caller,
+    caller: Arc<Caller>,
 }
 
 /// One downstream session.
@@ -199,7 +199,7 @@ impl World {
 
     async fn permit_for(&self, (access, secrets): (Access, terms::Secrets)) -> authority::Permit {
         let ask = Ask {
-            caller: self.caller.clone(),
+            caller: Arc::clone(&self.caller),
             access,
             secrets,
             source: "127.0.0.1".to_owned(),
@@ -235,7 +235,7 @@ impl World {
         };
         let (subject, key) = (self.caller.subject(), self.authority.seal_key());
         let (access, secrets) = Access::new(subject, action, resource, arguments, &[], key).unwrap();
-        let (caller, source) = (self.caller.clone(), "127.0.0.1".to_owned());
+        let (caller, source) = (Arc::clone(&self.caller), "127.0.0.1".to_owned());
         let ask = Ask { caller, access, secrets, source, purpose: None, ticket: None };
         match self.authority.decide(&ask).await.unwrap() {
             Ruling::Permitted(permit) => permit,
@@ -302,7 +302,7 @@ pub fn ended(forwarded: &Forwarded, fault: Fault, outcome: Outcome) {
     assert!(forwarded.settlement.is_some() || matches!(fault, Fault::Stale(_)), "nobody can settle it");
 }
 
-async fn permissive(folder: &Path, ambient: Arc<dyn Ambient>) -> (Arc<Authority>, Caller) {
+async fn permissive(folder: &Path, ambient: Arc<dyn Ambient>) -> (Arc<Authority>, Arc<Caller>) {
     let path = folder.join("stepup.db");
     let options = store::sqlite::Options { reserve: 64 << 10, ..store::sqlite::Options::default() };
     let store = store::sqlite::Sqlite::open(&path, Arc::clone(&ambient), &options).unwrap();
@@ -335,7 +335,7 @@ async fn permissive(folder: &Path, ambient: Arc<dyn Ambient>) -> (Arc<Authority>
     };
     let Added::Done((id, _)) = authority.add_caller(&new, "test").await.unwrap() else { panic!() };
     let caller = authority.active().authenticated(id).unwrap();
-    (authority, caller)
+    (authority, caller.into())
 }
 
 /// Waits until something is so, 5 seconds at most.
