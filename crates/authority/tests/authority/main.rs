@@ -16,6 +16,7 @@ mod administering;
 mod checking;
 mod concluding;
 mod deciding;
+mod explaining;
 mod failing;
 mod granting;
 mod looking;
