@@ -110,7 +110,8 @@ impl Explain {
     }
 }
 
-fn folder(desk: &Desk) -> Result<PolicySet, Said> {
+/// The rules of the policy folder.
+pub(super) fn folder(desk: &Desk) -> Result<PolicySet, Said> {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
     desk.authority.active().compile(&bundle).map_err(|findings| refused(&findings, &bundle))
 }

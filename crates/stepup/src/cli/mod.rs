@@ -12,6 +12,7 @@ mod lock;
 pub mod log;
 mod passkeys;
 pub mod policy;
+mod replay;
 mod requests;
 mod say;
 pub mod scenario;

@@ -9,6 +9,7 @@ use policy::Severity;
 
 use super::explain::Explain;
 use super::finding::{self, refused};
+use super::replay;
 use super::say::{Exit, Said, Spoken, count, when};
 use super::scenario::Test;
 
@@ -28,6 +29,12 @@ pub enum Verb {
     Explain(Box<Explain>),
     /// Play scenarios on the rules of the policy folder: who may do what, and what it takes. Needs no server and no store.
     Test(Box<Test>),
+    /// Say what recorded decisions would have become under the rules of the policy folder.
+    Replay {
+        /// Since how long ago.
+        #[arg(long, value_name = "TIME", default_value = "7d")]
+        since: String,
+    },
     /// Print the Cedar schema of what is pinned, for editors and other tools of Cedar's.
     Schema,
     /// Put the policy folder and the configuration's requirements in force. What the configuration says of tools
@@ -39,7 +46,12 @@ impl Verb {
     /// Whether it writes nothing, so that it needs no started node.
     pub(super) const fn only_reads(&self) -> bool {
         match self {
-            Self::Show | Self::Check { .. } | Self::Explain(_) | Self::Test(_) | Self::Schema => true,
+            Self::Show
+            | Self::Check { .. }
+            | Self::Explain(_)
+            | Self::Test(_)
+            | Self::Replay { .. }
+            | Self::Schema => true,
             Self::Activate => false,
         }
     }
@@ -51,6 +63,7 @@ impl Verb {
             Self::Explain(explain) => explain.run(desk).await,
             // Played where the command was typed: main does it.
             Self::Test(_) => Err(Said::failed("scenarios are not played in the server", "")),
+            Self::Replay { since } => replay::run(desk, &since).await,
             Self::Schema => schema(desk),
             Self::Activate => activate(desk).await,
         }
