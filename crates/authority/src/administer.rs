@@ -381,7 +381,7 @@ impl Authority {
         by: &str,
         anew: impl Fn(&Active) -> bool,
     ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
-        if let Err(findings) = bundle.compile() {
+        if let Err(findings) = self.active().compile(bundle) {
             let why = findings.first().map(ToString::to_string).unwrap_or_default();
             let record = body::PolicyRefused { policy: Some(bundle.hash()), why, by: by.to_owned() };
             let commit = Commit { changes: Vec::new(), records: vec![self.record(Refs::default(), &record)] };

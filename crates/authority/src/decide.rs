@@ -6,7 +6,7 @@ use std::sync::Arc;
 use audit::body::{self, Arguments, Who, logged};
 use audit::record::{Record, Refs};
 use elevation::{Eligible, Evidence, Pending, Weighed, weigh};
-use policy::{History, Judgement, Moment, Question};
+use policy::{History, Judgement, Moment, PolicySet, Question};
 use store::{
     Attempt, Change, Claim, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation, Standing,
 };
@@ -176,12 +176,8 @@ impl Authority {
         requirement: &Requirement,
         votes: usize,
     ) -> Eligible {
-        let Some(set) = active.set.as_ref() else { return Eligible::default() };
-        let votes = u32::try_from(votes).unwrap_or(u32::MAX);
-        active.people.eligible(question.caller, &groups(requirement), |human, groups| {
-            let human = policy::Human { id: human.root, name: human.name.clone(), groups: groups.clone() };
-            set.may_approve(&human, question, votes).yes()
-        })
+        let set = active.set.as_ref();
+        set.map_or_else(Eligible::default, |set| active.eligible(set, question, requirement, votes))
     }
 
     /// A step-up is asked for: is there a grant, or something to wait for, or does it begin?
@@ -330,6 +326,23 @@ impl Authority {
             requirement_hash: today.hash(),
         };
         self.record(refs, &body)
+    }
+}
+
+impl Active {
+    /// The same under any rules.
+    pub(crate) fn eligible(
+        &self,
+        set: &PolicySet,
+        question: &Question<'_>,
+        requirement: &Requirement,
+        votes: usize,
+    ) -> Eligible {
+        let votes = u32::try_from(votes).unwrap_or(u32::MAX);
+        self.people.eligible(question.caller, &groups(requirement), |human, groups| {
+            let human = policy::Human { id: human.root, name: human.name.clone(), groups: groups.clone() };
+            set.may_approve(&human, question, votes).yes()
+        })
     }
 }
 

@@ -242,9 +242,23 @@ impl People {
 
     /// Whether anyone but these has a passkey that signs.
     pub(crate) fn others_sign(&self, but: &BTreeSet<HumanId>) -> bool {
-        let others = self.persons.iter().filter(|(root, _)| !but.contains(root));
-        let mut identities = others.flat_map(|(_, person)| &person.identities);
-        identities.any(|id| self.passkeys_of(*id).next().is_some())
+        self.persons.keys().any(|root| !but.contains(root) && self.signs(*root))
+    }
+
+    /// Whether a person has a passkey that signs, by whichever identity.
+    pub(crate) fn signs(&self, root: HumanId) -> bool {
+        let identities = self.persons.get(&root).map(|person| person.identities.as_slice());
+        identities.unwrap_or_default().iter().any(|id| self.passkeys_of(*id).next().is_some())
+    }
+
+    /// The groups that anybody is in.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &String> {
+        self.groups.values().flatten()
+    }
+
+    /// The callers that are not disabled.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &Arc<Caller>> {
+        self.callers.values().filter_map(|row| self.caller(row.id))
     }
 
     pub(crate) fn passkey(&self, credential: &str) -> Option<&Passkey> {

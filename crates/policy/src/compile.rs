@@ -13,8 +13,8 @@ use crate::condition::{Reads, lists_what_is_dangerous, off_when_absent};
 use crate::entities::{Kind, Types};
 use crate::index::{Index, entity};
 use crate::set::Rule;
-use crate::source::{Statement, place, statements};
-use crate::target::{ADMINISTER, APPROVE, DISCOVER, Named};
+use crate::source::{Source, Statement, place, statements};
+use crate::target::{ADMINISTER, APPROVE, DISCOVER, Named, has_own};
 use crate::{Code, Finding, Place, PolicySet, RuleId, Severity};
 
 /// The longest statement, in bytes.
@@ -143,8 +143,9 @@ impl<'a> Compiler<'a> {
             Err(errors) => {
                 for error in errors.iter() {
                     let label = error.labels().and_then(|mut labels| labels.next());
-                    let byte = label.map_or(piece.start, |label| piece.offset + label.offset());
+                    let byte = label.as_ref().map_or(piece.start, |label| piece.offset + label.offset());
                     let mut finding = Finding::new(Code::Syntax, &place(file, text, byte), error.to_string());
+                    finding.length = label.map_or(0, |label| label.len());
                     finding.suggestion = error.help().map(|help| help.to_string());
                     self.say(finding);
                 }
@@ -152,19 +153,23 @@ impl<'a> Compiler<'a> {
             }
         };
         match policy.to_pst() {
-            Ok(cedar_policy::pst::Policy::Static(body)) => self.rule(&at, &policy, body.body()),
+            Ok(cedar_policy::pst::Policy::Static(body)) => {
+                let source = Source { text: piece.text.to_owned(), at: place(file, text, piece.offset) };
+                self.rule(&at, source, &policy, body.body());
+            }
             Ok(cedar_policy::pst::Policy::Linked(_)) | Err(_) => {
                 self.say(Finding::new(Code::Syntax, &at, "the statement has no syntax tree"));
             }
         }
     }
 
-    fn rule(&mut self, at: &Place, policy: &Policy, body: &Body) {
-        self.annotations(at, body);
-        self.actions(at, body);
+    fn rule(&mut self, at: &Place, source: Source, policy: &Policy, body: &Body) {
+        self.annotations(at, &source, body);
+        self.actions(at, &source, body);
+        self.never(at, &source, body);
         let requirement = body.annotations.get(STEPUP).map(ToString::to_string);
         if let Some(name) = &requirement {
-            self.stepup(at, name, body);
+            self.stepup(at, &source, name, body);
         }
         let Some(id) = self.id(at, body) else { return };
         let number = self.rules.len();
@@ -176,6 +181,8 @@ impl<'a> Compiler<'a> {
             policy: policy.new_id(PolicyId::new(id.as_str())),
             id,
             place: at.clone(),
+            source,
+            actions: named(&body.action).into_iter().map(|action| action.eid.to_string()).collect(),
             requirement,
             reads: Reads::of(body.clauses()),
             literals: policy.entity_literals(),
@@ -183,14 +190,15 @@ impl<'a> Compiler<'a> {
     }
 
     /// A slip in the annotation would make a `@stepup` a plain `forbid`, or hide it from whoever looks for it.
-    fn annotations(&mut self, at: &Place, body: &Body) {
+    fn annotations(&mut self, at: &Place, source: &Source, body: &Body) {
         let slips = body
             .annotations
             .keys()
             .filter(|key| *key != STEPUP && strsim::damerau_levenshtein(&key.to_lowercase(), STEPUP) <= 2);
         for key in slips {
             let says = format!("`@{key}` is no annotation that stepup knows");
-            self.say(Finding::new(Code::AnnotationMisspelt, at, says).suggesting("@stepup(\"…\")"));
+            let finding = Finding::new(Code::AnnotationMisspelt, at, says).on(source, &format!("@{key}"));
+            self.say(finding.suggesting("@stepup(\"…\")"));
         }
     }
 
@@ -210,32 +218,59 @@ impl<'a> Compiler<'a> {
     }
 
     /// A rule about an action that does not exist never applies.
-    fn actions(&mut self, at: &Place, body: &Body) {
+    fn actions(&mut self, at: &Place, source: &Source, body: &Body) {
         for action in named(&body.action) {
             let id = action.eid.as_str();
             if action.ty.to_string() != Kind::Action.name() || !exists(id) {
                 let says = format!("there is no action {action}, so the rule would never apply to it");
                 let groups: Vec<String> = Named::groups().collect();
                 let all = groups.iter().map(String::as_str).chain(ACTIONS);
-                self.say(Finding::new(Code::ActionUnknown, at, says).suggesting_nearest(id, all));
+                let finding = Finding::new(Code::ActionUnknown, at, says).on(source, &action.to_string());
+                self.say(finding.suggesting_nearest(id, all));
             }
         }
     }
 
-    fn stepup(&mut self, at: &Place, name: &str, body: &Body) {
+    /// What Cedar takes, and nobody does.
+    fn never(&mut self, at: &Place, source: &Source, body: &Body) {
+        let never = |says: String| Finding::new(Code::NeverApplies, at, says);
+        let actions = named(&body.action);
+        if let ActionConstraint::Eq(one) = &body.action {
+            let id = one.eid.as_str();
+            let group = Named::read(id).is_some_and(|named| named.of.is_none() && has_own(named.action));
+            if group && one.ty.to_string() == Kind::Action.name() {
+                let says =
+                    format!("{one} is the group of each one's own action, and nobody does the group itself");
+                let finding = never(says).on(source, &format!("action == {one}"));
+                self.say(finding.suggesting(format!("action in {one}")));
+            }
+        }
+        let covered = |action: &&EntityUID| {
+            let named = Named::read(action.eid.as_str());
+            named.is_none_or(|named| named.of.is_none_or(|of| may_cover(&body.resource, named.action, of)))
+        };
+        if !actions.is_empty() && !actions.iter().any(covered) {
+            self.say(never(
+                "the resource is none to which this action is done, so the rule never applies".to_owned(),
+            ));
+        }
+    }
+
+    fn stepup(&mut self, at: &Place, source: &Source, name: &str, body: &Body) {
         if body.effect == Effect::Permit {
             let says = "`@stepup` stands on a `permit`: it would be permitted without the step-up";
-            let finding = Finding::new(Code::StepupOnPermit, at, says);
+            let finding = Finding::new(Code::StepupOnPermit, at, says).on(source, "permit");
             self.say(finding.suggesting("write `forbid`: it is lifted when the requirement is met"));
         }
         if name.is_empty() {
             let says = "`@stepup` names no requirement";
-            let finding = Finding::new(Code::StepupEmpty, at, says);
+            let finding = Finding::new(Code::StepupEmpty, at, says).on(source, "@stepup");
             self.say(finding.suggesting("@stepup(\"name-of-a-requirement\")"));
         } else if !self.requirements.contains_key(name) {
             let says = format!("there is no requirement \"{name}\"");
             let names = self.requirements.keys().map(String::as_str);
-            self.say(Finding::new(Code::StepupUnknown, at, says).suggesting_nearest(name, names));
+            let finding = Finding::new(Code::StepupUnknown, at, says).on(source, &format!("\"{name}\""));
+            self.say(finding.suggesting_nearest(name, names));
         }
         let actions = named(&body.action);
         if actions.is_empty() || !actions.iter().all(|action| is_call(action.eid.as_str())) {
@@ -302,6 +337,11 @@ fn covers(scope: &ResourceConstraint, action: Action, target: &str) -> bool {
         }),
         ResourceConstraint::In(_) | ResourceConstraint::Is(_) | ResourceConstraint::IsIn(..) => false,
     }
+}
+
+/// Whether a scope could take in the one target of an action: another one's name does not.
+fn may_cover(scope: &ResourceConstraint, action: Action, target: &str) -> bool {
+    !matches!(scope, ResourceConstraint::Eq(_)) || covers(scope, action, target)
 }
 
 fn takes_nothing(tree: &Tree) -> bool {

@@ -1,6 +1,8 @@
 //! What `check` and load say about a policy: each with a stable code, a place and, where one can be guessed,
 //! what was probably meant.
 
+use crate::source::Source;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -11,17 +13,16 @@ pub enum Severity {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $code:ident $name:literal $severity:ident;)*) => {
+    ($($code:ident $name:literal $severity:ident $what:literal $todo:literal;)*) => {
         /// Everything that can be wrong with a policy.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
-            $($(#[$doc])* $code,)*
+            $(#[doc = $what] $code,)*
         }
 
         impl Code {
-            /// Every code with its stable text and its severity.
-            pub const TABLE: &'static [(Self, &'static str, Severity)] =
-                &[$((Self::$code, $name, Severity::$severity),)*];
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$code,)*];
 
             /// The stable text.
             #[must_use]
@@ -34,43 +35,86 @@ macro_rules! codes {
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$code => Severity::$severity,)* }
             }
+
+            /// What it is and why it matters; and what to do.
+            #[must_use]
+            pub const fn explained(self) -> (&'static str, &'static str) {
+                match self { $(Self::$code => ($what, $todo),)* }
+            }
         }
     };
 }
 
 codes! {
-    /// Not Cedar.
-    Syntax "syntax" Error;
-    /// More than is read: rules, bytes or nesting.
-    TooLarge "too_large" Error;
-    /// A template, which nothing would ever link.
-    Template "template" Error;
-    /// A rule without `@id`, so that no decision could name it.
-    IdMissing "id_missing" Error;
-    /// Two rules with one `@id`.
-    IdDuplicate "id_duplicate" Error;
-    /// An annotation that is `stepup` but for a slip.
-    AnnotationMisspelt "annotation_misspelt" Error;
-    /// `@stepup` on a `permit`.
-    StepupOnPermit "stepup_on_permit" Error;
-    /// `@stepup` without the name of a requirement.
-    StepupEmpty "stepup_empty" Error;
-    /// `@stepup` with a name that no requirement has.
-    StepupUnknown "stepup_unknown" Error;
-    /// `@stepup` on what cannot be stepped up: `approve`, `administer`, `discover`, or every action.
-    StepupAction "stepup_action" Error;
-    /// An action that does not exist.
-    ActionUnknown "action_unknown" Error;
-    /// A `@stepup` that is silently off when an optional argument is left out.
-    StepupAbsence "stepup_absence" Error;
-    /// A `@stepup` that names what is dangerous, so that every other spelling runs.
-    StepupFailOpen "stepup_fail_open" Warning;
-    /// A requirement without any evidence.
-    RequirementEmpty "requirement_empty" Error;
-    /// A requirement that nobody could ever meet.
-    RequirementImpossible "requirement_impossible" Error;
-    /// A group, server, tool, environment, human or caller that does not exist.
-    EntityUnknown "entity_unknown" Error;
+    Syntax "syntax" Error
+        "The text is not Cedar."
+        "Mend it where it is marked. Nothing of the folder is taken until all of it can be read.";
+    TooLarge "too_large" Error
+        "There is more than is read: a file over 4 MiB, over 10,000 rules, or a statement over 16 KiB, 64 nested brackets or 1,000 operators."
+        "Split the file or the statement. A rule that long is one that no person can review.";
+    Template "template" Error
+        "The statement is a template, with `?principal` or `?resource`. Nothing here would ever fill its slots, so it would never apply."
+        "Write the principal and the resource out.";
+    IdMissing "id_missing" Error
+        "The rule has no `@id`, so no decision, no record and no explanation could name it."
+        "Give it one that says what the rule is for: `@id(\"deploy-outside-staging\")`.";
+    IdDuplicate "id_duplicate" Error
+        "Two rules have one `@id`, over all files. A record that names it would say nothing."
+        "Rename one of them.";
+    AnnotationMisspelt "annotation_misspelt" Error
+        "An annotation is `@stepup` but for a slip. The rule would be a plain `forbid`, or hide from whoever looks for step-ups."
+        "Write `@stepup(\"name-of-a-requirement\")`.";
+    StepupOnPermit "stepup_on_permit" Error
+        "`@stepup` stands on a `permit`: the access would be permitted without the step-up."
+        "Write `forbid`: a `@stepup` is a forbid that is lifted when its requirement is met.";
+    StepupEmpty "stepup_empty" Error
+        "`@stepup` names no requirement, so nobody could say what lifts it."
+        "Name one of the configuration's `[requirements.…]`.";
+    StepupUnknown "stepup_unknown" Error
+        "`@stepup` names a requirement that the configuration does not have."
+        "Correct the name, or add `[requirements.NAME]`.";
+    StepupAction "stepup_action" Error
+        "The `@stepup` is about what cannot be stepped up: `approve`, `administer`, `discover`, or every action at once."
+        "Name what callers do: `action in Action::\"tools/call\"`.";
+    ActionUnknown "action_unknown" Error
+        "The rule names an action that does not exist, so it would never apply to it."
+        "Correct the name: `tools/call`, or `tools/call:UPSTREAM/TOOL` for one tool's own.";
+    StepupAbsence "stepup_absence" Error
+        "The `@stepup` is silently off when an optional argument is left out, whatever the upstream takes in its place."
+        "Ask for the harmless value and that it is there: `unless { context.arguments has x && [\"staging\"].contains(context.arguments.x) }`.";
+    StepupFailOpen "stepup_fail_open" Warning
+        "The `@stepup` lists what is dangerous: every other spelling of it, and the upstream's own default, runs without approval."
+        "Name what is harmless: `unless { [\"staging\", \"test\"].contains(context.arguments.environment) }`.";
+    RequirementEmpty "requirement_empty" Error
+        "The requirement takes no evidence at all: what is stepped up to it would be permitted."
+        "Name approvals, the owner, a purpose, a ticket or a key.";
+    RequirementImpossible "requirement_impossible" Error
+        "Nobody could ever meet the requirement: an `any` without parts, a ticket pattern that is no regular expression, or no time at all."
+        "Mend it. To forbid something for good, write a plain `forbid`.";
+    RequirementUnmet "requirement_unmet" Error
+        "The people who are there could not meet the requirement for some callers: too few are in its groups, have a passkey, and are not behind the caller."
+        "Add people to the groups and have them enrol a passkey, or ask for less. Until then what takes it is denied to those callers. Found with `--live` only.";
+    EntityUnknown "entity_unknown" Error
+        "The rule names a group, server, tool, prompt, environment, person or caller that does not exist, so it would never apply. Cedar takes any name."
+        "Correct the name. People, callers and groups are looked at with `--live` only; a group exists once somebody is in it, and a tool once its upstream was reached.";
+    AttributeUnknown "attribute_unknown" Error
+        "A condition speaks of something that is not there: an argument that the pinned definition does not have, or that has no type that rules can judge. Each time it were asked, the access would be denied."
+        "Correct the name; `stepup policy schema` shows what there is. For an argument without a type there are `context.text` and `context.unjudged`.";
+    AttributeOptional "attribute_optional" Error
+        "A condition speaks of something that need not be there without asking whether it is. Without it the rule cannot be evaluated, and the access is denied."
+        "Ask first: `context.arguments has version && context.arguments.version == \"1\"`.";
+    Type "type" Error
+        "A condition compares or calls what does not fit together. Each time it were asked, the access would be denied."
+        "Look at the types with `stepup policy schema`. A JSON number is a decimal: `context.arguments.share.greaterThan(decimal(\"0.5\"))`.";
+    NeverApplies "never_applies" Warning
+        "The rule can never apply, whatever is asked. As a `forbid` or `@stepup` it guards nothing."
+        "Remove it, or correct the parties that it names.";
+    Confusable "confusable" Warning
+        "A text in the rule is written so that it reads as another one: mixed scripts, or letters that turn the direction of writing."
+        "Write it plainly.";
+    Unvalidated "unvalidated" Warning
+        "The rules could not be held against the pinned definitions, because Cedar takes no schema of them."
+        "Rules are enforced all the same, and what they cannot judge is denied. Please report the definition that is named.";
 }
 
 impl std::fmt::Display for Code {
@@ -105,6 +149,8 @@ impl std::fmt::Display for Place {
 pub struct Finding {
     /// Where.
     pub at: Place,
+    /// How many bytes from there it is about; 0 where that is not known.
+    pub length: usize,
     /// What kind.
     pub code: Code,
     /// What happened and why it matters, in a sentence.
@@ -114,12 +160,24 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(code: Code, at: &Place, message: impl Into<String>) -> Self {
-        Self { at: at.clone(), code, message: message.into(), suggestion: None }
+    /// One thing, by its code and place.
+    pub fn new(code: Code, at: &Place, message: impl Into<String>) -> Self {
+        Self { at: at.clone(), length: 0, code, message: message.into(), suggestion: None }
     }
 
-    pub(crate) fn suggesting(mut self, suggestion: impl Into<String>) -> Self {
+    /// The same with what to write instead.
+    #[must_use]
+    pub fn suggesting(mut self, suggestion: impl Into<String>) -> Self {
         self.suggestion = Some(suggestion.into());
+        self
+    }
+
+    /// The same, about these words of a rule, where they stand in it.
+    pub(crate) fn on(mut self, source: &Source, words: &str) -> Self {
+        if let Some(byte) = source.text.find(words) {
+            self.at = source.place(byte);
+            self.length = words.len();
+        }
         self
     }
 

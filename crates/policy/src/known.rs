@@ -40,7 +40,8 @@ impl PolicySet {
         for rule in &self.rules {
             for literal in &rule.literals {
                 let kind = literal.type_name().to_string();
-                findings.extend(known.check(&rule.place, &kind, literal.id().unescaped()));
+                let found = known.check(&rule.place, &kind, literal.id().unescaped());
+                findings.extend(found.map(|found| found.on(&rule.source, &literal.to_string())));
             }
         }
         for (name, requirement) in &self.requirements {
@@ -94,12 +95,28 @@ impl Known {
             },
             _ => (id, names?),
         };
-        if names.contains(name) {
+        if names.contains(name) || self.unseen(kind, name) {
             return None;
         }
         let says = format!("{}::\"{id}\" does not exist, so the rule would never apply to it", kind.name());
         let names = names.iter().map(String::as_str);
         Some(Finding::new(Code::EntityUnknown, at, says).suggesting_nearest(name, names))
+    }
+}
+
+impl Known {
+    /// Whether it is of an upstream that is there and of which nothing was ever listed.
+    fn unseen(&self, kind: Kind, name: &str) -> bool {
+        let (Kind::Tool | Kind::Prompt | Kind::Action, Some((upstream, _))) = (kind, name.split_once('/'))
+        else {
+            return false;
+        };
+        let of = |names: &Option<BTreeSet<String>>| {
+            let listed = |name: &String| name.split_once('/').is_some_and(|(of, _)| of == upstream);
+            names.as_ref().is_some_and(|names| names.iter().any(listed))
+        };
+        let there = self.upstreams.as_ref().is_some_and(|names| names.contains(upstream));
+        there && !of(&self.tools) && !of(&self.prompts)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::Context;
+use cedar_policy::{Context, Effect};
 use terms::{Caller, HumanId};
 
 use crate::context;
@@ -19,7 +19,10 @@ use crate::{PolicySet, Question, RuleId, Target};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum May {
     /// Yes.
-    Yes,
+    Yes {
+        /// The rules that permit it; none where it takes none.
+        by: Vec<RuleId>,
+    },
     /// No; by no rule where nothing permits it or it could not be asked.
     No {
         /// The rules that forbid it or failed.
@@ -31,8 +34,19 @@ impl May {
     /// Whether it is a yes.
     #[must_use]
     pub const fn yes(&self) -> bool {
-        matches!(self, Self::Yes)
+        matches!(self, Self::Yes { .. })
     }
+}
+
+/// What something comes to before its arguments are known; whatever is stepped up is beside that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// It is permitted whatever they are.
+    Always,
+    /// It depends on them, or on the time, the address and the like.
+    Depends,
+    /// It is denied whatever they are.
+    Never,
 }
 
 const UNASKABLE: May = May::No { by: Vec::new() };
@@ -60,6 +74,29 @@ impl PolicySet {
             Ok(permitted(self.ask(&slice.base, &prepared)))
         };
         ask().unwrap_or(UNASKABLE)
+    }
+
+    /// What using the target as what it is for comes to before anything is known of the call: rules that speak of nothing in
+    /// the context are asked, the others may say either.
+    #[must_use]
+    pub fn outlook(&self, caller: &Caller, target: &Target) -> Outlook {
+        let ask = || -> Result<Outlook, Unaskable> {
+            let verb = target.first().ok_or(Unaskable)?;
+            let parties = Parties::caller(self, caller, &verb.act, target);
+            let matching = self.matching(&parties).filter(|rule| rule.requirement.is_none());
+            let (open, known): (Vec<_>, Vec<_>) = matching.partition(|rule| rule.reads.context);
+            let known = cedar_policy::PolicySet::from_policies(known.iter().map(|rule| rule.policy.clone()));
+            let answer = self.ask(&known.map_err(|_| Unaskable)?, &self.prepare(&parties, Context::empty())?);
+            let open = |effect: Effect| open.iter().any(|rule| rule.policy.effect() == effect);
+            Ok(match (answer.allowed, open(Effect::Permit), open(Effect::Forbid)) {
+                _ if !answer.failed.is_empty() => Outlook::Never,
+                (false, ..) if !answer.by.is_empty() => Outlook::Never,
+                (true, _, false) => Outlook::Always,
+                (false, false, _) => Outlook::Never,
+                (true, _, true) | (false, true, _) => Outlook::Depends,
+            })
+        };
+        ask().unwrap_or(Outlook::Never)
     }
 
     /// The names of the requirements that using the target as what it is for may take, sorted: those of every `@stepup` whose
@@ -116,7 +153,7 @@ impl PolicySet {
 fn permitted(answer: Answer) -> May {
     match answer {
         Answer { failed, .. } if !failed.is_empty() => May::No { by: failed },
-        Answer { allowed: true, .. } => May::Yes,
+        Answer { allowed: true, by, .. } => May::Yes { by },
         Answer { by, .. } => May::No { by },
     }
 }

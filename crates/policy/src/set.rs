@@ -12,6 +12,7 @@ use crate::context::Member;
 use crate::entities::{Entity, INSTALLATION, Kind, Types, Unaskable};
 use crate::index::Index;
 use crate::memory::Memory;
+use crate::source::Source;
 use crate::target::{ADMINISTER, Verb};
 use crate::{Attribute, Finding, Human, Place, Target};
 
@@ -41,7 +42,10 @@ impl std::fmt::Display for RuleId {
 pub(crate) struct Rule {
     pub id: RuleId,
     pub place: Place,
+    pub source: Source,
     pub policy: Policy,
+    /// The actions that its scope names; none where it is every action.
+    pub actions: Vec<String>,
     /// The requirement that a `@stepup` names; `None` for the rules of `A`.
     pub requirement: Option<String>,
     pub reads: Reads,
@@ -143,10 +147,22 @@ impl PolicySet {
         self.rules.iter().map(|rule| &rule.id)
     }
 
+    /// Whether a rule names this requirement.
+    #[must_use]
+    pub fn names(&self, requirement: &str) -> bool {
+        self.rules.iter().any(|rule| rule.requirement.as_deref() == Some(requirement))
+    }
+
     /// Where a rule stands.
     #[must_use]
     pub fn place(&self, id: &RuleId) -> Option<&Place> {
         self.rule(id).map(|rule| &rule.place)
+    }
+
+    /// Where a rule stands, and its text without the comments before it.
+    #[must_use]
+    pub fn source(&self, id: &RuleId) -> Option<(&Place, &str)> {
+        self.rule(id).map(|rule| (&rule.place, rule.source.without_what_is_before()))
     }
 
     /// Whether any rule asks what a caller did before.
@@ -155,7 +171,7 @@ impl PolicySet {
         self.reads_history
     }
 
-    fn rule(&self, id: &RuleId) -> Option<&Rule> {
+    pub(crate) fn rule(&self, id: &RuleId) -> Option<&Rule> {
         self.rules.get(*self.by_id.get(id)?)
     }
 
@@ -163,6 +179,13 @@ impl PolicySet {
     pub(crate) fn slice(&self, parties: &Parties) -> Result<Arc<Slice>, Unaskable> {
         let matching = self.index.matching(&parties.principal, &parties.action, &parties.resource);
         self.slices.of(&matching, || self.cut(&matching))
+    }
+
+    /// Those rules one by one.
+    pub(crate) fn matching(&self, parties: &Parties) -> impl Iterator<Item = &Rule> {
+        let matching = self.index.matching(&parties.principal, &parties.action, &parties.resource);
+        let numbers: Vec<usize> = matching.iter().collect();
+        numbers.into_iter().filter_map(|n| self.rules.get(n))
     }
 
     fn cut(&self, matching: &Bits) -> Result<Slice, Unaskable> {

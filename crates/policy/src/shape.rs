@@ -59,6 +59,8 @@ struct Member {
     count: Option<String>,
     /// What the upstream takes when it is not sent.
     default: Option<Json>,
+    /// Whether it is always there: it must be sent, or has a default, and cannot be null.
+    always: bool,
 }
 
 impl Record {
@@ -74,17 +76,36 @@ impl Record {
         let beside = |suffix: &str, name: &str| {
             Some(format!("{name}{suffix}")).filter(|beside| properties.get(beside).is_none())
         };
+        let required = schema.get("required").and_then(Json::as_array).unwrap_or_default();
         let member = |(name, schema): (&str, &Json)| {
             let (shape, nullable) = Shape::read(schema, depth);
+            let default = schema.get("default").cloned();
+            let given = default.is_some() || required.iter().any(|it| it.as_str() == Some(name));
             let member = Member {
                 is_null: beside(IS_NULL, name).filter(|_| nullable),
                 count: beside(COUNT, name).filter(|_| matches!(shape, Shape::Set(_))),
-                default: schema.get("default").cloned(),
+                always: given && !nullable,
+                default,
                 shape,
             };
             (name.to_owned(), member)
         };
         Some(Self(properties.iter().map(member).collect()))
+    }
+
+    /// The type of the typed form. What is said to be always there is not where it does not fit; then a rule that speaks
+    /// of it is not asked at all.
+    pub fn cedar(&self) -> Json {
+        let mut attributes = BTreeMap::new();
+        for (name, member) in &self.0 {
+            let beside = |name: &Option<String>, of: &str, always: bool| {
+                name.clone().map(|name| (name, attribute(scalar(of), always)))
+            };
+            attributes.extend(beside(&member.is_null, "Boolean", true));
+            attributes.extend(beside(&member.count, "Long", member.always));
+            attributes.extend(member.shape.cedar().map(|of| (name.clone(), attribute(of, member.always))));
+        }
+        record(attributes)
     }
 
     /// The typed form of an object; the places that have none are added to `unjudged`.
@@ -138,6 +159,16 @@ impl Shape {
             None => Scalar::of_values(schema).map(Self::Scalar),
         };
         (shape.unwrap_or(Self::Untyped), nullable)
+    }
+
+    /// The type of the typed form, where there is one.
+    fn cedar(&self) -> Option<Json> {
+        match self {
+            Self::Scalar(scalar) => Some(scalar.cedar()),
+            Self::Set(item) => Some(set(item.cedar())),
+            Self::Record(record) => Some(record.cedar()),
+            Self::Untyped => None,
+        }
     }
 
     fn typed(
@@ -219,6 +250,15 @@ impl Scalar {
         }
     }
 
+    fn cedar(self) -> Json {
+        match self {
+            Self::Text => scalar("String"),
+            Self::Integer => scalar("Long"),
+            Self::Number => extension("decimal"),
+            Self::Truth => scalar("Boolean"),
+        }
+    }
+
     fn typed(self, value: &Json) -> Option<RestrictedExpression> {
         match (self, value) {
             (Self::Text, Json::String(text)) => Some(RestrictedExpression::new_string(text.clone())),
@@ -228,6 +268,35 @@ impl Scalar {
             _ => None,
         }
     }
+}
+
+/// A type of Cedar's by name, as its schemas in JSON write it; and the types that are made of others.
+pub(crate) fn scalar(name: &str) -> Json {
+    Json::object([("type", name)])
+}
+
+pub(crate) fn extension(name: &str) -> Json {
+    Json::object([("type", "Extension"), ("name", name)])
+}
+
+pub(crate) fn set(of: Json) -> Json {
+    Json::object([("type", Json::from("Set")), ("element", of)])
+}
+
+pub(crate) fn record(attributes: impl IntoIterator<Item = (String, Json)>) -> Json {
+    Json::object([("type", Json::from("Record")), ("attributes", Json::object(attributes))])
+}
+
+/// The type of an attribute, which is always there or not.
+pub(crate) fn attribute(of: Json, always: bool) -> Json {
+    with(of, "required", Json::from(always))
+}
+
+/// The same object with one member more.
+pub(crate) fn with(of: Json, name: &str, value: Json) -> Json {
+    let Json::Object(of) = of else { return of };
+    let had = of.iter().map(|(name, value)| (name.to_owned(), value.clone()));
+    Json::object(had.chain([(name.to_owned(), value)]))
 }
 
 /// Cedar's decimal: digits on both sides of the point, at most four after it, within ±2^63 / 10,000.

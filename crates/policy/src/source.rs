@@ -20,6 +20,31 @@ pub(crate) struct Statement<'t> {
     pub operators: usize,
 }
 
+/// The text of one rule, as it stands in its file.
+pub(crate) struct Source {
+    pub text: String,
+    /// Where the text starts.
+    pub at: Place,
+}
+
+impl Source {
+    /// The text from its first token on.
+    pub fn without_what_is_before(&self) -> &str {
+        let start = statements(&self.text).first().map_or(0, |statement| statement.start);
+        self.text.get(start..).unwrap_or_default()
+    }
+
+    /// Where a byte of the text stands in the file.
+    pub fn place(&self, byte: usize) -> Place {
+        let within = place(&self.at.file, &self.text, byte);
+        let (line, column) = match within.line {
+            1 => (self.at.line, self.at.column + within.column - 1),
+            further => (self.at.line + further - 1, within.column),
+        };
+        Place { line, column, ..within }
+    }
+}
+
 /// What is known of the statement that is being cut.
 #[derive(Default)]
 struct Cut {

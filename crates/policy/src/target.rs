@@ -104,7 +104,7 @@ impl<'a> Named<'a> {
 
 /// Whether each target has an action of its own for it, in the group of all, because its arguments have types of their
 /// own (decisions A1).
-const fn has_own(action: Action) -> bool {
+pub(crate) const fn has_own(action: Action) -> bool {
     match action {
         Action::Call | Action::Get => true,
         Action::Read | Action::Complete | Action::Subscribe => false,
@@ -112,23 +112,33 @@ const fn has_own(action: Action) -> bool {
 }
 
 /// What a resource is read with.
-static READ: LazyLock<Arc<Record>> = LazyLock::new(|| Arc::new(Record::of(&object([("uri", text())]))));
+static READ: LazyLock<Arc<Record>> =
+    LazyLock::new(|| Arc::new(Record::of(&object([("uri", text())], &["uri"]))));
 
 /// What a completion is asked with (MCP 2025-11-25, completion): the argument, and what is known of the others.
 static COMPLETE: LazyLock<Arc<Record>> = LazyLock::new(|| {
-    let argument = object([("name", text()), ("value", text())]);
-    Arc::new(Record::of(&object([
-        ("argument", argument),
-        ("context", object([("arguments", Json::object::<&str, Json>([]))])),
-    ])))
+    let argument = object([("name", text()), ("value", text())], &["name", "value"]);
+    let context = object([("arguments", Json::object::<&str, Json>([]))], &[]);
+    Arc::new(Record::of(&object([("argument", argument), ("context", context)], &["argument"])))
 });
 
 fn text() -> Json {
     Json::object([("type", "string")])
 }
 
-fn object<const N: usize>(properties: [(&str, Json); N]) -> Json {
-    Json::object([("type", Json::from("object")), ("properties", Json::object(properties))])
+fn object<const N: usize>(properties: [(&str, Json); N], required: &[&str]) -> Json {
+    let required = Json::Array(required.iter().map(|name| Json::from(*name)).collect());
+    let properties = Json::object(properties);
+    Json::object([("type", Json::from("object")), ("properties", properties), ("required", required)])
+}
+
+/// The arguments of what every target takes alike; `None` where each has its own.
+pub(crate) fn of_all(action: Action) -> Option<&'static Arc<Record>> {
+    match action {
+        Action::Call | Action::Get => None,
+        Action::Read | Action::Subscribe => Some(&READ),
+        Action::Complete => Some(&COMPLETE),
+    }
 }
 
 impl Target {
@@ -173,6 +183,11 @@ impl Target {
         Arc::clone(if ruled { &self.ruled } else { &self.resource })
     }
 
+    /// All that can be done to it.
+    pub(crate) fn verbs(&self) -> &[Verb] {
+        &self.verbs
+    }
+
     /// What of it is asked about; `None` for what is not done to such a target.
     pub(crate) fn verb(&self, action: &str) -> Option<&Verb> {
         self.verbs.iter().find(|verb| verb.action.name() == action)
@@ -199,11 +214,7 @@ impl Verb {
                 Entity::new(Kind::Action, approvals).within(Kind::Action, [APPROVE]),
             )
         };
-        let arguments = match action {
-            Action::Call | Action::Get => own(),
-            Action::Read | Action::Subscribe => Arc::clone(&READ),
-            Action::Complete => Arc::clone(&COMPLETE),
-        };
+        let arguments = of_all(action).map_or_else(own, Arc::clone);
         Self { action, act: Arc::new(act), approve: Arc::new(approve), arguments }
     }
 }

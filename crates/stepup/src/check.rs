@@ -1,11 +1,13 @@
 //! `stepup check`: configuration, policy and keys, and what to change. Needs no running server.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use policy::Severity;
 use serde_json::json;
 use upstream::{Code, Transport};
 
-use crate::cli::{Exit, Said, Spoken};
+use crate::cli::{Exit, Said, Spoken, finding};
 use crate::config::{Config, UpstreamFile};
 use crate::keys::Keys;
 
@@ -16,7 +18,7 @@ use crate::keys::Keys;
 pub fn run(path: &Path) -> Spoken {
     let config = Config::read(path).map_err(|e| Said::failed(e.to_string(), ""))?;
     let mut wrong = Vec::new();
-    let mut warnings = warnings(&config);
+    let warnings = warnings(&config);
     if let Err(error) = Keys::read(&config.keys) {
         wrong.push(error.to_string());
     }
@@ -26,26 +28,25 @@ pub fn run(path: &Path) -> Spoken {
     if let Some(Err(error)) = config.webhook.as_ref().map(|webhook| webhook.secret(&config.home)) {
         wrong.push(error.to_string());
     }
+    let (mut findings, mut texts) = (Vec::new(), BTreeMap::new());
     match config.with_policy() {
         Err(error) => wrong.push(error.to_string()),
-        Ok(bundle) => match bundle.compile() {
-            Ok(set) => warnings.extend(set.warnings().iter().map(with_help)),
-            Err(findings) => wrong.extend(findings.iter().map(with_help)),
-        },
+        Ok(bundle) => {
+            findings = bundle.compile().map_or_else(|found| found, |set| set.warnings().to_vec());
+            texts = bundle.texts;
+        }
     }
-    let json = json!({ "ok": wrong.is_empty(), "errors": wrong, "warnings": warnings });
+    let ok = wrong.is_empty() && findings.iter().all(|found| found.severity() == Severity::Warning);
+    let json =
+        json!({ "ok": ok, "errors": wrong, "warnings": warnings, "findings": finding::json(&findings) });
     let said = warnings.iter().map(|w| format!("warning: {w}"));
-    if wrong.is_empty() {
-        let all: Vec<String> = said.chain(["Everything checks out.".to_owned()]).collect();
+    let mut all: Vec<String> = said.chain(wrong.iter().map(|w| format!("error: {w}"))).collect();
+    all.extend(Some(finding::shown(&findings, &texts)).filter(|text| !text.is_empty()));
+    if ok {
+        all.push("Everything checks out.".to_owned());
         return Ok(Said::done(all.join("\n"), json));
     }
-    let all: Vec<String> = said.chain(wrong.iter().map(|w| format!("error: {w}"))).collect();
     Err(Said::done(all.join("\n"), json).exit(Exit::Failed))
-}
-
-fn with_help(finding: &policy::Finding) -> String {
-    let help = finding.suggestion.as_ref().map(|s| format!("\n  help: {s}")).unwrap_or_default();
-    format!("{finding}{help}")
 }
 
 /// What works and is probably not meant.

@@ -84,6 +84,7 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
         Command::At(Verb::Log(cli::log::Verb::Verify { file, key, earlier })) => {
             cli::log::verify(&file, &key, &earlier)
         }
+        Command::At(Verb::Policy(cli::policy::Verb::Test(test))) => test.run(path),
         Command::At(verb) => at_the_desk(verb, path, ambient).await,
         Command::Completions { .. } | Command::SampleOps(_) | Command::Stdio(_) | Command::Child { .. } => {
             Err(Said::failed("this is not done here", ""))

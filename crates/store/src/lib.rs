@@ -25,7 +25,7 @@ pub use rows::{
 use std::pin::Pin as Pinned;
 use std::sync::Arc;
 
-use terms::{AttemptId, BootId, Digest, ElevationId, PinId, RecordId, Time};
+use terms::{AttemptId, BootId, Digest, ElevationId, PinId, PolicyHash, RecordId, Time};
 
 /// The store could not do it. Whoever asked denies (R7). The text is for the operator's log, never for callers.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -98,6 +98,9 @@ pub trait Store: Send + Sync {
 
     /// The newest earlier definition of what a pin defines that was accepted at some time, whatever became of it.
     fn accepted_before(&self, pin: PinId) -> Answer<'_, Option<Pin>>;
+
+    /// The newest revision of policy with this hash that was ever in force.
+    fn policy(&self, hash: PolicyHash) -> Answer<'_, Option<Policy>>;
 
     /// Records in leaf order.
     fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>>;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use store::{
     Answer, Attempt, Ceremony, Commit, Directory, Failed, Head, Invite, Listing, LogLine, Notice, Pin,
-    Receipt, Refused, Session, Shared, Situation, Standing, Store, Whole,
+    Policy, Receipt, Refused, Session, Shared, Situation, Standing, Store, Whole,
 };
-use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, PinId, RecordId, Time};
+use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, PinId, PolicyHash, RecordId, Time};
 
 /// How the next commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +163,10 @@ impl Store for Between {
 
     fn invite(&self, hash: Digest) -> Answer<'_, Option<Invite>> {
         self.real.invite(hash)
+    }
+
+    fn policy(&self, hash: PolicyHash) -> Answer<'_, Option<Policy>> {
+        self.real.policy(hash)
     }
 
     fn accepted_before(&self, pin: PinId) -> Answer<'_, Option<Pin>> {

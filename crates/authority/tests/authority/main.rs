@@ -13,13 +13,16 @@ mod between;
 mod world;
 
 mod administering;
+mod checking;
 mod concluding;
 mod deciding;
+mod explaining;
 mod failing;
 mod granting;
 mod looking;
 mod passkeys;
 mod pinning;
+mod replaying;
 mod sequences;
 mod settling;
 mod stopping;

@@ -4,14 +4,18 @@
 mod caller;
 pub mod desk;
 mod difference;
+mod explain;
+pub mod finding;
 mod grants;
 mod human;
 mod lock;
 pub mod log;
 mod passkeys;
-mod policy;
+pub mod policy;
+mod replay;
 mod requests;
 mod say;
+pub mod scenario;
 mod upstream;
 
 use std::path::PathBuf;
@@ -20,7 +24,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 pub use desk::Desk;
-pub use policy::refused;
+pub use finding::refused;
 pub use say::{Exit, Said, Spoken};
 
 /// Step-up authorization for AI agents and other non-human identities.

@@ -5,13 +5,38 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Desk;
-use super::say::{Said, Spoken, count, when};
+use policy::Severity;
+
+use super::explain::Explain;
+use super::finding::{self, refused};
+use super::replay;
+use super::say::{Exit, Said, Spoken, count, when};
+use super::scenario::Test;
 
 /// The rules.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
 pub enum Verb {
     /// Show which rules are in force.
     Show,
+    /// Say what is wrong with the policy folder, and what is probably not meant, before it is in force: held against what
+    /// is pinned of the upstreams.
+    Check {
+        /// Hold it against the people, groups and callers that there are, too.
+        #[arg(long)]
+        live: bool,
+    },
+    /// Say what the rules say of something, and why: of what a caller could ask for, or of a decision in the log.
+    Explain(Box<Explain>),
+    /// Play scenarios on the rules of the policy folder: who may do what, and what it takes. Needs no server and no store.
+    Test(Box<Test>),
+    /// Say what recorded decisions would have become under the rules of the policy folder.
+    Replay {
+        /// Since how long ago.
+        #[arg(long, value_name = "TIME", default_value = "7d")]
+        since: String,
+    },
+    /// Print the Cedar schema of what is pinned, for editors and other tools of Cedar's.
+    Schema,
     /// Put the policy folder and the configuration's requirements in force. What the configuration says of tools
     /// (reviewed = ...) is said anew, of definitions that were accepted since too.
     Activate,
@@ -21,7 +46,12 @@ impl Verb {
     /// Whether it writes nothing, so that it needs no started node.
     pub(super) const fn only_reads(&self) -> bool {
         match self {
-            Self::Show => true,
+            Self::Show
+            | Self::Check { .. }
+            | Self::Explain(_)
+            | Self::Test(_)
+            | Self::Replay { .. }
+            | Self::Schema => true,
             Self::Activate => false,
         }
     }
@@ -29,6 +59,12 @@ impl Verb {
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         match self {
             Self::Show => Ok(show(desk)),
+            Self::Check { live } => check(desk, live),
+            Self::Explain(explain) => explain.run(desk).await,
+            // Played where the command was typed: main does it.
+            Self::Test(_) => Err(Said::failed("scenarios are not played in the server", "")),
+            Self::Replay { since } => replay::run(desk, &since).await,
+            Self::Schema => schema(desk),
             Self::Activate => activate(desk).await,
         }
     }
@@ -50,6 +86,26 @@ fn show(desk: &Desk) -> Said {
     )
 }
 
+fn check(desk: &Desk, live: bool) -> Spoken {
+    let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
+    let findings = desk.authority.active().check(&bundle, live);
+    let wrong = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
+    let json = json!({ "ok": wrong == 0, "findings": finding::json(&findings) });
+    let summary = match (wrong, findings.len() - wrong) {
+        (0, 0) => "Nothing is wrong with the policy folder.".to_owned(),
+        (wrong, doubts) => format!("{}, {}.", count(wrong, "error"), count(doubts, "warning")),
+    };
+    let text = format!("{}\n{summary}", finding::shown(&findings, &bundle.texts));
+    let said = Said::done(text.trim_start(), json);
+    if wrong == 0 { Ok(said) } else { Err(said.exit(Exit::Failed)) }
+}
+
+fn schema(desk: &Desk) -> Spoken {
+    let schema = desk.authority.active().schema().map_err(|e| Said::failed(e.to_string(), ""))?;
+    let text = schema.text();
+    Ok(Said::done(text.clone(), json!({ "schema": text })))
+}
+
 async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
     match desk.authority.activate_anew(&bundle, &desk.by).await? {
@@ -61,21 +117,6 @@ async fn activate(desk: &Desk) -> Spoken {
             "The rules are in force already; nothing changed.",
             json!({ "policy": bundle.hash().to_string(), "changed": false }),
         )),
-        Err(findings) => Err(refused(&findings)),
+        Err(findings) => Err(refused(&findings, &bundle)),
     }
-}
-
-/// Findings as the command line shows them.
-pub fn refused(findings: &[policy::Finding]) -> Said {
-    let one = |f: &policy::Finding| {
-        let help = f.suggestion.as_ref().map(|s| format!("\n  help: {s}")).unwrap_or_default();
-        format!("{f}{help}")
-    };
-    let text = findings.iter().map(one).collect::<Vec<_>>().join("\n");
-    let json = findings.iter().map(|f| {
-        json!({ "code": f.code.to_string(), "at": f.at.to_string(), "message": f.message, "help": f.suggestion })
-    });
-    let json = json!({ "findings": json.collect::<Vec<_>>() });
-    let text = format!("{text}\nerror: the policy was not taken; the one before stays in force");
-    Said::done(text, json).exit(super::Exit::Failed)
 }

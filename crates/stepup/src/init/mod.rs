@@ -12,8 +12,15 @@ use crate::keys::Keys;
 const CONFIG: &str = include_str!("stepup.toml");
 const ALONE: &str = include_str!("alone.toml");
 const TEAM: &str = include_str!("team.toml");
-const POLICY_ALONE: &str = include_str!("../../../../policies/starter-solo.cedar");
-const POLICY_TEAM: &str = include_str!("../../../../policies/starter-team.cedar");
+/// The starter rules, and the scenarios that say what they are for.
+const POLICY_ALONE: [&str; 2] = [
+    include_str!("../../../../policies/starter-solo.cedar"),
+    include_str!("../../../../policies/starter-solo.scenarios.yaml"),
+];
+const POLICY_TEAM: [&str; 2] = [
+    include_str!("../../../../policies/starter-team.cedar"),
+    include_str!("../../../../policies/starter-team.scenarios.yaml"),
+];
 
 /// Writes it all.
 ///
@@ -39,7 +46,10 @@ pub fn run(init: &Init, ambient: &dyn Ambient) -> Spoken {
     Keys::create(&folder.join("keys"), ambient)
         .map_err(|e| Said::failed(e.to_string(), "choose another folder"))?;
     let (requirements, policy) = if alone { (ALONE, POLICY_ALONE) } else { (TEAM, POLICY_TEAM) };
-    write(&policies.join("starter.cedar"), policy).map_err(|e| io(&policies, &e))?;
+    let files = [policies.join("starter.cedar"), policies.join("starter.scenarios.yaml")];
+    for (file, text) in files.iter().zip(policy) {
+        write(file, text).map_err(|e| io(file, &e))?;
+    }
     write(&config, &CONFIG.replace("# <requirements>\n", requirements)).map_err(|e| io(&config, &e))?;
     Ok(next_steps(folder, alone))
 }

@@ -13,6 +13,7 @@ mod desk;
 mod disk;
 mod init;
 mod passkeys;
+mod policy;
 mod server;
 mod stdio;
 mod world;

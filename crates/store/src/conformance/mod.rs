@@ -125,6 +125,7 @@ sentences! { $
         retiring_takes_away_what_it_says
         a_policy_judged_under_another_epoch_is_not_activated
         only_the_newest_definition_is_judged
+        a_policy_that_was_in_force_once_is_kept
         what_was_accepted_before_is_the_newest_definition_of_its_name_that_ever_was
         a_notification_waits_until_it_is_delivered
     }

@@ -395,6 +395,22 @@ pub async fn only_the_newest_definition_is_judged(world: &mut World) {
     }
 }
 
+pub async fn a_policy_that_was_in_force_once_is_kept(world: &mut World) {
+    let bundles = [1_u32, 2, 1].map(|n| Json::object([("v", n)]));
+    for bundle in &bundles {
+        let (hash, expects) = (PolicyHash::of(bundle), world.epoch().await);
+        world
+            .commit(vec![Change::Activate { hash, bundle: bundle.clone(), by: "ann".to_owned(), expects }])
+            .await
+            .unwrap();
+    }
+    for (bundle, rev) in [(&bundles[0], 3), (&bundles[1], 2)] {
+        let kept = world.store().policy(PolicyHash::of(bundle)).await.unwrap().unwrap();
+        assert_eq!((&kept.bundle, kept.rev), (bundle, rev));
+    }
+    assert_eq!(world.store().policy(PolicyHash::of(&Json::Null)).await.unwrap(), None);
+}
+
 pub async fn what_was_accepted_before_is_the_newest_definition_of_its_name_that_ever_was(world: &mut World) {
     let judge = |pin: &Pin, state| Change::Judge { pin: pin.id, state, by: "ann".to_owned() };
     let of = |name: &str, state| pin(world, name, state);

@@ -15,15 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use terms::{Ambient, AttemptId, BootId, CallerId, Digest, ElevationId, PinId, RecordId, Time};
+use terms::{Ambient, AttemptId, BootId, CallerId, Digest, ElevationId, PinId, PolicyHash, RecordId, Time};
 
 use self::readers::{READERS, Readers};
 use self::reserve::Reserve;
 use self::work::{Checkpointed, Consume, Notified, Signed, Writable};
 use self::writer::{Door, Shown, Work, Writer};
 use crate::rows::{
-    Attempt, Ceremony, Directory, Head, Invite, Listing, LogLine, Notice, Pin, Session, Situation, Standing,
-    Whole,
+    Attempt, Ceremony, Directory, Head, Invite, Listing, LogLine, Notice, Pin, Policy, Session, Situation,
+    Standing, Whole,
 };
 use crate::{Answer, Commit, Failed, Receipt, Refused, Store};
 
@@ -291,6 +291,10 @@ impl Store for Sqlite {
 
     fn accepted_before(&self, pin: PinId) -> Answer<'_, Option<Pin>> {
         self.read("reading an earlier definition", move |at| at.accepted_before(pin))
+    }
+
+    fn policy(&self, hash: PolicyHash) -> Answer<'_, Option<Policy>> {
+        self.read("reading an earlier policy", move |at| at.policy(hash))
     }
 
     fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>> {

@@ -2,7 +2,7 @@
 
 use elevation::{Grant, Pending, State, Version, Vote};
 use rusqlite::{OptionalExtension as _, Params, Row, params};
-use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, Millis, PinId, RecordId, Time};
+use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, Millis, PinId, PolicyHash, RecordId, Time};
 
 use super::apply::{SLOTS, slot};
 use super::cells::{Cell, Cells, Names, single};
@@ -343,6 +343,14 @@ impl Snapshot<'_> {
             ),
             [pin_id.bytes()],
             pin,
+        )
+    }
+
+    pub(super) fn policy(&self, hash: PolicyHash) -> Read<Option<Policy>> {
+        self.one(
+            "SELECT rev, hash, bundle, activated_by, at FROM policies WHERE hash = ?1 ORDER BY rev DESC LIMIT 1",
+            [hash.digest().bytes()],
+            policy,
         )
     }
 

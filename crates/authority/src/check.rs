@@ -1,0 +1,113 @@
+//! What is wrong with a bundle, held against what is pinned and, on demand, against the people and callers that there
+//! are. It decides nothing: what is missed here is denied at run time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy::{Code, Finding, Known, NoSchema, Place, PolicySet, Schema, Severity};
+use store::PinState;
+use terms::{Caller, Kind, Requirement};
+
+use crate::active::Active;
+use crate::bundle::Bundle;
+use crate::leaves::groups;
+use crate::target::Target;
+
+impl Active {
+    /// The Cedar schema of what is pinned.
+    ///
+    /// # Errors
+    /// [`NoSchema`] where Cedar takes none of it.
+    pub fn schema(&self) -> Result<Schema, NoSchema> {
+        Schema::of(self.there().map(|target| &target.judged))
+    }
+
+    /// The rules of a bundle, if nothing is wrong with them as far as texts and types go: then they may come into force.
+    ///
+    /// # Errors
+    /// Everything that is wrong, warnings included.
+    pub fn compile(&self, bundle: &Bundle) -> Result<PolicySet, Vec<Finding>> {
+        let set = bundle.compile()?;
+        let findings = self.types(&set);
+        let wrong = findings.iter().any(|finding| finding.severity() == Severity::Error);
+        if wrong { Err(findings) } else { Ok(set) }
+    }
+
+    /// Everything that is wrong with a bundle or probably not meant: names that are nowhere are among it, with `live` those
+    /// of people, callers and groups too, and requirements that the people who are there could not meet.
+    #[must_use]
+    pub fn check(&self, bundle: &Bundle, live: bool) -> Vec<Finding> {
+        let set = match bundle.compile() {
+            Ok(set) => set,
+            Err(findings) => return findings,
+        };
+        let mut findings = set.warnings().to_vec();
+        findings.extend(self.types(&set));
+        findings.extend(set.check_names(&self.known(bundle, live)));
+        if live {
+            let named = bundle.requirements.iter().filter(|(name, _)| set.names(name));
+            findings.extend(named.filter_map(|(name, requirement)| self.meets(name, requirement)));
+        }
+        findings.sort();
+        findings.dedup();
+        findings
+    }
+
+    fn types(&self, set: &PolicySet) -> Vec<Finding> {
+        match self.schema() {
+            Ok(schema) => set.validate(&schema),
+            Err(error) => vec![Finding::new(Code::Unvalidated, &Place::default(), error.to_string())],
+        }
+    }
+
+    /// What is pinned and was there when its upstream was last looked at.
+    fn there(&self) -> impl Iterator<Item = &Target> {
+        self.targets().map(AsRef::as_ref).filter(|target| target.pin.state != PinState::Gone)
+    }
+
+    fn known(&self, bundle: &Bundle, live: bool) -> Known {
+        let pinned = |kind: Kind| -> BTreeSet<String> {
+            self.there().filter(|target| target.kind == kind).map(Target::id).collect()
+        };
+        let environments = bundle.upstreams.values().map(|said| said.environment.clone());
+        let callers = |kind: &str| -> BTreeSet<String> {
+            let of = self.people.callers().filter(|caller| caller.kind.name() == kind);
+            of.map(|caller| caller.name.clone()).collect()
+        };
+        Known {
+            upstreams: Some(bundle.upstreams.keys().cloned().collect()),
+            environments: Some(environments.filter(|name| !name.is_empty()).collect()),
+            tools: Some(pinned(Kind::Tool)),
+            prompts: Some(pinned(Kind::Prompt)),
+            groups: live.then(|| self.people.groups().cloned().collect()),
+            humans: live.then(|| self.people.humans().map(|human| human.name.clone()).collect()),
+            agents: live.then(|| callers("agent")),
+            services: live.then(|| callers("service")),
+        }
+    }
+
+    /// The callers for whom nobody who is there could meet a requirement.
+    fn meets(&self, name: &str, requirement: &Requirement) -> Option<Finding> {
+        let groups = groups(requirement);
+        let able = |caller: &&Caller| {
+            let mut eligible =
+                self.people.eligible(caller, &groups, |human, _| self.people.signs(human.root));
+            eligible.owners.retain(|root| self.people.signs(*root));
+            elevation::attainable(requirement, &eligible, true)
+        };
+        let callers: BTreeMap<&str, &Caller> =
+            self.people.known().map(|caller| (caller.name.as_str(), caller.as_ref())).collect();
+        let without: Vec<&str> =
+            callers.iter().filter(|(_, caller)| !able(caller)).map(|(name, _)| *name).collect();
+        if without.is_empty() {
+            return None;
+        }
+        let at = Place { file: format!("requirements.{name}"), ..Place::default() };
+        let says = format!(
+            "the people who are there could not meet it for {}: what takes it is denied them",
+            without.join(", ")
+        );
+        let help =
+            "add people to its groups and have them enrol a passkey; who is behind a caller never counts";
+        Some(Finding::new(Code::RequirementUnmet, &at, says).suggesting(help))
+    }
+}

@@ -1,0 +1,293 @@
+//! A rehearsal: rules tried on people, callers and definitions that are only supposed. There is no store and nothing can run:
+//! `stepup policy test` plays its scenarios here, through the same judging and weighing as every access.
+
+use std::collections::BTreeMap;
+
+use elevation::{Evidence, Vote};
+use policy::{History, May, Moment, Outlook, PolicySet, Question, RuleId};
+use store::{Directory, Epoch, Human, Member, Membership, OwnedBy, Pin, PinState, Policy, RegisteredCaller};
+use terms::access::SealKey;
+use terms::statement::{Consent, Matter, Role, Statement};
+use terms::{
+    AccessHash, CallerId, CallerKind, CardHash, DefinitionHash, Digest, ElevationId, HumanId, InstallId,
+    Json, Kind, PinId, Requirement, Time,
+};
+
+use crate::active::Active;
+use crate::bundle::Bundle;
+use crate::card::headline;
+use crate::explain::{Explained, NotSupposed, ShownRule, Supposed, Would, shown, supposed};
+
+/// Who is there, and what is pinned.
+#[derive(Clone, Debug, Default)]
+pub struct Cast {
+    /// The groups of each person.
+    pub people: BTreeMap<String, Vec<String>>,
+    /// The callers.
+    pub callers: BTreeMap<String, Part>,
+    /// What each upstream states of a tool or a prompt.
+    pub definitions: Vec<(String, Kind, Json)>,
+}
+
+/// One caller.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// What kind.
+    pub kind: CallerKind,
+    /// The person that it acts for.
+    pub owner: String,
+    /// The groups that it is in.
+    pub groups: Vec<String>,
+}
+
+/// One scene: what is asked for, and who has approved it.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// What would be asked for; its caller is found by name.
+    pub supposed: Supposed,
+    /// The names of the people who approved or confirmed.
+    pub votes: Vec<String>,
+    /// When.
+    pub at: Time,
+    /// What the caller did before.
+    pub history: History,
+}
+
+/// The stage of one bundle.
+pub struct Stage {
+    active: Active,
+}
+
+impl Stage {
+    /// The stage on which these act, under the rules of this bundle.
+    ///
+    /// # Errors
+    /// The name of an owner who is no person of the cast.
+    pub fn new(bundle: &Bundle, cast: &Cast) -> Result<Self, String> {
+        let humans: BTreeMap<&str, HumanId> = cast
+            .people
+            .keys()
+            .zip(1..)
+            .filter_map(|(name, n)| Some((name.as_str(), HumanId::from_slice(&id(n))?)))
+            .collect();
+        let mut directory = Directory {
+            epoch: Epoch(1),
+            install: InstallId::NIL,
+            demo: false,
+            humans: humans.iter().map(|(name, id)| person(name, *id)).collect(),
+            memberships: Vec::new(),
+            callers: Vec::new(),
+            keys: Vec::new(),
+            passkeys: Vec::new(),
+            pins: Vec::new(),
+            policy: Some(in_force(bundle)),
+            locks: Vec::new(),
+        };
+        for (name, groups) in &cast.people {
+            let member = humans.get(name.as_str()).copied().unwrap_or(HumanId::NIL);
+            directory.memberships.extend(memberships(Member::Human(member), groups));
+        }
+        for ((name, part), n) in cast.callers.iter().zip(1..) {
+            let owner = humans.get(part.owner.as_str()).ok_or_else(|| part.owner.clone())?;
+            let id = CallerId::from_slice(&id(n)).unwrap_or(CallerId::NIL);
+            directory.memberships.extend(memberships(Member::Caller(id), &part.groups));
+            directory.callers.push(RegisteredCaller {
+                id,
+                name: name.clone(),
+                kind: part.kind,
+                owner: OwnedBy::Human(*owner),
+                act: Vec::new(),
+                disabled_at: None,
+            });
+        }
+        let definitions = cast.definitions.iter().filter_map(|(upstream, kind, stated)| {
+            Some((upstream, *kind, stated.get("name")?.as_str()?, stated))
+        });
+        directory.pins = definitions.zip(1..).map(|((u, k, name, d), n)| pin(u, k, name, d, n)).collect();
+        Ok(Self { active: Active::of(directory, None) })
+    }
+
+    /// The rules, if the bundle has any that can be read.
+    #[must_use]
+    pub fn rules(&self) -> Option<&PolicySet> {
+        self.active.set.as_deref()
+    }
+
+    /// Everything that is there as rules see it.
+    #[must_use]
+    pub const fn active(&self) -> &Active {
+        &self.active
+    }
+
+    /// A caller by name.
+    #[must_use]
+    pub fn caller(&self, name: &str) -> Option<CallerId> {
+        self.active.caller_named(name).map(|row| row.id)
+    }
+
+    /// For each caller and each thing that is pinned: whether it is shown, what using it comes to, and what that may take.
+    #[must_use]
+    pub fn outlook(&self) -> Vec<(String, String, String)> {
+        let Some(set) = self.rules() else { return Vec::new() };
+        let mut rows = Vec::new();
+        for caller in self.active.people.known() {
+            for target in self.active.targets() {
+                let shown =
+                    if set.may_discover(caller, &target.judged).yes() { "see it" } else { "not see it" };
+                let needs = set.may_need(caller, &target.judged).join(", ");
+                let needs = if needs.is_empty() { needs } else { format!("; may take {needs}") };
+                let comes = match set.outlook(caller, &target.judged) {
+                    Outlook::Always => format!("use it{needs}"),
+                    Outlook::Depends => format!("use it, depending on the call{needs}"),
+                    Outlook::Never => "not use it".to_owned(),
+                };
+                let of = format!("{} {}", target.kind.name(), target.id());
+                rows.push((caller.name.clone(), of, format!("{shown}, {comes}")));
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    /// What the rules say, and whether those who approved are enough.
+    ///
+    /// # Errors
+    /// [`NotSupposed`] when there is nothing to ask about.
+    pub fn play(&self, scene: &Scene) -> Result<Explained, NotSupposed> {
+        let set = self.rules().ok_or(NotSupposed::NoRules)?;
+        let asked = &scene.supposed;
+        self.with_question(scene, |headline, question, access| {
+            let evidence = Evidence {
+                purpose: asked.purpose.clone(),
+                ticket: asked.ticket.clone(),
+                ..Evidence::default()
+            };
+            let (mut would, by) = self.active.would(set, question, &evidence, scene.at);
+            if let Would::StepUp(takes) = &would {
+                let votes = self.votes(&takes.requirement, scene, access);
+                would = self.active.would(set, question, &Evidence { votes, ..evidence }, scene.at).0;
+            }
+            Explained { headline, would, rules: shown(set, &by), stopped: None }
+        })
+    }
+
+    /// The question that a scene is.
+    fn with_question<T>(
+        &self,
+        scene: &Scene,
+        ask: impl FnOnce(String, &Question<'_>, AccessHash) -> T,
+    ) -> Result<T, NotSupposed> {
+        let asked = &scene.supposed;
+        let caller = self.active.people.caller(asked.caller).ok_or(NotSupposed::Caller)?;
+        let target = self.active.target(asked.kind, &asked.upstream, &asked.name);
+        let target = target.ok_or(NotSupposed::Target)?;
+        let access =
+            supposed(caller, &target, None, &SealKey::new([0; 32]), asked).ok_or(NotSupposed::Arguments)?;
+        let source = asked.source.parse().ok();
+        let moment = Moment { at: scene.at, source, history: Some(scene.history) };
+        let question = Question { caller, access: &access, target: &target.judged, moment: &moment };
+        Ok(ask(headline(&target, &access).text, &question, access.hash()))
+    }
+
+    /// Whether rules let a person approve what a scene asks for, or confirm it.
+    ///
+    /// # Errors
+    /// [`NotSupposed`] when there is nothing to ask about.
+    pub fn approves(&self, person: &str, scene: &Scene) -> Result<May, NotSupposed> {
+        let set = self.rules().ok_or(NotSupposed::NoRules)?;
+        let human = self.active.human_named(person).ok_or(NotSupposed::Person)?;
+        let groups = self.active.groups_of(human.root);
+        let human = policy::Human { id: human.root, name: human.name.clone(), groups };
+        let votes = u32::try_from(scene.votes.len()).unwrap_or(u32::MAX);
+        self.with_question(scene, |_, question, _| set.may_approve(&human, question, votes))
+    }
+
+    /// Whether rules let a person change rules.
+    ///
+    /// # Errors
+    /// [`NotSupposed`] when there is no such person.
+    pub fn administers(&self, person: &str) -> Result<May, NotSupposed> {
+        let set = self.rules().ok_or(NotSupposed::NoRules)?;
+        let human = self.active.human_named(person).ok_or(NotSupposed::Person)?;
+        Ok(set.may_administer(&human.name, &self.active.groups_of(human.root)))
+    }
+
+    /// Those rules, as they stand.
+    #[must_use]
+    pub fn shown(&self, by: &[RuleId]) -> Vec<ShownRule> {
+        self.rules().map(|set| shown(set, by)).unwrap_or_default()
+    }
+
+    /// The approvals of a scene. Nothing was signed: they are weighed here, and kept nowhere.
+    fn votes(&self, requirement: &Requirement, scene: &Scene, access: AccessHash) -> Vec<Vote> {
+        let named = scene.votes.iter().filter_map(|name| self.active.human_named(name));
+        let both = |human: &Human| {
+            [Role::Owner, Role::Approver].map(|role| vote(human, role, requirement, scene.at, access))
+        };
+        named.flat_map(both).collect()
+    }
+}
+
+/// The bytes of the nth id of its kind.
+const fn id(n: u128) -> [u8; 16] {
+    n.to_be_bytes()
+}
+
+fn person(name: &str, id: HumanId) -> Human {
+    Human { id, root: id, name: name.to_owned(), disabled_at: None, added_by: "a scenario".to_owned() }
+}
+
+fn memberships(member: Member, groups: &[String]) -> impl Iterator<Item = Membership> + '_ {
+    groups.iter().map(move |group| Membership { group: group.clone(), member })
+}
+
+fn in_force(bundle: &Bundle) -> Policy {
+    let (hash, bundle, by) = (bundle.hash(), bundle.to_json(), "a scenario".to_owned());
+    Policy { rev: 1, hash, bundle, by, at: Time::from_millis(1) }
+}
+
+fn pin(upstream: &str, kind: Kind, name: &str, definition: &Json, n: u128) -> Pin {
+    Pin {
+        id: PinId::from_slice(&id(n)).unwrap_or(PinId::NIL),
+        upstream: upstream.to_owned(),
+        kind: kind.name().to_owned(),
+        name: name.to_owned(),
+        digest: DefinitionHash::of(definition),
+        definition: definition.clone(),
+        state: PinState::Accepted,
+        seen_at: Time::from_millis(0),
+        decided_by: None,
+    }
+}
+
+fn vote(human: &Human, role: Role, requirement: &Requirement, at: Time, access: AccessHash) -> Vote {
+    let card = CardHash::from_digest(Digest::plain(b""));
+    let consent = Consent {
+        elevation: ElevationId::NIL,
+        access_hash: access,
+        card_hash: card,
+        requirement_hash: requirement.hash(),
+        terms: requirement.terms.clone(),
+        role,
+    };
+    let statement = Statement {
+        install: InstallId::NIL,
+        matter: Matter::Consent(consent),
+        approver: human.id,
+        credential: String::new(),
+        expires: at,
+        nonce: String::new(),
+    };
+    Vote {
+        root: human.root,
+        human: human.id,
+        name: human.name.clone(),
+        role,
+        credential: String::new(),
+        statement,
+        requirement: requirement.hash(),
+        card,
+        assertion: Json::Null,
+        at,
+    }
+}

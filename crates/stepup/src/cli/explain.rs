@@ -1,0 +1,248 @@
+//! `stepup policy explain`: what the rules say of something, which of them, and the shortest way to yes. Nothing is decided,
+//! opened or recorded by asking.
+
+use authority::{Explained, ShownRule, Supposed, Takes, Would};
+use clap::Args;
+use policy::{DenyReason, PolicySet};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use terms::{Action, Binds, Json, Kind, RecordId, Tree};
+
+use super::desk::{self, Desk, pick};
+use super::finding::refused;
+use super::say::{Exit, Said, Spoken, count, when};
+
+/// What to explain.
+#[derive(Args, Debug, Clone, Serialize, Deserialize)]
+pub struct Explain {
+    /// A record of the log, as a refusal names it.
+    #[arg(conflicts_with_all = ["caller", "call", "prompt", "read"])]
+    record: Option<String>,
+    /// Who would ask: a caller's name.
+    #[arg(long, value_name = "NAME")]
+    caller: Option<String>,
+    /// The tool that it would call.
+    #[arg(long, value_name = "UPSTREAM/TOOL", requires = "caller", conflicts_with_all = ["prompt", "read"])]
+    call: Option<String>,
+    /// The prompt that it would get.
+    #[arg(long, value_name = "UPSTREAM/PROMPT", requires = "caller", conflicts_with = "read")]
+    prompt: Option<String>,
+    /// The resource that it would read.
+    #[arg(long, value_name = "UPSTREAM/URI", requires = "caller")]
+    read: Option<String>,
+    /// The arguments, as a JSON object.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    arguments: String,
+    /// Why it would say that it asks.
+    #[arg(long)]
+    purpose: Option<String>,
+    /// Under which ticket it would say that it asks.
+    #[arg(long)]
+    ticket: Option<String>,
+    /// From which address it would ask.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    source: std::net::IpAddr,
+    /// Under the rules of the policy folder instead of those in force.
+    #[arg(long)]
+    folder: bool,
+}
+
+impl Explain {
+    pub(super) async fn run(self, desk: &Desk) -> Spoken {
+        match (&self.record, &self.caller) {
+            (Some(record), _) => told(desk, record).await,
+            (None, Some(_)) => self.suppose(desk).await,
+            (None, None) => {
+                let help = "name a record, or what a caller would do: --caller NAME --call UPSTREAM/TOOL";
+                Err(Said::failed("nothing is said of what to explain", help).exit(Exit::Usage))
+            }
+        }
+    }
+
+    async fn suppose(self, desk: &Desk) -> Spoken {
+        let supposed = self.supposed(desk)?;
+        let under = if self.folder { Some(folder(desk)?) } else { None };
+        let explained = desk.authority.suppose(&supposed, under.as_ref()).await?;
+        let explained = explained.map_err(|why| {
+            let help = "see `stepup caller list`, `stepup upstream list` and `stepup policy show`";
+            Said::failed(format!("that cannot be explained: {why}"), help)
+        })?;
+        let name = self.caller.as_deref().unwrap_or_default();
+        Ok(Said::done(says(name, &explained), as_json(name, &explained)))
+    }
+
+    fn supposed(&self, desk: &Desk) -> Result<Supposed, Said> {
+        let name = self.caller.as_deref().unwrap_or_default();
+        let callers = desk.authority.callers();
+        let caller = pick(&desk::CALLER, name, &callers, |c| vec![c.row.name.clone(), c.row.id.to_string()])?;
+        let (action, kind, of) = match (&self.call, &self.prompt, &self.read) {
+            (Some(of), ..) => (Action::Call, Kind::Tool, of),
+            (_, Some(of), _) => (Action::Get, Kind::Prompt, of),
+            (.., Some(of)) => (Action::Read, Kind::Resource, of),
+            (None, None, None) => {
+                return Err(Said::failed(
+                    "nothing is said of what it would do",
+                    "add --call, --prompt or --read",
+                ));
+            }
+        };
+        let parts = of.split_once('/').ok_or_else(|| {
+            Said::failed(format!("{of:?} names no upstream"), "write UPSTREAM/NAME, as in ops/deploy")
+        })?;
+        let wrong = |why: String| Said::failed(format!("the arguments are not JSON: {why}"), "");
+        let arguments = match action {
+            Action::Read => Json::Object(authority::reads(parts.1)),
+            Action::Call | Action::Get | Action::Complete | Action::Subscribe => {
+                terms::json::parse(self.arguments.as_bytes()).map_err(|why| wrong(why.to_string()))?
+            }
+        };
+        Ok(Supposed {
+            caller: caller.row.id,
+            action,
+            kind,
+            upstream: parts.0.to_owned(),
+            name: parts.1.to_owned(),
+            arguments,
+            purpose: self.purpose.clone(),
+            ticket: self.ticket.clone(),
+            source: self.source.to_string(),
+        })
+    }
+}
+
+/// The rules of the policy folder.
+pub(super) fn folder(desk: &Desk) -> Result<PolicySet, Said> {
+    let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
+    desk.authority.active().compile(&bundle).map_err(|findings| refused(&findings, &bundle))
+}
+
+fn says(caller: &str, explained: &Explained) -> String {
+    let mut lines = vec![format!("{caller}: {}", explained.headline), String::new()];
+    if let Some(state) = explained.stopped {
+        lines
+            .push(format!("Nothing runs: its definition is {state}. Were it accepted, the rules would say:"));
+    }
+    match &explained.would {
+        Would::Permit => lines.push("Permitted as it is.".to_owned()),
+        Would::Deny(why) => lines.extend(denied(why)),
+        Would::StepUp(takes) => lines.extend(takes_lines(takes)),
+    }
+    lines.extend(rules("Because of", &explained.rules));
+    lines.join("\n")
+}
+
+/// Why, and the shortest way to yes.
+fn denied(why: &DenyReason) -> [String; 2] {
+    let (what, way) = match why {
+        DenyReason::NotPermitted => (
+            "Denied: no rule permits it.".to_owned(),
+            "To allow it, a `permit` has to name this caller, this action and this resource.",
+        ),
+        DenyReason::Forbidden => (
+            "Denied: a rule forbids it, whatever anybody approves.".to_owned(),
+            "To allow it, that rule has to be changed; with `@stepup` it could be lifted by an approval.",
+        ),
+        DenyReason::Unjudgeable(pointers) => {
+            let pointers: Vec<String> = pointers.iter().map(ToString::to_string).collect();
+            (
+                format!(
+                    "Denied: rules speak of {}, which has no value that they can judge.",
+                    pointers.join(", ")
+                ),
+                "Send a value of the type that the definition states; a number has four decimals at most.",
+            )
+        }
+        DenyReason::Failed => (
+            "Denied: a rule could not be evaluated.".to_owned(),
+            "See what `stepup policy check` says of it.",
+        ),
+        DenyReason::ActionUnknown => (
+            "Denied: that is nothing that this caller could do to it.".to_owned(),
+            "See `stepup policy schema` for what there is.",
+        ),
+    };
+    [what, way.to_owned()]
+}
+
+fn takes_lines(takes: &Takes) -> Vec<String> {
+    let mut lines = vec![format!("It takes more first: {}.", takes.requirement.label())];
+    for (leaf, who) in &takes.lines {
+        let sign = if leaf.met() { "✓" } else { "○" };
+        let could = match leaf.leaf {
+            Tree::Approvals { .. } | Tree::Owner { .. } if who.is_empty() => {
+                "  (nobody who could has a passkey)".to_owned()
+            }
+            Tree::Approvals { .. } | Tree::Owner { .. } => format!("  ({})", who.join(", ")),
+            Tree::All(_) | Tree::Any(_) | Tree::Purpose | Tree::Ticket { .. } | Tree::KeyBound => {
+                String::new()
+            }
+        };
+        lines.push(format!("  {sign} {}{could}", leaf.says()));
+    }
+    if !takes.attainable {
+        lines.push("Nobody who is there could give all of that: it is denied until somebody can.".to_owned());
+    }
+    let terms = &takes.requirement.terms;
+    let of = match &terms.binds {
+        Binds::Everything => "exactly these arguments".to_owned(),
+        Binds::Pointers(bound) => {
+            let bound: Vec<String> = bound.iter().map(ToString::to_string).collect();
+            format!("these values of {} and any others", bound.join(", "))
+        }
+    };
+    let uses = count(terms.uses.get(), "call");
+    lines.push(format!("That yields {uses} within {}, of {of}.", terms.valid_for));
+    lines
+}
+
+fn rules(head: &str, rules: &[ShownRule]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for rule in rules {
+        let text: Vec<String> = rule.text.lines().map(|line| format!("    {line}")).collect();
+        lines.push(format!("\n{head} {} at {}\n{}", rule.id, rule.place, text.join("\n")));
+    }
+    lines
+}
+
+fn rules_json(rules: &[ShownRule]) -> Vec<Value> {
+    rules.iter().map(|rule| json!({ "id": rule.id, "at": rule.place, "text": rule.text })).collect()
+}
+
+fn as_json(caller: &str, explained: &Explained) -> Value {
+    let (ruling, more) = match &explained.would {
+        Would::Permit => ("permit", json!({})),
+        Would::Deny(why) => ("deny", json!({ "slug": why.slug().to_string() })),
+        Would::StepUp(takes) => {
+            let line = |(leaf, who): &(elevation::Leaf, Vec<String>)| json!({ "says": leaf.says(), "met": leaf.met(), "who": who });
+            let lines: Vec<Value> = takes.lines.iter().map(line).collect();
+            (
+                "step_up",
+                json!({ "requirement": takes.requirement.label(), "lines": lines, "attainable": takes.attainable }),
+            )
+        }
+    };
+    json!({ "caller": caller, "headline": explained.headline, "ruling": ruling, "why": more,
+        "rules": rules_json(&explained.rules), "definition": explained.stopped.unwrap_or("accepted") })
+}
+
+async fn told(desk: &Desk, typed: &str) -> Spoken {
+    let unknown =
+        || Said::failed(format!("there is no record {typed:?}"), "a refusal names its record: rec_…");
+    let id: RecordId = typed.parse().map_err(|_| unknown())?;
+    let told = desk.authority.told(id).await?.ok_or_else(unknown)?;
+    let name = told.body.get("caller").and_then(|who| who.get("name")).and_then(Json::as_str).unwrap_or("-");
+    let reason = told.body.get("slug").or_else(|| told.body.get("reason")).and_then(Json::as_str);
+    let mut lines = vec![format!("{} {} at {}, asked by {name}", told.id, told.kind, when(told.at))];
+    lines.extend(reason.map(|slug| format!("It was told as {slug}; `docs/errors.md` says what that is.")));
+    if let Some(policy) = told.policy {
+        lines.push(format!("Under the policy {policy}."));
+    }
+    match told.rules.as_slice() {
+        [] => lines.push("No rule of it determined that.".to_owned()),
+        all => lines.extend(rules("Because of", all)),
+    }
+    let body: Value = serde_json::from_str(&told.body.text()).unwrap_or_default();
+    let json = json!({ "record": told.id.to_string(), "kind": told.kind, "at": when(told.at),
+        "policy": told.policy.map(|policy| policy.to_string()), "rules": rules_json(&told.rules), "body": body });
+    Ok(Said::done(lines.join("\n"), json))
+}

@@ -1,0 +1,167 @@
+//! `stepup policy test`: scenarios that say what rules are for, played on rules that are not in force yet. A file says who is
+//! there and what is pinned, so that it needs no store and no server, and runs where policy is reviewed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use authority::{Bundle, Stage};
+use clap::Args;
+use policy::Severity;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use self::file::{File, Scenario};
+use super::finding;
+use super::say::{Exit, Said, Spoken, count};
+use crate::config::Config;
+
+mod file;
+mod matrix;
+
+/// Files of scenarios in the policy folder end with this.
+const ENDING: &str = ".scenarios.yaml";
+
+/// Which scenarios, and what else is an error.
+#[derive(Args, Debug, Clone, Serialize, Deserialize)]
+pub struct Test {
+    /// The files; those in the policy folder that end with .scenarios.yaml where none is named.
+    files: Vec<PathBuf>,
+    /// Rules that no scenario exercises are an error.
+    #[arg(long)]
+    strict: bool,
+    /// Write the matrix of callers and actions beside each file anew, instead of holding it against the one that is there.
+    #[arg(long)]
+    update: bool,
+}
+
+/// What a scenario came to.
+struct Played {
+    name: String,
+    /// What was wrong with it; nothing when it is as expected.
+    wrong: Option<String>,
+}
+
+impl Test {
+    /// Plays them all.
+    ///
+    /// # Errors
+    /// What is not as it is expected.
+    pub fn run(&self, config: &Path) -> Spoken {
+        let config = Config::read(config).map_err(|e| Said::failed(e.to_string(), ""))?;
+        let bundle = config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
+        let files = self.found(&config.policy.dir)?;
+        let mut tested = Tested::default();
+        for path in &files {
+            let file = File::read(path)?;
+            let (bundle, stage) = file.stage(&bundle, path)?;
+            tested.check(&bundle, &stage)?;
+            for scenario in &file.scenarios {
+                tested.play(&stage, scenario, path);
+            }
+            tested.matrix(&stage, path, self.update)?;
+        }
+        tested.said(self.strict)
+    }
+
+    fn found(&self, folder: &Path) -> Result<Vec<PathBuf>, Said> {
+        if !self.files.is_empty() {
+            return Ok(self.files.clone());
+        }
+        let unreadable =
+            |e: std::io::Error| Said::failed(format!("{}: cannot be read: {e}", folder.display()), "");
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            files.extend(Some(path).filter(|path| path.to_string_lossy().ends_with(ENDING)));
+        }
+        files.sort();
+        if files.is_empty() {
+            let help = "write one, such as policies/starter.scenarios.yaml; docs/policy-testing.md shows how";
+            return Err(Said::failed(
+                format!("{} has no file that ends with {ENDING}", folder.display()),
+                help,
+            ));
+        }
+        Ok(files)
+    }
+}
+
+/// Rules that cannot be tried.
+fn broken(findings: &[policy::Finding], bundle: &Bundle) -> Said {
+    let text = format!(
+        "{}\nerror: no scenario was played, because these rules would not be taken",
+        finding::shown(findings, &bundle.texts)
+    );
+    Said::done(text, json!({ "ok": false, "findings": finding::json(findings) })).exit(Exit::Failed)
+}
+
+/// What was tested so far.
+#[derive(Default)]
+struct Tested {
+    played: Vec<Played>,
+    /// The rules, with their places, and those that determined something.
+    rules: BTreeMap<String, String>,
+    exercised: BTreeSet<String>,
+    matrices: Vec<String>,
+}
+
+impl Tested {
+    fn check(&mut self, bundle: &Bundle, stage: &Stage) -> Result<(), Said> {
+        let findings = stage.active().check(bundle, false);
+        let wrong: Vec<_> = findings.into_iter().filter(|it| it.severity() == Severity::Error).collect();
+        let Some(set) = stage.rules().filter(|_| wrong.is_empty()) else {
+            return Err(broken(&wrong, bundle));
+        };
+        let places = set
+            .rules()
+            .map(|id| (id.to_string(), set.place(id).map(ToString::to_string).unwrap_or_default()));
+        self.rules.extend(places);
+        Ok(())
+    }
+
+    fn play(&mut self, stage: &Stage, scenario: &Scenario, path: &Path) {
+        let wrong = match scenario.play(stage) {
+            Err(why) => Some(why),
+            Ok((came, rules)) => {
+                self.exercised.extend(rules.iter().map(|rule| rule.id.clone()));
+                scenario.wrong(&came, &rules)
+            }
+        };
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        self.played.push(Played { name: format!("{file}: {}", scenario.name), wrong });
+    }
+
+    fn matrix(&mut self, stage: &Stage, path: &Path, update: bool) -> Result<(), Said> {
+        self.matrices.extend(matrix::held(stage, path, update)?);
+        Ok(())
+    }
+
+    fn said(self, strict: bool) -> Spoken {
+        let failed: Vec<&Played> = self.played.iter().filter(|played| played.wrong.is_some()).collect();
+        let unused: Vec<(&String, &String)> =
+            self.rules.iter().filter(|(id, _)| !self.exercised.contains(*id)).collect();
+        let line = |played: &&Played| {
+            format!("FAILED  {}\n        {}", played.name, played.wrong.as_deref().unwrap_or_default())
+        };
+        let mut lines: Vec<String> = failed.iter().map(line).collect();
+        lines.extend(self.matrices.iter().cloned());
+        if !unused.is_empty() {
+            lines.push("No scenario exercises:".to_owned());
+            lines.extend(unused.iter().map(|(id, at)| format!("  {id}  {at}")));
+        }
+        let ok = failed.is_empty() && self.matrices.is_empty() && (unused.is_empty() || !strict);
+        let passed = self.played.len() - failed.len();
+        lines.push(format!(
+            "{} passed, {} failed; {} of {} exercised.",
+            count(passed, "scenario"),
+            failed.len(),
+            self.rules.len() - unused.len(),
+            count(self.rules.len(), "rule"),
+        ));
+        let of = |played: &Played| json!({ "name": played.name, "wrong": played.wrong });
+        let json = json!({ "ok": ok, "scenarios": self.played.iter().map(of).collect::<Vec<_>>(),
+            "matrix": self.matrices, "unexercised": unused.iter().map(|(id, _)| id).collect::<Vec<_>>() });
+        let said = Said::done(lines.join("\n"), json);
+        if ok { Ok(said) } else { Err(said.exit(Exit::Failed)) }
+    }
+}

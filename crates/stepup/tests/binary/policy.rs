@@ -1,0 +1,94 @@
+//! Rules before they are in force: what is wrong is shown with its line, scenarios come out as they say, and the starter sets do
+//! what their scenarios say.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::world::run;
+
+/// A folder as `init` writes it.
+fn started(how: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["init", how, "."]).done();
+    folder
+}
+
+fn change(folder: &Path, file: &str, from: &str, to: &str) {
+    let path = folder.join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no {from:?}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+const RULES: &str = "policies/starter.cedar";
+const SCENARIOS: &str = "policies/starter.scenarios.yaml";
+
+#[test]
+fn the_starter_sets_do_what_their_scenarios_say_and_each_rule_is_exercised() {
+    for how in ["--alone", "--team"] {
+        let folder = started(how);
+        let said = run(folder.path(), &["policy", "test", "--strict", "--json"]).done();
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((&said["ok"], said["unexercised"].as_array().unwrap().len()), (&Value::Bool(true), 0));
+        assert!(said["scenarios"].as_array().unwrap().len() >= 10, "{how}");
+        assert!(!folder.path().join("stepup.db").exists(), "it needs no store");
+    }
+}
+
+#[test]
+fn a_rule_that_opens_more_fails_the_scenario_and_the_matrix_with_what_came_instead() {
+    let folder = started("--team");
+    run(folder.path(), &["policy", "test", "--update"]).done();
+    run(folder.path(), &["policy", "test"]).done();
+    change(folder.path(), RULES, "[\"staging\", \"test\"]", "[\"staging\", \"test\", \"production\"]");
+    let text = run(folder.path(), &["policy", "test"])
+        .failed(1, &["deploying to production takes a release manager"]);
+    assert!(text.contains("expected release-approval, and it is permit, because of agents-work"), "{text}");
+    // Who sees and does more than before is told by the matrix, whether or not a scenario is about it.
+    change(folder.path(), RULES, ", \"production\"]", "]");
+    change(folder.path(), RULES, "principal in Group::\"ops-agents\"", "principal");
+    let text = run(folder.path(), &["policy", "test"]).failed(1, &["starter.scenarios.matrix has changed"]);
+    assert!(text.contains("- stranger     tool ops/read_ticket  not see it, not use it"), "{text}");
+    assert!(text.contains("+ stranger     tool ops/read_ticket  see it, use it"), "{text}");
+}
+
+#[test]
+fn a_scenario_that_says_nothing_that_can_be_played_is_an_error_and_never_passes() {
+    for (from, to, says) in [
+        ("call: ops/deploy", "call: ops/depoly", "nothing of that name is pinned"),
+        ("caller: release-bot", "caller: relase-bot", "there is no caller \"relase-bot\""),
+        ("expect: release-approval", "expects: release-approval", "expects"),
+        ("owner: dave", "owner: davve", "\"davve\" is not among its people"),
+        ("because: [agents-work]", "because: [agents]", "because of agents-work"),
+        ("expect: unreviewed", "expect: deny", "expected deny, and it is unreviewed"),
+        ("people:", "people: &a [*a]\nx:", "policies"),
+    ] {
+        let folder = started("--team");
+        change(folder.path(), SCENARIOS, from, to);
+        run(folder.path(), &["policy", "test"]).failed(1, &[says]);
+    }
+    let folder = started("--team");
+    std::fs::write(folder.path().join(SCENARIOS), "x".repeat(1 << 21)).unwrap();
+    run(folder.path(), &["policy", "test"]).failed(1, &["over 1 MiB"]);
+    std::fs::remove_file(folder.path().join(SCENARIOS)).unwrap();
+    run(folder.path(), &["policy", "test"]).failed(1, &["no file that ends with .scenarios.yaml"]);
+}
+
+#[test]
+fn what_is_wrong_is_shown_with_its_line_and_plays_no_scenario() {
+    let folder = started("--team");
+    change(
+        folder.path(),
+        RULES,
+        "context.arguments has environment &&",
+        "context.arguments has environment && context.arguments.environment > 3 &&",
+    );
+    let text = run(folder.path(), &["policy", "test"]).failed(1, &["error[type]"]);
+    assert!(text.contains("^") && text.contains("context.arguments.environment > 3"), "{text}");
+    assert!(text.contains("--> starter.cedar:"), "{text}");
+    assert!(text.contains("no scenario was played"), "{text}");
+    let text = run(folder.path(), &["policy", "check"]).failed(1, &[]);
+    // Nothing is pinned yet, so the types of the tool are not known: what is known is told.
+    assert!(text.contains("error[entity_unknown]") && text.contains("ops/deploy"), "{text}");
+}
