@@ -252,6 +252,20 @@ members! {
         signed: Signed,
     }
 
+    /// Rules that are only tried would have stopped what ran.
+    Shadowed = Shadowed {
+        /// Who asked.
+        caller: Who,
+        /// What was reached for: `upstream/name`.
+        resource: String,
+        /// The ids of those rules.
+        by: Vec<String>,
+        /// The name of what they would have asked for; `null` where they would have denied it.
+        requirement: Option<String>,
+        /// The groups that approvals would have been asked from.
+        from: Vec<String>,
+    }
+
     /// A caller asked what there is, and was shown some of it.
     Listed = Listed {
         /// The upstream.

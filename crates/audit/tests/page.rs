@@ -37,6 +37,7 @@ fn again(kind: Kind, json: Json) -> Option<Json> {
         (Kind::Denied, by::<Denied>),
         (Kind::Settled, by::<Settled>),
         (Kind::Resolved, by::<Resolved>),
+        (Kind::Shadowed, by::<Shadowed>),
         (Kind::Listed, by::<Listed>),
         (Kind::Voted, by::<Voted>),
         (Kind::Granted, by::<Granted>),

@@ -123,7 +123,10 @@ impl Authority {
         let question =
             Question { caller: &case.caller, access: &ask.access, target: &target.judged, moment: &moment };
         match policy::judge(set, &question) {
-            Judgement::Permit { by } => self.permit(&case, None, &names(&by)).await,
+            Judgement::Permit { by } => {
+                let shadow = self.shadow(&case, set, &question);
+                self.permit(&case, None, &names(&by), shadow).await
+            }
             Judgement::Deny { by, why } => self.denied(&case, Denial::of(why.slug()), &names(&by)).await,
             Judgement::StepUp { requirement, by } => {
                 let judged = Judged { case: &case, target: &target, moment, requirement, by: names(&by) };
@@ -180,6 +183,27 @@ impl Authority {
         set.map_or_else(Eligible::default, |set| active.eligible(set, question, requirement, votes))
     }
 
+    /// What rules that are only tried would have stopped, for the log.
+    fn shadow(&self, case: &Case<'_>, set: &PolicySet, question: &Question<'_>) -> Option<Record> {
+        let policy::Shadowed { by, requirement } = policy::shadowed(set, question)?;
+        let from = requirement.as_ref().map(groups).unwrap_or_default();
+        let body = body::Shadowed {
+            caller: Who::of(&case.caller, &case.ask.source),
+            resource: case.ask.access.resource().id.clone(),
+            by: names(&by),
+            from: from.into_iter().map(str::to_owned).collect(),
+            requirement: requirement.map(|requirement| requirement.label()),
+        };
+        Some(self.record(case.refs(), &body))
+    }
+
+    fn shadow_of(&self, judged: &Judged<'_>) -> Option<Record> {
+        let (case, access) = (judged.case, &judged.case.ask.access);
+        let target = &judged.target.judged;
+        let question = Question { caller: &case.caller, access, target, moment: &judged.moment };
+        self.shadow(case, case.active.set.as_ref()?, &question)
+    }
+
     /// A step-up is asked for: is there a grant, or something to wait for, or does it begin?
     async fn step_up(&self, judged: &Judged<'_>) -> Result<Tried, Failed> {
         let situation = self.situation(judged).await?;
@@ -191,7 +215,8 @@ impl Authority {
         let now = self.now();
         let fitting = situation.grants.iter().find(|granted| supports(granted, judged, &eligible, now));
         if let Some(granted) = fitting {
-            return self.permit(judged.case, Some((granted, &judged.requirement)), &judged.by).await;
+            let shadow = self.shadow_of(judged);
+            return self.permit(judged.case, Some((granted, &judged.requirement)), &judged.by, shadow).await;
         }
         if let Some(rejected) = &situation.rejected {
             let denial = Denial { why: Some(rejected.why.clone()), ..Denial::of(Slug::Rejected) };
@@ -230,6 +255,7 @@ impl Authority {
         case: &Case<'_>,
         spend: Option<(&Granted, &Requirement)>,
         by: &[String],
+        shadow: Option<Record>,
     ) -> Result<Tried, Failed> {
         let Case { active, ask, caller, .. } = case;
         let attempt = AttemptId::ordered(self.ambient.as_ref());
@@ -253,7 +279,8 @@ impl Authority {
         };
         let until = self.ambient.boottime().after(self.settings.permit_for);
         let claiming = Claiming::new(attempt, until, self.live.ticket(), Arc::clone(&self.settler));
-        match self.store.commit(Commit { changes: vec![change], records: vec![record] }).await? {
+        let records = std::iter::once(record).chain(shadow).collect();
+        match self.store.commit(Commit { changes: vec![change], records }).await? {
             Ok(receipt) => {
                 let (access, secrets) = (ask.access.clone(), ask.secrets.clone());
                 let permit = receipt.claimed.and_then(|c| claiming.permit(c, caller.id, access, secrets));

@@ -74,23 +74,25 @@ impl Authority {
     pub async fn replay(&self, set: &PolicySet, since: Time) -> Result<Replayed, Failed> {
         let active = self.active();
         let mut replayed = Replayed::default();
+        replayed.cut = self.since(since, |line| replayed.take(&active, set, line)).await?;
+        Ok(replayed)
+    }
+
+    /// Looks at the records since a moment, newest thousand first; whether there were more than are looked at.
+    pub(crate) async fn since(&self, since: Time, mut look: impl FnMut(&LogLine)) -> Result<bool, Failed> {
         let head = self.store.head().await?.size;
         let (mut end, last) = (head, head.saturating_sub(MOST));
         while end > last {
             let from = end.saturating_sub(u64::from(AT_ONCE)).max(last);
             let number = u32::try_from(end - from).unwrap_or(AT_ONCE);
             let lines = self.store.records(from, number).await?;
-            let over = lines.first().is_some_and(|line| line.at < since);
-            for line in lines.iter().filter(|line| line.at >= since) {
-                replayed.take(&active, set, line);
-            }
-            if over {
-                return Ok(replayed);
+            lines.iter().filter(|line| line.at >= since).for_each(&mut look);
+            if lines.first().is_none_or(|line| line.at < since) {
+                return Ok(false);
             }
             end = from;
         }
-        replayed.cut = last > 0;
-        Ok(replayed)
+        Ok(last > 0)
     }
 }
 

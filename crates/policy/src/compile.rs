@@ -34,6 +34,9 @@ const RULES: usize = 10_000;
 /// The annotation that makes a `forbid` one that can be lifted.
 const STEPUP: &str = "stepup";
 
+/// The annotation of a `forbid` that is only tried: what it would stop runs, and is recorded.
+const SHADOW: &str = "shadow";
+
 /// The actions that rules may name beside those of callers and of approving them.
 const ACTIONS: [&str; 3] = [DISCOVER, APPROVE, ADMINISTER];
 
@@ -171,16 +174,19 @@ impl<'a> Compiler<'a> {
         if let Some(name) = &requirement {
             self.stepup(at, &source, name, body);
         }
+        let shadow = body.annotations.contains_key(SHADOW);
+        self.shadow(at, &source, body);
         let Some(id) = self.id(at, body) else { return };
         let number = self.rules.len();
         self.index.add(number, &body.principal, &body.action, &body.resource);
-        if requirement.is_some() {
+        if requirement.is_some() && !shadow {
             self.ruled.extend(ruled(body));
         }
         self.rules.push(Rule {
             policy: policy.new_id(PolicyId::new(id.as_str())),
             id,
             place: at.clone(),
+            shadow,
             source,
             actions: named(&body.action).into_iter().map(|action| action.eid.to_string()).collect(),
             requirement,
@@ -191,14 +197,14 @@ impl<'a> Compiler<'a> {
 
     /// A slip in the annotation would make a `@stepup` a plain `forbid`, or hide it from whoever looks for it.
     fn annotations(&mut self, at: &Place, source: &Source, body: &Body) {
-        let slips = body
-            .annotations
-            .keys()
-            .filter(|key| *key != STEPUP && strsim::damerau_levenshtein(&key.to_lowercase(), STEPUP) <= 2);
-        for key in slips {
+        let meant = |key: &str| {
+            let near = |known: &&str| strsim::damerau_levenshtein(&key.to_lowercase(), known) <= 2;
+            [STEPUP, SHADOW].into_iter().find(near).filter(|known| *known != key)
+        };
+        for (key, meant) in body.annotations.keys().filter_map(|key| Some((key, meant(key)?))) {
             let says = format!("`@{key}` is no annotation that stepup knows");
             let finding = Finding::new(Code::AnnotationMisspelt, at, says).on(source, &format!("@{key}"));
-            self.say(finding.suggesting("@stepup(\"…\")"));
+            self.say(finding.suggesting(format!("@{meant}(\"…\")")));
         }
     }
 
@@ -254,6 +260,20 @@ impl<'a> Compiler<'a> {
                 "the resource is none to which this action is done, so the rule never applies".to_owned(),
             ));
         }
+    }
+
+    /// What is only tried must be something that could stop a call, or trying it would open something.
+    fn shadow(&mut self, at: &Place, source: &Source, body: &Body) {
+        let actions = named(&body.action);
+        let stops = body.effect == Effect::Forbid && !actions.is_empty();
+        if !body.annotations.contains_key(SHADOW)
+            || (stops && actions.iter().all(|it| is_call(it.eid.as_str())))
+        {
+            return;
+        }
+        let says = "what is only tried is a `forbid` about what callers do: a `permit`, or a `forbid` about seeing, \
+                    approving or administering, would open what it is to close";
+        self.say(Finding::new(Code::ShadowAction, at, says).on(source, &format!("@{SHADOW}")));
     }
 
     fn stepup(&mut self, at: &Place, source: &Source, name: &str, body: &Body) {

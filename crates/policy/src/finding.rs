@@ -76,6 +76,9 @@ codes! {
     StepupAction "stepup_action" Error
         "The `@stepup` is about what cannot be stepped up: `approve`, `administer`, `discover`, or every action at once."
         "Name what callers do: `action in Action::\"tools/call\"`.";
+    ShadowAction "shadow_action" Error
+        "`@shadow` stands on a rule that cannot be tried: only a `forbid`, with or without `@stepup`, about what callers do can."
+        "Take `@shadow` off, or name what callers do: `action in Action::\"tools/call\"`.";
     ActionUnknown "action_unknown" Error
         "The rule names an action that does not exist, so it would never apply to it."
         "Correct the name: `tools/call`, or `tools/call:UPSTREAM/TOOL` for one tool's own.";

@@ -119,6 +119,45 @@ fn asked(set: &PolicySet, question: &Question<'_>, verb: &Verb) -> Result<Judgem
     step_up(set, &slice, base, steps)
 }
 
+/// What the rules that are only tried would have made of an access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadowed {
+    /// The rules that apply, or could not be evaluated.
+    pub by: Vec<RuleId>,
+    /// What they would have asked for; `None` where they would have denied it.
+    pub requirement: Option<Requirement>,
+}
+
+/// What the rules that are only tried say of an access; `None` where none of them applies. It changes no answer.
+#[must_use]
+pub fn shadowed(set: &PolicySet, question: &Question<'_>) -> Option<Shadowed> {
+    if !set.tries() {
+        return None;
+    }
+    let ask = || -> Result<Option<Shadowed>, Unaskable> {
+        let verb = verb(question).ok_or(Unaskable)?;
+        let parties = Parties::caller(set, question.caller, &verb.act, question.target);
+        let slice = set.slice(&parties)?;
+        if slice.shadows.is_empty() {
+            return Ok(None);
+        }
+        let asked = context::of_call(question, None, &slice.shadow_members)?;
+        let answer = set.ask(&slice.shadows, &set.prepare(&parties, asked.context)?);
+        let sure = answer.failed.is_empty();
+        let by: Vec<RuleId> = answer.by.into_iter().chain(answer.failed).collect();
+        if by.is_empty() {
+            return Ok(None);
+        }
+        let needs: Option<Vec<&Requirement>> =
+            by.iter().map(|id| set.requirements.get(set.rule(id)?.requirement.as_deref()?)).collect();
+        let joined = needs.filter(|_| sure).into_iter().flatten().fold(None, |joined, requirement| {
+            Some(joined.map_or_else(|| requirement.clone(), |joined: Requirement| joined.join(requirement)))
+        });
+        Ok(Some(Shadowed { by, requirement: joined }))
+    };
+    ask().ok().flatten()
+}
+
 /// What `A` denies.
 fn deny(base: &Answer) -> Option<Judgement> {
     let (by, why) = match base {

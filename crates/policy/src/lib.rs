@@ -33,7 +33,7 @@ mod validate;
 
 pub use context::{History, Moment};
 pub use finding::{Code, Finding, Place, Severity};
-pub use judge::{DenyReason, Judgement, Question, judge};
+pub use judge::{DenyReason, Judgement, Question, Shadowed, judge, shadowed};
 pub use known::Known;
 pub use may::{Human, May, Outlook};
 pub use schema::{NoSchema, Schema};

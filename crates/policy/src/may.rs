@@ -10,9 +10,9 @@ use terms::{Caller, HumanId};
 use crate::context;
 use crate::entities::{Entity, Kind, Unaskable};
 use crate::judge::verb;
-use crate::set::{Answer, Parties};
+use crate::set::{Answer, Part, Parties, Rule};
 use crate::target::DISCOVER;
-use crate::{PolicySet, Question, RuleId, Target};
+use crate::{Attribute, PolicySet, Question, RuleId, Target};
 
 /// A yes, or a no with the rules that say so.
 #[must_use]
@@ -83,7 +83,7 @@ impl PolicySet {
         let ask = || -> Result<Outlook, Unaskable> {
             let verb = target.first().ok_or(Unaskable)?;
             let parties = Parties::caller(self, caller, &verb.act, target);
-            let matching = self.matching(&parties).filter(|rule| rule.requirement.is_none());
+            let matching = self.matching(&parties).filter(|rule| rule.part() == Part::Base);
             let (open, known): (Vec<_>, Vec<_>) = matching.partition(|rule| rule.reads.context);
             let known = cedar_policy::PolicySet::from_policies(known.iter().map(|rule| rule.policy.clone()));
             let answer = self.ask(&known.map_err(|_| Unaskable)?, &self.prepare(&parties, Context::empty())?);
@@ -97,6 +97,16 @@ impl PolicySet {
             })
         };
         ask().unwrap_or(Outlook::Never)
+    }
+
+    /// Whether a target is reviewed as read-only, or a `forbid` in force, lifted by a step-up or not, names its own action.
+    #[must_use]
+    pub fn covers(&self, target: &Target) -> bool {
+        let reviewed = (String::from("reviewedReadOnly"), Attribute::Bool(true));
+        let own = target.first().map(|verb| &verb.act.id);
+        let names = |rule: &Rule| own.is_some_and(|own| rule.actions.contains(own));
+        let stops = |rule: &&Rule| !rule.shadow && rule.policy.effect() == Effect::Forbid;
+        target.resource(false).attributes.contains(&reviewed) || self.rules.iter().filter(stops).any(names)
     }
 
     /// The names of the requirements that using the target as what it is for may take, sorted: those of every `@stepup` whose

@@ -42,6 +42,8 @@ impl std::fmt::Display for RuleId {
 pub(crate) struct Rule {
     pub id: RuleId,
     pub place: Place,
+    /// Whether it is only tried: what it would stop runs.
+    pub shadow: bool,
     pub source: Source,
     pub policy: Policy,
     /// The actions that its scope names; none where it is every action.
@@ -53,6 +55,27 @@ pub(crate) struct Rule {
     pub literals: Vec<EntityUid>,
 }
 
+/// Which set a rule is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All `permit`s and all plain `forbid`s.
+    Base,
+    /// The `@stepup` forbids.
+    Step,
+    /// The forbids that are only tried, of either kind.
+    Shadow,
+}
+
+impl Rule {
+    pub const fn part(&self) -> Part {
+        match (self.shadow, &self.requirement) {
+            (true, _) => Part::Shadow,
+            (false, None) => Part::Base,
+            (false, Some(_)) => Part::Step,
+        }
+    }
+}
+
 /// The rules of one scope, ready to be asked.
 pub(crate) struct Slice {
     /// All `permit`s and all plain `forbid`s.
@@ -61,10 +84,14 @@ pub(crate) struct Slice {
     pub steps: cedar_policy::PolicySet,
     /// The rules of `steps`, by number.
     pub step_rules: Vec<usize>,
+    /// The forbids that are only tried.
+    pub shadows: cedar_policy::PolicySet,
     /// The arguments that any of the rules speaks of.
     arguments: BTreeSet<Pointer>,
     /// The members of the context that any of the rules speaks of: no other is made.
     pub members: BTreeSet<Member>,
+    /// The same for the rules that are only tried.
+    pub shadow_members: BTreeSet<Member>,
 }
 
 impl Slice {
@@ -89,6 +116,8 @@ pub struct PolicySet {
     ruled: HashSet<String>,
     /// Whether any rule asks what a caller did before.
     reads_history: bool,
+    /// Whether any rule is only tried.
+    tries: bool,
     index: Index,
     authorizer: Authorizer,
     slices: Memory<Bits, Slice>,
@@ -122,6 +151,7 @@ impl PolicySet {
         let by_id = rules.iter().enumerate().map(|(n, rule)| (rule.id.clone(), n)).collect();
         let reads_history = rules.iter().any(|rule| rule.reads.members.contains(&Member::History));
         Self {
+            tries: rules.iter().any(|rule| rule.shadow),
             reads_history,
             rules,
             requirements,
@@ -165,6 +195,12 @@ impl PolicySet {
         self.rule(id).map(|rule| (&rule.place, rule.source.without_what_is_before()))
     }
 
+    /// Whether any rule is only tried.
+    #[must_use]
+    pub const fn tries(&self) -> bool {
+        self.tries
+    }
+
     /// Whether any rule asks what a caller did before.
     #[must_use]
     pub const fn reads_history(&self) -> bool {
@@ -191,17 +227,22 @@ impl PolicySet {
     fn cut(&self, matching: &Bits) -> Result<Slice, Unaskable> {
         let rules: Vec<(usize, &Rule)> =
             matching.iter().filter_map(|n| Some((n, self.rules.get(n)?))).collect();
-        let part = |steps: bool| {
-            let rules = rules.iter().filter(|(_, rule)| rule.requirement.is_some() == steps);
+        // What is only tried makes nothing unjudgeable.
+        let asked =
+            |shadow: bool| rules.iter().map(|(_, rule)| *rule).filter(move |rule| rule.shadow == shadow);
+        let part = |which: Part| {
+            let rules = rules.iter().filter(|(_, rule)| rule.part() == which);
             let policies = rules.map(|(_, rule)| rule.policy.clone());
             cedar_policy::PolicySet::from_policies(policies).map_err(|_| Unaskable)
         };
         Ok(Slice {
-            base: part(false)?,
-            steps: part(true)?,
-            step_rules: rules.iter().filter(|(_, r)| r.requirement.is_some()).map(|(n, _)| *n).collect(),
-            arguments: rules.iter().flat_map(|(_, rule)| &rule.reads.arguments).cloned().collect(),
-            members: rules.iter().flat_map(|(_, rule)| &rule.reads.members).copied().collect(),
+            base: part(Part::Base)?,
+            steps: part(Part::Step)?,
+            shadows: part(Part::Shadow)?,
+            step_rules: rules.iter().filter(|(_, r)| r.part() == Part::Step).map(|(n, _)| *n).collect(),
+            arguments: asked(false).flat_map(|rule| &rule.reads.arguments).cloned().collect(),
+            members: asked(false).flat_map(|rule| &rule.reads.members).copied().collect(),
+            shadow_members: asked(true).flat_map(|rule| &rule.reads.members).copied().collect(),
         })
     }
 

@@ -195,6 +195,7 @@ impl<'a> Life<'a> {
             Kind::PasskeyRevoked => self.passkey_revoked(seen),
             Kind::Erased => return seen.body::<Erased>(),
             Kind::Migrated
+            | Kind::Shadowed
             | Kind::Listed
             | Kind::PolicyProposed
             | Kind::PolicyActivated

@@ -27,4 +27,5 @@ mod sequences;
 mod settling;
 mod stopping;
 mod targets;
+mod trying;
 mod voting;

@@ -13,6 +13,7 @@ pub mod log;
 mod passkeys;
 pub mod policy;
 mod replay;
+mod report;
 mod requests;
 mod say;
 pub mod scenario;
@@ -209,6 +210,13 @@ pub enum Verb {
     /// The rules in force.
     #[command(subcommand)]
     Policy(policy::Verb),
+    /// Say what rules that are only tried (`@shadow`) would have asked for, of whom and how often, and which tools no rule
+    /// is about.
+    Report {
+        /// Since how long ago.
+        #[arg(long, value_name = "TIME", default_value = "30d")]
+        since: String,
+    },
     /// The log: what happened, provably.
     #[command(subcommand)]
     Log(log::Verb),
@@ -229,6 +237,7 @@ impl Verb {
             | Self::Grants(_)
             | Self::Lock(_)
             | Self::Unlock { .. }
+            | Self::Report { .. }
             | Self::Policy(_)) => Ok(other),
         }
     }
@@ -244,7 +253,7 @@ impl Verb {
             Self::Policy(verb) => verb.only_reads(),
             Self::Log(verb) => verb.only_reads(),
             // What these change is changed in the browser.
-            Self::Upstream(_) | Self::Unlock { .. } => true,
+            Self::Upstream(_) | Self::Unlock { .. } | Self::Report { .. } => true,
             Self::Lock(verb) => verb.only_reads(),
         }
     }
@@ -260,6 +269,7 @@ impl Verb {
             Self::Lock(verb) => verb.run(desk).await,
             Self::Unlock { id } => lock::unlock(desk, &id),
             Self::Policy(verb) => verb.run(desk).await,
+            Self::Report { since } => report::run(desk, &since).await,
             Self::Log(verb) => verb.run(desk).await,
         }
     }
