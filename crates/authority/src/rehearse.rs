@@ -202,6 +202,14 @@ impl Stage {
         self.with_question(scene, |_, question, _| set.may_approve(&human, question, votes))
     }
 
+    /// Whether a person is behind the caller of a scene: then no rule lets them approve.
+    #[must_use]
+    pub fn is_behind(&self, person: &str, scene: &Scene) -> bool {
+        let root = self.active.human_named(person).map(|human| human.root);
+        let caller = self.active.people.caller(scene.supposed.caller);
+        root.zip(caller).is_some_and(|(root, caller)| caller.roots.contains(&root))
+    }
+
     /// Whether rules let a person change rules.
     ///
     /// # Errors

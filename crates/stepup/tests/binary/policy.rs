@@ -21,6 +21,61 @@ fn change(folder: &Path, file: &str, from: &str, to: &str) {
     std::fs::write(path, text.replace(from, to)).unwrap();
 }
 
+/// Plays rules with what they take, as one who takes them over does.
+fn plays(what: &str, requirements: &str, files: &[(&str, String)]) {
+    let folder = started("--team");
+    let config = folder.path().join("stepup.toml");
+    let written = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{written}\n{requirements}")).unwrap();
+    std::fs::remove_dir_all(folder.path().join("policies")).unwrap();
+    std::fs::create_dir(folder.path().join("policies")).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join("policies").join(name), text).unwrap();
+    }
+    let said = run(folder.path(), &["policy", "test", "--strict"]);
+    assert_eq!(said.code, 0, "{what}: {}{}", said.out, said.err);
+}
+
+/// The blocks of a page that are written in this language.
+fn blocks(page: &str, language: &str) -> String {
+    let begin = format!("```{language}\n");
+    let all = page.split(&begin).skip(1).filter_map(|rest| rest.split("```").next());
+    all.collect()
+}
+
+#[test]
+fn each_set_of_rules_does_what_its_scenarios_say_once_it_is_taken_over() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies"));
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let names = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    let sets: Vec<String> =
+        names.filter_map(|name| name.strip_suffix(".requirements.toml").map(str::to_owned)).collect();
+    assert!(sets.len() >= 6, "{sets:?}");
+    for set in sets {
+        let files = [".cedar", ".scenarios.yaml", ".scenarios.matrix"].map(|ending| format!("{set}{ending}"));
+        let files: Vec<(&str, String)> = files.iter().map(|name| (name.as_str(), read(name))).collect();
+        plays(&set, &read(&format!("{set}.requirements.toml")), &files);
+    }
+}
+
+#[test]
+fn each_recipe_of_the_cookbook_does_what_it_says() {
+    let page = include_str!("../../../../docs/policy-cookbook.md").split_once("\n## Recipes").unwrap().1;
+    let (base, recipes) = page.split_once("\n### ").unwrap();
+    let (rules, cast) = (blocks(base, "cedar"), blocks(base, "yaml"));
+    let recipes: Vec<&str> = recipes.split("\n### ").collect();
+    assert!(recipes.len() >= 8, "{}", recipes.len());
+    for recipe in recipes {
+        let scenarios = blocks(recipe, "yaml");
+        assert!(scenarios.contains("expect:"), "{recipe}");
+        let files = [
+            ("recipe.cedar", format!("{rules}\n{}", blocks(recipe, "cedar"))),
+            ("recipe.scenarios.yaml", format!("{cast}\nscenarios:\n{scenarios}")),
+        ];
+        plays(recipe.lines().next().unwrap(), &blocks(recipe, "toml"), &files);
+    }
+}
+
 const RULES: &str = "policies/starter.cedar";
 const SCENARIOS: &str = "policies/starter.scenarios.yaml";
 
@@ -49,8 +104,8 @@ fn a_rule_that_opens_more_fails_the_scenario_and_the_matrix_with_what_came_inste
     change(folder.path(), RULES, ", \"production\"]", "]");
     change(folder.path(), RULES, "principal in Group::\"ops-agents\"", "principal");
     let text = run(folder.path(), &["policy", "test"]).failed(1, &["starter.scenarios.matrix has changed"]);
-    assert!(text.contains("- stranger     tool ops/read_ticket  not see it, not use it"), "{text}");
-    assert!(text.contains("+ stranger     tool ops/read_ticket  see it, use it"), "{text}");
+    assert!(text.contains("- stranger | tool ops/read_ticket | not see it, not use it"), "{text}");
+    assert!(text.contains("+ stranger | tool ops/read_ticket | see it, use it"), "{text}");
 }
 
 #[test]
@@ -62,6 +117,8 @@ fn a_scenario_that_says_nothing_that_can_be_played_is_an_error_and_never_passes(
         ("owner: dave", "owner: davve", "\"davve\" is not among its people"),
         ("because: [agents-work]", "because: [agents]", "because of agents-work"),
         ("expect: unreviewed", "expect: deny", "expected deny, and it is unreviewed"),
+        ("expect: unreviewed", "expect: unreviewd", "there is no requirement \"unreviewd\""),
+        ("approved_by: [ann]", "approved_by: [anne]", "there is no person \"anne\""),
         ("people:", "people: &a [*a]\nx:", "policies"),
     ] {
         let folder = started("--team");

@@ -178,12 +178,32 @@ impl TargetFile {
 }
 
 impl Scenario {
+    /// Whether every name in it is one: a misspelt approver approves nothing, and a refusal would look right.
+    pub(super) fn understood(&self, stage: &Stage, requirements: &BTreeSet<String>) -> Result<(), String> {
+        if let Some(nobody) = self.approved_by.iter().find(|name| stage.active().human_named(name).is_none())
+        {
+            return Err(format!("approved_by: there is no person {nobody:?}"));
+        }
+        if self.source.parse::<std::net::IpAddr>().is_err() {
+            return Err(format!("source: {:?} is no address", self.source));
+        }
+        let known = |name: &str| name == "permit" || name == "deny" || requirements.contains(name);
+        let unknown = self.expect.split(" + ").find(|name| !known(name) && !DENIED.contains(name));
+        unknown.map_or(Ok(()), |name| Err(format!("expect: there is no requirement {name:?}")))
+    }
+
     /// What it came to, in a word as scenarios expect it, and the rules that determined it.
     pub(super) fn play(&self, stage: &Stage) -> Result<(String, Vec<ShownRule>), String> {
         let told = |e: NotSupposed| e.to_string();
         let may = match (&self.person, self.administer) {
             (Some(person), true) => stage.administers(person).map_err(told)?,
-            (Some(person), false) => stage.approves(person, &self.scene(stage)?).map_err(told)?,
+            (Some(person), false) => {
+                let scene = self.scene(stage)?;
+                if stage.is_behind(person, &scene) {
+                    return Ok(("deny: behind the caller".to_owned(), Vec::new()));
+                }
+                stage.approves(person, &scene).map_err(told)?
+            }
             (None, true) => return Err("says not which person changes the rules".to_owned()),
             (None, false) => {
                 let explained = stage.play(&self.scene(stage)?).map_err(told)?;
@@ -256,6 +276,16 @@ impl Scenario {
         }
     }
 }
+
+/// Every way to be denied, as scenarios expect it.
+const DENIED: [&str; 6] = [
+    "deny: not permitted",
+    "deny: forbidden",
+    "deny: unjudgeable",
+    "deny: failed",
+    "deny: unknown",
+    "deny: behind the caller",
+];
 
 /// In a word, as scenarios expect it.
 fn came_to(would: &Would) -> String {

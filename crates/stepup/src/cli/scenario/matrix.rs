@@ -5,7 +5,7 @@ use std::path::Path;
 
 use authority::Stage;
 
-use crate::cli::say::{Said, table};
+use crate::cli::say::Said;
 
 /// Holds the matrix against the one that is kept, or writes it. What has changed without being written.
 ///
@@ -42,9 +42,6 @@ pub(super) fn held(stage: &Stage, scenarios: &Path, update: bool) -> Result<Vec<
 
 /// A line for each caller and thing: whether it is shown, and what doing it takes.
 fn drawn(stage: &Stage) -> String {
-    let mut rows = Vec::new();
-    for (caller, of, outlook) in stage.outlook() {
-        rows.push(vec![caller, of, outlook]);
-    }
-    format!("{}\n", table(&["caller", "what", "may"], &rows))
+    let line = |(caller, of, outlook): (String, String, String)| format!("{caller} | {of} | {outlook}\n");
+    stage.outlook().into_iter().map(line).collect()
 }
