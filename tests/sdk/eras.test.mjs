@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { refusal, words } from "../lib/agent.mjs";
 import { arrived, teeHttp } from "../lib/arrivals.mjs";
 import { CLIENTS, ENV, address, behind, program } from "../lib/clients.mjs";
@@ -217,8 +218,9 @@ describe("across revisions", { concurrency: TRANSPORTS.length * ERAS.length }, (
     for (const upstream of ERAS) {
       describe(`an upstream of ${upstream} over ${over}`, { concurrency: 1 }, () => {
         const answers = {};
-        // What answers a question within a call arrives too, and no tee sees whose it is: the tool says it again, and so it did.
-        const answered = (tool) => upstream !== PINNED &&
+        // What answers a question within a call arrives too, and over stdio no tee sees whose it is: the tool says it again, and
+        // so it did.
+        const answered = (tool) => over === "stdio" && upstream !== PINNED &&
           arrived(home.arrivals, name(over, upstream), JSON.stringify({ method: "tools/call", params: { name: tool, arguments: {} } }));
 
         before(async () => {
@@ -250,7 +252,7 @@ describe("across revisions", { concurrency: TRANSPORTS.length * ERAS.length }, (
 });
 
 test("the checker finds one permit for each arrival, and the log verifies", async () => {
-  // A server answers nothing to a call that was cancelled; over HTTP one of 2026-07-28 is not listened to any more, and that is an outcome.
-  const inFlight = ERAS.length * (TRANSPORTS.length * ERAS.length - 1);
-  assert.ok((await home.judge({ canaries: [key], inFlight })).arrivals > 0);
+  // A server answers nothing to a call that was cancelled, and ten seconds later that is its outcome.
+  await sleep(11_000);
+  assert.ok((await home.judge({ canaries: [key] })).arrivals > 0);
 });

@@ -29,6 +29,13 @@ const MOST_CALLS: usize = 1024;
 const LISTEN_AGAIN: Millis = Millis::new(250);
 const LONGEST_WAIT: Millis = Millis::seconds(30);
 
+/// How long is waited until a new session is listened to, so that its first call can be asked something there.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long an upstream that was told that a call is cancelled may still answer it. By then it has stopped, and never answers
+/// (MCP, cancellation: "not send a response"), or it had answered before it was told; what it does later nobody waits for.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long is waited for an upstream that is asked to log more.
 const LEVEL_WITHIN: Duration = Duration::from_secs(2);
 
@@ -57,13 +64,15 @@ pub struct Link {
     doubted: AtomicBool,
     /// Whether somebody listens to what it says unasked.
     attended: AtomicBool,
+    /// Whether that has begun, or was found to be nothing.
+    heard: watch::Sender<bool>,
     timeouts: Timeouts,
     begun: Boottime,
     used: Mutex<Boottime>,
     calls: Mutex<HashMap<AttemptId, Underway>>,
 }
 
-/// The request of a call, and how to end it where nothing can be told of that.
+/// The request of a call, and how to end it once its upstream was told, or where nothing can be told of that.
 struct Underway {
     id: RequestId,
     end: Option<oneshot::Sender<()>>,
@@ -113,6 +122,7 @@ impl Link {
             over: watch::Sender::new(false),
             doubted: AtomicBool::new(false),
             attended: AtomicBool::new(false),
+            heard: watch::Sender::new(false),
             timeouts,
             begun: now,
             used: Mutex::new(now),
@@ -291,7 +301,9 @@ impl Link {
             let mut wait = LISTEN_AGAIN;
             while let Some(link) = link.upgrade().filter(|link| link.alive()) {
                 let began = ambient.boottime();
-                match link.errand(Errand::Listen).await {
+                let listened = link.errand(Errand::Listen).await;
+                link.is_heard();
+                match listened {
                     Err(fault) if !fault.passes() => return,
                     Ok(_) | Err(_) => {}
                 }
@@ -306,6 +318,19 @@ impl Link {
                 again();
             }
         });
+    }
+
+    fn is_heard(&self) {
+        self.heard.send_replace(true);
+    }
+
+    /// The same of the link of a session that may be asked something, and waits until it listens: what some ask before that
+    /// is lost, and their calls wait for it.
+    pub(crate) async fn hears(self: &Arc<Self>) {
+        self.attend(|| {});
+        let mut heard = self.heard.subscribe();
+        // Who is slow to begin its stream is called all the same.
+        let _ = tokio::time::timeout(HEARD_WITHIN, heard.wait_for(|heard| *heard)).await;
     }
 
     /// Nobody watches a resource any more: what a permit began ends.
@@ -353,20 +378,20 @@ impl Link {
                     Answer::Error { .. } | Answer::InputRequired { .. } => Err(Fault::Invalid),
                 }
             }
-            (Wire::Http(session), Era::Legacy) => session.listen().await,
+            (Wire::Http(session), Era::Legacy) => session.listen(|| self.is_heard()).await,
             (Wire::Child(_), Era::Legacy) => Err(Fault::Invalid),
         }
     }
 
     /// Ends a call that is under way. Over HTTP in the modern era nothing is told: its response is closed (streamable HTTP,
-    /// "Cancellation").
+    /// "Cancellation"). Who could not be told goes on, and its answer is the answer.
     async fn take_back(&self, attempt: AttemptId) -> Result<(), Fault> {
         let (id, end) = match self.calls().get_mut(&attempt) {
             Some(underway) => (underway.id.clone(), underway.end.take()),
             None => return Ok(()),
         };
         if !self.tells_headers() {
-            return self.tell(cancelled(&id)).await;
+            self.tell(cancelled(&id)).await?;
         }
         // Who had it taken back before, or is answered by now, needs no more of it.
         let _ = end.map(|end| end.send(()));
@@ -507,10 +532,13 @@ impl Link {
 }
 
 impl Call<'_> {
-    /// Waits until it is to be ended without a word; for ever where that is not wanted.
+    /// Waits until it is to be ended without an answer; for ever where that is not wanted.
     pub(crate) async fn taken_back(&mut self) {
         if (&mut self.end).await.is_err() {
-            std::future::pending().await
+            return std::future::pending().await;
+        }
+        if !self.link.tells_headers() {
+            tokio::time::sleep(ANSWERS_WITHIN).await;
         }
     }
 }

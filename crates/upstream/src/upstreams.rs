@@ -442,7 +442,7 @@ impl Upstreams {
             // Whoever is there already made one since, and of the same.
             entry.place(owner)?.0.lock().await.link = Some(Arc::clone(&link));
         }
-        entry.attend(owner, &link);
+        entry.attend(owner, &link).await;
         Ok(link)
     }
 }
@@ -607,9 +607,13 @@ impl Entry {
         }
     }
 
-    /// Over a link of our own we hear when a list changes; while there was none, it may have.
-    fn attend(&self, owner: Owner, link: &Arc<Link>) {
+    /// Over a link of our own we hear when a list changes; while there was none, it may have. Over that of a session, what its
+    /// client is asked.
+    async fn attend(&self, owner: Owner, link: &Arc<Link>) {
         if matches!(owner, Owner::Session(_)) {
+            if link.abilities() != Abilities::default() {
+                link.hears().await;
+            }
             return;
         }
         let changed = |notices: &Notices| {
@@ -622,6 +626,15 @@ impl Entry {
     }
 }
 
+impl Drop for State {
+    /// Who listens to what the upstream says unasked keeps the link for as long as it is not over.
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            link.end();
+        }
+    }
+}
+
 impl State {
     /// The link, if calls can be made over it to the upstream as it is now.
     fn usable(&mut self, identity: UpstreamHash, now: Boottime) -> Option<Arc<Link>> {
@@ -630,7 +643,9 @@ impl State {
             self.link = Some(Arc::clone(&link));
             return Some(link);
         }
-        if !link.alive() && link.age(now) < SHORT_LIFE {
+        let alive = link.alive();
+        link.end();
+        if !alive && link.age(now) < SHORT_LIFE {
             self.failed(now);
         } else {
             (self.failures, self.not_before) = (0, None);

@@ -77,6 +77,32 @@ async fn a_caller_that_takes_back_a_running_call_has_that_said_to_the_upstream()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_taken_back_and_never_answered_is_unknown_and_its_place_is_free() {
+    let world = World::with(crate::world::RULES, |settings| settings.budgets.in_flight = 2).await;
+    let bot = world.session("bot").await;
+    let id = bot.call("slow_deploy", json!({})).await.elevation();
+    world.approve(&id).await;
+    let (answer, ()) = tokio::join!(bot.call_as(3, "slow_deploy", json!({})), async {
+        becomes("the call arrived", || world.ops.count("slow_deploy") == 1).await;
+        let cancel =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 3}});
+        assert_eq!(bot.send(&cancel).await.status, 202);
+    });
+    assert_eq!(answer.slug(), "upstream_timeout");
+    assert!(answer.text().contains("It will not be run again"), "{}", answer.text());
+    assert_eq!(bot.call("slow_deploy", json!({})).await.slug(), "outcome_unknown");
+    let both = async {
+        becomes("both are under way", || world.ops.count("slow") == 2).await;
+        world.ops.go();
+        world.ops.go();
+    };
+    let (one, two, ()) =
+        tokio::join!(bot.call_as(4, "slow", json!({})), bot.call_as(5, "slow", json!({})), both);
+    assert_eq!([one.text(), two.text()], ["at last", "at last"]);
+    assert_eq!(world.ops.count("slow_deploy"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r7_a_panic_refuses_the_one_request_and_nothing_of_it_runs() {
     let world = World::new().await;
     let bot = world.session("bot").await;

@@ -258,6 +258,40 @@ async fn an_upstream_whose_caller_is_gone_or_wants_it_no_more_is_answered_at_onc
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn t24_what_is_asked_on_the_stream_of_the_session_is_asked_on_that_of_the_one_call_or_of_nobody() {
+    let world = world().await;
+    let bot = session(&world).await;
+    let asking = async {
+        becomes("the call arrived", || world.ops.count("slow") == 1).await;
+        // Heard on the stream of stepup's own link too, and there of no call.
+        assert_eq!(world.ops.ask(form("q")), 2);
+    };
+    let (mut open, ()) = tokio::join!(bot.open(1, "slow", json!({})), asking);
+    let asked = question(&mut open).await;
+    assert_eq!(asked["params"]["message"], form("q")["params"]["message"]);
+    assert_eq!(answer(&bot, &asked, yes()).await, 202);
+    let answered = |id: &str, so: &dyn Fn(&Value) -> bool| {
+        world.ops.replies().iter().any(|reply| reply["id"] == id && so(reply))
+    };
+    becomes("it is answered", || answered("q", &|reply| reply["result"] == yes())).await;
+    assert_eq!(count(&world, "permitted").await, 2, "the answer is an access of its own");
+    // Of two calls of the session nobody knows which one asks.
+    let asking = async {
+        becomes("the other call arrived", || world.ops.count("slow") == 2).await;
+        world.ops.ask(form("whose"));
+        let refused = || {
+            let replies = world.ops.replies();
+            replies.iter().filter(|reply| reply["id"] == "whose" && reply["error"]["code"] == -32600).count()
+        };
+        becomes("nobody is asked", || refused() == 2).await;
+        world.ops.go();
+        world.ops.go();
+    };
+    let (other, ()) = tokio::join!(bot.call_as(2, "slow", json!({})), asking);
+    assert_eq!((end(&mut open).await, other.text()), ("at last".to_owned(), "at last".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn t24_an_answer_of_another_session_or_to_a_question_that_is_over_goes_nowhere() {
     let world = world().await;
     let bot = session(&world).await;

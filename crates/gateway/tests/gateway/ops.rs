@@ -216,6 +216,12 @@ impl Ops {
         self.state.told.send(Some((what, params))).unwrap_or_default()
     }
 
+    /// Asks something on the stream of each session; how many there are.
+    pub fn ask(&self, mut request: Value) -> usize {
+        request["jsonrpc"] = json!("2.0");
+        self.tell("", request)
+    }
+
     /// Ends the streams of all who listen.
     pub fn end_streams(&self) {
         let _ = self.state.told.send(None);

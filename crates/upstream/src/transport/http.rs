@@ -32,14 +32,16 @@ use crate::opened::Opened;
 use crate::question::Unanswered;
 use crate::transport::said::Said;
 use crate::transport::sse::Events;
-use crate::transport::{Beside, Broken, FORBIDDEN, LONGEST, Notices, UNHEARD, UNSUBSCRIBED, UNWATCHED};
+use crate::transport::{
+    Awaited, Beside, Broken, FORBIDDEN, LONGEST, Notices, Pending, UNHEARD, UNSUBSCRIBED, UNWATCHED,
+};
 use crate::watch::Watches;
 use crate::{mirror, modern};
 
 /// Bytes of one answer with everything that may come before it in its stream.
 const LONGEST_STREAM: usize = 4 * LONGEST;
 
-/// Bytes of one event on the stream that only carries notifications.
+/// Bytes of one event on a stream that has no end.
 const LONGEST_NOTICE: usize = 1 << 20;
 
 /// A connection that was not used for this long is not used again: many servers close theirs after 5 s, and
@@ -236,6 +238,11 @@ struct Shared {
     /// The revision that `initialize` settled.
     version: OnceLock<HeaderValue>,
     lost: AtomicBool,
+    /// Whether it ever had a stream of its own.
+    streamed: AtomicBool,
+    /// Whether all calls are those of one session of a caller's.
+    one_session: AtomicBool,
+    pending: Pending,
     replies: Semaphore,
     watches: Watches,
     opened: Opened,
@@ -252,6 +259,9 @@ impl Session {
             id: OnceLock::new(),
             version: OnceLock::new(),
             lost: AtomicBool::new(false),
+            streamed: AtomicBool::new(false),
+            one_session: AtomicBool::new(false),
+            pending: Pending::default(),
             replies: Semaphore::new(REPLIES),
             watches: Watches::default(),
             opened: Opened::default(),
@@ -266,6 +276,10 @@ impl Session {
 
     pub(crate) fn speak(&self, era: Era) {
         self.shared.legacy.store(era == Era::Legacy, Ordering::Release);
+    }
+
+    pub(crate) fn is_of_one_session(&self) {
+        self.shared.one_session.store(true, Ordering::Release);
     }
 
     pub(crate) fn notices(&self) -> &Notices {
@@ -309,9 +323,10 @@ impl Session {
         }
     }
 
-    /// Listens to what the upstream says unasked, until it ends the stream. A fault where it has no such stream.
-    pub(crate) async fn listen(&self) -> Result<(), Fault> {
-        Arc::clone(&self.shared).listen().await
+    /// Listens to what the upstream says unasked, until it ends the stream, and says when that has begun. A fault where it has
+    /// no such stream.
+    pub(crate) async fn listen(&self, begun: impl FnOnce()) -> Result<(), Fault> {
+        Arc::clone(&self.shared).listen(begun).await
     }
 }
 
@@ -338,17 +353,19 @@ impl Slot {
     /// Hands the request to the connection, which writes it: once, or not at all, and not before this task waits.
     pub(crate) async fn send(mut self, request: Request, beside: Beside) -> Result<Waiting, Broken> {
         let (id, post) = self.shared.post(request);
+        let (of, shared, endless) = (id.clone(), Arc::clone(&self.shared), beside.is_subscription());
+        shared.pending.insert(id.clone(), Awaited { answer: None, beside });
         let responding = self.connection.try_send_request(post);
-        let answering = async move {
+        let answering = Box::pin(async move {
             let response = responding.await.map_err(|mut error| match error.take_message() {
                 // Hyper hands back what it has not begun to write.
                 Some(_) => Broken::unsent(Fault::Unreachable),
                 None => Broken::sent(fault(&error.into_error())),
             })?;
-            let mut reading = Reading { id, beside, connection: Some(self.connection), shared: self.shared };
+            let mut reading = Reading { id, endless, connection: Some(self.connection), shared: self.shared };
             reading.answer(response).await.map_err(Broken::sent)
-        };
-        Ok(Waiting(Box::pin(answering)))
+        });
+        Ok(Waiting { id: of, shared, answering })
     }
 
     pub(crate) async fn tell(mut self, text: String) -> Result<(), Broken> {
@@ -360,12 +377,27 @@ impl Slot {
     }
 }
 
-/// A request that is handed over. Dropping it closes its connection.
-pub(crate) struct Waiting(Pin<Box<dyn Future<Output = Result<Answer, Broken>> + Send>>);
+/// A request that is handed over. Dropping it closes its connection, and gives the answer up.
+pub(crate) struct Waiting {
+    id: RequestId,
+    shared: Arc<Shared>,
+    answering: Pin<Box<dyn Future<Output = Result<Answer, Broken>> + Send>>,
+}
 
 impl Waiting {
-    pub(crate) async fn answer(self) -> Result<Answer, Broken> {
-        self.0.await
+    pub(crate) async fn answer(mut self) -> Result<Answer, Broken> {
+        let answer = (&mut self.answering).await;
+        // What was answered, or never written, does not run there any more.
+        if answer.as_ref().map_or_else(|broken| !broken.sent, |_| true) {
+            self.shared.pending.take(&self.id);
+        }
+        answer
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared.pending.give_up(&self.id);
     }
 }
 
@@ -419,21 +451,52 @@ impl Shared {
         connection.send_request(self.request(method, body)).await.map_err(|e| fault(&e))
     }
 
-    async fn listen(self: Arc<Self>) -> Result<(), Fault> {
+    async fn listen(self: Arc<Self>, begun: impl FnOnce()) -> Result<(), Fault> {
         let response = Arc::clone(&self).exchange(Method::GET, Bytes::new()).await?;
-        self.look_for_loss(response.status());
+        if self.streamed.load(Ordering::Acquire) {
+            // Of one that never had such a stream it says only that: some have no GET at all.
+            self.look_for_loss(response.status());
+        }
         if response.status() != StatusCode::OK || kind(response.headers()) != Some(Kind::Events) {
             return Err(Fault::Status(response.status().as_u16()));
         }
+        self.streamed.store(true, Ordering::Release);
+        begun();
         let mut events = Events::new(LONGEST_NOTICE);
         let mut body = response.into_body();
         while let Some(Ok(frame)) = body.frame().await {
             let Some(piece) = frame.data_ref() else { continue };
-            if events.feed(piece, |data| self.notice(data)).is_err() {
+            if events.feed(piece, |data| self.unasked(data)).is_err() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// What is said on the stream of a session. Where all calls are those of one caller's, it may be of one of them, by the rule
+    /// of a child's stream.
+    fn unasked(self: &Arc<Self>, data: &[u8]) {
+        if !self.one_session.load(Ordering::Acquire) {
+            return self.notice(data);
+        }
+        let taken = match hear(data, self.era()) {
+            Ok(Heard::Question(asked)) => {
+                self.pending.ask(asked, self.back());
+                true
+            }
+            Ok(Heard::Note(note)) => self.pending.note(note.struck(&self.said), true),
+            Ok(Heard::Progress(id, progress)) => self.pending.told(&id, progress),
+            Ok(_) | Err(_) => false,
+        };
+        if !taken {
+            self.notice(data);
+        }
+    }
+
+    /// Posts one reply.
+    fn back(self: &Arc<Self>) -> impl FnOnce(String) + Send + use<> {
+        let shared = Arc::clone(self);
+        move |reply| shared.reply(reply)
     }
 
     /// What is no answer: notices and requests of the upstream.
@@ -552,7 +615,8 @@ async fn whole(mut body: Incoming, longest: usize) -> Result<Vec<u8>, Fault> {
 /// Reads the response to one request.
 struct Reading {
     id: RequestId,
-    beside: Beside,
+    /// Whether it is a subscription, which has no end; of each of its events only so much is read.
+    endless: bool,
     connection: Option<SendRequest<Body>>,
     shared: Arc<Shared>,
 }
@@ -601,8 +665,7 @@ impl Reading {
     }
 
     async fn events(&mut self, mut body: Incoming) -> Result<Answer, Fault> {
-        // A subscription has no end; of each of its events only so much is read.
-        let endless = self.beside.is_subscription();
+        let endless = self.endless;
         let mut events = Events::new(if endless { LONGEST_NOTICE } else { LONGEST });
         let mut read = 0_usize;
         while let Some(frame) = body.frame().await {
@@ -627,18 +690,18 @@ impl Reading {
     }
 
     /// Whether it is of this subscription, and taken.
-    fn subscribed(&mut self, heard: &Heard) -> bool {
-        let Some(changes) = self.beside.changes() else { return false };
+    fn subscribed(&self, heard: &Heard) -> bool {
+        let Shared { pending, watches, notices, .. } = &*self.shared;
         if let Heard::Acknowledged(id, told) = heard {
-            return *id == self.id && changes.acknowledge(told);
+            return *id == self.id && pending.subscribed(id, |changes| changes.acknowledge(told));
         }
         if let Heard::UpdatedOn(id) = heard {
-            return *id == self.id && changes.updated(&self.shared.watches);
+            return *id == self.id && pending.subscribed(id, |changes| changes.updated(watches));
         }
         let Heard::ListChanged(lists, Some(id)) = heard else { return false };
-        let hears = *id == self.id && changes.hears_lists();
+        let hears = *id == self.id && pending.subscribed(id, |changes| changes.hears_lists());
         if hears {
-            self.shared.notices.list_changed(*lists);
+            notices.list_changed(*lists);
         }
         hears
     }
@@ -647,26 +710,23 @@ impl Reading {
     fn hear(&mut self, data: &[u8]) -> Option<Result<Answer, Fault>> {
         match hear(data, self.shared.era()) {
             // It ends the subscription without an answer.
-            Ok(Heard::Ended(id)) if id == self.id && self.beside.is_subscription() => {
-                Some(Err(Fault::Closed))
-            }
+            Ok(Heard::Ended(id)) if id == self.id && self.endless => Some(Err(Fault::Closed)),
             Ok(heard) if self.subscribed(&heard) => None,
             Ok(Heard::Answer(id, answer)) if id == self.id => Some(answer.ok_or(Fault::Invalid)),
             Ok(Heard::Progress(id, progress)) if id == self.id => {
-                if !self.beside.told(progress) {
+                if !self.shared.pending.told(&id, progress) {
                     self.shared.notices.dropped("progress that nobody listens for");
                 }
                 None
             }
             Ok(Heard::Note(note)) => {
-                if !self.beside.note(note.struck(&self.shared.said)) {
+                if !self.shared.pending.note_within(&self.id, note.struck(&self.shared.said)) {
                     self.shared.notices.dropped(UNHEARD);
                 }
                 None
             }
             Ok(Heard::Question(asked)) => {
-                let shared = Arc::clone(&self.shared);
-                self.beside.ask(asked.within(self.id.clone(), move |reply| shared.reply(reply)));
+                self.shared.pending.ask_within(&self.id, asked, self.shared.back());
                 None
             }
             Ok(_) | Err(_) => {

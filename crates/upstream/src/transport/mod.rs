@@ -174,8 +174,7 @@ impl Wire {
     pub(crate) fn is_of_one_session(&self) {
         match self {
             Self::Child(child) => child.is_of_one_session(),
-            // Each call has a response of its own.
-            Self::Http(_) => {}
+            Self::Http(session) => session.is_of_one_session(),
         }
     }
 
@@ -327,7 +326,8 @@ struct GivenUp {
 /// One awaited answer; `None` is one that is not valid.
 #[derive(Debug)]
 pub(crate) struct Awaited {
-    pub(crate) answer: tokio::sync::oneshot::Sender<Option<Answer>>,
+    /// Where it goes, where it comes on a stream that all share.
+    pub(crate) answer: Option<tokio::sync::oneshot::Sender<Option<Answer>>>,
     pub(crate) beside: Beside,
 }
 
@@ -365,6 +365,24 @@ impl Pending {
         } else {
             given_up.more = true;
         }
+    }
+
+    /// Passes on what is asked within this call.
+    pub(crate) fn ask_within(
+        &self,
+        id: &RequestId,
+        asked: Asked,
+        back: impl FnOnce(String) + Send + 'static,
+    ) {
+        match self.open().get(id) {
+            Some(call) => call.beside.ask(asked.within(id.clone(), back)),
+            None => back(asked.unanswered(Unanswered::Unattributed)),
+        }
+    }
+
+    /// Passes on what is told beside the answer of this one; whether somebody takes it.
+    pub(crate) fn note_within(&self, id: &RequestId, note: Note) -> bool {
+        self.open().get(id).is_some_and(|awaited| awaited.beside.note(note))
     }
 
     /// Passes on what is asked on a stream that all calls share, if only one call can be meant: where another is under way,

@@ -157,7 +157,7 @@ impl Slot {
     pub(crate) async fn send(self, request: Request, beside: Beside) -> Result<Waiting, Broken> {
         let (answer, answered) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
-        shared.pending.insert(request.id.clone(), Awaited { answer, beside });
+        shared.pending.insert(request.id.clone(), Awaited { answer: Some(answer), beside });
         let waiting = Waiting { id: request.id, answered, shared };
         self.tell(request.text).await?;
         Ok(waiting)
@@ -259,7 +259,7 @@ impl Shared {
             Ok(Heard::Answer(id, answer)) => match self.pending.take(&id) {
                 Some(awaited) => {
                     // Whoever waited may have given up in this moment.
-                    let _ = awaited.answer.send(answer);
+                    let _ = awaited.answer.map(|to| to.send(answer));
                 }
                 None => self.notices.dropped("an answer to nothing that is asked: late, twice or foreign"),
             },

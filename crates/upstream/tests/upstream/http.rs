@@ -9,6 +9,7 @@ use serde_json::Value;
 use terms::{Json, Millis, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
 use upstream::{Along, Answer, Credential, Fault, Link, Transport, Unreachable, Upstreams, forward};
 
 use crate::world::{SOON, World, becomes, ended, http, launcher, none, session, text};
@@ -49,6 +50,8 @@ pub enum Does {
     WritesBytes(Vec<u8>),
     /// Writes this, and resets the connection.
     Resets(String),
+    /// Begins a stream of events, and writes each that it is told; it ends with who tells.
+    Tells(broadcast::Receiver<String>),
 }
 
 pub struct Server {
@@ -131,6 +134,7 @@ async fn serve<D: Fn(&Arrived) -> Does>(
             Does::WritesOn(text, again) => (text.into_bytes(), Then::Flood(again)),
             Does::Drips(text, again) => (text.into_bytes(), Then::Drip(again)),
             Does::Resets(text) => (text.into_bytes(), Then::Reset),
+            Does::Tells(told) => (STREAM.as_bytes().to_vec(), Then::Tell(told)),
         };
         if stream.write_all(&bytes).await.is_err() {
             return;
@@ -158,6 +162,20 @@ async fn serve<D: Fn(&Arrived) -> Does>(
                     }
                 }
             }
+            Then::Tell(mut told) => loop {
+                let closing = &mut [0; 64];
+                let event = tokio::select! {
+                    event = told.recv() => event,
+                    _ = stream.read(closing) => {
+                        closed.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
+                };
+                let Ok(event) = event else { return };
+                if stream.write_all(format!("id: 7\ndata: {event}\n\n").as_bytes()).await.is_err() {
+                    return;
+                }
+            },
             Then::Reset => {
                 rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
                 return;
@@ -172,8 +190,11 @@ enum Then {
     Wait,
     Flood(Vec<u8>),
     Drip(&'static str),
+    Tell(broadcast::Receiver<String>),
     Reset,
 }
+
+const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 
 async fn read(stream: &mut TcpStream) -> Option<Arrived> {
     let mut bytes = Vec::new();

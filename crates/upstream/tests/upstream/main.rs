@@ -10,6 +10,7 @@
 )]
 
 mod beside;
+mod cancelled;
 mod child;
 mod hostile;
 mod http;
@@ -20,5 +21,6 @@ mod notes;
 mod peers;
 mod questions;
 mod targets;
+mod unasked;
 mod watches;
 mod world;

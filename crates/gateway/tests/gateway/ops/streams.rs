@@ -17,7 +17,7 @@ fn response(events: impl Stream<Item = Value> + Send + 'static) -> Response {
     response
 }
 
-/// In a session: one notification each time it is told to.
+/// In a session: one notification, or request, each time it is told to.
 pub(super) fn unasked(seen: Arc<Seen>) -> Response {
     let told = seen.told.subscribe();
     response(futures_util::stream::unfold((seen, told), |(seen, mut told)| async move {
@@ -28,7 +28,11 @@ pub(super) fn unasked(seen: Arc<Seen>) -> Response {
             }
             said = told.recv() => {
                 let (what, params) = said.unwrap()?;
-                json!({"jsonrpc": "2.0", "method": format!("notifications/{what}"), "params": params})
+                match what {
+                    // Something that it asks.
+                    "" => params,
+                    _ => json!({"jsonrpc": "2.0", "method": format!("notifications/{what}"), "params": params}),
+                }
             }
         };
         Some((message, (seen, told)))
