@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use audit::body::Body;
 use audit::record::{Draft, Kind, Record, Refs};
 use elevation::Outcome;
@@ -75,6 +75,8 @@ pub struct Authority {
     /// number of passkeys.
     counters: Mutex<HashMap<String, u32>>,
     reloading: tokio::sync::Mutex<()>,
+    /// Why what is proposed is not in force.
+    trouble: ArcSwapOption<String>,
 }
 
 impl Authority {
@@ -113,6 +115,7 @@ impl Authority {
             observing: tokio::sync::Mutex::new(()),
             counters: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
+            trouble: ArcSwapOption::empty(),
         }))
     }
 
@@ -121,6 +124,17 @@ impl Authority {
     #[must_use]
     pub fn outcome_of(&self, attempt: &Attempt) -> Option<Outcome> {
         attempt.outcome.or((attempt.boot != self.boot).then_some(Outcome::Unknown))
+    }
+
+    /// Why the rules that are proposed are not in force; `None` when they are, as far as is known.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
+    }
+
+    /// Notes that, for whoever looks.
+    pub fn troubled(&self, why: Option<String>) {
+        self.trouble.store(why.map(Arc::new));
     }
 
     /// What is in force now.

@@ -69,6 +69,7 @@ async fn ready(State(operations): State<Operations>) -> Response {
         "ready": ready,
         "store": store.as_ref().map_or_else(|why| format!("failed: {why}: everything is denied"), |()| "ok".into()),
         "rules": rules,
+        "policy_folder": authority.trouble().map_or_else(|| "in force".to_owned(), |why| format!("not in force: {why}")),
         "draining": draining,
         "log_size": head,
         "definitions_waiting": waiting,

@@ -24,6 +24,7 @@ pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
     let bundle = match desk.config.with_policy() {
         Ok(bundle) => bundle,
         Err(error) if in_force => {
+            desk.authority.troubled(Some(error.to_string()));
             tracing::error!(%error, "the policy folder cannot be read; the rules in force stay");
             return Ok(None);
         }
@@ -31,6 +32,7 @@ pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
     };
     if in_force && desk.config.policy.activate == Activate::ByCommand {
         if bundle.hash() != desk.authority.active().policy() {
+            desk.authority.troubled(Some("it waits for `stepup policy activate`".to_owned()));
             tracing::warn!("the policy folder is not what is in force: run stepup policy activate");
         }
         return Ok(None);
@@ -47,6 +49,7 @@ pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
 /// [`StartError`] when the store fails.
 pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<(), StartError> {
     if let Err(findings) = desk.authority.activate(bundle, &desk.by).await? {
+        desk.authority.troubled(Some(told(&findings)));
         let findings = findings.len();
         tracing::error!(findings, "the policy folder does not check out; the rules in force stay");
     }
@@ -82,18 +85,28 @@ async fn activate(desk: &Desk) {
     let bundle = match desk.config.with_policy() {
         Ok(bundle) => bundle,
         Err(error) => {
+            desk.authority.troubled(Some(error.to_string()));
             tracing::error!(%error, "the policy folder cannot be read; the rules in force stay");
             return;
         }
     };
     match desk.authority.activate(&bundle, &desk.by).await {
-        Ok(Ok(true)) => tracing::info!(policy = %bundle.hash(), "the saved rules are in force"),
-        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => {
+            desk.authority.troubled(None);
+            tracing::info!(policy = %bundle.hash(), "the saved rules are in force");
+        }
+        Ok(Ok(false)) => desk.authority.troubled(None),
         Ok(Err(findings)) => {
+            desk.authority.troubled(Some(told(&findings)));
             for finding in &findings {
                 tracing::error!(%finding, "the saved rules do not check out; the rules in force stay");
             }
         }
         Err(failed) => tracing::error!(%failed, "the saved rules are not in force"),
     }
+}
+
+/// Findings in a line each, for whoever looks at a page or a probe.
+fn told(findings: &[policy::Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -423,6 +423,7 @@ pub fn policies() -> PoliciesPage {
     model.grants.uses = std::num::NonZeroU32::MIN;
     PoliciesPage {
         frame: frame(Place::Policies),
+        trouble: Some(Foreign::lines("more.cedar:2:59: syntax: unexpected end of input")),
         revision: Some(Revision {
             number: 7,
             hash: Foreign::exact("sha256:7b0d3d0d6c0bb1b7ff7c6a2b8e3b8f7f6b7a4a2f1f7f2a2f8f8e1c1d9a0b3c4d"),

@@ -31,7 +31,8 @@ pub(crate) async fn policies(State(console): State<Shared>, person: Person) -> R
                 .collect(),
         })
     });
-    Ok(page(&PoliciesPage { frame: frame(&console, &person, Place::Policies).await?, revision }))
+    let trouble = console.authority.trouble().map(|why| Foreign::lines(why.as_str()));
+    Ok(page(&PoliciesPage { frame: frame(&console, &person, Place::Policies).await?, revision, trouble }))
 }
 
 fn row(name: &str, requirement: &Requirement) -> RequirementRow {

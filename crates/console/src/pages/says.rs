@@ -13,6 +13,7 @@ const TABLE: &[(&str, &str)] = &[
     ("denied", "{/caller/name} was denied {/access/resource/id}: {/slug} ({/count})"),
     ("settled", "An attempt ended: {/outcome}"),
     ("resolved", "{/signed/human} said how an attempt had ended: {/outcome}. {/why}"),
+    ("shadowed", "Rules that are only tried would have stopped {/caller/name} at {/resource}"),
     ("listed", "A caller listed {/count} {/what} of {/upstream}"),
     ("voted", "{/name} signed: {/statement/verdict}"),
     ("granted", "A grant was issued; uses: {/uses}"),

@@ -14,6 +14,8 @@ pub struct PoliciesPage {
     pub frame: Frame,
     /// The revision; `None` when there is none, and everything is denied.
     pub revision: Option<Revision>,
+    /// Why the policy folder is not in force.
+    pub trouble: Option<Foreign>,
 }
 
 /// One revision.

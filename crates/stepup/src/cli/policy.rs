@@ -110,6 +110,7 @@ async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
     match desk.authority.activate_anew(&bundle, &desk.by).await? {
         Ok(true) => {
+            desk.authority.troubled(None);
             let text = format!("In force since {}: {}", when(desk.authority.now()), bundle.hash());
             Ok(Said::done(text, json!({ "policy": bundle.hash().to_string(), "changed": true })))
         }

@@ -2,6 +2,7 @@
 //! and line, and nothing starts with a configuration that was not read to its end.
 
 mod file;
+mod folder;
 mod requirement;
 mod secret;
 mod wrong;
@@ -181,19 +182,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the folder or a file in it cannot be read.
     pub fn with_policy(&self) -> Result<Bundle, ConfigError> {
-        let dir = &self.policy.dir;
-        let unreadable = |e: &std::io::Error| ConfigError::new(dir, format!("cannot be read: {e}"));
-        let mut texts = BTreeMap::new();
-        for entry in std::fs::read_dir(dir).map_err(|e| unreadable(&e))? {
-            let path = entry.map_err(|e| unreadable(&e))?.path();
-            if path.extension().is_some_and(|x| x == "cedar") {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|e| ConfigError::new(&path, format!("cannot be read: {e}")))?;
-                let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-                texts.insert(name, text);
-            }
-        }
-        Ok(Bundle { texts, ..self.bundle.clone() })
+        Ok(Bundle { texts: folder::texts(&self.policy.dir)?, ..self.bundle.clone() })
     }
 }
 

@@ -182,9 +182,27 @@ fn a_saved_rule_comes_into_force_and_a_broken_one_does_not() {
         })
     });
     assert_eq!(policy(&home), second, "what was in force stays");
+    let folder = |server: &Server<'_>| {
+        let (status, ready) = server.get("/readyz").unwrap();
+        assert_eq!(status, 200, "it decides all the same");
+        serde_json::from_str::<Value>(&ready).unwrap()["policy_folder"].as_str().unwrap().to_owned()
+    };
+    assert!(folder(&server).starts_with("not in force: more.cedar:2:"), "{}", folder(&server));
 
     fs::remove_file(home.path().join("policies/more.cedar")).unwrap();
     server.until("the rule is gone with its file", |_| policy(&home) == first);
+    server.until("nothing is odd about it any more", |server| folder(server) == "in force");
+
+    // A folder that vanishes, and one that is another's, take no rule away.
+    let (there, away) = (home.path().join("policies"), home.path().join("away"));
+    fs::rename(&there, &away).unwrap();
+    server.until("that it is gone is told", |server| folder(server).contains("cannot be read"));
+    assert_eq!(policy(&home), first);
+    fs::rename(&away, &there).unwrap();
+    fs::write(home.path().join("outside"), "@id(\"out\") permit (principal, action, resource);").unwrap();
+    std::os::unix::fs::symlink(home.path().join("outside"), there.join("x.cedar")).unwrap();
+    home.run(&["policy", "activate"]).failed(1, &["x.cedar", "leads out of the policy folder"]);
+    assert_eq!(policy(&home), first);
 }
 
 #[test]
