@@ -1,11 +1,14 @@
 //! The policy folder: where proposals come from. What is in force is in the store; a broken file keeps the
 //! rules that are in force, loudly (F46, decisions A21).
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use authority::Bundle;
 use notify::{RecursiveMode, Watcher as _};
+use tokio::sync::mpsc::Sender;
 
 use crate::cli::Desk;
 use crate::config::Activate;
@@ -13,6 +16,9 @@ use crate::node::StartError;
 
 /// Editors write a file in several steps; the folder is read once it has been quiet for this long.
 const QUIET: Duration = Duration::from_millis(200);
+
+/// How often a folder that is gone is looked for, and one that cannot be watched read.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// At start, before anything is written: the folder's rules, where they are to come into force. They do when none are, or
 /// when the folder counts as soon as it is saved.
@@ -56,29 +62,50 @@ pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<(), Start
     Ok(())
 }
 
-/// Activates the folder each time it is saved.
+/// Activates the folder each time it is saved. One that is gone is looked for until there is one again, and another one in
+/// its place is followed instead.
 pub async fn follow(desk: Arc<Desk>) {
-    let (saved, mut heard) = tokio::sync::mpsc::channel(1);
+    let dir = &desk.config.policy.dir;
+    let mut read = true;
+    loop {
+        let (saved, mut heard) = tokio::sync::mpsc::channel(1);
+        let watched = which(dir);
+        match watch(dir, saved) {
+            Ok(_watcher) => {
+                // What was saved before it is watched was heard by nobody.
+                if !std::mem::replace(&mut read, false) {
+                    activate(&desk).await;
+                }
+                while which(dir) == watched && heard.recv().await.is_some() {
+                    while tokio::time::timeout(QUIET, heard.recv()).await.is_ok_and(|more| more.is_some()) {}
+                    activate(&desk).await;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the policy folder is not watched: use stepup policy activate");
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+        while which(dir).is_none() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+/// Which folder it is, whatever its name.
+fn which(dir: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(dir).ok().filter(std::fs::Metadata::is_dir).map(|meta| (meta.dev(), meta.ino()))
+}
+
+fn watch(dir: &Path, saved: Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
     let tell = move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
             let _ = saved.try_send(());
         }
     };
-    let watching = notify::recommended_watcher(tell).and_then(|mut watcher| {
-        watcher.watch(&desk.config.policy.dir, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    let _watcher = match watching {
-        Ok(watcher) => watcher,
-        Err(error) => {
-            tracing::error!(%error, "the policy folder is not watched: use stepup policy activate");
-            return;
-        }
-    };
-    while heard.recv().await.is_some() {
-        while tokio::time::timeout(QUIET, heard.recv()).await.is_ok_and(|more| more.is_some()) {}
-        activate(&desk).await;
-    }
+    let mut watcher = notify::recommended_watcher(tell)?;
+    watcher.watch(dir, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
 }
 
 async fn activate(desk: &Desk) {

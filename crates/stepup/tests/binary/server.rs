@@ -198,7 +198,16 @@ fn a_saved_rule_comes_into_force_and_a_broken_one_does_not() {
     fs::rename(&there, &away).unwrap();
     server.until("that it is gone is told", |server| folder(server).contains("cannot be read"));
     assert_eq!(policy(&home), first);
-    fs::rename(&away, &there).unwrap();
+    // Another folder in its place is followed as the first was.
+    fs::create_dir(&there).unwrap();
+    for file in fs::read_dir(&away).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), there.join(file.file_name())).unwrap();
+    }
+    server.until("it is there again", |server| folder(server) == "in force");
+    home.write("policies/more.cedar", "nonsense");
+    server.until("it is followed", |server| folder(server).starts_with("not in force: more.cedar:1:"));
+    fs::remove_file(there.join("more.cedar")).unwrap();
+    server.until("it is mended", |server| folder(server) == "in force");
     fs::write(home.path().join("outside"), "@id(\"out\") permit (principal, action, resource);").unwrap();
     std::os::unix::fs::symlink(home.path().join("outside"), there.join("x.cedar")).unwrap();
     home.run(&["policy", "activate"]).failed(1, &["x.cedar", "leads out of the policy folder"]);
