@@ -268,6 +268,7 @@ share = "all"
 
   await beside(upstream, call);
 
+  Object.assign(figures, JSON.parse(execFileSync(example("judge_rate"), { encoding: "utf8" })));
   const store = JSON.parse(execFileSync(example("commit_rate"), [home], { encoding: "utf8" }));
   Object.assign(figures, { commits_rps_1: store.commits_rps_1, commits_rps_32: store.commits_rps_32, fsync_us: store.fsync_us });
   const file = join(home, "log.jsonl");
@@ -277,7 +278,7 @@ share = "all"
   figures.verify_records_s = Math.round(records / (Number(process.hrtime.bigint() - begin) / 1e9));
 };
 
-const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "list_1000_tools_ms", "contextforge_p50_us_c1", "contextforge_list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
+const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "list_1000_tools_ms", "contextforge_p50_us_c1", "contextforge_list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", ...[10, 100, 1000, 10_000].flatMap((n) => [`pdp_us_${n}`, `pdp_step_up_us_${n}`, `plain_cedar_us_${n}`]), "activation_ms_1000", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
 try {
   await main();
   mkdirSync("target/bench", { recursive: true });

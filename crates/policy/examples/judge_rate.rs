@@ -1,6 +1,7 @@
 //! How long one judgement takes, from access to answer, context included: `cargo run --release -p policy
-//! --example judge_rate`. One JSON object on standard output: `judge_us_<rules>` for the usual baseline
-//! call, which no step-up concerns, and `step_up_us_<rules>` for one that two rules step up.
+//! --example judge_rate`. One JSON object on standard output: `pdp_us_<rules>` for the usual baseline call, which no step-up
+//! concerns, `pdp_step_up_us_<rules>` for one that two rules step up, `plain_cedar_us_<rules>` for Cedar alone over the same
+//! rules and request, made once, and `activation_ms_1000`: 1,000 rules read, and held against 1,000 definitions.
 #![allow(clippy::disallowed_methods, reason = "an example measures time; the crate knows no clock")]
 #![allow(clippy::print_stdout, reason = "its result")]
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Instant;
 
-use policy::{Facts, Judgement, Moment, PolicySet, Question, Target, judge};
+use policy::{Facts, Judgement, Moment, PolicySet, Question, Schema, Target, judge};
 use terms::access::{Resource, SealKey};
 use terms::{
     Access, Binds, Caller, CallerId, CallerKind, DefinitionHash, Digest, HumanId, Json, KeyId, Millis,
@@ -102,6 +103,49 @@ fn measure(set: &PolicySet, question: &Question<'_>) -> (f64, bool) {
     (best, matches!(judge(set, question), Judgement::Permit { .. }))
 }
 
+/// Microseconds of Cedar's own decision over all rules, its request and entities made beforehand: the best of five.
+fn plain(total: usize) -> Result<f64, String> {
+    use cedar_policy::{Authorizer, Context, Entities, PolicySet as Cedar, Request};
+    let uid = |text: &str| text.parse().map_err(|e| format!("{e}"));
+    let set: Cedar = rules(total).parse().map_err(|e| format!("{e}"))?;
+    let request = Request::new(
+        uid(r#"Agent::"release-bot""#)?,
+        uid(r#"Action::"tools/call:tickets/get_ticket""#)?,
+        uid(r#"Tool::"tickets/get_ticket""#)?,
+        Context::empty(),
+        None,
+    );
+    let (request, entities, authorizer) =
+        (request.map_err(|e| e.to_string())?, Entities::empty(), Authorizer::new());
+    let rounds = 20_000 / u32::try_from(total).unwrap_or(u32::MAX).max(1) + 5;
+    let mut best = f64::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        for _ in 0..rounds {
+            std::hint::black_box(authorizer.is_authorized(&request, &set, &entities));
+        }
+        best = best.min(start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
+    }
+    Ok(best)
+}
+
+/// Milliseconds until 1,000 rules are read and held against 1,000 definitions: the best of three.
+fn activation() -> Result<f64, String> {
+    let tools: Vec<Target> = (0..1000)
+        .map(|n| tool(&format!("upstream-{n}"), "t", n % 2 == 0, &[("id", "string"), ("n", "integer")]))
+        .collect();
+    let texts = BTreeMap::from([("rules.cedar".to_owned(), rules(1000))]);
+    let mut best = f64::MAX;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let set = PolicySet::compile(&texts, &requirements()).map_err(|found| format!("{found:#?}"))?;
+        let schema = Schema::of(&tools).map_err(|e| e.to_string())?;
+        std::hint::black_box(set.validate(&schema));
+        best = best.min(start.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(best)
+}
+
 fn main() -> Result<(), String> {
     let caller = caller();
     let moment = Moment {
@@ -124,9 +168,9 @@ fn main() -> Result<(), String> {
         ("version", "2.4.1".into()),
         ("replicas", 9_u32.into()),
     ]);
-    let calls = [("judge", &read, reading, true), ("step_up", &deploy, deploying, false)];
+    let calls = [("pdp", &read, reading, true), ("pdp_step_up", &deploy, deploying, false)];
     let mut lines = Vec::new();
-    for total in [10, 100, 1000] {
+    for total in [10, 100, 1000, 10_000] {
         let texts = BTreeMap::from([("rules.cedar".to_owned(), rules(total))]);
         let set = PolicySet::compile(&texts, &requirements()).map_err(|found| format!("{found:#?}"))?;
         for (name, tool, arguments, permitted) in &calls {
@@ -139,6 +183,10 @@ fn main() -> Result<(), String> {
             lines.push(format!("\"{name}_us_{total}\":{micros:.2}"));
         }
     }
+    for total in [10, 100, 1000, 10_000] {
+        lines.push(format!("\"plain_cedar_us_{total}\":{:.2}", plain(total)?));
+    }
+    lines.push(format!("\"activation_ms_1000\":{:.1}", activation()?));
     println!("{{{}}}", lines.join(","));
     Ok(())
 }
