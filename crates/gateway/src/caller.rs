@@ -58,6 +58,17 @@ pub(crate) struct Load {
 struct Counts {
     in_flight: u32,
     held: u32,
+    watched: u32,
+}
+
+impl Counts {
+    const fn of(&mut self, kind: Kind) -> &mut u32 {
+        match kind {
+            Kind::InFlight => &mut self.in_flight,
+            Kind::Held => &mut self.held,
+            Kind::Watched => &mut self.watched,
+        }
+    }
 }
 
 /// What a place is in.
@@ -65,6 +76,7 @@ struct Counts {
 enum Kind {
     InFlight,
     Held,
+    Watched,
 }
 
 /// A place in a caller's budget, given back when dropped.
@@ -89,13 +101,25 @@ impl Load {
         self.take(caller, Kind::Held)
     }
 
+    /// A place for one more resource that is watched, in whichever session or stream.
+    pub(crate) fn watch(self: &Arc<Self>, caller: CallerId) -> Result<Place, Slug> {
+        self.take(caller, Kind::Watched)
+    }
+
+    /// Whether a caller may watch one more.
+    pub(crate) fn may_watch(&self, caller: CallerId) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(&caller).is_none_or(|count| count.watched < self.limits.subscriptions)
+    }
+
     fn take(self: &Arc<Self>, caller: CallerId, kind: Kind) -> Result<Place, Slug> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(caller).or_default();
-        let (used, most) = match kind {
-            Kind::InFlight => (&mut count.in_flight, self.limits.in_flight),
-            Kind::Held => (&mut count.held, self.limits.held),
+        let most = match kind {
+            Kind::InFlight => self.limits.in_flight,
+            Kind::Held => self.limits.held,
+            Kind::Watched => self.limits.subscriptions,
         };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = counts.entry(caller).or_default().of(kind);
         if *used >= most {
             return Err(Slug::OverBudget);
         }
@@ -108,11 +132,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.load.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.caller) {
-            match self.kind {
-                Kind::InFlight => count.in_flight -= 1,
-                Kind::Held => count.held -= 1,
-            }
-            if count.in_flight == 0 && count.held == 0 {
+            *count.of(self.kind) -= 1;
+            if count.in_flight == 0 && count.held == 0 && count.watched == 0 {
                 counts.remove(&self.caller);
             }
         }

@@ -102,6 +102,14 @@ pub(crate) async fn enforce(inner: &Inner, mut asking: Asking<'_>) -> Result<Pas
     held(inner, &mut asking, challenge, told).await
 }
 
+/// The same for what waits for nobody: people, or a client that could be asked.
+///
+/// # Errors
+/// [`Failed`] when the store does: then nothing may run.
+pub(crate) async fn at_once(inner: &Inner, asking: Asking<'_>) -> Result<Passed, Failed> {
+    Box::pin(decide(inner, &asking, asking.back)).await
+}
+
 /// The first decision, and where its client can be asked within its call for what is missing, the second.
 async fn first(inner: &Inner, asking: &mut Asking<'_>) -> Result<Passed, Failed> {
     let passed = decide(inner, asking, asking.back).await?;

@@ -51,7 +51,7 @@ pub struct Budgets {
     /// A session ends after this long without a request.
     pub session_idle: Millis,
     /// Resources of which one session, or one stream, is told that they change.
-    pub subscriptions: usize,
+    pub subscriptions: u32,
     /// Tools on one page of `tools/list`.
     pub page: usize,
 }

@@ -123,6 +123,9 @@ pub enum Fault {
     /// There is no connection, no child, or no room. Nothing was sent.
     #[error("the upstream could not be reached")]
     Unreachable,
+    /// As much is subscribed to over this link as may be. Nothing was sent.
+    #[error("too much is subscribed to at the upstream")]
+    Full,
     /// The connection or the child ended before the answer was complete.
     #[error("the upstream went away before it had answered")]
     Closed,
@@ -153,6 +156,7 @@ impl Fault {
         match self {
             Self::Stale(slug) => slug,
             Self::Unreachable | Self::Closed => Slug::UpstreamUnreachable,
+            Self::Full => Slug::OverBudget,
             Self::Timeout | Self::TakenBack => Slug::UpstreamTimeout,
             Self::Invalid | Self::Status(_) | Self::Form(_) => Slug::UpstreamInvalid,
             Self::Needs(_) => Slug::UpstreamNeedsFeature,
@@ -166,6 +170,7 @@ impl Fault {
             Self::Status(400 | 404 | 405) | Self::Form(UNSUPPORTED_VERSION) => true,
             Self::Stale(_)
             | Self::Unreachable
+            | Self::Full
             | Self::Closed
             | Self::Timeout
             | Self::Invalid
@@ -182,6 +187,7 @@ impl Fault {
         match self {
             Self::Unreachable | Self::Closed | Self::Timeout | Self::Status(500..=599) => true,
             Self::Stale(_)
+            | Self::Full
             | Self::Invalid
             | Self::Status(_)
             | Self::Form(_)
@@ -198,6 +204,7 @@ impl Fault {
             Self::Form(_) | Self::Needs(_) if sent => Outcome::Failed,
             Self::Stale(_)
             | Self::Unreachable
+            | Self::Full
             | Self::Closed
             | Self::Timeout
             | Self::Invalid

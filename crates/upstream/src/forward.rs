@@ -147,7 +147,7 @@ fn watched(action: Action, access: &Access, link: &Arc<Link>) -> Result<Option<(
     let uri = access.resource().parts().map(|(_, uri)| uri).filter(|_| action == Action::Subscribe);
     let Some(uri) = uri else { return Ok(None) };
     link.attend(|| {});
-    Watch::begin(link, uri).map(Some).ok_or(Fault::Unreachable)
+    Watch::begin(link, uri).map(Some).ok_or(Fault::Full)
 }
 
 async fn send(slot: Slot, request: Request, beside: Beside, link: &Arc<Link>) -> Result<Answer, Broken> {

@@ -6,7 +6,7 @@ use authority::{Ask, PinState, Target, reads, unknown};
 use axum::response::Response;
 use terms::json::Object;
 use terms::revision::Era;
-use terms::{Abilities, Action, Json, Kind, Slug, Uri, UriTemplate};
+use terms::{Abilities, Action, CallerId, Json, Kind, Slug, Uri, UriTemplate};
 
 use super::address::{Address, Named};
 use super::call::{Prepared, Wanted, access, not_an_access, work};
@@ -15,7 +15,6 @@ use super::envelope::{Request, only};
 use super::rounds::Returned;
 use super::session::Running;
 use super::stream::between;
-use super::watching::Watches;
 use super::{Structured, refusal, result};
 use crate::answer::Refusal;
 use crate::caller::Known;
@@ -48,7 +47,7 @@ pub(super) async fn answer(
         // Of who only asks for proposals, nothing is asked (MCP 2026-07-28, multi round-trip requests, "Supported
         // Requests").
         Action::Complete => conversation.abilities = Abilities::default(),
-        Action::Subscribe => room_for_one(&gateway, running.watches())?,
+        Action::Subscribe => room_for_one(&gateway, known.caller.id)?,
     }
     let asked = Asked::read(&gateway, &at, action, params)?;
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
@@ -62,10 +61,10 @@ pub(super) async fn answer(
 }
 
 /// Whether one more resource may be watched.
-pub(super) fn room_for_one(gateway: &Shared, watches: Option<&Watches>) -> Result<(), Refusal> {
+pub(super) fn room_for_one(gateway: &Shared, caller: CallerId) -> Result<(), Refusal> {
     let most = gateway.settings.budgets.subscriptions;
     let full = || Refusal::because(Slug::OverBudget, format!("there are {most} subscriptions already"));
-    (watches.map_or(0, Watches::len) < most).then_some(()).ok_or_else(full)
+    gateway.load.may_watch(caller).then_some(()).ok_or_else(full)
 }
 
 /// The access that subscribing to a resource is.

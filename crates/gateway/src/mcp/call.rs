@@ -145,7 +145,7 @@ async fn prepare(
             own::Own::Status(id, wait) => return Ok(Prepared::Status(id, wait)),
             own::Own::Run(id, claims) => {
                 let captured = own::captured(gateway, known, id, claims).await;
-                let can_run = |wanted: &Wanted| own::can_be_told(gateway, &at, watches, &wanted.ask.access);
+                let can_run = |wanted: &Wanted| own::can_be_told(gateway, &at, watches, &wanted.ask);
                 match captured.and_then(|wanted| can_run(&wanted).map(|()| wanted)) {
                     Ok(wanted) => wanted,
                     Err(refusal) => return Ok(Prepared::Tell(own::refused(&refusal))),

@@ -195,7 +195,7 @@ pub(super) async fn alone(
 }
 
 /// The resources that are asked for, each once.
-fn uris(asked: Option<&Json>, most: usize) -> Result<BTreeSet<String>, Refusal> {
+fn uris(asked: Option<&Json>, most: u32) -> Result<BTreeSet<String>, Refusal> {
     let wrong = |why: String| Refusal::because(Slug::RequestInvalid, format!("{SUBSCRIPTIONS} {why}"));
     let asked = match asked {
         None => return Ok(BTreeSet::new()),
@@ -204,7 +204,11 @@ fn uris(asked: Option<&Json>, most: usize) -> Result<BTreeSet<String>, Refusal> 
     };
     let uris: Option<BTreeSet<String>> = asked.iter().map(|uri| Some(uri.as_str()?.to_owned())).collect();
     let uris = uris.ok_or_else(|| wrong("has what is no text".to_owned()))?;
-    if uris.len() > most { Err(wrong(format!("names more than {most}"))) } else { Ok(uris) }
+    if u32::try_from(uris.len()).is_ok_and(|named| named > most) {
+        Err(wrong(format!("names more than {most}")))
+    } else {
+        Ok(uris)
+    }
 }
 
 /// Subscribes to each of these. What may not be told is left out, as what is not supported is (subscriptions,

@@ -1,8 +1,9 @@
 //! The gateway's own two tools: `stepup_run` runs a captured call once it is approved, from any connection and
 //! without rewording it; `stepup_status` looks at a request (decisions §9).
 
+use authority::Ask;
 use terms::json::Object;
-use terms::{Access, Action, ElevationId, Json, Millis, Slug};
+use terms::{Action, ElevationId, Json, Millis, Slug};
 
 use super::address::Address;
 use super::ask::room_for_one;
@@ -136,8 +137,9 @@ pub(super) fn can_be_told(
     gateway: &Shared,
     at: &Address,
     watches: Option<&Watches>,
-    access: &Access,
+    ask: &Ask,
 ) -> Result<(), Refusal> {
+    let access = &ask.access;
     if access.action() != Action::Subscribe.name() {
         return Ok(());
     }
@@ -148,7 +150,7 @@ pub(super) fn can_be_told(
     if watches.is_none() || !here {
         return Err(Refusal::because(Slug::StateInvalid, ONLY_WHERE_IT_IS_HEARD));
     }
-    room_for_one(gateway, watches)
+    room_for_one(gateway, ask.caller.id)
 }
 
 /// What a caller hears whose subscription would be heard by nobody.

@@ -15,8 +15,9 @@ use super::conversation::Conversation;
 use super::envelope::Id;
 use super::session::Running;
 use super::stream::between;
+use crate::caller::Place;
 use crate::elevations::unavailable;
-use crate::enforce::{Asking, Passed, enforce};
+use crate::enforce::{Asking, Passed, at_once};
 use crate::gateway::Inner;
 use crate::run::quietly;
 use crate::settings::Settings;
@@ -51,6 +52,8 @@ pub(crate) struct Watching {
     again: Millis,
     /// Whether something of it was not told yet.
     untold: bool,
+    /// Its place in the caller's budget.
+    place: Option<Place>,
 }
 
 impl Watching {
@@ -61,7 +64,8 @@ impl Watching {
         watch: Watch,
     ) -> Self {
         let began = inner.authority.ambient().boottime();
-        Self { ask, conversation, grant, watch, began, again: SOONEST, untold: false }
+        let place = inner.load.watch(ask.caller.id).ok();
+        Self { ask, conversation, grant, watch, began, again: SOONEST, untold: false, place }
     }
 
     fn upstream(&self) -> &str {
@@ -83,12 +87,6 @@ impl Watching {
 impl Watches {
     fn all(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        let all = self.all();
-        all.kept.len() + all.judged.len()
     }
 
     /// One more; another of the same resource is over.
@@ -176,9 +174,9 @@ async fn judged(inner: &Inner, watching: &mut Watching) -> (bool, bool) {
     let held = now.since(watching.began) >= LATEST;
     watching.again = if held { SOONEST } else { Millis::new(watching.again.get() * 2).min(LATEST) };
     watching.began = now;
-    match subscribe(inner, watching.ask.clone(), watching.conversation).await {
+    match begin(inner, watching.ask.clone(), watching.conversation).await {
         Ok(anew) => {
-            *watching = Watching { again: watching.again, ..anew };
+            *watching = Watching { again: watching.again, place: watching.place.take(), ..anew };
             (true, true)
         }
         // It is told once it goes on.
@@ -215,12 +213,19 @@ pub(crate) async fn subscribe(
     ask: Ask,
     conversation: Conversation,
 ) -> Result<Watching, Untold> {
+    if !inner.load.may_watch(ask.caller.id) {
+        return Err(Untold::Because(Slug::OverBudget));
+    }
+    begin(inner, ask, conversation).await
+}
+
+async fn begin(inner: &Inner, ask: Ask, conversation: Conversation) -> Result<Watching, Untold> {
     let (mut client, _ear) = between(conversation.era(), Id::Number(0), None, Inert::default());
     let mut running = Running::alone();
     let (client, running) = (&mut client, &mut running);
     let asking = Asking { ask: &ask, back: None, round: 0, conversation, client, running, within: None };
     let because = |slug| Err(Untold::Because(slug));
-    match enforce(inner, asking).await {
+    match at_once(inner, asking).await {
         Ok(Passed::Run(permit, link)) => {
             let grant = permit.grant();
             let Forwarded { answer, watch, .. } = quietly(inner, permit, &link).await;

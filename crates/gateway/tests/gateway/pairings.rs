@@ -336,3 +336,55 @@ async fn a_captured_subscription_that_a_session_runs_by_its_id_is_told_there_and
     update(&world, "file:///etc/hosts", 1).await;
     assert_eq!(hears_of_it(&mut open).await, told(false, "file:///etc/hosts"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_waits_for_nobody_however_often_it_is_asked_for() {
+    let world = world(Eras::Modern).await;
+    let bot = Modern::new(&world, "bot");
+    let wants =
+        json!({"notifications": {"resourceSubscriptions": ["file:///etc/hosts", "file:///etc/passwd", A]}});
+    for _ in 0..3 {
+        // The second time there are requests that wait, and a call would wait with them for most of a minute.
+        let opening = bot.open(7, "subscriptions/listen", wants.clone());
+        let mut open =
+            tokio::time::timeout(Duration::from_secs(20), opening).await.expect("it waits for people");
+        let begun = hears(&mut open).await.unwrap();
+        assert_eq!(begun["params"]["notifications"]["resourceSubscriptions"], json!([A]));
+        assert_eq!(begun["params"]["_meta"]["dev.stepup/not-subscribed"].as_object().unwrap().len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_caller_watches_in_all_its_sessions_and_streams_is_bounded_and_takes_nobody_elses_place() {
+    let ops = Ops::start().await;
+    ops.discover(|has| has["resources"] = json!({"subscribe": true}));
+    let settle = |settings: &mut gateway::Settings| settings.budgets.subscriptions = 3;
+    let world =
+        World::upon(ops, &format!("{RULES}{READS}"), settle, |config| config.era = Eras::Modern).await;
+    let uris = ["file:///docs/a", "file:///docs/b", "file:///docs/c", "file:///docs/d"];
+    let (one, two) = (world.session("bot").await, world.session("bot").await);
+    assert_eq!(subscribe(&one, uris[0]).await["result"], json!({}));
+    assert_eq!(subscribe(&two, uris[1]).await["result"], json!({}));
+    let bot = Modern::new(&world, "bot");
+    let wants = |uris: &[&str]| json!({"notifications": {"resourceSubscriptions": uris}});
+    let mut open = bot.open(7, "subscriptions/listen", wants(&uris[2..])).await;
+    let begun = hears(&mut open).await.unwrap();
+    assert_eq!(begun["params"]["notifications"]["resourceSubscriptions"], json!([uris[2]]));
+    let untold = &begun["params"]["_meta"]["dev.stepup/not-subscribed"][uris[3]];
+    assert_eq!(untold["slug"], "over_budget", "{untold}");
+    let refused = one.request("resources/subscribe", json!({"uri": uris[3]})).await;
+    assert_eq!(
+        (refused.status, refused.json()["error"]["slug"].as_str()),
+        (429, Some("over_budget")),
+        "{}",
+        refused.body
+    );
+    let spy = world.session("spy").await;
+    assert_eq!(subscribe(&spy, uris[3]).await["result"], json!({}), "another caller has its own");
+    // A place is given back with what it was for.
+    assert_eq!(
+        one.request("resources/unsubscribe", json!({"uri": uris[0]})).await.json()["result"],
+        json!({})
+    );
+    assert_eq!(subscribe(&two, uris[3]).await["result"], json!({}));
+}

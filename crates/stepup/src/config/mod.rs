@@ -21,6 +21,8 @@ pub use file::{Activate, Budgets, Challenge, Log, Operations, Policy, Upstream a
 /// The configuration, read and checked.
 #[derive(Debug)]
 pub struct Config {
+    /// The file that it was read from.
+    file: PathBuf,
     /// The folder that relative paths are relative to: that of the file.
     pub home: PathBuf,
     /// The agents' listener.
@@ -173,16 +175,19 @@ impl Config {
             webhook,
             upstreams: file.upstreams,
             bundle: Bundle { texts: BTreeMap::new(), requirements, upstreams },
+            file: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
             home,
         })
     }
 
-    /// The bundle with the Cedar texts of the policy folder.
+    /// What is proposed now: the Cedar texts of the policy folder, with the requirements and what is said of upstreams and their
+    /// tools as the configuration says it today. Everything else of it is as it was when it was read.
     ///
     /// # Errors
-    /// [`ConfigError`] when the folder or a file in it cannot be read.
+    /// [`ConfigError`] when the configuration, the folder or a file in it cannot be read.
     pub fn with_policy(&self) -> Result<Bundle, ConfigError> {
-        Ok(Bundle { texts: folder::texts(&self.policy.dir)?, ..self.bundle.clone() })
+        let today = Self::read(&self.file)?;
+        Ok(Bundle { texts: folder::texts(&self.policy.dir)?, ..today.bundle })
     }
 }
 

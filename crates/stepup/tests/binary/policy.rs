@@ -149,3 +149,25 @@ fn what_is_wrong_is_shown_with_its_line_and_plays_no_scenario() {
     // Nothing is pinned yet, so the types of the tool are not known: what is known is told.
     assert!(text.contains("error[entity_unknown]") && text.contains("ops/deploy"), "{text}");
 }
+
+#[test]
+fn what_the_configuration_says_now_is_put_in_force_by_activate() {
+    let home = crate::world::Home::new();
+    let server = home.serve();
+    let policy = || home.tells(&["policy", "show"])["policy"].clone();
+    let first = policy();
+    let config = home.read("stepup.toml");
+    home.write("stepup.toml", &config.replace("uses = 1", "uses = 2"));
+    let said = home.tells(&["policy", "activate"]);
+    assert_eq!(said["changed"], true, "{said}");
+    let second = policy();
+    assert_ne!(first, second, "a requirement that is not what the file says is told to be in force");
+    // A configuration that is spoilt changes nothing, and says so.
+    home.write("stepup.toml", &format!("{config}\nnonsense"));
+    home.run(&["policy", "activate"]).failed(1, &["stepup.toml"]);
+    assert_eq!(policy(), second);
+    home.write("stepup.toml", &config);
+    assert_eq!(home.tells(&["policy", "activate"])["changed"], true);
+    assert_eq!(policy(), first);
+    drop(server);
+}
