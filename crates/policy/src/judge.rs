@@ -150,10 +150,8 @@ pub fn shadowed(set: &PolicySet, question: &Question<'_>) -> Option<Shadowed> {
         }
         let needs: Option<Vec<&Requirement>> =
             by.iter().map(|id| set.requirements.get(set.rule(id)?.requirement.as_deref()?)).collect();
-        let joined = needs.filter(|_| sure).into_iter().flatten().fold(None, |joined, requirement| {
-            Some(joined.map_or_else(|| requirement.clone(), |joined: Requirement| joined.join(requirement)))
-        });
-        Ok(Some(Shadowed { by, requirement: joined }))
+        let requirement = needs.filter(|_| sure).and_then(|needs| joined(&needs));
+        Ok(Some(Shadowed { by, requirement }))
     };
     ask().ok().flatten()
 }
@@ -180,12 +178,15 @@ fn step_up(set: &PolicySet, slice: &Slice, base: Answer, steps: Answer) -> Resul
         named.filter_map(|rule| set.rules.get(*rule)?.requirement.as_deref()).collect();
     let requirements: Option<Vec<&Requirement>> =
         names.iter().map(|name| set.requirements.get(*name)).collect();
-    let joined = requirements.ok_or(Unaskable)?.into_iter().fold(None, |joined, requirement| {
-        Some(joined.map_or_else(|| requirement.clone(), |joined: Requirement| joined.join(requirement)))
-    });
-    match joined {
+    match joined(&requirements.ok_or(Unaskable)?) {
         Some(requirement) => Ok(Judgement::StepUp { requirement, by: steps.by }),
         None if steps.by.is_empty() => Ok(Judgement::Permit { by: base.by }),
         None => Err(Unaskable),
     }
+}
+
+/// All of them as one; `None` of none.
+fn joined(requirements: &[&Requirement]) -> Option<Requirement> {
+    let (first, rest) = requirements.split_first()?;
+    Some(rest.iter().fold((*first).clone(), |joined, requirement| joined.join(requirement)))
 }
