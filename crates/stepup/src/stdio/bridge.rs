@@ -60,6 +60,7 @@ pub(super) struct Bridge {
 /// What people are told, on standard error.
 struct Notes {
     out: Out,
+    /// What was said last, and whether the gateway was away since all was well.
     last: Mutex<Option<(String, bool)>>,
 }
 
@@ -67,10 +68,11 @@ impl Notes {
     /// Something is wrong, and the gateway may be away. Said once, until it is something else.
     fn wrong(&self, what: String, away: bool) {
         let mut last = locked(&self.last);
+        let was_away = last.as_ref().is_some_and(|(_, away)| *away);
         if last.as_ref().is_none_or(|(said, _)| *said != what) {
             self.out.line_or_not(format!("stepup stdio: {what}").into_bytes());
-            *last = Some((what, away));
         }
+        *last = Some((what, away || was_away));
     }
 
     /// Nothing is.
