@@ -43,7 +43,17 @@ async fn named(State(operations): State<Operations>, request: Request, next: Nex
     if host.is_some_and(|host| ours(host, &operations.desk.config.operations.listen)) {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, format!("{}\n", Slug::HostRefused.row().happened)).into_response()
+    (StatusCode::FORBIDDEN, refusal(&operations.desk.config.operations.listen)).into_response()
+}
+
+/// What is said to who came by another name: how to ask, and not what the configured name is.
+fn refusal(listen: &str) -> String {
+    let port = listen.rsplit_once(':').map_or(listen, |(_, port)| port);
+    let happened = Slug::HostRefused.row().happened;
+    format!(
+        "{happened} Ask by its IP address, as in http://127.0.0.1:{port}/readyz, or by exactly what `[operations] \
+         listen` says.\n"
+    )
 }
 
 /// The address that is listened on, or one by number: what probes say of `0.0.0.0`, and what no name server can make
@@ -102,7 +112,16 @@ async fn checkpoint(State(operations): State<Operations>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::ours;
+    use super::{ours, refusal};
+
+    #[test]
+    fn who_came_by_another_name_is_told_one_that_is_answered_to_and_no_configured_one() {
+        let listen = "ops.internal:7302";
+        let said = refusal(listen);
+        let told = said.split(['/', ' ']).find(|word| word.ends_with(":7302")).unwrap();
+        assert!(ours(told, listen), "{said}");
+        assert!(!said.contains("ops.internal"), "{said}");
+    }
 
     #[test]
     fn a_name_that_is_not_configured_is_not_ours() {

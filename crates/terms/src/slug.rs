@@ -91,8 +91,8 @@ catalogue! {
         "The body is a batch; none of its requests ran."
         "Send each request by itself.";
     RequestInvalid "request_invalid" 400 -32600 JsonRpc
-        "The body is not a JSON-RPC 2.0 request of the protocol revision in use."
-        "Send `jsonrpc`, `method`, `id` and `params` as MCP defines them.";
+        "The request is not as the protocol in use defines it."
+        "Send what that defines and nothing else; over MCP `jsonrpc`, `method`, `id` and `params`.";
     HeaderMismatch "header_mismatch" 400 -32020 JsonRpc
         "A header that repeats the body is missing, or says something else."
         "Make the Mcp-* headers say what the body says.";
@@ -130,13 +130,13 @@ catalogue! {
         "There is no such tool for this caller."
         "Use a name from `tools/list`.";
     ArgumentsInvalid "arguments_invalid" 400 -32602 JsonRpc
-        "The arguments do not fit the tool's input schema."
-        "Compare them with `inputSchema` in `tools/list`.";
+        "The arguments or parameters do not fit what is defined for them."
+        "Compare them with that; for a tool it is `inputSchema` in `tools/list`.";
     ArgumentUnjudgeable "argument_unjudgeable" 403 1012 ToolError
         "A rule speaks of an argument that has no form in which it could be judged."
         "Send that argument in the type that the tool's schema gives it.";
     PolicyDenied "policy_denied" 403 1013 ToolError
-        "Policy does not allow this call. It did not run."
+        "Policy does not allow this. It did not run."
         "Do not repeat it; ask the owner of this caller if it should be allowed.";
     PolicyFailed "policy_failed" 403 1014 ToolError
         "Policy could not be evaluated for this call, so it was denied. It did not run."
@@ -228,6 +228,9 @@ catalogue! {
     UriRefused "uri_refused" 400 -32602 JsonRpc
         "The URI is not in its canonical form, so two readers could find two resources under it."
         "Write it absolute, in its canonical spelling (RFC 3986), without user, password or fragment.";
+    RevisionNotCarried "revision_not_carried" 400 1040 JsonRpc
+        "The request is of a revision of MCP that `stepup stdio` does not carry."
+        "Send `initialize` and speak in its session, or connect to the gateway over HTTP.";
 }
 
 impl std::fmt::Display for Slug {

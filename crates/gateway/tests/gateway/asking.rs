@@ -426,3 +426,36 @@ async fn of_who_asks_for_proposals_nothing_is_asked() {
     given["requestState"] = json!("x");
     assert_eq!(bot.ask("completion/complete", given).await.slug(), "request_invalid");
 }
+
+/// The rule of docs/mcp.md, "Status, JSON-RPC error or tool result".
+#[tokio::test(flavor = "multi_thread")]
+async fn in_2026_07_28_only_a_request_that_is_not_as_it_has_to_be_has_a_status_of_its_own() {
+    let shut = r#"@id("shut") forbid (principal, action == Action::"resources/read", resource)
+        when { resource.uri like "file:///docs/shut/*" };"#;
+    let world = World::with(&format!("{RULES}{MORE}{shut}"), |_| {}).await;
+    let bot = Modern::new(&world, "bot");
+    let read = |uri: &str| ("resources/read", json!({"uri": uri}));
+    let told = async |(method, params): (&str, Value)| {
+        let reply = bot.ask(method, params).await;
+        (reply.status, reply.slug())
+    };
+    for (asked, status, slug) in [
+        (("resources/write", json!({"uri": "file:///docs/a"})), 404, "method_unknown"),
+        (("resources/read", json!({"uri": 7})), 400, "request_invalid"),
+        (("tools/list", json!({"cursor": "x"})), 200, "arguments_invalid"),
+        (("prompts/get", json!({"name": "nothing"})), 200, "prompt_unknown"),
+        (("tools/call", json!({"name": "nothing"})), 200, "tool_unknown"),
+        (read("file:///docs/../etc/hosts"), 200, "uri_refused"),
+        (read("file:///secret/a"), 200, "resource_unknown"),
+        (read("file:///docs/shut/a"), 200, "policy_denied"),
+        (read("file:///etc/hosts"), 200, "approval_required"),
+    ] {
+        assert_eq!(told(asked).await, (status, slug.to_owned()));
+    }
+    let all = authority::LockSubject::All;
+    world.authority.lock(all, "ann".to_owned(), "stop".to_owned(), None).await.unwrap();
+    assert_eq!(told(read("file:///docs/a")).await, (200, "caller_locked".to_owned()));
+    // What there is may still be seen (docs/approvers.md).
+    assert_eq!(bot.ask("prompts/list", json!({})).await.status, 200);
+    assert_eq!(world.ops.asked(), []);
+}

@@ -83,15 +83,15 @@ async fn add(desk: &Desk, new: &NewCaller) -> Spoken {
     super::human::check_name(&new.name)?;
     new.groups.iter().try_for_each(|group| super::human::check_name(group))?;
     let (id, key) = done(desk.authority.add_caller(new, &desk.by).await?)?;
-    let url = format!("{}/mcp/", desk.config.agents.public_url);
-    let upstreams: Vec<String> = desk.config.upstreams.keys().map(|name| format!("  {url}{name}")).collect();
+    let each: Vec<String> = desk.config.upstreams.keys().map(|name| format!("/mcp/{name}")).collect();
     let text = format!(
-        "{} is registered, owned by {}.\n\n  {}\n\nThis key is shown once. Give it to the agent as\n  Authorization: Bearer {}\nand point its MCP client at\n{}",
+        "{} is registered, owned by {}.\n\n  {}\n\nThis key is shown once. Give it to the agent as\n  Authorization: Bearer {}\nand point its MCP client at\n  {}/mcp\nor, for one upstream alone, at {} there.",
         new.name,
         new.owner,
         key.key.expose(),
         "…",
-        if upstreams.is_empty() { format!("  {url}UPSTREAM") } else { upstreams.join("\n") },
+        desk.config.agents.public_url,
+        if each.is_empty() { "/mcp/UPSTREAM".to_owned() } else { each.join(", ") },
     );
     Ok(Said::done(text, json!({ "caller": new.name, "id": id.to_string(), "key": key.key.expose() })))
 }

@@ -66,7 +66,7 @@ pub enum Command {
     ///
     /// The agent's client starts this as if it were the upstream's own program. It needs no stepup.toml, and the caller's
     /// key in the environment variable STEPUP_KEY or in a file; never as an argument, which everybody on the machine
-    /// sees.
+    /// sees. It carries sessions (MCP 2025-11-25 and 2025-06-18); 2026-07-28 is spoken over HTTP only.
     Stdio(Stdio),
     /// Callers, people, requests, locks, the log.
     #[command(flatten)]

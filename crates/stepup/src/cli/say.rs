@@ -160,15 +160,22 @@ pub fn count<N: PartialEq + From<u8> + std::fmt::Display>(n: N, what: &str) -> S
     format!("{n} {what}{plural}")
 }
 
-/// A time as people read it, in their zone.
+/// A time as people read it, in the zone of the machine that says it, and which one that is.
 pub fn when(time: terms::Time) -> String {
     let Ok(at) = jiff::Timestamp::from_millisecond(time.millis()) else { return time.millis().to_string() };
-    at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, Said, count};
+    use super::{Exit, Said, count, when};
+
+    #[test]
+    fn a_time_says_of_which_zone_it_is() {
+        let at = terms::Time::from_millis(1_796_352_480_000);
+        let read = jiff::Timestamp::strptime("%Y-%m-%d %H:%M:%S %:z", when(at)).unwrap();
+        assert_eq!(read.as_millisecond(), at.millis());
+    }
 
     #[test]
     fn only_lines_with_a_sign_are_coloured_and_only_where_signs_are_meant() {

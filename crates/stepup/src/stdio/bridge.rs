@@ -60,22 +60,24 @@ pub(super) struct Bridge {
 /// What people are told, on standard error.
 struct Notes {
     out: Out,
-    last: Mutex<Option<String>>,
+    /// What was said last, and whether the gateway was away since all was well.
+    last: Mutex<Option<(String, bool)>>,
 }
 
 impl Notes {
-    /// Something is wrong. Said once, until it is something else.
-    fn wrong(&self, what: String) {
+    /// Something is wrong, and the gateway may be away. Said once, until it is something else.
+    fn wrong(&self, what: String, away: bool) {
         let mut last = locked(&self.last);
-        if last.as_ref() != Some(&what) {
+        let was_away = last.as_ref().is_some_and(|(_, away)| *away);
+        if last.as_ref().is_none_or(|(said, _)| *said != what) {
             self.out.line_or_not(format!("stepup stdio: {what}").into_bytes());
-            *last = Some(what);
         }
+        *last = Some((what, away || was_away));
     }
 
     /// Nothing is.
     fn well(&self) {
-        if locked(&self.last).take().is_some() {
+        if locked(&self.last).take().is_some_and(|(_, away)| away) {
             self.out.line_or_not(b"stepup stdio: the gateway answers again".to_vec());
         }
     }
@@ -126,13 +128,15 @@ impl Bridge {
         }
         let answered = async { while tasks.join_next().await.is_some() {} };
         if timeout(GRACE, answered).await.is_err() {
-            self.notes.wrong("the input ended while requests were under way; they are given up".to_owned());
+            let what = "the input ended while requests were under way; they are given up";
+            self.notes.wrong(what.to_owned(), false);
         }
     }
 
     async fn line(self: &Arc<Self>, line: Bytes, tasks: &mut JoinSet<()>) {
         match Message::of(&line) {
             Message::Initialize(id) => self.initialize(line, id.as_ref()).await,
+            Message::Modern(id) => self.refuse(id.as_ref(), &Trouble::not_carried()).await,
             Message::Request(id) => self.request(line, id, tasks).await,
             Message::Initialized => {
                 self.tell(line).await;
@@ -147,9 +151,11 @@ impl Bridge {
     async fn too_long(&self, line: &[u8]) {
         let trouble = Trouble::Ours(Slug::TooLarge, "a line of more than 1 MiB".to_owned());
         match Message::of(line) {
-            Message::Initialize(id) | Message::Request(id) => self.refuse(id.as_ref(), &trouble).await,
+            Message::Initialize(id) | Message::Modern(id) | Message::Request(id) => {
+                self.refuse(id.as_ref(), &trouble).await;
+            }
             Message::Initialized | Message::Cancelled(_) | Message::Notification | Message::Answer(_) => {
-                self.notes.wrong(trouble.words());
+                self.notes.wrong(trouble.words(), trouble.is_away());
             }
         }
     }
@@ -224,7 +230,7 @@ impl Bridge {
         let session = self.session();
         let telling = timeout(TELL_WITHIN, self.gateway.tell(&session, line)).await;
         if let Err(trouble) = telling.unwrap_or_else(|_| Err(Trouble::lost("it takes too long"))) {
-            self.notes.wrong(trouble.words());
+            self.notes.wrong(trouble.words(), trouble.is_away());
         }
     }
 
@@ -258,7 +264,7 @@ impl Bridge {
 
     async fn refuse(&self, id: Option<&Id>, trouble: &Trouble) {
         if let Some(error) = trouble.error() {
-            self.notes.wrong(trouble.words());
+            self.notes.wrong(trouble.words(), trouble.is_away());
             self.out.line(message::error(id, &error.to_string())).await;
         }
     }

@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
+use terms::Revision;
+use terms::revision::Era;
 use upstream::client::{no_line_ends, one_line};
+
+/// The member of `_meta` that says which revision a request is of.
+const REVISION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// The id of a request, as JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +21,8 @@ pub(super) struct Id(String);
 pub(super) enum Message {
     /// The request with which a session begins.
     Initialize(Option<Id>),
+    /// A request of a revision without sessions, whatever it asks for.
+    Modern(Option<Id>),
     /// Any other request, or what nobody can make anything of; that has no id.
     Request(Option<Id>),
     /// The notification that a session has begun.
@@ -48,6 +55,7 @@ impl Message {
         };
         let method: String = serde_json::from_str(method.get()).unwrap_or_default();
         match (method.as_str(), members.contains_key("id")) {
+            (_, true) if is_modern(&members) => Self::Modern(id()),
             ("initialize", _) => Self::Initialize(id()),
             (_, true) => Self::Request(id()),
             ("notifications/initialized", false) => Self::Initialized,
@@ -60,6 +68,15 @@ impl Message {
 /// The members of an object; of those that come twice, the last.
 fn members(text: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_slice(text).ok()
+}
+
+/// Whether a message names a revision of its own that has no sessions, as the gateway reads it: any but those that have.
+fn is_modern(members: &BTreeMap<String, &RawValue>) -> bool {
+    let params = members.get("params").and_then(|params| self::members(params.get().as_bytes()));
+    let meta = params.and_then(|params| self::members(params.get("_meta")?.get().as_bytes()));
+    let Some(named) = meta.as_ref().and_then(|meta| meta.get(REVISION)) else { return false };
+    let named: String = serde_json::from_str(named.get()).unwrap_or_default();
+    !Revision::TABLE.iter().any(|row| row.era == Era::Legacy && row.name == named)
 }
 
 fn cancelled(members: &BTreeMap<String, &RawValue>) -> Option<Id> {
@@ -98,12 +115,21 @@ mod tests {
     #[test]
     fn what_wants_an_answer_is_told_from_what_does_not() {
         let id = |json: &str| Some(Id(json.to_owned()));
+        let of = |revision: &str, method: &str| {
+            let meta = serde_json::json!({ REVISION: revision });
+            serde_json::json!({ "id": 1, "method": method, "params": { "_meta": meta } }).to_string()
+        };
         for (text, is) in [
             (r#"{"method":"tools/call","params":{},"jsonrpc":"2.0","id":7}"#, Message::Request(id("7"))),
             (r#"{"id":"a\u0062","method":"initialize"}"#, Message::Initialize(id("\"ab\""))),
             (r#"{"id":12345678901234567890,"method":"x"}"#, Message::Request(id("12345678901234567890"))),
             (r#"{"method":"x","method":"initialize","id":1}"#, Message::Initialize(id("1"))),
             (r#"{"method":"x","id":null}"#, Message::Request(None)),
+            (&of("2026-07-28", "initialize"), Message::Modern(id("1"))),
+            (&of("2026-07-28", "tools/list"), Message::Modern(id("1"))),
+            (&of("newer", "tools/list"), Message::Modern(id("1"))),
+            (&of("2025-11-25", "tools/list"), Message::Request(id("1"))),
+            (&of("2025-06-18", "initialize"), Message::Initialize(id("1"))),
             (r#"{"id":1}"#, Message::Request(id("1"))),
             (r#"{"method":"notifications/initialized"}"#, Message::Initialized),
             (r#"{"method":"notifications/progress"}"#, Message::Notification),

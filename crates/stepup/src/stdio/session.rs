@@ -227,6 +227,7 @@ impl Gateway {
                 match Message::of(&line) {
                     Message::Answer(_) => answer = answer.or(Some(line)),
                     Message::Initialize(_)
+                    | Message::Modern(_)
                     | Message::Request(_)
                     | Message::Initialized
                     | Message::Cancelled(_)

@@ -4,7 +4,8 @@
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use terms::{Slug, text};
+use terms::revision::Side;
+use terms::{Revision, Slug, text};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -42,9 +43,26 @@ impl Trouble {
         Self::Ours(Slug::AnswerLost, why.into())
     }
 
+    /// A request that could be asked over HTTP only: it has to say in headers what the definition of its tool wants there.
+    pub(super) fn not_carried() -> Self {
+        let carried: Vec<&str> = Revision::in_sessions(Side::Callers).map(Revision::name).collect();
+        Self::Ours(Slug::RevisionNotCarried, format!("carried are {}", carried.join(" and ")))
+    }
+
+    /// Whether the gateway is not there, or was not while it was to answer.
+    pub(super) const fn is_away(&self) -> bool {
+        matches!(self, Self::Ours(Slug::GatewayUnreachable | Slug::AnswerLost, _))
+    }
+
     /// A refusal under a status: stepup says so in a form of its own, and anything else there is not stepup.
     pub(super) fn of(status: StatusCode, body: &[u8]) -> Self {
-        if let Ok(Plain { error }) = serde_json::from_slice(body) {
+        if let Ok(Plain { mut error }) = serde_json::from_slice::<Plain>(body) {
+            let row = Slug::SessionRequired.row();
+            if error.slug == row.name {
+                // What the gateway advises is for clients over HTTP: no client of ours sends headers.
+                error.todo = "Send `initialize` first.".to_owned();
+                error.message = format!("{} {}", row.happened, error.todo);
+            }
             return Self::Theirs(error);
         }
         let why = format!("HTTP status {} came instead", status.as_u16());
@@ -105,6 +123,15 @@ mod tests {
             assert_eq!(trouble.error().unwrap()["data"]["slug"], slug);
             assert!(trouble.words().contains(status.as_str()) && !trouble.words().contains("html"));
         }
+    }
+
+    #[test]
+    fn who_has_no_session_is_advised_to_no_header() {
+        let plain =
+            br#"{"error":{"slug":"session_required","message":"Mcp-Session-Id","todo":"Mcp-Session-Id"}}"#;
+        let error = Trouble::of(StatusCode::BAD_REQUEST, plain).error().unwrap();
+        assert!(error.to_string().contains("`initialize`"), "{error}");
+        assert!(!error.to_string().contains("Mcp-"), "{error}");
     }
 
     #[test]

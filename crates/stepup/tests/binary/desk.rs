@@ -134,7 +134,8 @@ fn callers_are_added_listed_shown_rotated_and_disabled() {
     assert_eq!(keys(&added), ["caller", "id", "key"]);
     let key = added["key"].as_str().unwrap();
     let text = home.does(&["caller", "add", "job", "--owner", "robin", "--kind", "service"]);
-    assert!(text.contains(&format!("http://127.0.0.1:{}/mcp/ops", home.agents)), "{text}");
+    let all = format!("  http://127.0.0.1:{}/mcp\n", home.agents);
+    assert!(text.find(&all).is_some_and(|all| text.find("/mcp/ops").is_some_and(|one| all < one)), "{text}");
     assert!(text.contains("once"), "{text}");
 
     let listed = home.tells(&["caller", "list"]);

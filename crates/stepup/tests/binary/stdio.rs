@@ -256,6 +256,35 @@ fn a_gateway_that_is_away_is_said_for_each_request_and_the_bridge_outlives_it() 
 }
 
 #[test]
+fn what_is_asked_without_a_session_is_told_what_a_client_over_stdio_can_do_and_nobody_is_said_to_be_away() {
+    let home = Home::new();
+    let _server = home.serve().pinned();
+    let mut bridge = Bridge::start(home.agents, &home.caller("bot"));
+    let modern = |id: u64, method: &str| {
+        let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {} });
+        let params = json!({ "name": "deploy", "arguments": deploy(), "_meta": meta });
+        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+    };
+    // By the code, a client of both eras knows that it has to begin a session: the codes of 2026-07-28 say the reverse.
+    let refused = bridge.ask(&modern(1, "server/discover"))["error"].clone();
+    assert_eq!((&refused["data"]["slug"], &refused["code"]), (&json!("revision_not_carried"), &json!(1040)));
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("2025-11-25 and 2025-06-18") && message.contains("`initialize`"), "{message}");
+    let refused = bridge.ask(&ticket(2))["error"].clone();
+    assert_eq!(refused["data"]["slug"], "session_required", "{refused}");
+    assert!(!refused.to_string().contains("Mcp-"), "no client writes headers here: {refused}");
+    let long = json!({ "jsonrpc": "2.0", "id": 3, "method": "ping", "params": "x".repeat(2 << 20) });
+    assert_eq!(bridge.ask(&long)["error"]["data"]["slug"], "too_large");
+    assert!(bridge.ask(&hello(4))["result"].is_object());
+    assert_eq!(bridge.ask(&modern(5, "tools/call"))["error"]["data"]["slug"], "revision_not_carried");
+    assert!(bridge.ask(&ticket(6))["result"].is_object());
+    let (_, notes) = bridge.ended();
+    assert!(notes.contains("1 MiB") && !notes.contains("answers again"), "{notes}");
+    assert_eq!(home.arrivals().len(), 1, "only the ticket");
+}
+
+#[test]
 fn a_key_that_opens_nothing_is_said_for_each_request() {
     let home = Home::new();
     let _server = home.serve().pinned();

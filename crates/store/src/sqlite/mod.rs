@@ -74,7 +74,7 @@ pub enum OpenError {
     #[error("there is no store at {}: `stepup init` makes one", .0.display())]
     Missing(PathBuf),
     /// Another process has it open.
-    #[error("the store is in use by {}: stop that, or speak to it", .by.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
+    #[error("the store is in use by {}; while it runs, other commands with its --config speak to it, as `stepup requests list`", .by.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}, which `kill {pid}` stops")))]
     Taken {
         /// Its process id, as it says itself.
         by: Option<u32>,

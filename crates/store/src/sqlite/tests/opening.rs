@@ -16,6 +16,7 @@ fn who_holds_the_store_is_named() {
     let folder = Folder::new();
     let held = open(&folder.path(), &folder.options).unwrap();
     let taken = OpenError::Taken { by: Some(std::process::id()) };
+    assert!(taken.to_string().contains(&format!("`kill {}`", std::process::id())), "{taken}");
     assert_eq!(open(&folder.path(), &folder.options).err(), Some(taken.clone()));
     let link = folder.folder.path().join("another-name.db");
     std::os::unix::fs::symlink(folder.path(), &link).unwrap();
