@@ -40,7 +40,7 @@ pub use link::Link;
 pub use mirror::{agree, decoded, repeats};
 pub use note::{Logged, Note, Notes};
 pub use opened::Opening;
-pub use question::{Asked, Asks, Question, Unanswered, inputs};
+pub use question::{Asked, Asks, Question, Unanswered, inputs, passed_on};
 pub use raw::{OURS, without};
 pub use reply::{Replied, reply};
 pub use upstreams::{SessionKey, Unreachable, Upstreams};
