@@ -10,6 +10,7 @@ pub mod client;
 mod code;
 mod config;
 mod errand;
+mod form;
 mod forward;
 mod identity;
 mod inert;
@@ -33,6 +34,7 @@ pub use config::{
     Config, ConfigError, Credential, DEFAULT_PATH, Eras, Http, Isolation, Share, Stdio, Timeouts, Transport,
 };
 pub use errand::{Cursor, Definition, Errand, Has, Listing};
+pub use form::fits;
 pub use forward::{Along, Forwarded, forward};
 pub use identity::{NotThere, identity};
 pub use inert::{Inert, LEVEL};
