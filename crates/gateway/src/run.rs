@@ -77,7 +77,7 @@ pub(crate) async fn run(
         let asked = asked.and_then(|attempt| coming.round(attempt, (requests, state), *takes));
         let within = (&mut client, &mut running);
         // Apart from the calls that are never asked anything, which are nearly all.
-        let next = Box::pin(in_session.goes_on(inner, (ask, coming), within, (asked, requests)));
+        let next = Box::pin(in_session.goes_on(inner, (ask, coming), within, asked));
         match next.await {
             Next::Goes { permit, link, round: next } => {
                 permitted = (permit, link);

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 
+use terms::revision::Era;
 use terms::{AttemptId, Json, Level, Uri, UriTemplate};
 
+use crate::form::fits;
 use crate::link::Link;
 use crate::message::page;
 use crate::mirror::mirrored;
@@ -164,8 +166,8 @@ pub(crate) async fn list(link: &Link, listing: Listing) -> Result<Vec<Definition
     Err(Unreachable::List("its list has no end"))
 }
 
-/// What can be named without doubt, and of tools those whose calls can be told in headers where there are any (MCP 2026-07-28,
-/// server/tools, "x-mcp-header"); the others are left out, and said so.
+/// What can be named without doubt and has the form that clients take it in, and of tools those whose calls can be told in
+/// headers where there are any (MCP 2026-07-28, server/tools, "x-mcp-header"); the others are left out, and said so.
 fn acceptable(
     upstream: &str,
     headers: bool,
@@ -195,10 +197,14 @@ fn acceptable(
         if times.get(&name) != Some(&1) {
             return leave_out(&name, "it is named twice");
         }
-        match listing.doubt(&name) {
-            None => Some(Definition { name, definition }),
-            Some(why) => leave_out(&name, &why),
+        let why = listing.doubt(&name).or_else(|| fits(listing, Era::Modern, &definition).err());
+        if let Some(why) = why {
+            return leave_out(&name, &why);
         }
+        if let Err(why) = fits(listing, Era::Legacy, &definition) {
+            tracing::warn!(upstream, one, name, why, "it is listed to clients of 2026-07-28 only");
+        }
+        Some(Definition { name, definition })
     };
     entries.into_iter().filter_map(accept).collect()
 }
@@ -214,7 +220,9 @@ mod tests {
 
     #[test]
     fn a_tool_that_cannot_be_named_without_doubt_is_left_out() {
-        let tool = |name: &str| Some(Json::object([("name", Json::from(name))]));
+        let schema = Json::object([("type", "object")]);
+        let tool =
+            |name: &str| Some(Json::object([("name", Json::from(name)), ("inputSchema", schema.clone())]));
         let tools = vec![
             tool("ok_1.a-b/c"),
             tool("twice"),
@@ -233,11 +241,14 @@ mod tests {
 
     #[test]
     fn a_tool_whose_header_is_bad_is_left_out_where_there_are_headers() {
-        let bad = r#"{"name":"bad","inputSchema":{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}}"#;
-        let good =
-            r#"{"name":"good","inputSchema":{"properties":{"a":{"type":"integer","x-mcp-header":"A"}}}}"#;
+        let tool = |name: &str, kind: &str| {
+            let schema =
+                format!(r#"{{"type":"object","properties":{{"a":{{"type":"{kind}","x-mcp-header":"A"}}}}}}"#);
+            format!(r#"{{"name":"{name}","inputSchema":{schema}}}"#)
+        };
+        let (bad, good) = (tool("bad", "number"), tool("good", "integer"));
         for (headers, expected) in [(true, vec!["good"]), (false, vec!["bad", "good"])] {
-            let tools = [bad, good].map(|text| terms::json::parse(text.as_bytes()).ok()).to_vec();
+            let tools = [&bad, &good].map(|text| terms::json::parse(text.as_bytes()).ok()).to_vec();
             let names: Vec<String> =
                 acceptable("ops", headers, Listing::Tools, tools).into_iter().map(|tool| tool.name).collect();
             assert_eq!(names, expected);
@@ -255,14 +266,15 @@ mod tests {
             "note.txt",
             "m://x",
         ];
-        let entries = uris.map(|uri| Some(Json::object([("uri", uri)]))).to_vec();
+        let entries = uris.map(|uri| Some(Json::object([("name", "r"), ("uri", uri)]))).to_vec();
         let names: Vec<String> = acceptable("ops", true, Listing::Resources, entries)
             .into_iter()
             .map(|entry| entry.name)
             .collect();
         assert_eq!(names, ["file:///a", "m://x"]);
         let templates = ["file:///{path}", "file:///{", "file:///../{a}"];
-        let entries = templates.map(|template| Some(Json::object([("uriTemplate", template)]))).to_vec();
+        let entry = |template| Some(Json::object([("name", "t"), ("uriTemplate", template)]));
+        let entries = templates.map(entry).to_vec();
         let names: Vec<String> = acceptable("ops", true, Listing::Templates, entries)
             .into_iter()
             .map(|entry| entry.name)

@@ -10,6 +10,7 @@ pub mod client;
 mod code;
 mod config;
 mod errand;
+mod form;
 mod forward;
 mod identity;
 mod inert;
@@ -33,6 +34,7 @@ pub use config::{
     Config, ConfigError, Credential, DEFAULT_PATH, Eras, Http, Isolation, Share, Stdio, Timeouts, Transport,
 };
 pub use errand::{Cursor, Definition, Errand, Has, Listing};
+pub use form::fits;
 pub use forward::{Along, Forwarded, forward};
 pub use identity::{NotThere, identity};
 pub use inert::{Inert, LEVEL};
@@ -40,7 +42,7 @@ pub use link::Link;
 pub use mirror::{agree, decoded, repeats};
 pub use note::{Logged, Note, Notes};
 pub use opened::Opening;
-pub use question::{Asked, Asks, Question, Unanswered, inputs};
+pub use question::{Asked, Asks, Question, Unanswered, inputs, passed_on};
 pub use raw::{OURS, without};
 pub use reply::{Replied, reply};
 pub use upstreams::{SessionKey, Unreachable, Upstreams};

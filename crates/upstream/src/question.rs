@@ -5,11 +5,17 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use terms::{Abilities, Feature};
+use terms::{Abilities, Feature, Json};
 
 use crate::answer::RawJson;
 use crate::message::RequestId;
 use crate::raw;
+
+/// What the names of our own questions begin with (`stepup_open`): under such a name nobody else asks.
+const OUR_NAMES: &str = "stepup";
+
+/// What an address to be opened begins with: whatever else a client would do with one, it runs no script.
+const ADDRESSES: [&str; 2] = ["https://", "http://"];
 
 /// Bytes of what is asked.
 const LONGEST: usize = 1 << 20;
@@ -144,6 +150,7 @@ impl Asked {
         #[derive(Default, Deserialize)]
         struct Mode {
             mode: Option<String>,
+            url: Option<String>,
         }
         let row = TABLE.iter().find(|row| row.method == method).ok_or(Unanswered::Unsupported)?;
         let text = params.map_or("{}", RawValue::get);
@@ -155,12 +162,15 @@ impl Asked {
         if members.iter().any(|(name, _)| row.refused.contains(&name.as_str())) {
             return Err(Unanswered::Invalid);
         }
-        let Mode { mode } = match row.asks {
+        let Mode { mode, url } = match row.asks {
             // A mode that is named twice is none.
             Asks::Elicitation => serde_json::from_str(params.text()).map_err(|_| Unanswered::Invalid)?,
             Asks::Sampling | Asks::Roots => Mode::default(),
         };
         let takes = Abilities::taken(row.method, mode.as_deref()).ok_or(Unanswered::Invalid)?;
+        if takes.url && !url.is_some_and(|url| ADDRESSES.iter().any(|scheme| begins(&url, scheme))) {
+            return Err(Unanswered::Invalid);
+        }
         let params = (!members.is_empty()).then_some(params);
         Ok(Self { id: id.to_owned(), asks: row.asks, params, takes })
     }
@@ -194,6 +204,14 @@ impl Asked {
         Question { call, asked: self, back: Some(Back(Box::new(back))) }
     }
 
+    /// It as an input request.
+    fn input(&self) -> String {
+        let (name, method) = (Json::from(self.name()), Json::from(self.asks.method()));
+        let params =
+            self.params().map(|params| format!(r#","params":{}"#, params.text())).unwrap_or_default();
+        format!(r#"{name}:{{"method":{method}{params}}}"#)
+    }
+
     /// The reply where no call is told of it.
     pub(crate) fn unanswered(&self, why: Unanswered) -> String {
         reply(&self.id, why.reply())
@@ -201,7 +219,7 @@ impl Asked {
 }
 
 /// What an upstream of the modern era asks in one round, in its order (MCP 2026-07-28, multi round-trip requests,
-/// "InputRequests"), as far as the client of a session may be asked it.
+/// "InputRequests"), as far as a client may be asked it.
 ///
 /// # Errors
 /// Why one of them is none that is ever passed on.
@@ -214,10 +232,27 @@ pub fn inputs(requests: &RawJson) -> Result<Vec<Asked>, Unanswered> {
     }
     let inputs = raw::members(requests.text()).ok_or(Unanswered::Invalid)?;
     let read = |(name, input): (String, &RawValue)| {
+        if begins(&name, OUR_NAMES) {
+            return Err(Unanswered::Invalid);
+        }
         let input: Input<'_> = serde_json::from_str(input.get()).map_err(|_| Unanswered::Invalid)?;
         Asked::read(&name, &input.method, input.params)
     };
     inputs.into_iter().map(read).collect()
+}
+
+/// The same as it is passed on to a client of that era: what is asked of it, and nothing that is not passed on.
+///
+/// # Errors
+/// Why one of them is none that is ever passed on.
+pub fn passed_on(requests: &RawJson) -> Result<RawJson, Unanswered> {
+    let inputs: Vec<String> = inputs(requests)?.iter().map(Asked::input).collect();
+    RawJson::of(&format!("{{{}}}", inputs.join(","))).map_err(|_| Unanswered::Invalid)
+}
+
+/// Whether a text begins so, in capitals or not.
+fn begins(text: &str, with: &str) -> bool {
+    text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
 }
 
 /// Writes one reply.
@@ -316,7 +351,12 @@ mod tests {
         let as_is = |text: &str, takes| Ok((Some(text.to_owned()), takes));
         for (method, params, expected) in [
             ("elicitation/create", r#"{"message":"m","n":1.0}"#, as_is(r#"{"message":"m","n":1.0}"#, form)),
-            ("elicitation/create", r#"{"mode":"url","task":{}}"#, as_is(r#"{"mode":"url"}"#, url)),
+            (
+                "elicitation/create",
+                r#"{"mode":"url","task":{},"url":"HTTPS://a"}"#,
+                as_is(r#"{"mode":"url","url":"HTTPS://a"}"#, url),
+            ),
+            ("elicitation/create", r#"{"url":"javascript:a"}"#, as_is(r#"{"url":"javascript:a"}"#, form)),
             ("elicitation/create", r#"{"mode":"url","mode":"form"}"#, Err(Unanswered::Invalid)),
             ("elicitation/create", r#"{"mode":"voice"}"#, Err(Unanswered::Invalid)),
             ("elicitation/create", "[]", Err(Unanswered::Invalid)),
@@ -360,6 +400,25 @@ mod tests {
             r#"{"a":[]}"#,
         ] {
             assert!(of(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_round_is_passed_on_as_it_was_written_but_for_what_is_left_out_and_never_under_a_name_of_ours() {
+        let of = |text: &str| passed_on(&RawJson::of(text).unwrap());
+        let written = r#"{"b\"":{"x":1,"params":{"maxTokens":1.0,"includeContext":"none"},"method":"sampling/createMessage"},
+            "a":{"method":"roots/list","params":{}}}"#;
+        let on = r#"{"b\"":{"method":"sampling/createMessage","params":{"maxTokens":1.0}},"a":{"method":"roots/list"}}"#;
+        assert_eq!(of(written).unwrap().text(), on);
+        assert_eq!(of("{}").unwrap().text(), "{}");
+        for name in ["stepup_open", "stepup", "STEPUP_x", r"\u0073tepup_say"] {
+            let asked = format!(r#"{{"{name}":{{"method":"roots/list"}}}}"#);
+            assert_eq!(of(&asked), Err(Unanswered::Invalid), "{name}");
+        }
+        for url in [r#""javascript:a""#, r#"" https://a""#, r#""https:a""#, "1", "null"] {
+            let params = format!(r#"{{"mode":"url","url":{url}}}"#);
+            let asked = format!(r#"{{"a":{{"method":"elicitation/create","params":{params}}}}}"#);
+            assert_eq!(of(&asked), Err(Unanswered::Invalid), "{url}");
         }
     }
 

@@ -66,12 +66,13 @@ impl InSession {
         inner: &Inner,
         (ask, coming): (&Ask, &Coming),
         (client, running): (&mut Client, &mut Running),
-        (asked, requests): (Result<state::Asked, Unasked>, Option<&RawJson>),
+        asked: Result<(state::Asked, Option<RawJson>), Unasked>,
     ) -> Next {
         let next = async {
-            let mut asked = asked?;
+            let (mut asked, requests) = asked?;
             let within = (&*client, &mut *running);
-            asked.inputs = Some(self.inputs(inner, ask.caller.id, within, (asked.of, requests)).await?);
+            asked.inputs =
+                Some(self.inputs(inner, ask.caller.id, within, (asked.of, requests.as_ref())).await?);
             self.judge(inner, (ask, coming), (client, running), asked).await
         };
         match next.await {

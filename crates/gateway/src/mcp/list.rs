@@ -6,6 +6,7 @@ use terms::hash::{b64url, from_b64url};
 use terms::json::Object;
 use terms::revision::Era;
 use terms::{Json, Kind};
+use upstream::Listing;
 
 use super::address::{Address, not_given};
 use super::envelope::{Request, only};
@@ -22,7 +23,7 @@ pub(super) async fn list(
     era: Era,
     request: &Request,
 ) -> Result<Response, Refusal> {
-    let Pinned { entries: mut tools, next } = pinned(gateway, known, at, Kind::Tool, request).await?;
+    let Pinned { entries: mut tools, next } = pinned(gateway, known, at, (Kind::Tool, era), request).await?;
     if next.is_none() {
         tools.extend(own::definitions());
     }
@@ -37,17 +38,18 @@ pub(super) struct Pinned {
 }
 
 /// One page of the tools or prompts that a caller may know of at an address, upstream after upstream. What is pinned is
-/// shown whether or not its upstream can be reached.
+/// shown whether or not its upstream can be reached, but for what clients of the era would refuse the whole list for.
 pub(super) async fn pinned(
     gateway: &Shared,
     known: &Known,
     at: &Address,
-    kind: Kind,
+    (kind, era): (Kind, Era),
     request: &Request,
 ) -> Result<Pinned, Refusal> {
     let after = cursor(&request.params)?;
     let (mut entries, mut last) = (Vec::new(), None);
     let mut room = gateway.settings.budgets.page;
+    let listing = if kind == Kind::Tool { Listing::Tools } else { Listing::Prompts };
     for (upstream, after) in at.rest(gateway, after.as_deref())? {
         if room == 0 {
             return Ok(Pinned { entries, next: last });
@@ -57,9 +59,11 @@ pub(super) async fn pinned(
         room = room.saturating_sub(listed.targets.len());
         for (target, needs) in &listed.targets {
             last = Some(at.cursor(&upstream, &target.name));
-            let ours = kind == Kind::Tool && own::is_own(&target.name);
-            if let Some(name) = at.name(kind, &upstream, &target.name).filter(|_| !ours) {
-                entries.push(shown(&target.pin.definition, name, needs));
+            let (ours, definition) =
+                (kind == Kind::Tool && own::is_own(&target.name), &target.pin.definition);
+            let taken = !ours && upstream::fits(listing, era, definition).is_ok();
+            if let Some(name) = at.name(kind, &upstream, &target.name).filter(|_| taken) {
+                entries.push(shown(definition, name, needs));
             }
         }
         if listed.more {

@@ -25,6 +25,6 @@ pub(super) async fn list(
     {
         return Err(Slug::MethodUnknown.into());
     }
-    let Pinned { entries, next } = pinned(gateway, known, at, Kind::Prompt, request).await?;
+    let Pinned { entries, next } = pinned(gateway, known, at, (Kind::Prompt, era), request).await?;
     Ok(result::listed(era, &request.id, page("prompts", entries, next.as_deref())))
 }

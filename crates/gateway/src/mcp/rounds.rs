@@ -78,13 +78,13 @@ impl Coming {
         self.sealed(inner, &state)
     }
 
-    /// What an upstream asks, if it may ask that of this client and was not answered too often.
+    /// What an upstream asks, if it may ask that of this client and was not answered too often, and as it is passed on.
     pub(crate) fn round(
         &self,
         attempt: AttemptId,
         (requests, state): (Option<&RawJson>, Option<&RawJson>),
         takes: Abilities,
-    ) -> Result<Asked, Unasked> {
+    ) -> Result<(Asked, Option<RawJson>), Unasked> {
         let lacks = takes.without(self.abilities);
         if lacks != Abilities::default() {
             return Err(Unasked::Lacks(lacks));
@@ -93,15 +93,16 @@ impl Coming {
         if round > MOST {
             return Err(Unasked::TooMuch);
         }
+        let requests = requests.map(upstream::passed_on).transpose().map_err(|_| Unasked::Form)?;
         // It is a text, as the exit has seen.
         let state = state.and_then(|state| serde_json::from_str(state.text()).ok()).map(Secret::new);
         // What two readers could read in two ways is shown to nobody, and so not asked.
-        let questions = match requests {
+        let questions = match &requests {
             None => Some(Object::new()),
             Some(requests) => requests.read().and_then(|read| read.as_object().cloned()),
         };
         let questions = questions.ok_or(Unasked::Form)?;
-        Ok(Asked { of: attempt, round, questions, inputs: None, state })
+        Ok((Asked { of: attempt, round, questions, inputs: None, state }, requests))
     }
 
     /// The result that passes on what an upstream asks, to a client that comes back with the answers.
@@ -112,7 +113,7 @@ impl Coming {
         (requests, state): (Option<&RawJson>, Option<&RawJson>),
         takes: Abilities,
     ) -> Result<String, Unasked> {
-        let asked = self.round(attempt, (requests, state), takes)?;
+        let (asked, requests) = self.round(attempt, (requests, state), takes)?;
         let until = inner.authority.now().after(ASKED_FOR);
         let state = State { access: self.call, elevation: None, round: 0, asked: Some(asked), until };
         let state = Json::from(self.sealed(inner, &state).ok_or(Unasked::TooMuch)?);

@@ -368,3 +368,17 @@ async fn progress_is_told_while_a_question_is_open_and_only_ever_rises() {
     answer(&bot, &asked, yes()).await;
     told(&mut open).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t32_no_upstream_has_anything_but_a_page_opened_within_a_call() {
+    let ask = |config: &mut upstream::Config| config.asks.url = true;
+    let world = world_with(|_| {}, ask).await;
+    let bot = session(&world).await;
+    for url in ["javascript:alert(1)", " https://canary.example", "data:text/html,canary", ""] {
+        let params = json!({"mode": "url", "url": url, "message": "canary", "elicitationId": "1"});
+        let ask = json!({"id": url, "method": "elicitation/create", "params": params});
+        let reply = bot.call("asks_live", json!({"asks": [ask]})).await;
+        assert_eq!(world.ops.replies().last().unwrap()["error"]["code"], -32602, "{url}: {}", reply.body);
+    }
+    assert_eq!(world.ops.calls().len(), 4);
+}

@@ -10,6 +10,7 @@ mod completions;
 mod credentials;
 mod doors;
 mod faults;
+mod forms;
 mod in_session;
 mod listening;
 mod live;

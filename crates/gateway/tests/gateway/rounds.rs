@@ -156,3 +156,91 @@ async fn what_a_client_would_have_to_be_capable_of_is_told_in_the_words_of_its_e
     assert_eq!(legacy.slug(), "upstream_needs_feature");
     assert!(legacy.text().contains("Needed: roots."), "{}", legacy.text());
 }
+
+/// A world whose upstream asks what a test wants it to ask, and may ask for whatever can be asked.
+async fn world_of_turns() -> World {
+    let ops = Ops::start().await;
+    ops.offer(&["turns"]);
+    let configure = |config: &mut upstream::Config| {
+        config.era = Eras::Modern;
+        config.asks = terms::Abilities { form: true, url: true, sampling: true, roots: true };
+    };
+    World::upon(ops, RULES, |_| {}, configure).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_upstream_asks_of_a_model_takes_no_more_in_rounds_than_in_a_session() {
+    let world = world_of_turns().await;
+    let bot = Modern::who_can(&world, "bot", can());
+    let sampling = |more: Value| {
+        let mut params = json!({"messages": [], "maxTokens": 5, "temperature": 0.5});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"turns": [{"a": {"method": "sampling/createMessage", "params": params, "task": {}}}]})
+    };
+    let (asks, _) =
+        asked(&bot.call("turns", sampling(json!({"includeContext": "allServers", "task": {}}))).await);
+    let left = json!({"messages": [], "maxTokens": 5, "temperature": 0.5});
+    assert_eq!(
+        asks,
+        json!({"a": {"method": "sampling/createMessage", "params": left}}),
+        "of no other server's words"
+    );
+    for more in [json!({"tools": []}), json!({"toolChoice": {"mode": "auto"}})] {
+        let reply = bot.call("turns", sampling(more.clone())).await;
+        refused(&reply, &more);
+    }
+}
+
+fn refused(reply: &Reply, what: &Value) {
+    assert_eq!(reply.slug(), "upstream_needs_feature", "{what}: {}", reply.body);
+    assert!(reply.text().contains("in a form that is not passed on"), "{}", reply.text());
+    assert!(!reply.body.contains("canary") && !reply.body.contains("inputRequests"), "{}", reply.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t32_no_upstream_asks_under_a_name_of_ours_or_has_anything_but_a_page_opened() {
+    let world = world_of_turns().await;
+    let bot = Modern::who_can(&world, "bot", can());
+    let session = world.session_who_can("bot", "2025-11-25", can()).await;
+    let form =
+        json!({"method": "elicitation/create", "params": {"message": "canary", "requestedSchema": {}}});
+    let opens = |url: Value| {
+        let params = json!({"mode": "url", "url": url, "message": "canary"});
+        json!({"method": "elicitation/create", "params": params})
+    };
+    let named =
+        ["stepup_open", "stepup_say", "stepup", "Stepup_open"].map(|name| json!({name: form, "b": form}));
+    let addresses = [
+        "javascript:alert(1)//https://a",
+        "JavaScript:alert(1)",
+        " https://canary.example",
+        "data:text/html,canary",
+        "file:///etc/passwd",
+        "https:canary.example",
+        "stepup://canary",
+        "",
+    ];
+    let addressed = addresses.map(|url| json!({"a": form, "b": opens(json!(url))}));
+    let unaddressed =
+        [json!({"b": opens(Value::Null)}), json!({"b": opens(json!(["https://canary.example"]))})];
+    for asks in named.into_iter().chain(addressed).chain(unaddressed) {
+        let turns = json!({"turns": [asks]});
+        refused(&bot.call("turns", turns.clone()).await, &asks);
+        refused(&session.call("turns", turns).await, &asks);
+    }
+    for url in ["https://canary.example", "HTTP://canary.example"] {
+        let one = json!({"b": opens(json!(url))});
+        let (asks, _) = asked(&bot.call("turns", json!({"turns": [one]})).await);
+        assert_eq!(asks, one);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_of_our_own_questions_are_those_that_no_upstream_has() {
+    let world = World::with(RULES, |_| {}).await;
+    let bot = Modern::who_can(&world, "bot", can());
+    for (tool, arguments) in [("deploy", crate::world::deploy("1")), ("restore", json!({"target": "a"}))] {
+        let (asks, _) = asked(&bot.call(tool, arguments).await);
+        assert!(asks.as_object().unwrap().keys().all(|name| name.starts_with("stepup")), "{asks}");
+    }
+}

@@ -195,9 +195,11 @@ async fn a_tool_with_a_bad_header_is_not_listed_and_hinders_no_other() {
         if !request.is("tools/list") {
             return well(request);
         }
-        let bad = r#"{"name":"bad","inputSchema":{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}}"#;
-        let good =
-            r#"{"name":"good","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}"#;
+        let tool = |name: &str, kind: &str| {
+            let properties = json!({"a": {"type": kind, "x-mcp-header": "A"}});
+            json!({"name": name, "inputSchema": {"type": "object", "properties": properties}})
+        };
+        let (bad, good) = (tool("bad", "number"), tool("good", "string"));
         said(request, &format!(r#""result":{{"resultType":"complete","tools":[{bad},{good}]}}"#))
     })
     .await;

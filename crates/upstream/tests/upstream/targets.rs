@@ -17,7 +17,12 @@ fn answered(request: &Arrived, result: &str) -> Does {
 /// A server of either era with prompts, resources and completions, and no tools.
 fn well(request: &Arrived) -> Does {
     let lists = |member: &str, name: &str, of: &[&str]| {
-        let entries: Vec<Value> = of.iter().map(|one| json!({name: one, "title": "t"})).collect();
+        let entry = |one: &&str| {
+            let mut entry = json!({"name": "n", "title": "t"});
+            entry[name] = json!(one);
+            entry
+        };
+        let entries: Vec<Value> = of.iter().map(entry).collect();
         json!({"resultType": "complete", member: entries}).to_string()
     };
     let result = match request.body["method"].as_str() {
