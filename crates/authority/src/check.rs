@@ -53,7 +53,8 @@ impl Active {
     }
 
     fn types(&self, set: &PolicySet) -> Vec<Finding> {
-        match self.schema() {
+        let spoken_of = self.there().map(|target| &target.judged).filter(|target| set.speaks_of(target));
+        match Schema::of(spoken_of) {
             Ok(schema) => set.validate(&schema),
             Err(error) => vec![Finding::new(Code::Unvalidated, &Place::default(), error.to_string())],
         }

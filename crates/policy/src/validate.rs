@@ -13,7 +13,7 @@ use miette::Diagnostic;
 use crate::schema::Schema;
 use crate::set::Rule;
 use crate::target::{Named, has_own};
-use crate::{Code, Finding, PolicySet, RuleId};
+use crate::{Code, Finding, PolicySet, RuleId, Target};
 
 /// What a rule is held against.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,11 +62,30 @@ impl PolicySet {
     }
 }
 
+impl PolicySet {
+    /// Whether a rule has to be held against the types of this target: most are of a few targets, or of none in particular, and
+    /// a schema of thousands is dear.
+    #[must_use]
+    pub fn speaks_of(&self, target: &Target) -> bool {
+        let named = |rule: &Rule| {
+            target.verbs().iter().any(|verb| {
+                rule.actions.iter().any(|action| *action == verb.act.id || *action == verb.approve.id)
+            })
+        };
+        self.rules.iter().any(|rule| named(rule) || speaks_of_all(rule))
+    }
+}
+
+/// Whether it is about the arguments of whatever there is.
+fn speaks_of_all(rule: &Rule) -> bool {
+    let of_many = rule.actions.is_empty() || rule.actions.iter().any(|action| takes_own(action));
+    of_many && !rule.reads.arguments.is_empty()
+}
+
 impl Schema {
     fn against(&self, rule: &Rule) -> Against {
         let own: Vec<&String> = rule.actions.iter().filter(|action| is_own(action)).collect();
-        let of_many = rule.actions.is_empty() || rule.actions.iter().any(|action| takes_own(action));
-        match (own.is_empty(), of_many && !rule.reads.arguments.is_empty()) {
+        match (own.is_empty(), speaks_of_all(rule)) {
             (true, false) => Against::Many,
             (true, true) if self.own.is_empty() => Against::Nothing,
             (true, true) => Against::Each,
