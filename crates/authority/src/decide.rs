@@ -197,13 +197,6 @@ impl Authority {
         Some(self.record(case.refs(), &body))
     }
 
-    fn shadow_of(&self, judged: &Judged<'_>) -> Option<Record> {
-        let (case, access) = (judged.case, &judged.case.ask.access);
-        let target = &judged.target.judged;
-        let question = Question { caller: &case.caller, access, target, moment: &judged.moment };
-        self.shadow(case, case.active.set.as_ref()?, &question)
-    }
-
     /// A step-up is asked for: is there a grant, or something to wait for, or does it begin?
     async fn step_up(&self, judged: &Judged<'_>) -> Result<Tried, Failed> {
         let situation = self.situation(judged).await?;
@@ -215,7 +208,8 @@ impl Authority {
         let now = self.now();
         let fitting = situation.grants.iter().find(|granted| supports(granted, judged, &eligible, now));
         if let Some(granted) = fitting {
-            let shadow = self.shadow_of(judged);
+            let set = judged.case.active.set.as_ref();
+            let shadow = set.and_then(|set| self.shadow(judged.case, set, &judged.question()));
             return self.permit(judged.case, Some((granted, &judged.requirement)), &judged.by, shadow).await;
         }
         if let Some(rejected) = &situation.rejected {
@@ -244,9 +238,7 @@ impl Authority {
 
     fn eligible_for(&self, judged: &Judged<'_>, situation: &Situation) -> Eligible {
         let votes = situation.pending.as_ref().map_or(0, |pending| pending.votes.len());
-        let (access, target) = (&judged.case.ask.access, &judged.target.judged);
-        let question = Question { caller: &judged.case.caller, access, target, moment: &judged.moment };
-        self.eligible(judged.case.active, &question, &judged.requirement, votes)
+        self.eligible(judged.case.active, &judged.question(), &judged.requirement, votes)
     }
 
     /// Claims an attempt, spending a grant where there is one, and makes the permit of it.
@@ -353,6 +345,14 @@ impl Authority {
             requirement_hash: today.hash(),
         };
         self.record(refs, &body)
+    }
+}
+
+impl Judged<'_> {
+    /// What was asked.
+    fn question(&self) -> Question<'_> {
+        let Self { case, target, moment, .. } = self;
+        Question { caller: &case.caller, access: &case.ask.access, target: &target.judged, moment }
     }
 }
 

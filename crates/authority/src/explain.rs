@@ -1,6 +1,8 @@
 //! Why: what rules say of an access that is only supposed, and of one that is in the log. Nothing here decides, opens or
 //! records anything, and only people at the desk are told it: rules and names are no caller's to know (T124).
 
+use std::sync::Arc;
+
 use elevation::{Eligible, Evidence, Leaf, Weighed, attainable, weigh};
 use policy::{DenyReason, Judgement, PolicySet, Question, RuleId};
 use store::Failed;
@@ -137,24 +139,14 @@ impl Authority {
     ) -> Result<Result<Explained, NotSupposed>, Failed> {
         let active = self.active();
         let Some(set) = under.or(active.set.as_deref()) else { return Ok(Err(NotSupposed::NoRules)) };
-        let Some(caller) = active.people.caller(supposed.caller) else {
-            return Ok(Err(NotSupposed::Caller));
-        };
-        let Some(target) = active.target(supposed.kind, &supposed.upstream, &supposed.name) else {
-            return Ok(Err(NotSupposed::Target));
-        };
-        let identity = self.upstreams.load().get(&target.upstream).map(|it| it.identity);
-        let Some(access) = self::supposed(caller, &target, identity, self.seal_key(), supposed) else {
-            return Ok(Err(NotSupposed::Arguments));
+        let identity = self.upstreams.load().get(&supposed.upstream).map(|it| it.identity);
+        let (caller, target, access) = match active.supposed(supposed, identity, self.seal_key()) {
+            Ok(all) => all,
+            Err(why) => return Ok(Err(why)),
         };
         let moment = self.moment(&active, caller.id, &access, &supposed.source).await?;
         let question = Question { caller, access: &access, target: &target.judged, moment: &moment };
-        let evidence = Evidence {
-            purpose: supposed.purpose.clone(),
-            ticket: supposed.ticket.clone(),
-            ..Evidence::default()
-        };
-        let (would, by) = active.would(set, &question, &evidence, self.now());
+        let (would, by) = active.would(set, &question, &supposed.evidence(), self.now());
         Ok(Ok(Explained {
             headline: headline(&target, &access).text,
             would,
@@ -194,27 +186,37 @@ impl Authority {
     }
 }
 
-/// The access that is supposed; `None` where the arguments are none of an access.
-pub(crate) fn supposed(
-    caller: &Caller,
-    target: &Target,
-    identity: Option<UpstreamHash>,
-    seal: &SealKey,
-    supposed: &Supposed,
-) -> Option<Access> {
-    let resource = Resource {
-        kind: target.kind.name().to_owned(),
-        id: target.id(),
-        definition: target.pin.digest,
-        upstream: identity.unwrap_or_else(|| UpstreamHash::of(&Json::Null)),
-    };
-    let (action, secrets) = (supposed.action.name(), &target.settings.secrets);
-    let made =
-        Access::new(caller.subject(), action, resource, supposed.arguments.clone(), secrets, seal).ok()?;
-    Some(made.0)
+impl Supposed {
+    /// What its caller would say beside the access.
+    pub(crate) fn evidence(&self) -> Evidence {
+        Evidence { purpose: self.purpose.clone(), ticket: self.ticket.clone(), ..Evidence::default() }
+    }
 }
 
 impl Active {
+    /// Who would ask, of what, and the access that it would be. Of which upstream exactly is no matter to rules.
+    pub(crate) fn supposed(
+        &self,
+        supposed: &Supposed,
+        identity: Option<UpstreamHash>,
+        seal: &SealKey,
+    ) -> Result<(&Caller, Arc<Target>, Access), NotSupposed> {
+        let caller = self.people.caller(supposed.caller).ok_or(NotSupposed::Caller)?;
+        let target = self.target(supposed.kind, &supposed.upstream, &supposed.name);
+        let target = target.ok_or(NotSupposed::Target)?;
+        let resource = Resource {
+            kind: target.kind.name().to_owned(),
+            id: target.id(),
+            definition: target.pin.digest,
+            upstream: identity.unwrap_or_else(|| UpstreamHash::of(&Json::Null)),
+        };
+        let (action, secrets) = (supposed.action.name(), &target.settings.secrets);
+        let arguments = supposed.arguments.clone();
+        let made = Access::new(caller.subject(), action, resource, arguments, secrets, seal);
+        let (access, _) = made.map_err(|_| NotSupposed::Arguments)?;
+        Ok((caller, target, access))
+    }
+
     /// What rules say, and how far the evidence goes.
     pub(crate) fn would(
         &self,

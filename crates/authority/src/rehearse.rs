@@ -16,7 +16,7 @@ use terms::{
 use crate::active::Active;
 use crate::bundle::Bundle;
 use crate::card::headline;
-use crate::explain::{Explained, NotSupposed, ShownRule, Supposed, Would, shown, supposed};
+use crate::explain::{Explained, NotSupposed, ShownRule, Supposed, Would, shown};
 
 /// Who is there, and what is pinned.
 #[derive(Clone, Debug, Default)]
@@ -155,13 +155,8 @@ impl Stage {
     /// [`NotSupposed`] when there is nothing to ask about.
     pub fn play(&self, scene: &Scene) -> Result<Explained, NotSupposed> {
         let set = self.rules().ok_or(NotSupposed::NoRules)?;
-        let asked = &scene.supposed;
         self.with_question(scene, |headline, question, access| {
-            let evidence = Evidence {
-                purpose: asked.purpose.clone(),
-                ticket: asked.ticket.clone(),
-                ..Evidence::default()
-            };
+            let evidence = scene.supposed.evidence();
             let (mut would, by) = self.active.would(set, question, &evidence, scene.at);
             if let Would::StepUp(takes) = &would {
                 let votes = self.votes(&takes.requirement, scene, access);
@@ -178,11 +173,7 @@ impl Stage {
         ask: impl FnOnce(String, &Question<'_>, AccessHash) -> T,
     ) -> Result<T, NotSupposed> {
         let asked = &scene.supposed;
-        let caller = self.active.people.caller(asked.caller).ok_or(NotSupposed::Caller)?;
-        let target = self.active.target(asked.kind, &asked.upstream, &asked.name);
-        let target = target.ok_or(NotSupposed::Target)?;
-        let access =
-            supposed(caller, &target, None, &SealKey::new([0; 32]), asked).ok_or(NotSupposed::Arguments)?;
+        let (caller, target, access) = self.active.supposed(asked, None, &SealKey::new([0; 32]))?;
         let source = asked.source.parse().ok();
         let moment = Moment { at: scene.at, source, history: Some(scene.history) };
         let question = Question { caller, access: &access, target: &target.judged, moment: &moment };

@@ -123,7 +123,7 @@ impl Replayed {
 /// The decision that a record is; `None` of any other record, and within it of one whose body is gone or was counted with
 /// others.
 fn decided(line: &LogLine) -> Option<Option<Decided>> {
-    let kind = Kind::TABLE.iter().find(|(_, name)| *name == line.kind).map(|(kind, _)| *kind)?;
+    let kind = Kind::named(&line.kind)?;
     let body = || terms::json::parse(&line.body.as_ref()?.0).ok();
     let of =
         |who: Who, access: Option<Json>, was: Ruled| Decided { id: line.id, at: line.at, who, access, was };

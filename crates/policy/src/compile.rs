@@ -14,7 +14,7 @@ use crate::entities::{Kind, Types};
 use crate::index::{Index, entity};
 use crate::set::Rule;
 use crate::source::{Source, Statement, place, statements};
-use crate::target::{ADMINISTER, APPROVE, DISCOVER, Named, has_own};
+use crate::target::{ADMINISTER, APPROVE, DISCOVER, Named};
 use crate::{Code, Finding, Place, PolicySet, RuleId, Severity};
 
 /// The longest statement, in bytes.
@@ -243,7 +243,7 @@ impl<'a> Compiler<'a> {
         let actions = named(&body.action);
         if let ActionConstraint::Eq(one) = &body.action {
             let id = one.eid.as_str();
-            let group = Named::read(id).is_some_and(|named| named.of.is_none() && has_own(named.action));
+            let group = Named::read(id).is_some_and(|named| named.is_group_of_own());
             if group && one.ty.to_string() == Kind::Action.name() {
                 let says =
                     format!("{one} is the group of each one's own action, and nobody does the group itself");

@@ -51,8 +51,8 @@ impl Schema {
         }
         let fragment = fragment(each)?;
         Ok(Self {
-            each: read([fragment.clone()])?,
-            many: read([self::fragment(groups(|_| true))?])?,
+            each: read(fragment.clone())?,
+            many: read(self::fragment(groups(|_| true))?)?,
             fragment,
             own,
         })
@@ -70,8 +70,8 @@ fn fragment(actions: Actions) -> Result<SchemaFragment, NoSchema> {
     SchemaFragment::from_json_str(&Json::object([("", namespace)]).text()).map_err(|error| no(&error))
 }
 
-fn read<const N: usize>(fragments: [SchemaFragment; N]) -> Result<cedar_policy::Schema, NoSchema> {
-    cedar_policy::Schema::from_schema_fragments(fragments).map_err(|error| no(&error))
+fn read(fragment: SchemaFragment) -> Result<cedar_policy::Schema, NoSchema> {
+    cedar_policy::Schema::from_schema_fragments([fragment]).map_err(|error| no(&error))
 }
 
 fn no(error: &cedar_policy::SchemaError) -> NoSchema {

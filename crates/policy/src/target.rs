@@ -94,6 +94,11 @@ impl<'a> Named<'a> {
         fits.then_some(Self { action, approves: approved.is_some(), of })
     }
 
+    /// Whether it is the group of actions whose targets each have one of their own, which nobody does itself.
+    pub const fn is_group_of_own(&self) -> bool {
+        self.of.is_none() && has_own(self.action)
+    }
+
     /// The names of the groups.
     pub fn groups() -> impl Iterator<Item = String> {
         let named = |row: &&terms::action::Row| row.action.ruled_as() == row.action;

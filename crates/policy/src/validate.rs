@@ -12,7 +12,7 @@ use miette::Diagnostic;
 
 use crate::schema::Schema;
 use crate::set::Rule;
-use crate::target::{Named, has_own};
+use crate::target::Named;
 use crate::{Code, Finding, PolicySet, RuleId, Target};
 
 /// What a rule is held against.
@@ -102,7 +102,7 @@ fn is_own(action: &str) -> bool {
 
 /// Whether it is the group of actions whose targets each take arguments of their own.
 fn takes_own(action: &str) -> bool {
-    Named::read(action).is_some_and(|named| named.of.is_none() && has_own(named.action))
+    Named::read(action).is_some_and(|named| named.is_group_of_own())
 }
 
 /// Cedar may find more kinds of mistake one day: those are of types until they have a name here.

@@ -4,10 +4,10 @@ use authority::{Added, NewCaller};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use terms::{CallerKind, Millis};
+use terms::CallerKind;
 
 use super::desk::{self, Desk, pick};
-use super::say::{Said, Spoken, table};
+use super::say::{Said, Spoken, span, table};
 
 /// Callers.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -97,8 +97,7 @@ async fn add(desk: &Desk, new: &NewCaller) -> Spoken {
 }
 
 async fn rotate(desk: &Desk, caller: &str, overlap: &str) -> Spoken {
-    let overlap: Millis =
-        overlap.parse().map_err(|e| Said::failed(format!("--overlap {overlap:?} is {e}"), ""))?;
+    let overlap = span("--overlap", overlap)?;
     let key = done(desk.authority.rotate(caller, overlap, &desk.by).await?)?;
     let text = format!(
         "{caller} has a new key, shown once:\n\n  {}\n\nIts old keys go on for {overlap}.",

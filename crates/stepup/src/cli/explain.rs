@@ -75,17 +75,10 @@ impl Explain {
         let name = self.caller.as_deref().unwrap_or_default();
         let callers = desk.authority.callers();
         let caller = pick(&desk::CALLER, name, &callers, |c| vec![c.row.name.clone(), c.row.id.to_string()])?;
-        let (action, kind, of) = match (&self.call, &self.prompt, &self.read) {
-            (Some(of), ..) => (Action::Call, Kind::Tool, of),
-            (_, Some(of), _) => (Action::Get, Kind::Prompt, of),
-            (.., Some(of)) => (Action::Read, Kind::Resource, of),
-            (None, None, None) => {
-                return Err(Said::failed(
-                    "nothing is said of what it would do",
-                    "add --call, --prompt or --read",
-                ));
-            }
-        };
+        let done = reached(self.call.as_deref(), self.prompt.as_deref(), self.read.as_deref());
+        let (action, kind, of) = done.ok_or_else(|| {
+            Said::failed("nothing is said of what it would do", "add --call, --prompt or --read")
+        })?;
         let parts = of.split_once('/').ok_or_else(|| {
             Said::failed(format!("{of:?} names no upstream"), "write UPSTREAM/NAME, as in ops/deploy")
         })?;
@@ -107,6 +100,20 @@ impl Explain {
             ticket: self.ticket.clone(),
             source: self.source.to_string(),
         })
+    }
+}
+
+/// What would be done to what, where exactly one of these is named.
+pub(super) const fn reached<'a>(
+    call: Option<&'a str>,
+    prompt: Option<&'a str>,
+    read: Option<&'a str>,
+) -> Option<(Action, Kind, &'a str)> {
+    match (call, prompt, read) {
+        (Some(of), None, None) => Some((Action::Call, Kind::Tool, of)),
+        (None, Some(of), None) => Some((Action::Get, Kind::Prompt, of)),
+        (None, None, Some(of)) => Some((Action::Read, Kind::Resource, of)),
+        _ => None,
     }
 }
 

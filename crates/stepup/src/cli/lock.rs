@@ -4,10 +4,9 @@ use authority::{Lock, LockSubject};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use terms::Millis;
 
 use super::desk::{self, Desk, pick};
-use super::say::{Said, Spoken, table, when};
+use super::say::{Said, Spoken, span, table, when};
 
 /// What to stop.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -64,10 +63,7 @@ impl Verb {
 
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         let Some((subject, what, how)) = self.subject(desk)? else { return Ok(list(desk)) };
-        let parse = |text: &String| {
-            text.parse::<Millis>().map_err(|e| Said::failed(format!("--for {text:?} is {e}"), ""))
-        };
-        let lasting = how.lasting.as_ref().map(parse).transpose()?;
+        let lasting = how.lasting.as_ref().map(|typed| span("--for", typed)).transpose()?;
         let until = lasting.map(|span| desk.authority.now().after(span));
         let id = desk.authority.lock(subject, desk.by.clone(), how.why, until).await?;
         let text = format!(

@@ -6,11 +6,10 @@ use terms::Millis;
 
 use super::desk::Desk;
 use super::explain::folder;
-use super::say::{Exit, Said, Spoken, count};
+use super::say::{Exit, Said, Spoken, count, span};
 
 pub(super) async fn run(desk: &Desk, since: &str) -> Spoken {
-    let since: Millis =
-        since.parse().map_err(|e| Said::failed(format!("--since {since}: {e}"), "").exit(Exit::Usage))?;
+    let since = span("--since", since).map_err(|said| said.exit(Exit::Usage))?;
     let set = folder(desk)?;
     let from = desk.authority.now().before(since);
     let replayed = desk.authority.replay(&set, from).await?;

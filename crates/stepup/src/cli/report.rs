@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 use terms::Millis;
 
 use super::desk::Desk;
-use super::say::{Exit, Said, Spoken, count};
+use super::say::{Exit, Said, Spoken, count, span};
 
 /// Lines of one list that people are shown.
 const SHOWN: usize = 10;
 
 pub(super) async fn run(desk: &Desk, since: &str) -> Spoken {
-    let since: Millis =
-        since.parse().map_err(|e| Said::failed(format!("--since {since:?} is {e}"), "").exit(Exit::Usage))?;
+    let since = span("--since", since).map_err(|said| said.exit(Exit::Usage))?;
     let tried = desk.authority.tried(desk.authority.now().before(since)).await?;
     Ok(Said::done(says(&tried, since), as_json(&tried)))
 }

@@ -160,6 +160,11 @@ pub fn count<N: PartialEq + From<u8> + std::fmt::Display>(n: N, what: &str) -> S
     format!("{n} {what}{plural}")
 }
 
+/// A span of time that was typed after a flag.
+pub fn span(flag: &str, typed: &str) -> Result<terms::Millis, Said> {
+    typed.parse().map_err(|e| Said::failed(format!("{flag} {typed:?} is {e}"), ""))
+}
+
 /// A time as people read it, in the zone of the machine that says it, and which one that is.
 pub fn when(time: terms::Time) -> String {
     let Ok(at) = jiff::Timestamp::from_millisecond(time.millis()) else { return time.millis().to_string() };

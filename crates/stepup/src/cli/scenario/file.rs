@@ -9,8 +9,9 @@ use authority::{
 use policy::{DenyReason, History, May};
 use serde::Deserialize;
 use serde_json::json;
-use terms::{Action, CallerId, CallerKind, Json, Kind, Time};
+use terms::{CallerId, CallerKind, Json, Kind, Time};
 
+use crate::cli::explain::reached;
 use crate::cli::say::Said;
 
 /// The longest file, in bytes.
@@ -235,12 +236,8 @@ impl Scenario {
     }
 
     fn supposed(&self, caller: CallerId) -> Result<Supposed, String> {
-        let (action, kind, of) = match (&self.call, &self.prompt, &self.read) {
-            (Some(of), None, None) => (Action::Call, Kind::Tool, of),
-            (None, Some(of), None) => (Action::Get, Kind::Prompt, of),
-            (None, None, Some(of)) => (Action::Read, Kind::Resource, of),
-            _ => return Err("says not one of call, prompt and read".to_owned()),
-        };
+        let done = reached(self.call.as_deref(), self.prompt.as_deref(), self.read.as_deref());
+        let (action, kind, of) = done.ok_or("says not one of call, prompt and read")?;
         let (upstream, name) = of.split_once('/').ok_or_else(|| format!("{of:?} is not UPSTREAM/NAME"))?;
         let arguments = match (&self.arguments, kind) {
             (None, Kind::Resource) => Json::Object(authority::reads(name)),
