@@ -112,6 +112,7 @@ const configure = async (upstream) => {
   const [agents, people, operations] = [await freePort(), await freePort(), await freePort()];
   execFileSync(stepup, ["init", home, "--team"]);
   writeFileSync(join(home, "policies", "starter.cedar"), `
+@id("host") permit (principal in Group::"host", action == Action::"administer", resource);
 @id("baseline") permit (principal in Group::"bots", action in [Action::"discover", Action::"tools/call"], resource);
 @id("act") @stepup("many") forbid (principal, action == Action::"tools/call:bench/act", resource);
 `);

@@ -438,6 +438,15 @@ members! {
         by: String,
     }
 
+    /// A policy revision came into force without asking the rules that were: whoever was locked out by them had the store and
+    /// the keys to themselves.
+    PolicyRecovered = PolicyRecovered {
+        /// Its hash.
+        policy: PolicyHash,
+        /// Who.
+        by: String,
+    }
+
     /// A proposed policy revision was refused.
     PolicyRefused = PolicyRefused {
         /// Its hash, where it could be read.

@@ -79,6 +79,8 @@ kinds! {
     PolicyProposed "policy_proposed",
     /// A policy revision came into force.
     PolicyActivated "policy_activated",
+    /// A policy revision came into force without asking the rules that were.
+    PolicyRecovered "policy_recovered",
     /// A proposed policy revision was refused.
     PolicyRefused "policy_refused",
 

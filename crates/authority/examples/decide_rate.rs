@@ -41,6 +41,8 @@ impl Ambient for Machine {
 }
 
 const RULES: &str = r#"
+@id("administer")
+permit (principal is Human, action == Action::"administer", resource);
 @id("work")
 permit (principal in Group::"ops-agents", action in [Action::"discover", Action::"tools/call"], resource);
 @id("unreviewed") @stepup("release")
@@ -94,14 +96,17 @@ async fn set_up(folder: PathBuf) -> (Arc<Authority>, Arc<Caller>) {
     let authority = Authority::at_rest(store, ambient, settings(), SealKey::new([9; 32])).await.unwrap();
     authority.begin().await.unwrap();
     authority.attach(Upstream { name: "ops".to_owned(), identity: identity() });
-    authority.activate(&bundle(), "bench").await.unwrap().unwrap();
+    assert_eq!(
+        authority.activate(&bundle(), &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
     let definition = |name: &str| {
         let schema = r#"{"type":"object","properties":{"id":{"type":"integer"},"fields":{"type":"string"}}}"#;
         json(&format!(r#"{{"name":"{name}","inputSchema":{schema}}}"#))
     };
     let definitions = vec![definition("read_ticket"), definition("delete_ticket")];
     authority.observe("ops", definitions).await.unwrap();
-    authority.add_human("olga", &[], "bench").await.unwrap();
+    authority.add_human("olga", &[], &authority::By::account(0)).await.unwrap();
     let new = NewCaller {
         name: "support-bot".to_owned(),
         kind: CallerKind::Agent,
@@ -109,7 +114,9 @@ async fn set_up(folder: PathBuf) -> (Arc<Authority>, Arc<Caller>) {
         groups: vec!["ops-agents".to_owned()],
         act: Vec::new(),
     };
-    let Added::Done((_, key)) = authority.add_caller(&new, "bench").await.unwrap() else { panic!() };
+    let Added::Done((_, key)) = authority.add_caller(&new, &authority::By::account(0)).await.unwrap() else {
+        panic!()
+    };
     let caller = authority.authenticate(token_hash(key.key.expose())).unwrap();
     (authority, caller)
 }

@@ -8,11 +8,11 @@ use policy::PolicySet;
 use store::{
     Directory, Epoch, Human, Key, Lock, LockSubject, Member, Passkey, Pin, PinState, Policy, RegisteredCaller,
 };
-use terms::{Access, Caller, CallerId, HumanId, InstallId, Kind, PolicyHash, Time};
+use terms::{Access, Caller, CallerId, HumanId, InstallId, Kind, Part, PolicyHash, Time};
 
 use crate::bundle::{Bundle, ToolSettings};
 use crate::people::People;
-use crate::target::{Target, of_pin, of_uri};
+use crate::target::{Target, of_part, of_pin, of_uri};
 
 /// The rules and the people of one epoch, indexed for decisions.
 pub struct Active {
@@ -63,6 +63,7 @@ impl Active {
         match kind {
             Kind::Tool | Kind::Prompt => self.pinned.get(upstream)?.get(&kind)?.get(name).cloned(),
             Kind::Resource => of_uri(upstream, name, environment(&self.bundle, upstream)).map(Arc::new),
+            Kind::Installation => Part::named(name).filter(|_| upstream == Part::OF).map(of_part),
         }
     }
 
@@ -172,6 +173,15 @@ impl Active {
         now: Time,
     ) -> Option<&Lock> {
         self.locks_on(caller, roots, upstream, now).next()
+    }
+
+    /// The lock that stops this caller in reaching for this. What changes the installation reaches for no upstream: it is not
+    /// stopped with everything that does, or nobody could lift that lock.
+    #[must_use]
+    pub fn lock_on(&self, caller: &Caller, access: &Access, now: Time) -> Option<&Lock> {
+        let upstream = access.reaches();
+        let stops = |lock: &&Lock| upstream.is_some() || lock.subject != LockSubject::All;
+        self.locks_on(caller.id, &caller.roots, upstream.unwrap_or_default(), now).find(stops)
     }
 
     /// Every lock that stops this caller at this upstream: it is stopped until the last of them is over.
@@ -291,7 +301,7 @@ fn pinned(pins: Vec<Pin>, bundle: &Bundle, since: Option<Time>, before: Option<&
     let mut pinned = Pinned::new();
     for pin in pins {
         // A kind that this version does not know is nothing that it could be asked about.
-        let Some(kind) = Kind::named(&pin.kind) else { continue };
+        let Some(kind) = Kind::named(&pin.kind).filter(|kind| *kind != Kind::Installation) else { continue };
         let environment = environment(bundle, &pin.upstream);
         let settings = settings(bundle, kind, &pin, since);
         let same = before
@@ -316,7 +326,7 @@ fn settings(bundle: &Bundle, kind: Kind, pin: &Pin, since: Option<Time>) -> Tool
             settings.reviewed = settings.reviewed.filter(|_| review_holds(pin, since));
             settings
         }
-        Kind::Prompt | Kind::Resource => ToolSettings::default(),
+        Kind::Prompt | Kind::Resource | Kind::Installation => ToolSettings::default(),
     }
 }
 

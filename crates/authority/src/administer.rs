@@ -1,5 +1,5 @@
-//! People and callers: adding them, giving and taking keys, groups, passkeys, sessions; and the policy in force.
-//! Every one of these changes what decisions rest on, so each is a record and a new epoch.
+//! People and callers: adding them, giving and taking keys, groups, passkeys, sessions. Every one of these changes what
+//! decisions rest on, so each is a record and a new epoch; and what gives power is asked of the rules first.
 
 use audit::body;
 use audit::record::{Kind, Refs};
@@ -8,13 +8,11 @@ use store::{
     Refused, RegisteredCaller, Session,
 };
 use terms::hash::b64url;
-use terms::{CallerId, CallerKind, Digest, HumanId, Json, KeyId, Millis, PolicyHash, Secret, Time};
+use terms::{CallerId, CallerKind, Digest, HumanId, Json, KeyId, Millis, Part, Secret, Time};
 
-use crate::active::Active;
 use crate::authority::Authority;
-use crate::bundle::Bundle;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
-use crate::decide::TRIES;
+use crate::operator::{By, Operator, Stopped, said_of};
 use crate::vote::NotCounted;
 
 /// A key, the only time that it is in clear.
@@ -35,6 +33,8 @@ pub enum Added<T> {
     NameTaken,
     /// Something named does not exist; says what.
     Missing(String),
+    /// It takes approval first, or is denied.
+    Stopped(Stopped),
     /// The store refused for another reason.
     Refused(Refused),
 }
@@ -69,11 +69,21 @@ impl Authority {
         &self,
         name: &str,
         groups: &[String],
-        by: &str,
+        by: &By,
     ) -> Result<Added<(HumanId, Secret<String>)>, Failed> {
-        if self.active().caller_named(name).is_some() {
+        if self.active().caller_named(name).is_some() || self.active().human_named(name).is_some() {
             return Ok(Added::NameTaken);
         }
+        let asked = Json::object([
+            ("act", Json::from("add")),
+            ("name", Json::from(name)),
+            ("groups", Json::from(groups.to_vec())),
+        ]);
+        let leave = match self.leave(by, Part::People, asked).await? {
+            Ok(leave) => leave,
+            Err(stopped) => return Ok(Added::Stopped(stopped)),
+        };
+        let by = &by.to_string();
         let id = HumanId::fresh(self.ambient.as_ref());
         let row = Human { id, root: id, name: name.to_owned(), disabled_at: None, added_by: by.to_owned() };
         let said = Json::object([
@@ -81,14 +91,14 @@ impl Authority {
             ("root", Json::from(id)),
             ("name", Json::from(name)),
             ("groups", Json::from(groups.to_vec())),
-            ("by", Json::from(by)),
+            ("by", Json::from(by.as_str())),
         ]);
         let (token, invite) = self.invitation(id, by);
-        let mut commit = self.plain(Kind::HumanAdded, Refs::default(), said);
+        let mut commit = self.plain(Kind::HumanAdded, leave.refs(Refs::default()), said);
         commit.changes.push(Change::Register(Principal::Human(row)));
         commit.changes.extend(memberships(Member::Human(id), groups));
         commit.changes.push(Change::Register(Principal::Invite(invite)));
-        Ok(added(self.commit(commit).await?, (id, token)))
+        Ok(added(self.enact(leave, commit).await?, (id, token)))
     }
 
     /// Invites a known person to enrol a passkey, the first or one more; earlier invitations of that person are over.
@@ -96,20 +106,53 @@ impl Authority {
     ///
     /// # Errors
     /// [`Failed`] when the store does.
-    pub async fn invite(&self, name: &str, by: &str) -> Result<Added<Secret<String>>, Failed> {
+    pub async fn invite(&self, name: &str, by: &By) -> Result<Added<Secret<String>>, Failed> {
         let active = self.active();
         let Some(human) = active.human_named(name).filter(|h| h.disabled_at.is_none()) else {
             return Ok(Added::Missing(format!("person named {name}")));
         };
+        let asked = Json::object([("act", "invite"), ("name", name)]);
+        let leave = match self.leave(by, Part::People, asked).await? {
+            Ok(leave) => leave,
+            Err(stopped) => return Ok(Added::Stopped(stopped)),
+        };
+        let by = &by.to_string();
         let (token, invite) = self.invitation(human.id, by);
         let said = Json::object([
             ("human", Json::from(human.id)),
             ("name", Json::from(name)),
-            ("invited_by", Json::from(by)),
+            ("invited_by", Json::from(by.as_str())),
         ]);
-        let mut commit = self.plain(Kind::HumanChanged, Refs::default(), said);
+        let mut commit = self.plain(Kind::HumanChanged, leave.refs(Refs::default()), said);
         commit.changes.push(Change::Register(Principal::Invite(invite)));
-        Ok(added(self.commit(commit).await?, token))
+        Ok(added(self.enact(leave, commit).await?, token))
+    }
+
+    /// Says whose an account of this machine is: who uses it acts as that person, and nothing that it asks for is approved by
+    /// them.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn own_account(&self, name: &str, uid: u32, by: &By) -> Result<Added<CallerId>, Failed> {
+        let active = self.active();
+        let Some(human) = active.human_named(name).filter(|h| h.disabled_at.is_none()) else {
+            return Ok(Added::Missing(format!("person named {name}")));
+        };
+        let account = Operator::Account(uid).to_string();
+        if active.caller_named(&account).is_some() {
+            return Ok(Added::NameTaken);
+        }
+        let asked = Json::object([("act", "account"), ("name", name), ("account", account.as_str())]);
+        let leave = match self.leave(by, Part::People, asked).await? {
+            Ok(leave) => leave,
+            Err(stopped) => return Ok(Added::Stopped(stopped)),
+        };
+        let row = self.operator_row(&account, human.id);
+        let id = row.id;
+        let refs = leave.refs(Refs { caller: Some(id), ..Refs::default() });
+        let mut commit = self.plain(Kind::CallerAdded, refs, said_of(&row, name, by.to_string()));
+        commit.changes.push(Change::Register(Principal::Caller(row)));
+        Ok(added(self.enact(leave, commit).await?, id))
     }
 
     fn invitation(&self, human: HumanId, by: &str) -> (Secret<String>, Invite) {
@@ -130,7 +173,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Failed`] when the store does.
-    pub async fn add_caller(&self, new: &NewCaller, by: &str) -> Result<Added<(CallerId, NewKey)>, Failed> {
+    pub async fn add_caller(&self, new: &NewCaller, by: &By) -> Result<Added<(CallerId, NewKey)>, Failed> {
         let active = self.active();
         if active.human_named(&new.name).is_some() {
             return Ok(Added::NameTaken); // an owner's name must say who it is
@@ -145,6 +188,22 @@ impl Authority {
         if let Some(actor) = new.act.iter().find(|name| active.caller_named(name).is_none()) {
             return Ok(Added::Missing(format!("caller named {actor}")));
         }
+        if active.caller_named(&new.name).is_some() {
+            return Ok(Added::NameTaken);
+        }
+        let asked = Json::object([
+            ("act", Json::from("add")),
+            ("name", Json::from(new.name.as_str())),
+            ("kind", Json::from(new.kind.name())),
+            ("owner", Json::from(new.owner.as_str())),
+            ("through", Json::from(new.act.clone())),
+            ("groups", Json::from(new.groups.clone())),
+        ]);
+        let leave = match self.leave(by, Part::Callers, asked).await? {
+            Ok(leave) => leave,
+            Err(stopped) => return Ok(Added::Stopped(stopped)),
+        };
+        let by = by.to_string();
         let id = CallerId::fresh(self.ambient.as_ref());
         let row = RegisteredCaller {
             id,
@@ -163,13 +222,14 @@ impl Authority {
             ("groups", Json::from(new.groups.clone())),
             ("key", Json::from(key.id)),
             ("key_prefix", Json::from(stored.prefix.as_str())),
-            ("by", Json::from(by)),
+            ("by", Json::from(by.as_str())),
         ]);
-        let mut commit = self.plain(Kind::CallerAdded, Refs { caller: Some(id), ..Refs::default() }, said);
+        let refs = leave.refs(Refs { caller: Some(id), ..Refs::default() });
+        let mut commit = self.plain(Kind::CallerAdded, refs, said);
         commit.changes.push(Change::Register(Principal::Caller(row)));
         commit.changes.extend(memberships(Member::Caller(id), &new.groups));
         commit.changes.push(Change::Register(Principal::Key(stored)));
-        Ok(added(self.commit(commit).await?, (id, key)))
+        Ok(added(self.enact(leave, commit).await?, (id, key)))
     }
 
     fn new_key(&self, caller: CallerId) -> (NewKey, Key) {
@@ -190,45 +250,54 @@ impl Authority {
     ///
     /// # Errors
     /// [`Failed`] when the store does.
-    pub async fn rotate(&self, name: &str, overlap: Millis, by: &str) -> Result<Added<NewKey>, Failed> {
+    pub async fn rotate(&self, name: &str, overlap: Millis, by: &By) -> Result<Added<NewKey>, Failed> {
         let active = self.active();
-        let Some(caller) = active.caller_named(name).filter(|c| c.disabled_at.is_none()) else {
+        let has_keys =
+            |row: &&RegisteredCaller| row.kind != CallerKind::Operator && row.disabled_at.is_none();
+        let Some(caller) = active.caller_named(name).filter(has_keys) else {
             return Ok(Added::Missing(format!("caller named {name}")));
         };
+        let asked = Json::object([("act", "rotate"), ("name", name), ("overlap", &overlap.to_string())]);
+        let leave = match self.leave(by, Part::Callers, asked).await? {
+            Ok(leave) => leave,
+            Err(stopped) => return Ok(Added::Stopped(stopped)),
+        };
+        let by = by.to_string();
         let (key, stored) = self.new_key(caller.id);
         let until = self.now().after(overlap);
         let said = Json::object([
             ("key", Json::from(key.id)),
             ("key_prefix", Json::from(stored.prefix.as_str())),
             ("others_until", Json::from(until)),
-            ("by", Json::from(by)),
+            ("by", Json::from(by.as_str())),
         ]);
-        let refs = Refs { caller: Some(caller.id), ..Refs::default() };
+        let refs = leave.refs(Refs { caller: Some(caller.id), ..Refs::default() });
         let mut commit = self.plain(Kind::CallerKeyAdded, refs, said);
         for old in active.keys_of(caller.id).filter(|k| k.revoked_at.is_none()) {
             commit.changes.push(Change::Retire(PrincipalRef::KeyAfter(old.id, until)));
         }
         commit.changes.push(Change::Register(Principal::Key(stored)));
-        Ok(added(self.commit(commit).await?, key))
+        Ok(added(self.enact(leave, commit).await?, key))
     }
 
     /// Disables a caller: its key opens nothing any more, its grants are revoked, and no permit of it is left.
     ///
     /// # Errors
     /// [`Failed`] when the store does.
-    pub async fn disable_caller(&self, name: &str, by: &str) -> Result<Added<()>, Failed> {
+    pub async fn disable_caller(&self, name: &str, by: &By) -> Result<Added<()>, Failed> {
         let active = self.active();
         let Some(caller) = active.caller_named(name) else {
             return Ok(Added::Missing(format!("caller named {name}")));
         };
         let refs = Refs { caller: Some(caller.id), ..Refs::default() };
-        let said = Json::object([("name", name), ("by", by)]);
+        let by = by.to_string();
+        let said = Json::object([("name", name), ("by", &by)]);
         let mut commit = self.plain(Kind::CallerDisabled, refs, said);
         commit.changes.push(Change::Retire(PrincipalRef::Caller(caller.id)));
         let grants = self.live_grants(caller.id).await?;
         if !grants.is_empty() {
             let why = "its caller was disabled".to_owned();
-            let record = body::Revoked { grants, by: by.to_owned(), why };
+            let record = body::Revoked { grants, by, why };
             commit.records.push(self.record(Refs { caller: Some(caller.id), ..Refs::default() }, &record));
         }
         let answer = self.commit(commit).await?;
@@ -240,7 +309,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Failed`] when the store does.
-    pub async fn disable_human(&self, name: &str, by: &str) -> Result<Added<()>, Failed> {
+    pub async fn disable_human(&self, name: &str, by: &By) -> Result<Added<()>, Failed> {
         let active = self.active();
         let Some(human) = active.human_named(name) else {
             return Ok(Added::Missing(format!("person named {name}")));
@@ -248,7 +317,7 @@ impl Authority {
         let said = Json::object([
             ("human", Json::from(human.id)),
             ("name", Json::from(name)),
-            ("by", Json::from(by)),
+            ("by", Json::from(by.to_string())),
         ]);
         let mut commit = self.plain(Kind::HumanDisabled, Refs::default(), said);
         commit.changes.push(Change::Retire(PrincipalRef::Human(human.id)));
@@ -259,26 +328,35 @@ impl Authority {
     ///
     /// # Errors
     /// [`Failed`] when the store does.
-    pub async fn set_member(&self, group: &str, name: &str, is: bool, by: &str) -> Result<Added<()>, Failed> {
+    pub async fn set_member(&self, group: &str, name: &str, is: bool, by: &By) -> Result<Added<()>, Failed> {
         let active = self.active();
         let human = active.human_named(name).map(|h| Member::Human(h.id));
         let Some(member) = human.or_else(|| active.caller_named(name).map(|c| Member::Caller(c.id))) else {
             return Ok(Added::Missing(format!("person and no caller named {name}")));
         };
+        if active.groups_of_member(member).contains(group) == is {
+            return Ok(Added::Done(()));
+        }
+        let act = if is { "add" } else { "remove" };
+        let asked = Json::object([("act", act), ("group", group), ("name", name)]);
+        let leave = match self.leave(by, Part::Groups, asked).await? {
+            Ok(leave) => leave,
+            Err(stopped) => return Ok(Added::Stopped(stopped)),
+        };
         let said = Json::object([
             ("group", Json::from(group)),
             ("member", Json::from(name)),
             ("in", Json::from(is)),
-            ("by", Json::from(by)),
+            ("by", Json::from(by.to_string())),
         ]);
-        let mut commit = self.plain(Kind::GroupChanged, Refs::default(), said);
+        let mut commit = self.plain(Kind::GroupChanged, leave.refs(Refs::default()), said);
         let membership = Membership { group: group.to_owned(), member };
         commit.changes.push(if is {
             Change::Register(Principal::Member(membership))
         } else {
             Change::Retire(PrincipalRef::Member(membership))
         });
-        Ok(added(self.commit(commit).await?, ()))
+        Ok(added(self.enact(leave, commit).await?, ()))
     }
 
     /// Begins to sign in with any passkey.
@@ -348,81 +426,6 @@ impl Authority {
         let changes = vec![Change::CloseSessions { human, only }];
         let _ = self.commit(Commit { changes, records: Vec::new() }).await?;
         Ok(())
-    }
-
-    /// Puts a bundle in force, and answers once no permit is left that was made under the one before.
-    ///
-    /// # Errors
-    /// [`Failed`] when the store does; the findings when the bundle does not compile: then nothing changed.
-    pub async fn activate(
-        &self,
-        bundle: &Bundle,
-        by: &str,
-    ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
-        self.put_in_force(bundle, by, |_| false).await
-    }
-
-    /// The same, said by an operator now: what the bundle says of tools is said of the definitions that people
-    /// have accepted meanwhile too (B25), even where this very bundle is in force already.
-    ///
-    /// # Errors
-    /// As [`Authority::activate`].
-    pub async fn activate_anew(
-        &self,
-        bundle: &Bundle,
-        by: &str,
-    ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
-        self.put_in_force(bundle, by, |active| active.unreviewed().next().is_some()).await
-    }
-
-    async fn put_in_force(
-        &self,
-        bundle: &Bundle,
-        by: &str,
-        anew: impl Fn(&Active) -> bool,
-    ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
-        if let Err(findings) = self.active().compile(bundle) {
-            let why = findings.first().map(ToString::to_string).unwrap_or_default();
-            let record = body::PolicyRefused { policy: Some(bundle.hash()), why, by: by.to_owned() };
-            let commit = Commit { changes: Vec::new(), records: vec![self.record(Refs::default(), &record)] };
-            let _ = self.commit(commit).await?;
-            return Ok(Err(findings));
-        }
-        let hash = bundle.hash();
-        let judged_under = self.active().hash;
-        for _ in 0..TRIES {
-            let active = self.active();
-            if active.set.is_some() && active.hash == hash && !anew(&active) {
-                return Ok(Ok(false));
-            }
-            // People and pins may change meanwhile; the rules that let this one in may not.
-            if active.hash != judged_under {
-                break;
-            }
-            match self.commit(self.activation(&active, bundle, hash, by)).await? {
-                Ok(_) => {
-                    self.quiet().await;
-                    return Ok(Ok(true));
-                }
-                Err(Refused::Stale(_)) => {}
-                Err(refused) => {
-                    return Err(Failed { doing: "activating policy", because: refused.to_string() });
-                }
-            }
-        }
-        Err(Failed { doing: "activating policy", because: Refused::Conflict.to_string() })
-    }
-
-    fn activation(&self, active: &Active, bundle: &Bundle, hash: PolicyHash, by: &str) -> Commit {
-        let record = body::PolicyActivated {
-            policy: hash,
-            epoch: u32::try_from(active.epoch.0.saturating_add(1)).unwrap_or(u32::MAX),
-            by: by.to_owned(),
-        };
-        let refs = Refs { policy: Some(hash), ..Refs::default() };
-        let change =
-            Change::Activate { hash, bundle: bundle.to_json(), by: by.to_owned(), expects: active.epoch };
-        Commit { changes: vec![change], records: vec![self.record(refs, &record)] }
     }
 
     /// A commit with one record of a kind whose body nobody but people reads.

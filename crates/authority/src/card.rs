@@ -9,11 +9,12 @@ use terms::card::{
     CallerLine, Card, Claims, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
 };
 use terms::text::Flag;
-use terms::{Access, Action, HumanId, Json, Kind, Pointer, text};
+use terms::{Access, Action, HumanId, Json, Kind, Millis, Part, Pointer, text};
 
 use crate::active::Active;
 use crate::authority::Authority;
 use crate::decide::{evidence, lost};
+use crate::proposal;
 use crate::target::Target;
 use crate::vote::Today;
 
@@ -27,6 +28,11 @@ pub struct Shown {
     /// Whether the viewer can reject it.
     pub rejects: bool,
 }
+
+/// How far back decisions are judged again under proposed rules, and how many records are looked at for it: a card is shown in
+/// a moment, and `stepup policy replay` looks at more.
+const LOOKED_AT: Millis = Millis::seconds(7 * 24 * 3600);
+const RECORDS: u64 = 5_000;
 
 /// Characters of one argument in a headline; the whole value stands below it.
 const IN_TITLE: usize = 60;
@@ -50,6 +56,7 @@ impl Authority {
         let access = &pending.access;
         let lately = self.store.rejected_another(self.standing(pending.caller, access)).await?;
         let terms = &pending.requirement.terms;
+        let would = self.would_become(active, access).await?;
         Ok(Card {
             title: headline(target, access).text,
             environment: target.environment.clone(),
@@ -59,7 +66,7 @@ impl Authority {
             references: references(target, access),
             free: access.free(&terms.binds),
             claims: Claims { purpose: pending.purpose.clone(), ticket: pending.ticket.clone() },
-            unusual: self.unusual(pending, target, situation, lately),
+            unusual: self.unusual(pending, target, situation, lately).into_iter().chain(would).collect(),
             last_same: situation.last.as_ref().and_then(|last| {
                 let outcome = last.outcome?.name().to_owned();
                 Some(LastSame { at: last.at, outcome })
@@ -107,6 +114,7 @@ impl Authority {
         let first = match target.kind {
             Kind::Tool => UnusualText::FirstTime,
             Kind::Prompt | Kind::Resource => UnusualText::FirstUse,
+            Kind::Installation => UnusualText::FirstChange,
         };
         let ran = situation.last.as_ref().and_then(lost);
         let beware = headline(target, &pending.access).flags.into_iter().map(Flag::says).collect::<Vec<_>>();
@@ -124,6 +132,15 @@ impl Authority {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// What recent decisions would have become under the rules that a change leads to.
+    async fn would_become(&self, active: &Active, access: &Access) -> Result<Vec<Unusual>, Failed> {
+        let Some(set) = proposal::proposed(active, access).and_then(|bundle| bundle.compile().ok()) else {
+            return Ok(Vec::new());
+        };
+        let replayed = self.replay_within(&set, self.now().before(LOOKED_AT), RECORDS).await?;
+        Ok(replayed.says())
     }
 
     /// Every leaf with the names of those who met it.
@@ -175,7 +192,7 @@ pub(crate) struct Headline {
 fn public_name(access: &Access) -> &str {
     let resource = access.resource();
     match Kind::named(&resource.kind) {
-        Some(Kind::Tool | Kind::Prompt) => &resource.id,
+        Some(Kind::Tool | Kind::Prompt | Kind::Installation) => &resource.id,
         Some(Kind::Resource) | None => resource.upstream_name(),
     }
 }
@@ -188,8 +205,30 @@ fn verb_and_object(target: &Target, access: &Access) -> String {
         (_, Some(Action::Complete)) => format!("Ask {upstream} for values for its resources {name}"),
         (Kind::Tool, _) => format!("Call {name} on {upstream}"),
         (Kind::Prompt, _) => format!("Get the prompt {name} of {upstream}"),
+        (Kind::Installation, _) => change(target, access),
         (Kind::Resource, Some(Action::Subscribe)) => format!("Tell whenever {name} changes on {upstream}"),
         (Kind::Resource, _) => format!("Read {name} on {upstream}"),
+    }
+}
+
+/// What is changed of this installation. What was typed stands in it as other words of callers do.
+fn change(target: &Target, access: &Access) -> String {
+    let said = |name: &str| access.arguments().get(name).and_then(Json::as_str).unwrap_or_default();
+    let [act, name, group, owner, upstream] = ["act", "name", "group", "owner", "upstream"].map(said);
+    let [name, group, owner, upstream] = [name, group, owner, upstream].map(told_apart);
+    match (Part::named(&target.name), act) {
+        (Some(Part::Policy), "roll back") => "Put earlier rules back in force".to_owned(),
+        (Some(Part::Policy), _) => "Change the rules".to_owned(),
+        (Some(Part::Groups), "remove") => format!("Take {name} out of the group {group}"),
+        (Some(Part::Groups), _) => format!("Put {name} into the group {group}"),
+        (Some(Part::Callers), "rotate") => format!("Give the caller {name} a new key"),
+        (Some(Part::Callers), _) => format!("Register the caller {name}, owned by {owner}"),
+        (Some(Part::People), "invite") => format!("Invite {name} to enrol another passkey"),
+        (Some(Part::People), "account") => format!("Say that an account of this machine is {name}'s"),
+        (Some(Part::People), _) => format!("Add the person {name}"),
+        (Some(Part::Definitions), _) => format!("Accept the definition of {name} of {upstream}"),
+        (Some(Part::Locks), _) => format!("Lift the lock on {name}"),
+        (None, _) => format!("Change {}", told_apart(&target.name)),
     }
 }
 

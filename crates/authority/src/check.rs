@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{Code, Finding, Known, NoSchema, Place, PolicySet, Schema, Severity};
 use store::PinState;
-use terms::{Caller, Kind, Requirement};
+use terms::{Caller, CallerKind, Kind, Requirement};
 
 use crate::active::Active;
 use crate::bundle::Bundle;
 use crate::leaves::groups;
+use crate::operator::HOST;
 use crate::target::Target;
 
 impl Active {
@@ -46,6 +47,7 @@ impl Active {
         if live {
             let named = bundle.requirements.iter().filter(|(name, _)| set.names(name));
             findings.extend(named.filter_map(|(name, requirement)| self.meets(name, requirement)));
+            findings.extend(self.check_standing(bundle, &set));
         }
         findings.sort();
         findings.dedup();
@@ -79,7 +81,7 @@ impl Active {
             environments: Some(environments.filter(|name| !name.is_empty()).collect()),
             tools: Some(pinned(Kind::Tool)),
             prompts: Some(pinned(Kind::Prompt)),
-            groups: live.then(|| self.people.groups().cloned().collect()),
+            groups: live.then(|| self.people.groups().cloned().chain([HOST.to_owned()]).collect()),
             humans: live.then(|| self.people.humans().map(|human| human.name.clone()).collect()),
             agents: live.then(|| callers("agent")),
             services: live.then(|| callers("service")),
@@ -95,8 +97,9 @@ impl Active {
             eligible.owners.retain(|root| self.people.signs(*root));
             elevation::attainable(requirement, &eligible, true)
         };
+        let programs = self.people.known().filter(|caller| caller.kind != CallerKind::Operator);
         let callers: BTreeMap<&str, &Caller> =
-            self.people.known().map(|caller| (caller.name.as_str(), caller.as_ref())).collect();
+            programs.map(|caller| (caller.name.as_str(), caller.as_ref())).collect();
         let without: Vec<&str> =
             callers.iter().filter(|(_, caller)| !able(caller)).map(|(name, _)| *name).collect();
         if without.is_empty() {

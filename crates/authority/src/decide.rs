@@ -10,7 +10,7 @@ use policy::{History, Judgement, Moment, PolicySet, Question};
 use store::{
     Attempt, Change, Claim, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation, Standing,
 };
-use terms::{Access, AttemptId, Caller, ElevationId, Kind, Requirement, Secrets, Slug, Time};
+use terms::{Access, AttemptId, Caller, ElevationId, KeyId, Kind, Requirement, Secrets, Slug, Time};
 
 use crate::active::Active;
 use crate::authority::Authority;
@@ -18,7 +18,7 @@ use crate::claims::Claims;
 use crate::leaves::groups;
 use crate::permit::Claiming;
 use crate::ruling::{Denial, Ruling};
-use crate::target::Target;
+use crate::target::{Target, own_identity};
 
 /// One access, asked for by an authenticated caller.
 #[derive(Clone, Debug)]
@@ -86,7 +86,9 @@ impl Authority {
     }
 
     async fn rule(&self, ask: &Ask, mut back: Option<ElevationId>) -> Result<Ruling, Failed> {
-        self.sources.note(ask.caller.key, &ask.source, self.now());
+        if ask.caller.key != KeyId::NIL {
+            self.sources.note(ask.caller.key, &ask.source, self.now());
+        }
         for _ in 0..TRIES {
             match self.attempt(&self.active(), ask, back).await? {
                 Tried::Ruled(ruling) => return Ok(ruling),
@@ -106,10 +108,7 @@ impl Authority {
         };
         let case = Case { active, ask, caller, back };
         // Who is locked opens no request either; that nothing locked runs is what the claim is fenced for.
-        if active
-            .lock(case.caller.id, &case.caller.roots, ask.access.resource().upstream_name(), now)
-            .is_some()
-        {
+        if active.lock_on(&case.caller, &ask.access, now).is_some() {
             return self.denied(&case, Denial::of(Slug::CallerLocked), &[]).await;
         }
         let target = match self.standing_target(active, &ask.access) {
@@ -141,12 +140,11 @@ impl Authority {
         let resource = access.resource();
         let unknown = unknown(Kind::named(&resource.kind).ok_or(Slug::ToolUnknown)?);
         let target = active.target_of(access).filter(|target| target.is_of(access)).ok_or(unknown)?;
-        let same = target.pin.digest == resource.definition
-            && self
-                .upstreams
-                .load()
-                .get(resource.upstream_name())
-                .is_some_and(|u| u.identity == resource.upstream);
+        let identity = access.reaches().map_or_else(
+            || Some(own_identity()),
+            |upstream| self.upstreams.load().get(upstream).map(|upstream| upstream.identity),
+        );
+        let same = target.pin.digest == resource.definition && identity == Some(resource.upstream);
         match target.pin.state {
             PinState::Accepted if same => Ok(target),
             PinState::Accepted | PinState::Quarantined | PinState::Refused => Err(Slug::ToolQuarantined),
@@ -258,7 +256,7 @@ impl Authority {
             subjects: LockSubjects {
                 caller: caller.id,
                 roots: caller.roots.iter().copied().collect(),
-                upstream: ask.access.resource().upstream_name().to_owned(),
+                upstream: ask.access.reaches().map(str::to_owned),
             },
             epoch: active.epoch,
             boot: self.boot,
@@ -395,6 +393,8 @@ pub const fn unknown(kind: Kind) -> Slug {
     match kind {
         Kind::Tool => Slug::ToolUnknown,
         Kind::Prompt => Slug::PromptUnknown,
+        // No caller has an action on it.
+        Kind::Installation => Slug::PolicyDenied,
         Kind::Resource => Slug::ResourceUnknown,
     }
 }
@@ -462,6 +462,6 @@ pub(crate) fn sealed(access: &Access) -> bool {
     terms::card::fields(access).iter().any(|field| field.secret)
 }
 
-fn names(by: &[policy::RuleId]) -> Vec<String> {
+pub(crate) fn names(by: &[policy::RuleId]) -> Vec<String> {
     by.iter().map(ToString::to_string).collect()
 }

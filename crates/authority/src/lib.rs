@@ -3,6 +3,7 @@
 //! It is the only maker of a [`Permit`], and makes one only from the store's `Claimed`: whoever holds a
 //! Permit holds the proof that this access may run now and that its record is durable (invariants 1 and 2).
 
+mod activate;
 mod active;
 mod administer;
 mod authority;
@@ -21,10 +22,12 @@ mod leaves;
 mod list;
 mod live;
 mod lock;
+mod operator;
 mod passkeys;
 mod people;
 mod permit;
 mod pins;
+mod proposal;
 mod rehearse;
 mod reject;
 mod replay;
@@ -33,6 +36,7 @@ mod revoke;
 mod ruling;
 mod settle;
 mod sources;
+mod standing;
 mod stands;
 mod target;
 mod tried;
@@ -41,6 +45,7 @@ mod vote;
 mod watch;
 mod withdraw;
 
+pub use activate::Activated;
 pub use active::Active;
 pub use administer::{Added, NewCaller, NewKey};
 pub use authority::{Authority, Settings, Upstream};
@@ -50,9 +55,10 @@ pub use ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
 pub use decide::{Ask, unknown};
 pub use explain::{Explained, NotSupposed, ShownRule, Supposed, Takes, Told, Would};
 pub use list::{Listed, ListedUris, Resources};
+pub use operator::{By, CONSOLE, HOST, Operator, Stopped};
 pub use permit::{Cargo, Permit, Settlement, Stale};
 pub use pins::{Observed, Stated, definition_hash};
-pub use rehearse::{Cast, Part, Scene, Stage};
+pub use rehearse::{Actor, Cast, Scene, Stage};
 pub use reject::stated;
 pub use replay::{Change as Changed, Replayed, Ruled};
 pub use ruling::{Challenge, Denial, Line, Ruling};
@@ -68,5 +74,5 @@ pub use store::Failed;
 /// Rows that people and the command line read.
 pub use store::{
     Attempt, Head, Human, Listing, Lock, LockSubject, LogLine, Member, Notice, OwnedBy, Passkey, Pin,
-    PinState, RegisteredCaller, Selector, Session, Whole,
+    PinState, Policy, RegisteredCaller, Selector, Session, Whole,
 };

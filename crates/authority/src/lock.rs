@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use audit::body::{self, SubjectKind};
 use audit::record::Refs;
 use store::{Change, Commit, Failed, Lock, LockSubject};
-use terms::{HumanId, Json, LockId, Time};
+use terms::{HumanId, Json, LockId, Part, Slug, Time};
 
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion};
+use crate::operator::{By, Operator};
 use crate::reject::REASON;
 use crate::vote::NotCounted;
 
@@ -108,13 +109,27 @@ impl Authority {
         if let Err(refused) = self.may_unlock(lock, human) {
             return Ok(Err(refused));
         }
+        let subject = named(&lock.subject);
+        let asked = Json::object([
+            ("act", Json::from("unlock")),
+            ("lock", Json::from(id)),
+            ("kind", Json::from(subject.kind.name())),
+            ("name", Json::from(self.name_of(&lock.subject))),
+            ("why", Json::from(lock.why.as_str())),
+        ]);
+        let leave = match self.leave(&By::saying_nothing(Operator::Person(human)), Part::Locks, asked).await?
+        {
+            Ok(leave) => leave,
+            Err(stopped) => return Ok(Err(stopped.into())),
+        };
         let caller = if let LockSubject::Caller(caller) = lock.subject { Some(caller) } else { None };
         let record = body::Unlocked { lock: id, why: why.to_owned(), signed: witnessed.signed() };
+        let refs = leave.refs(Refs { caller, ..Refs::default() });
         let commit = Commit {
             changes: vec![witnessed.change(), Change::Unlock(id)],
-            records: vec![self.record(Refs { caller, ..Refs::default() }, &record)],
+            records: vec![self.record(refs, &record)],
         };
-        let answer = self.commit(commit).await?;
+        let answer = self.enact(leave, commit).await?;
         self.reload().await?;
         Ok(answer.map(|_| ()).map_err(NotCounted::NotRecorded))
     }
@@ -133,8 +148,23 @@ impl Authority {
             LockSubject::All | LockSubject::Upstream(_) => None,
         };
         let behind = behind.unwrap_or_default();
-        let refused = behind.contains(&root) && active.people.others_sign(&behind);
-        if refused { Err(NotCounted::Behind) } else { Ok(()) }
+        if behind.contains(&root) && active.people.others_sign(&behind) {
+            return Err(NotCounted::Behind);
+        }
+        let may = self.may_administer(human, Part::Locks);
+        if may { Ok(()) } else { Err(NotCounted::NotLet(Slug::PolicyDenied)) }
+    }
+
+    /// What is locked, by its name.
+    fn name_of(&self, subject: &LockSubject) -> String {
+        let active = self.active();
+        let name = match subject {
+            LockSubject::All => Some("everything".to_owned()),
+            LockSubject::Caller(id) => active.people.any_caller(*id).map(|caller| caller.name.clone()),
+            LockSubject::Human(id) => active.people.any_human(*id).map(|human| human.name.clone()),
+            LockSubject::Upstream(name) => Some(name.clone()),
+        };
+        name.unwrap_or_default()
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use elevation::Eligible;
 use store::{Human, Key, Member, Membership, OwnedBy, Passkey, RegisteredCaller};
-use terms::{Caller, CallerId, Digest, HumanId, KeyId, Millis, Time};
+use terms::{Caller, CallerId, CallerKind, Digest, HumanId, KeyId, Millis, Time};
+
+use crate::operator::{ACCOUNT, CONSOLE, HOST, Operator};
 
 /// Owners of owners are followed this far; a longer chain, or a ring, has no root (decisions A16).
 const DEPTH: usize = 8;
@@ -116,18 +118,64 @@ impl People {
             OwnedBy::Human(human) => self.humans.get(&human).map(|h| h.name.clone()),
             OwnedBy::Caller(caller) => self.callers.get(&caller).map(|c| c.name.clone()),
         };
+        let groups = match row.kind {
+            CallerKind::Agent | CallerKind::Service => self.groups_of_member(Member::Caller(row.id)),
+            CallerKind::Operator => self.groups_of_operator(&row.name, self.owner(row)),
+        };
         Caller {
             id: row.id,
             name: row.name.clone(),
             kind: row.kind,
             owner: owner.unwrap_or_default(),
             act: row.act.clone(),
-            groups: self.groups_of_member(Member::Caller(row.id)),
+            groups,
             roots: self.roots(row),
             key: key.map_or(KeyId::NIL, |k| k.id),
             key_prefix: key.map(|k| k.prefix.clone()).unwrap_or_default(),
             key_bound: false,
         }
+    }
+
+    /// Who administers has the groups of the person, and an account of this machine that of all accounts.
+    fn groups_of_operator(&self, name: &str, person: Option<HumanId>) -> BTreeSet<String> {
+        let mut groups = person.map(|root| self.groups_of(root)).unwrap_or_default();
+        groups.extend(name.starts_with(ACCOUNT).then(|| HOST.to_owned()));
+        groups
+    }
+
+    /// Who administers, as the rules see them. Who was never registered has no row: nothing of theirs can wait, and behind an
+    /// account that is nobody's there is nobody.
+    pub(crate) fn operator(&self, who: Operator) -> Arc<Caller> {
+        let human = match who {
+            Operator::Account(_) => None,
+            Operator::Person(human) => self.human(human),
+        };
+        let name = match who {
+            Operator::Account(_) => who.to_string(),
+            Operator::Person(_) => format!("{CONSOLE}{}", human.map(|h| h.name.as_str()).unwrap_or_default()),
+        };
+        let row = self.caller_named(&name).filter(|row| row.kind == CallerKind::Operator);
+        if let Some(known) = row.and_then(|row| self.operating(row.id)) {
+            return Arc::clone(known);
+        }
+        let root = human.map(|human| human.root);
+        Arc::new(Caller {
+            id: CallerId::NIL,
+            owner: human.map_or_else(|| name.clone(), |human| human.name.clone()),
+            groups: self.groups_of_operator(&name, root),
+            name,
+            kind: CallerKind::Operator,
+            act: Vec::new(),
+            roots: root.into_iter().collect(),
+            key: KeyId::NIL,
+            key_prefix: String::new(),
+            key_bound: false,
+        })
+    }
+
+    /// Who administers, while neither they nor the person behind them is disabled.
+    fn operating(&self, id: CallerId) -> Option<&Arc<Caller>> {
+        self.caller(id).filter(|caller| caller.roots.iter().all(|root| self.persons.contains_key(root)))
     }
 
     /// The person at the end of a chain of owners.
@@ -159,6 +207,9 @@ impl People {
     /// The caller as it is today with the key that it authenticated with some time ago, if both are still good:
     /// a call that was held for minutes is not judged by what was true when it began.
     pub(crate) fn still(&self, asked: &Caller, now: Time) -> Option<Arc<Caller>> {
+        if asked.kind == CallerKind::Operator {
+            return self.operating(asked.id).map(Arc::clone);
+        }
         let today = self.with_key(asked.key, now).filter(|today| today.id == asked.id)?;
         Some(if asked.key_bound {
             Arc::new(Caller { key_bound: true, ..Caller::clone(today) })
@@ -207,6 +258,8 @@ impl People {
             .map(|(root, person)| (*root, person.groups.clone()))
             .collect();
         let owner = self.callers.get(&caller.id).and_then(|row| self.owner(row));
+        // A person at the console is their own owner, registered or not.
+        let owner = owner.or_else(|| caller.roots.first().copied().filter(|_| caller.id == CallerId::NIL));
         let owners = owner.filter(|root| self.persons.contains_key(root)).into_iter().collect();
         Eligible { approvers, owners }
     }

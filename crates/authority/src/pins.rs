@@ -7,10 +7,11 @@ use std::sync::Arc;
 use audit::body::{self, Definition};
 use audit::record::Refs;
 use store::{Change, Commit, Failed, Pin, PinState};
-use terms::{DefinitionHash, HumanId, Json, Kind, PinId};
+use terms::{DefinitionHash, HumanId, Json, Kind, Part, PinId, Slug};
 
 use crate::authority::{Authority, Upstream};
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion};
+use crate::operator::{By, Operator};
 use crate::vote::NotCounted;
 
 /// What of a definition is pinned: everything that a caller, a rule or a person could be misled by. Of a resource its
@@ -20,6 +21,8 @@ const fn members(kind: Kind) -> &'static [&'static str] {
         Kind::Tool => &["name", "title", "description", "inputSchema", "outputSchema", "annotations"],
         Kind::Prompt => &["name", "title", "description", "arguments"],
         Kind::Resource => &["uri"],
+        // Nobody states it.
+        Kind::Installation => &[],
     }
 }
 
@@ -215,8 +218,8 @@ impl Authority {
         let Some(pin) = active.pins().find(|p| p.id == pin && p.state == PinState::Quarantined) else {
             return Ok(Err(NotCounted::NotFound));
         };
-        if active.human(human).is_none() {
-            return Ok(Err(NotCounted::NotEligible));
+        if active.human(human).is_none() || !self.may_administer(human, Part::Definitions) {
+            return Ok(Err(NotCounted::NotLet(Slug::PolicyDenied)));
         }
         self.keep_act(&Ceremonial::Pin, Some(human), subject_of(pin)).await.map(Ok)
     }
@@ -239,6 +242,18 @@ impl Authority {
         let found = active.pins().find(|p| p.id == pin && p.state == PinState::Quarantined);
         let found = found.filter(|p| witnessed.ceremony.card == subject_of(p));
         let Some(pin) = found else { return Ok(Err(NotCounted::CeremonyOver)) };
+        let asked = Json::object([
+            ("act", "accept"),
+            ("upstream", pin.upstream.as_str()),
+            ("kind", pin.kind.as_str()),
+            ("name", pin.name.as_str()),
+            ("digest", pin.digest.to_string().as_str()),
+        ]);
+        let leave =
+            match self.leave(&By::saying_nothing(Operator::Person(human)), Part::Definitions, asked).await? {
+                Ok(leave) => leave,
+                Err(stopped) => return Ok(Err(stopped.into())),
+            };
         let by = active.human(human).map(|h| h.name.clone()).unwrap_or_default();
         let record = body::PinAccepted {
             upstream: pin.upstream.clone(),
@@ -250,9 +265,9 @@ impl Authority {
         let judge = Change::Judge { pin: pin.id, state: PinState::Accepted, by };
         let commit = Commit {
             changes: vec![witnessed.change(), judge],
-            records: vec![self.record(Refs::default(), &record)],
+            records: vec![self.record(leave.refs(Refs::default()), &record)],
         };
-        let answer = self.commit(commit).await?;
+        let answer = self.enact(leave, commit).await?;
         Ok(answer.map(|_| ()).map_err(NotCounted::NotRecorded))
     }
 

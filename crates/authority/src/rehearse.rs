@@ -17,6 +17,7 @@ use crate::active::Active;
 use crate::bundle::Bundle;
 use crate::card::headline;
 use crate::explain::{Explained, NotSupposed, ShownRule, Supposed, Would, shown};
+use crate::operator::CONSOLE;
 
 /// Who is there, and what is pinned.
 #[derive(Clone, Debug, Default)]
@@ -24,14 +25,14 @@ pub struct Cast {
     /// The groups of each person.
     pub people: BTreeMap<String, Vec<String>>,
     /// The callers.
-    pub callers: BTreeMap<String, Part>,
+    pub callers: BTreeMap<String, Actor>,
     /// What each upstream states of a tool or a prompt.
     pub definitions: Vec<(String, Kind, Json)>,
 }
 
 /// One caller.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct Actor {
     /// What kind.
     pub kind: CallerKind,
     /// The person that it acts for.
@@ -87,18 +88,15 @@ impl Stage {
             let member = humans.get(name.as_str()).copied().unwrap_or(HumanId::NIL);
             directory.memberships.extend(memberships(Member::Human(member), groups));
         }
-        for ((name, part), n) in cast.callers.iter().zip(1..) {
+        let mut ids = (1..).map(id).map(|id| CallerId::from_slice(&id).unwrap_or(CallerId::NIL));
+        for ((name, part), id) in cast.callers.iter().zip(&mut ids) {
             let owner = humans.get(part.owner.as_str()).ok_or_else(|| part.owner.clone())?;
-            let id = CallerId::from_slice(&id(n)).unwrap_or(CallerId::NIL);
             directory.memberships.extend(memberships(Member::Caller(id), &part.groups));
-            directory.callers.push(RegisteredCaller {
-                id,
-                name: name.clone(),
-                kind: part.kind,
-                owner: OwnedBy::Human(*owner),
-                act: Vec::new(),
-                disabled_at: None,
-            });
+            directory.callers.push(caller(id, name.clone(), part.kind, *owner));
+        }
+        for ((name, human), id) in humans.iter().zip(&mut ids) {
+            let name = format!("{CONSOLE}{name}");
+            directory.callers.push(caller(id, name, CallerKind::Operator, *human));
         }
         let definitions = cast.definitions.iter().filter_map(|(upstream, kind, stated)| {
             Some((upstream, *kind, stated.get("name")?.as_str()?, stated))
@@ -122,7 +120,14 @@ impl Stage {
     /// A caller by name.
     #[must_use]
     pub fn caller(&self, name: &str) -> Option<CallerId> {
-        self.active.caller_named(name).map(|row| row.id)
+        let row = self.active.caller_named(name)?;
+        (row.kind != CallerKind::Operator).then_some(row.id)
+    }
+
+    /// A person, as who administers.
+    #[must_use]
+    pub fn operator(&self, person: &str) -> Option<CallerId> {
+        self.active.caller_named(&format!("{CONSOLE}{person}")).map(|row| row.id)
     }
 
     /// For each caller and each thing that is pinned: whether it is shown, what using it comes to, and what that may take.
@@ -130,7 +135,7 @@ impl Stage {
     pub fn outlook(&self) -> Vec<(String, String, String)> {
         let Some(set) = self.rules() else { return Vec::new() };
         let mut rows = Vec::new();
-        for caller in self.active.people.known() {
+        for caller in self.active.people.known().filter(|caller| caller.kind != CallerKind::Operator) {
             for target in self.active.targets() {
                 let shown =
                     if set.may_discover(caller, &target.judged).yes() { "see it" } else { "not see it" };
@@ -201,16 +206,6 @@ impl Stage {
         root.zip(caller).is_some_and(|(root, caller)| caller.roots.contains(&root))
     }
 
-    /// Whether rules let a person change rules.
-    ///
-    /// # Errors
-    /// [`NotSupposed`] when there is no such person.
-    pub fn administers(&self, person: &str) -> Result<May, NotSupposed> {
-        let set = self.rules().ok_or(NotSupposed::NoRules)?;
-        let human = self.active.human_named(person).ok_or(NotSupposed::Person)?;
-        Ok(set.may_administer(&human.name, &self.active.groups_of(human.root)))
-    }
-
     /// Those rules, as they stand.
     #[must_use]
     pub fn shown(&self, by: &[RuleId]) -> Vec<ShownRule> {
@@ -234,6 +229,10 @@ const fn id(n: u128) -> [u8; 16] {
 
 fn person(name: &str, id: HumanId) -> Human {
     Human { id, root: id, name: name.to_owned(), disabled_at: None, added_by: "a scenario".to_owned() }
+}
+
+fn caller(id: CallerId, name: String, kind: CallerKind, owner: HumanId) -> RegisteredCaller {
+    RegisteredCaller { id, name, kind, owner: OwnedBy::Human(owner), act: Vec::new(), disabled_at: None }
 }
 
 fn memberships(member: Member, groups: &[String]) -> impl Iterator<Item = Membership> + '_ {

@@ -7,6 +7,7 @@ use audit::body::{self, Who};
 use audit::record::Kind;
 use policy::{History, Judgement, Moment, PolicySet, Question};
 use store::{Failed, LogLine};
+use terms::card::{Unusual, UnusualText};
 use terms::{Access, Json, RecordId, Slug, Time};
 
 use crate::active::Active;
@@ -31,6 +32,16 @@ pub enum Ruled {
     StepUp(String),
     /// It is denied.
     Deny,
+}
+
+impl Ruled {
+    fn past(&self) -> String {
+        match self {
+            Self::Permit => "permitted at once".to_owned(),
+            Self::StepUp(requirement) => format!("stepped up ({requirement})"),
+            Self::Deny => "denied".to_owned(),
+        }
+    }
 }
 
 /// The accesses whose ruling would be another one.
@@ -72,16 +83,35 @@ impl Authority {
     /// # Errors
     /// [`Failed`] when the store does.
     pub async fn replay(&self, set: &PolicySet, since: Time) -> Result<Replayed, Failed> {
+        self.replay_within(set, since, MOST).await
+    }
+
+    /// The same, of at most so many records.
+    pub(crate) async fn replay_within(
+        &self,
+        set: &PolicySet,
+        since: Time,
+        most: u64,
+    ) -> Result<Replayed, Failed> {
         let active = self.active();
         let mut replayed = Replayed::default();
-        replayed.cut = self.since(since, |line| replayed.take(&active, set, line)).await?;
+        replayed.cut = self.since_within(since, most, |line| replayed.take(&active, set, line)).await?;
         Ok(replayed)
     }
 
     /// Looks at the records since a moment, newest thousand first; whether there were more than are looked at.
-    pub(crate) async fn since(&self, since: Time, mut look: impl FnMut(&LogLine)) -> Result<bool, Failed> {
+    pub(crate) async fn since(&self, since: Time, look: impl FnMut(&LogLine)) -> Result<bool, Failed> {
+        self.since_within(since, MOST, look).await
+    }
+
+    async fn since_within(
+        &self,
+        since: Time,
+        most: u64,
+        mut look: impl FnMut(&LogLine),
+    ) -> Result<bool, Failed> {
         let head = self.store.head().await?.size;
-        let (mut end, last) = (head, head.saturating_sub(MOST));
+        let (mut end, last) = (head, head.saturating_sub(most));
         while end > last {
             let from = end.saturating_sub(u64::from(AT_ONCE)).max(last);
             let number = u32::try_from(end - from).unwrap_or(AT_ONCE);
@@ -97,6 +127,21 @@ impl Authority {
 }
 
 impl Replayed {
+    /// In a sentence or two, for a card.
+    pub(crate) fn says(&self) -> Vec<Unusual> {
+        let say = |text: UnusualText, with: Vec<String>| Unusual { text, with };
+        let judged = self.judged.to_string();
+        if self.changes.is_empty() {
+            return vec![say(UnusualText::WouldStay, vec![judged])];
+        }
+        let each = self.changes.iter().map(|((was, becomes), change)| {
+            format!("{} {} would be {}", change.count, was.past(), becomes.past())
+        });
+        let changed: u32 = self.changes.values().map(|change| change.count).sum();
+        let with = vec![changed.to_string(), judged, each.collect::<Vec<_>>().join("; ")];
+        vec![say(UnusualText::WouldChange, with)]
+    }
+
     fn take(&mut self, active: &Active, set: &PolicySet, line: &LogLine) {
         let Some(read) = decided(line) else { return };
         let Some((decided, again)) = read.and_then(|decided| {

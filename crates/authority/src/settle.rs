@@ -131,8 +131,7 @@ impl Settler {
         }
         let active = self.active.load();
         let caller = active.people.caller(caller).ok_or(Slug::CallerLocked)?;
-        let lock =
-            active.lock(caller.id, &caller.roots, access.resource().upstream_name(), self.ambient.now());
+        let lock = active.lock_on(caller, access, self.ambient.now());
         lock.map_or(Ok(()), |_| Err(Slug::CallerLocked))
     }
 

@@ -19,8 +19,7 @@ impl Authority {
     pub async fn stands(&self, ask: &Ask, grant: Option<GrantId>) -> Result<bool, Failed> {
         let (active, now) = (self.active(), self.now());
         let Some(caller) = active.people.still(&ask.caller, now) else { return Ok(false) };
-        let upstream = ask.access.resource().upstream_name();
-        if active.lock(caller.id, &caller.roots, upstream, now).is_some() {
+        if active.lock_on(&caller, &ask.access, now).is_some() {
             return Ok(false);
         }
         let (Ok(target), Some(set)) = (self.standing_target(&active, &ask.access), active.set.as_ref())

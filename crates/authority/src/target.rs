@@ -1,13 +1,15 @@
 //! What an access reaches for, with all that is known of it.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use store::{Pin, PinState};
-use terms::{Access, Action, DefinitionHash, Json, Kind, PinId, Time, Uri, UriTemplate};
+use terms::{Access, Action, DefinitionHash, Json, Kind, Part, PinId, Time, UpstreamHash, Uri, UriTemplate};
 
 use crate::bundle::ToolSettings;
 
-/// A tool or a prompt as it is pinned, made once an epoch; or a resource, made of its URI when one is named.
+/// A tool or a prompt as it is pinned, made once an epoch; a resource, made of its URI when one is named; or a part of this
+/// installation.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// What it is.
@@ -48,7 +50,7 @@ impl Target {
             Some(Action::Read | Action::Subscribe) => {
                 Uri::new(&self.name).is_ok() && *access.arguments() == reads(&self.name)
             }
-            Some(Action::Call | Action::Get | Action::Complete) => true,
+            Some(Action::Call | Action::Get | Action::Complete | Action::Administer) => true,
             None => false,
         }
     }
@@ -89,18 +91,47 @@ pub(crate) fn of_uri(upstream: &str, uri: &str, environment: &str) -> Option<Tar
         return None;
     }
     let definition = Json::object([("uri", uri)]);
+    Some(unpinned(Kind::Resource, upstream, uri, definition, environment))
+}
+
+/// A part of this installation.
+pub(crate) fn of_part(part: Part) -> Arc<Target> {
+    static PARTS: LazyLock<[Arc<Target>; 6]> = LazyLock::new(|| {
+        Part::TABLE.map(|(_, name)| {
+            let definition = Json::object([("part", name)]);
+            Arc::new(unpinned(Kind::Installation, Part::OF, name, definition, ""))
+        })
+    });
+    let [policy, groups, callers, people, definitions, locks] = &*PARTS;
+    Arc::clone(match part {
+        Part::Policy => policy,
+        Part::Groups => groups,
+        Part::Callers => callers,
+        Part::People => people,
+        Part::Definitions => definitions,
+        Part::Locks => locks,
+    })
+}
+
+/// What stands for an upstream's identity where there is none.
+pub(crate) fn own_identity() -> UpstreamHash {
+    UpstreamHash::of(&Json::object([("installation", Part::OF)]))
+}
+
+/// What is made of its name alone, and kept nowhere.
+fn unpinned(kind: Kind, upstream: &str, name: &str, definition: Json, environment: &str) -> Target {
     let pin = Pin {
         id: PinId::NIL,
         upstream: upstream.to_owned(),
-        kind: Kind::Resource.name().to_owned(),
-        name: uri.to_owned(),
+        kind: kind.name().to_owned(),
+        name: name.to_owned(),
         digest: DefinitionHash::of(&definition),
         definition,
         state: PinState::Accepted,
         seen_at: Time::from_millis(0),
         decided_by: None,
     };
-    Some(of_pin(Kind::Resource, pin, ToolSettings::default(), environment))
+    of_pin(kind, pin, ToolSettings::default(), environment)
 }
 
 /// The schema of the arguments: a tool states it, and those of a prompt are texts by name (MCP 2025-11-25, prompts).
@@ -113,6 +144,6 @@ fn schema(kind: Kind, definition: &Json) -> Json {
             let text = Json::object([("type", "string")]);
             Json::object([("properties", Json::object(names.map(|name| (name, text.clone()))))])
         }
-        Kind::Resource => Json::Null,
+        Kind::Resource | Kind::Installation => Json::Null,
     }
 }

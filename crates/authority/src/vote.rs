@@ -9,13 +9,14 @@ use elevation::{Conclusion, Eligible, Grant, Matching, Pending, Version, Vote, W
 use policy::{Judgement, Question};
 use store::{Change, Commit, Failed, Refused, Whole};
 use terms::statement::{Consent, Matter, Role};
-use terms::{Access, Caller, ElevationId, GrantId, HumanId, Json, Kind, Requirement, Time, Tree};
+use terms::{Access, Caller, ElevationId, GrantId, HumanId, Json, Kind, Requirement, Slug, Time, Tree};
 
 use crate::active::Active;
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, Witnessed};
 use crate::decide::{TRIES, evidence};
 use crate::leaves;
+use crate::proposal;
 use crate::target::Target;
 use crate::withdraw::over_now;
 
@@ -67,6 +68,12 @@ pub enum NotCounted {
     /// This person stands behind the caller.
     #[error("You are behind this caller: it takes somebody else.")]
     Behind,
+    /// The rules do not let this person change this.
+    #[error("The rules in force do not let you do this ({0}).")]
+    NotLet(Slug),
+    /// It takes approval by others first.
+    #[error("This takes approval first: a request was opened. Once it is approved, do this again.")]
+    Asked(ElevationId),
     /// The caller has not said yet what it has to say.
     #[error("The caller has not yet said what this request asks it to say ({0}). You can sign once it has.")]
     ClaimsMissing(&'static str),
@@ -293,6 +300,9 @@ impl Authority {
         let Ok(target) = self.standing_target(active, &pending.access) else {
             return Ok(Err(NotCounted::Over(has_changed(&pending.access))));
         };
+        if proposal::is_over(active, &pending.access) {
+            return Ok(Err(NotCounted::Over("other rules came into force since it was made")));
+        }
         self.today_of(active, pending, caller, target).await.map(Ok)
     }
 
@@ -431,5 +441,6 @@ pub(crate) fn has_changed(access: &Access) -> &'static str {
         Some(Kind::Tool) | None => "its tool has changed",
         Some(Kind::Prompt) => "its prompt has changed",
         Some(Kind::Resource) => "its upstream has changed",
+        Some(Kind::Installation) => "this version of stepup does it in another way",
     }
 }

@@ -68,10 +68,11 @@ pub fn read(input: impl BufRead) -> Result<Vec<Arrival>, NotACapture> {
 /// an arrival of its own, one pairing does both (Mendelsohn and Dulmage).
 #[must_use]
 pub fn differences(arrivals: &[Arrival], calls: &[Call]) -> Vec<String> {
+    let reach = || calls.iter().filter(|call| call.changes.is_none());
     let may_have_arrived: Vec<&Call> =
-        calls.iter().filter(|call| call.outcome.as_deref() != Some("not_sent")).collect();
+        reach().filter(|call| call.outcome.as_deref() != Some("not_sent")).collect();
     let must_have_arrived: Vec<&Call> =
-        calls.iter().filter(|call| matches!(call.outcome.as_deref(), Some("done" | "failed"))).collect();
+        reach().filter(|call| matches!(call.outcome.as_deref(), Some("done" | "failed"))).collect();
     let unpermitted = pair(arrivals, &may_have_arrived, |arrival, call| is(arrival, call));
     let missing = pair(&must_have_arrived, arrivals, |call, arrival| is(arrival, call));
     let arrived = unpermitted.into_iter().filter_map(|i| Some((i, arrivals.get(i)?)));
@@ -84,7 +85,23 @@ pub fn differences(arrivals: &[Arrival], calls: &[Call]) -> Vec<String> {
                 call.leaf, call.attempt, call.tool
             )
         }))
+        .chain(calls.iter().filter(|call| !changed_once(call)).map(|call| {
+            format!(
+                "leaf {}: {} of {} was not changed as it was permitted",
+                call.leaf, call.attempt, call.tool
+            )
+        }))
         .collect()
+}
+
+/// What changes the installation arrives in the log itself: once if it was done, and not at all if it was not.
+fn changed_once(call: &Call) -> bool {
+    match (call.changes, call.outcome.as_deref()) {
+        (None, _) => true,
+        (Some(changes), Some("done")) => changes == 1,
+        (Some(changes), Some("failed" | "not_sent")) => changes == 0,
+        (Some(changes), _) => changes <= 1,
+    }
 }
 
 fn is(arrival: &Arrival, call: &Call) -> bool {

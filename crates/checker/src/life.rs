@@ -21,6 +21,8 @@ pub struct Call {
     pub arguments: Option<Value>,
     /// How it ended.
     pub outcome: Option<String>,
+    /// Of what changes the installation, and so reaches no upstream: how many records say that it was changed under this permit.
+    pub changes: Option<u32>,
 }
 
 /// What the log tells.
@@ -43,6 +45,18 @@ struct State<'a> {
     grants: BTreeMap<&'a str, u64>,
     resolved: BTreeMap<&'a str, usize>,
 }
+
+/// The records of what `administer` changes.
+const CHANGES: [&str; 8] = [
+    "policy_activated",
+    "group_changed",
+    "caller_added",
+    "caller_key_added",
+    "human_added",
+    "human_changed",
+    "pin_accepted",
+    "unlocked",
+];
 
 /// Reads the log as a story.
 #[must_use]
@@ -106,6 +120,10 @@ impl<'a> State<'a> {
             "revoked" => self.revoke(record),
             "settled" => self.settle(record),
             "resolved" => self.resolve(record),
+            kind if CHANGES.contains(&kind) => {
+                self.change(record);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -127,10 +145,21 @@ impl<'a> State<'a> {
             tool: tool.to_owned(),
             arguments: access.pointer("/context/arguments").cloned(),
             outcome: None,
+            changes: (access.pointer("/action/name").and_then(Value::as_str) == Some("administer"))
+                .then_some(0),
         });
         let place = self.story.calls.len().saturating_sub(1);
         let before = self.calls.insert(attempt, place);
         if before.is_some() { Err("the attempt was permitted before") } else { Ok(()) }
+    }
+
+    /// A change that names no attempt was permitted as it is, and is in nobody's account but its own record's.
+    fn change(&mut self, record: &'a Record) {
+        let place = record.refers("attempt").and_then(|attempt| self.calls.get(attempt));
+        let call = place.and_then(|place| self.story.calls.get_mut(*place));
+        if let Some(changes) = call.and_then(|call| call.changes.as_mut()) {
+            *changes = changes.saturating_add(1);
+        }
     }
 
     fn revoke(&mut self, record: &'a Record) -> Result<(), &'static str> {

@@ -207,6 +207,26 @@ fn o1_what_was_not_sent_did_not_arrive_and_what_is_unknown_may_have() {
 }
 
 #[test]
+fn o1_a_change_of_the_installation_is_in_the_log_once_if_it_was_done_and_not_at_all_if_not() {
+    let changed = |outcome: &str, times: usize| {
+        let mut run = sound();
+        run.records[6].2 =
+            json!({"access": {"action": {"name": "administer"}, "resource": {"id": "stepup/groups"}}});
+        run.records[7].2 = json!({"outcome": outcome});
+        run.arrivals.pop();
+        let change = ("group_changed", json!({"attempt": "att_2", "grant": "grt_1"}), json!({}));
+        run.records.splice(7..7, std::iter::repeat_n(change, times));
+        run.judged()
+    };
+    for (outcome, times) in [("done", 1), ("failed", 0), ("unknown", 1), ("unknown", 0)] {
+        assert_eq!(changed(outcome, times).0, Some(0), "{outcome} {times}");
+    }
+    for (outcome, times) in [("done", 0), ("done", 2), ("failed", 1), ("unknown", 2)] {
+        broken(&changed(outcome, times), "O1", "was not changed as it was permitted");
+    }
+}
+
+#[test]
 fn o2_an_altered_byte_is_found_wherever_it_is() {
     let log = sound().log();
     for (from, to) in [

@@ -285,9 +285,7 @@ async fn link(inner: &Inner, asking: &Asking<'_>) -> Result<Arc<Link>, Unreachab
 
 /// Whether a lock is in this node's sight. That nothing locked runs is what the claim is fenced for.
 fn locked(inner: &Inner, ask: &Ask) -> bool {
-    let now = inner.authority.now();
-    let upstream = ask.access.resource().upstream_name();
-    inner.authority.active().lock(ask.caller.id, &ask.caller.roots, upstream, now).is_some()
+    inner.authority.active().lock_on(&ask.caller, &ask.access, inner.authority.now()).is_some()
 }
 
 /// What decides on how the caller is told, and on whether it waits first.

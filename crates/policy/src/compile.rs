@@ -14,7 +14,7 @@ use crate::entities::{Kind, Types};
 use crate::index::{Index, entity};
 use crate::set::Rule;
 use crate::source::{Source, Statement, place, statements};
-use crate::target::{ADMINISTER, APPROVE, DISCOVER, Named};
+use crate::target::{APPROVE, DISCOVER, Named};
 use crate::{Code, Finding, Place, PolicySet, RuleId, Severity};
 
 /// The longest statement, in bytes.
@@ -37,8 +37,8 @@ const STEPUP: &str = "stepup";
 /// The annotation of a `forbid` that is only tried: what it would stop runs, and is recorded.
 const SHADOW: &str = "shadow";
 
-/// The actions that rules may name beside those of callers and of approving them.
-const ACTIONS: [&str; 3] = [DISCOVER, APPROVE, ADMINISTER];
+/// The actions that rules may name beside those of the table and of approving them.
+const ACTIONS: [&str; 2] = [DISCOVER, APPROVE];
 
 impl PolicySet {
     /// Compiles Cedar texts, by file name, with the requirements that their `@stepup`s name.
@@ -293,8 +293,8 @@ impl<'a> Compiler<'a> {
             self.say(finding.suggesting_nearest(name, names));
         }
         let actions = named(&body.action);
-        if actions.is_empty() || !actions.iter().all(|action| is_call(action.eid.as_str())) {
-            let says = "what callers do can be stepped up; `approve`, `administer`, `discover` and every action cannot";
+        if actions.is_empty() || !actions.iter().all(|action| is_deed(action.eid.as_str())) {
+            let says = "what callers do, and administering, can be stepped up; `approve`, `discover` and every action cannot";
             let finding = Finding::new(Code::StepupAction, at, says);
             self.say(finding.suggesting("action in Action::\"tools/call\""));
         }
@@ -329,6 +329,11 @@ fn named(action: &ActionConstraint) -> Vec<&EntityUID> {
 
 /// Whether it is what a caller does: a group, or the own action of one target.
 fn is_call(action: &str) -> bool {
+    is_deed(action) && action != Action::Administer.name()
+}
+
+/// What somebody does, and not whether it is seen or approved.
+fn is_deed(action: &str) -> bool {
     Named::read(action).is_some_and(|named| !named.approves)
 }
 

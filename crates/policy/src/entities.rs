@@ -48,12 +48,13 @@ impl Kind {
             terms::Kind::Tool => Self::Tool,
             terms::Kind::Prompt => Self::Prompt,
             terms::Kind::Resource => Self::Resource,
+            terms::Kind::Installation => Self::Installation,
         }
     }
 }
 
-/// The one installation: what `administer` acts on.
-pub(crate) const INSTALLATION: &str = "stepup";
+/// The one installation, in which everything is that `administer` acts on.
+pub(crate) const INSTALLATION: &str = terms::Part::OF;
 
 /// One entity with every ancestor and attribute that it has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -74,11 +74,20 @@ codes! {
         "`@stepup` names a requirement that the configuration does not have."
         "Correct the name, or add `[requirements.NAME]`.";
     StepupAction "stepup_action" Error
-        "The `@stepup` is about what cannot be stepped up: `approve`, `administer`, `discover`, or every action at once."
-        "Name what callers do: `action in Action::\"tools/call\"`.";
+        "The `@stepup` is about what cannot be stepped up: `approve`, `discover`, or every action at once."
+        "Name what callers do, `action in Action::\"tools/call\"`, or `administer`.";
     ShadowAction "shadow_action" Error
         "`@shadow` stands on a rule that cannot be tried: only a `forbid`, with or without `@stepup`, about what callers do can."
         "Take `@shadow` off, or name what callers do: `action in Action::\"tools/call\"`.";
+    SelfApproval "self_approval" Warning
+        "One person can change rules, groups, people or callers with nobody else, and so come to approve what they ask for themselves."
+        "Step `administer` up, as in the cookbook, and say whose the accounts of this machine are: `stepup human account NAME`.";
+    NobodyAdministers "nobody_administers" Warning
+        "Under these rules nobody who is there could change them, or people, groups and callers, again."
+        "Let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`.";
+    ChangeTooLarge "change_too_large" Error
+        "The change takes approval, and is too large for whoever would approve it to read: more than 64 KiB of differences."
+        "Make it in smaller steps.";
     ActionUnknown "action_unknown" Error
         "The rule names an action that does not exist, so it would never apply to it."
         "Correct the name: `tools/call`, or `tools/call:UPSTREAM/TOOL` for one tool's own.";

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use terms::{Action, Tree, Uri, UriTemplate};
+use terms::{Action, Part, Tree, Uri, UriTemplate};
 
 use crate::entities::{INSTALLATION, Kind};
 use crate::target::Named;
@@ -59,7 +59,8 @@ impl PolicySet {
 
 impl Known {
     fn check(&self, at: &Place, kind: &str, id: &str) -> Option<Finding> {
-        let installation = BTreeSet::from([INSTALLATION.to_owned()]);
+        let parts = Part::TABLE.map(|(_, name)| format!("{INSTALLATION}/{name}"));
+        let installation: BTreeSet<String> = parts.into_iter().chain([INSTALLATION.to_owned()]).collect();
         let table = [
             (Kind::Group, self.groups.as_ref()),
             (Kind::Server, self.upstreams.as_ref()),

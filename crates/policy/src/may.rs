@@ -1,5 +1,5 @@
-//! What is asked beside accesses: who sees a target, what using it may take, who may approve, who may change
-//! policy. `@stepup` never applies to these; compile refuses it.
+//! What is asked beside accesses: who sees a target, what using it may take, who may approve. `@stepup` never applies to
+//! these; compile refuses it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -113,6 +113,18 @@ impl PolicySet {
     /// scope matches, but for those that speak of nothing in the context and do not apply (B18).
     #[must_use]
     pub fn may_need(&self, caller: &Caller, target: &Target) -> Vec<&str> {
+        self.needs(caller, target, |rule, applies| rule.reads.context || applies)
+    }
+
+    /// The names of those that it takes whatever is known of it then.
+    #[must_use]
+    pub fn must_need(&self, caller: &Caller, target: &Target) -> Vec<&str> {
+        self.needs(caller, target, |rule, applies| !rule.reads.context && applies)
+    }
+
+    /// The names of the requirements of some of the `@stepup`s whose scope matches, each with whether it applies where nothing
+    /// is known of the context.
+    fn needs(&self, caller: &Caller, target: &Target, counts: impl Fn(&Rule, bool) -> bool) -> Vec<&str> {
         let ask = || -> Result<BTreeSet<&str>, Unaskable> {
             let verb = target.first().ok_or(Unaskable)?;
             let parties = Parties::caller(self, caller, &verb.act, target);
@@ -120,10 +132,9 @@ impl PolicySet {
             let prepared = self.prepare(&parties, Context::empty())?;
             let answer = self.ask(&slice.steps, &prepared);
             let rules = slice.step_rules.iter().filter_map(|rule| self.rules.get(*rule));
-            let may = rules.filter(|rule| {
-                rule.reads.context || answer.by.contains(&rule.id) || answer.failed.contains(&rule.id)
-            });
-            Ok(may.filter_map(|rule| rule.requirement.as_deref()).collect())
+            let applies = |rule: &Rule| answer.by.contains(&rule.id) || answer.failed.contains(&rule.id);
+            let counted = rules.filter(|rule| counts(rule, applies(rule)));
+            Ok(counted.filter_map(|rule| rule.requirement.as_deref()).collect())
         };
         ask().unwrap_or_default().into_iter().collect()
     }
@@ -143,18 +154,6 @@ impl PolicySet {
             }
             let prepared = self.prepare(&parties, asked.context)?;
             Ok(not_forbidden(self.ask(&slice.base, &prepared)))
-        };
-        ask().unwrap_or(UNASKABLE)
-    }
-
-    /// Whether the set permits this person, in these groups, to change policy (decisions A21). The owner of
-    /// a folder is `Human::"os:<uid>"`.
-    pub fn may_administer(&self, name: &str, groups: &BTreeSet<String>) -> May {
-        let ask = || -> Result<May, Unaskable> {
-            let parties = Parties::administrator(name, groups);
-            let slice = self.slice(&parties)?;
-            let prepared = self.prepare(&parties, Context::empty())?;
-            Ok(permitted(self.ask(&slice.base, &prepared)))
         };
         ask().unwrap_or(UNASKABLE)
     }

@@ -9,7 +9,7 @@ use terms::{Action, Json, Kind as Of};
 use crate::context::Member;
 use crate::entities::Kind;
 use crate::shape::{Record, attribute, extension, record, scalar, set, with};
-use crate::target::{ADMINISTER, APPROVE, DISCOVER, Target, Verb, has_own, of_all};
+use crate::target::{APPROVE, DISCOVER, Target, Verb, has_own, of_all};
 
 /// The types of everything that rules can speak of, as of some targets.
 pub struct Schema {
@@ -98,7 +98,7 @@ fn entities() -> Json {
         (Kind::Tool, &[Kind::Server], reviewed()),
         (Kind::Prompt, &[Kind::Server], reviewed()),
         (Kind::Resource, &[Kind::Server], reviewed().into_iter().chain([("uri", text())]).collect()),
-        (Kind::Installation, &[], vec![]),
+        (Kind::Installation, &[Kind::Installation], vec![]),
     ];
     Json::object(table.map(|(kind, parents, attributes)| {
         let attributes = attributes.into_iter().map(|(name, of)| (name.to_owned(), attribute(of, true)));
@@ -130,10 +130,9 @@ impl Deed {
 
     fn knows(self, member: Member) -> bool {
         match self {
-            Self::Call => member != Member::Votes,
+            Self::Call | Self::Administration => member != Member::Votes,
             Self::Approval => true,
             Self::Discovery => member == Member::Caller,
-            Self::Administration => false,
         }
     }
 }
@@ -141,10 +140,9 @@ impl Deed {
 /// What is no target's own. A group applies to what it is the action of where `applies` says so.
 fn groups(applies: impl Fn(Action) -> bool) -> Actions {
     let nothing = Record::default();
-    let all = Of::ALL.map(Kind::of);
+    let all: Vec<Kind> = Of::ALL.into_iter().filter(|of| *of != Of::Installation).map(Kind::of).collect();
     let mut actions = Actions::from([
         (DISCOVER.to_owned(), does(Deed::Discovery, vec![], &all, &nothing)),
-        (ADMINISTER.to_owned(), does(Deed::Administration, vec![], &[Kind::Installation], &nothing)),
         (APPROVE.to_owned(), group(vec![])),
     ]);
     let named = Action::TABLE.iter().filter(|row| row.action.ruled_as() == row.action);
@@ -154,7 +152,8 @@ fn groups(applies: impl Fn(Action) -> bool) -> Actions {
         let within = vec![APPROVE.to_owned()];
         let (act, approve) = if applies(row.action) {
             let arguments = of_all(row.action).map_or(&nothing, |of| of);
-            (does(Deed::Call, vec![], &to, arguments), does(Deed::Approval, within, &to, arguments))
+            let deed = if row.action == Action::Administer { Deed::Administration } else { Deed::Call };
+            (does(deed, vec![], &to, arguments), does(Deed::Approval, within, &to, arguments))
         } else {
             (group(vec![]), group(within))
         };

@@ -9,11 +9,11 @@ use terms::{Caller, CallerKind, Pointer, Requirement};
 use crate::bits::Bits;
 use crate::condition::Reads;
 use crate::context::Member;
-use crate::entities::{Entity, INSTALLATION, Kind, Types, Unaskable};
+use crate::entities::{Entity, Kind, Types, Unaskable};
 use crate::index::Index;
 use crate::memory::Memory;
 use crate::source::Source;
-use crate::target::{ADMINISTER, Verb};
+use crate::target::Verb;
 use crate::{Attribute, Finding, Human, Place, Target};
 
 /// The name of a rule: its `@id`.
@@ -303,14 +303,20 @@ pub(crate) struct Prepared {
 }
 
 impl Parties {
-    /// A caller does something to a target.
+    /// A caller does something to a target. Who administers is, for rules, the person who does.
     pub fn caller(set: &PolicySet, caller: &Caller, action: &Arc<Entity>, target: &Target) -> Self {
-        let kind = match caller.kind {
-            CallerKind::Agent => Kind::Agent,
-            CallerKind::Service => Kind::Service,
+        let program = |kind| {
+            let owner = Attribute::Text(caller.owner.clone());
+            Entity::new(kind, caller.name.as_str()).with("owner", owner)
         };
-        let principal =
-            Entity::new(kind, caller.name.as_str()).with("owner", Attribute::Text(caller.owner.clone()));
+        let principal = match caller.kind {
+            CallerKind::Agent => program(Kind::Agent),
+            CallerKind::Service => program(Kind::Service),
+            CallerKind::Operator => {
+                let id = caller.roots.first().map(ToString::to_string).unwrap_or_default();
+                Entity::new(Kind::Human, caller.owner.as_str()).with("id", Attribute::Text(id))
+            }
+        };
         Self {
             principal: in_groups(principal, &caller.groups),
             action: Arc::clone(action),
@@ -326,15 +332,6 @@ impl Parties {
             principal: in_groups(principal, &human.groups),
             action: Arc::clone(&verb.approve),
             resource: set.resource(target),
-        }
-    }
-
-    /// A person changes policy.
-    pub fn administrator(name: &str, groups: &BTreeSet<String>) -> Self {
-        Self {
-            principal: in_groups(Entity::new(Kind::Human, name), groups),
-            action: Arc::new(Entity::new(Kind::Action, ADMINISTER)),
-            resource: Arc::new(Entity::new(Kind::Installation, INSTALLATION)),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What an access reaches for, as policy sees it: a tool, a prompt or a resource.
+//! What an access reaches for, as policy sees it: a tool, a prompt, a resource, or a part of this installation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use terms::{Action, Json, Kind as Of};
 
-use crate::entities::{Entity, Kind};
+use crate::entities::{Entity, INSTALLATION, Kind};
 use crate::shape::Record;
 
 /// A value that the operator says of a target.
@@ -66,9 +66,6 @@ pub(crate) struct Verb {
 pub(crate) const APPROVE: &str = "approve";
 /// The action of seeing that something exists.
 pub(crate) const DISCOVER: &str = "discover";
-/// The action of changing policy.
-pub(crate) const ADMINISTER: &str = "administer";
-
 /// An action of callers, or of approving what they do, by its name in rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Named<'a> {
@@ -112,7 +109,7 @@ impl<'a> Named<'a> {
 pub(crate) const fn has_own(action: Action) -> bool {
     match action {
         Action::Call | Action::Get => true,
-        Action::Read | Action::Complete | Action::Subscribe => false,
+        Action::Read | Action::Complete | Action::Subscribe | Action::Administer => false,
     }
 }
 
@@ -125,6 +122,21 @@ static COMPLETE: LazyLock<Arc<Record>> = LazyLock::new(|| {
     let argument = object([("name", text()), ("value", text())], &["name", "value"]);
     let context = object([("arguments", Json::object::<&str, Json>([]))], &[]);
     Arc::new(Record::of(&object([("argument", argument), ("context", context)], &["argument"])))
+});
+
+/// What a part of the installation is changed with, as far as rules can speak of it: what is done, and to whom.
+static ADMINISTER: LazyLock<Arc<Record>> = LazyLock::new(|| {
+    let many = Json::object([("type", Json::from("array")), ("items", text())]);
+    let properties = [
+        ("act", text()),
+        ("name", text()),
+        ("group", text()),
+        ("groups", many),
+        ("kind", text()),
+        ("owner", text()),
+        ("upstream", text()),
+    ];
+    Arc::new(Record::of(&object(properties, &["act"])))
 });
 
 fn text() -> Json {
@@ -143,6 +155,7 @@ pub(crate) fn of_all(action: Action) -> Option<&'static Arc<Record>> {
         Action::Call | Action::Get => None,
         Action::Read | Action::Subscribe => Some(&READ),
         Action::Complete => Some(&COMPLETE),
+        Action::Administer => Some(&ADMINISTER),
     }
 }
 
@@ -152,22 +165,29 @@ impl Target {
     pub fn new(facts: Facts) -> Self {
         let id = format!("{}/{}", facts.upstream, facts.name);
         let environment = Some(facts.environment.as_str()).filter(|e| !e.is_empty());
-        let said = Entity::new(Kind::of(facts.kind), id.as_str())
-            .within(Kind::Server, [facts.upstream.as_str()])
-            .within(Kind::Environment, environment);
+        let said = Entity::new(Kind::of(facts.kind), id.as_str());
         let said = facts.attributes.into_iter().fold(said, |it, (name, value)| it.with(&name, value));
-        let said = said.with("reviewedReadOnly", Attribute::Bool(facts.reviewed_read_only));
+        let reviewed = Attribute::Bool(facts.reviewed_read_only);
+        let of_server = |said: Entity| {
+            let said = said.within(Kind::Server, [facts.upstream.as_str()]);
+            said.within(Kind::Environment, environment).with("reviewedReadOnly", reviewed)
+        };
+        let ruled = |said: &Entity, ruled| match facts.kind {
+            Of::Installation => said.clone(),
+            Of::Tool | Of::Prompt | Of::Resource => said.clone().with("ruled", Attribute::Bool(ruled)),
+        };
         let said = match facts.kind {
-            Of::Resource => said.with("uri", Attribute::Text(facts.name)),
-            Of::Tool | Of::Prompt => said,
+            Of::Resource => of_server(said).with("uri", Attribute::Text(facts.name)),
+            Of::Tool | Of::Prompt => of_server(said),
+            Of::Installation => said.within(Kind::Installation, [INSTALLATION]),
         };
         let actions = Action::TABLE.iter().map(|row| row.action).filter(|action| action.is_to(facts.kind));
         let own = || Arc::new(Record::of(&facts.schema));
         Self {
             kind: facts.kind,
             verbs: actions.map(|action| Verb::new(action, &id, own)).collect(),
-            resource: Arc::new(said.clone().with("ruled", Attribute::Bool(false))),
-            ruled: Arc::new(said.with("ruled", Attribute::Bool(true))),
+            resource: Arc::new(ruled(&said, false)),
+            ruled: Arc::new(ruled(&said, true)),
         }
     }
 

@@ -137,7 +137,6 @@ fn a_step_up_on_what_cannot_be_stepped_up_is_an_error() {
         r#"action == Action::"approve""#,
         r#"action in Action::"approve""#,
         r#"action == Action::"approve:tools/call:ops/deploy""#,
-        r#"action == Action::"administer""#,
         r#"action == Action::"discover""#,
         r#"action in [Action::"discover", Action::"tools/call"]"#,
         "action in []",

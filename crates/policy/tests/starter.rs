@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
 use policy::{Facts, May, PolicySet, Question, Target};
+use terms::access::{Resource, SealKey};
+use terms::{Access, Caller, CallerKind, DefinitionHash, Digest, Kind, Part, UpstreamHash};
 
 const SOLO: &str = include_str!("../../../policies/starter-solo.cedar");
 const TEAM: &str = include_str!("../../../policies/starter-team.cedar");
@@ -139,17 +141,63 @@ fn a_team_that_changes_rules_does_not_approve_secrets() {
     assert_eq!(by[0].as_str(), "policy-admins-do-not-approve-secrets");
 }
 
+/// What a set says of somebody who changes a part of the installation.
+fn changes(set: &PolicySet, name: &str, groups: &[&str], part: Part) -> String {
+    let operator = Caller {
+        kind: CallerKind::Operator,
+        name: format!("console:{name}"),
+        owner: name.to_owned(),
+        groups: groups.iter().map(|n| (*n).to_owned()).collect(),
+        ..caller()
+    };
+    let facts = facts(part.name(), "{}");
+    let target = Target::new(Facts { kind: Kind::Installation, upstream: Part::OF.to_owned(), ..facts });
+    let resource = Resource {
+        kind: Kind::Installation.name().to_owned(),
+        id: target.id().to_owned(),
+        definition: DefinitionHash::from_digest(Digest::plain(b"d")),
+        upstream: UpstreamHash::from_digest(Digest::plain(b"u")),
+    };
+    let said = json(r#"{"act":"add"}"#);
+    let made =
+        Access::new(operator.subject(), "administer", resource, said, &[], &SealKey::new([1; 32])).unwrap();
+    let question = Question { caller: &operator, access: &made.0, target: &target, moment: &moment() };
+    word(&policy::judge(set, &question))
+}
+
 #[test]
-fn only_who_the_set_permits_changes_policy() {
-    let groups = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>();
-    assert!(starter(SOLO).may_administer("os:1000", &groups(&[])).yes());
+fn only_who_the_set_permits_administers() {
+    assert_eq!(changes(&starter(SOLO), "os:1000", &[], Part::Policy), "permit");
     let team = starter(TEAM);
-    assert!(!team.may_administer("os:1000", &groups(&[])).yes());
-    assert!(!team.may_administer("pat", &groups(&["security"])).yes());
-    assert!(team.may_administer("pat", &groups(&["policy-admins"])).yes());
-    assert!(!common::set("").may_administer("pat", &groups(&["policy-admins"])).yes());
+    for (_, name) in Part::TABLE {
+        let part = Part::named(name).unwrap();
+        assert_eq!(changes(&team, "os:1000", &["host"], part), "permit");
+        assert_eq!(changes(&team, "pat", &["policy-admins"], part), "permit");
+        assert_ne!(changes(&team, "pat", &["security"], part), "permit");
+        assert_ne!(changes(&common::set(""), "pat", &["policy-admins", "host"], part), "permit");
+    }
     let fails = common::set(&format!(
         r#"{ALL} @id("f") forbid (principal, action, resource) when {{ context.arguments.x }};"#
     ));
-    assert!(!fails.may_administer("pat", &groups(&[])).yes());
+    assert_ne!(changes(&fails, "pat", &[], Part::Policy), "permit");
+}
+
+#[test]
+fn a_change_is_stepped_up_by_its_part_and_by_what_is_done() {
+    let guarded = common::set(
+        r#"
+@id("all") permit (principal is Human, action == Action::"administer", resource);
+@id("rules") @stepup("release-approval")
+forbid (principal, action == Action::"administer", resource == Installation::"stepup/policy");
+@id("managers") @stepup("release-approval")
+forbid (principal, action == Action::"administer", resource == Installation::"stepup/groups")
+unless { context.arguments.act == "remove" };
+@id("locks") forbid (principal, action == Action::"administer", resource == Installation::"stepup/locks");
+"#,
+    );
+    let says = |part| changes(&guarded, "pat", &[], part);
+    assert!(says(Part::Policy).contains("release-approval"), "{}", says(Part::Policy));
+    assert!(says(Part::Groups).contains("release-approval"));
+    assert_eq!(says(Part::People), "permit");
+    assert_eq!(says(Part::Locks), "forbidden");
 }

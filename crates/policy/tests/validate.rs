@@ -152,6 +152,14 @@ fn each_thing_that_is_done_has_its_own_context() {
         ),
         (
             r#"permit (principal in Group::"admins", action == Action::"administer", resource) when { context.time.hour > 1 };"#,
+            None,
+        ),
+        (
+            r#"permit (principal, action == Action::"administer", resource in Installation::"stepup") when { context.arguments.act == "add" };"#,
+            None,
+        ),
+        (
+            r#"permit (principal, action == Action::"administer", resource) when { context.arguments.environment == "x" };"#,
             Some(Code::AttributeUnknown),
         ),
         (

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::cli::{Desk, Said, Spoken, Verb};
+use crate::cli::{Desk, Errand, Said, Spoken};
 
 /// The socket's name, in the folder of the configuration.
 pub const NAME: &str = "stepup.sock";
@@ -96,7 +96,7 @@ async fn answer(mut stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
     let mut line = String::new();
     let mut limited = BufReader::new(read).take(MOST);
     tokio::time::timeout(ARRIVES_IN, limited.read_line(&mut line)).await??;
-    let reply = match serde_json::from_str::<Verb>(&line) {
+    let reply = match serde_json::from_str::<Errand>(&line) {
         _ if uid != own && uid != 0 => {
             refused("this socket is for the account that runs the server", "run the command as that account")
         }
@@ -104,7 +104,11 @@ async fn answer(mut stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
             "this command runs with no_new_privs, as an upstream's program does, and could be one",
             "run it from an ordinary shell",
         ),
-        Ok(verb) => verb.run(&desk.as_user(uid)).await.map_or_else(Reply::Failed, Reply::Done),
+        Ok(errand) if errand.verb.only_at_rest() => refused(
+            "this is done while no server runs",
+            "stop the server, run it again, and start the server",
+        ),
+        Ok(errand) => errand.run(desk, uid).await.map_or_else(Reply::Failed, Reply::Done),
         Err(_) => refused(
             "the server does not know this command",
             "it is of another version than the command line: restart it",
@@ -123,12 +127,12 @@ fn refused(happened: &str, todo: &str) -> Reply {
 ///
 /// # Errors
 /// What went wrong, as the command line says it.
-pub async fn ask(path: &Path, verb: &Verb) -> Option<Spoken> {
+pub async fn ask(path: &Path, errand: &Errand) -> Option<Spoken> {
     let mut stream = UnixStream::connect(path).await.ok()?;
     let failed =
         |what: &str| Said::failed(format!("the server {what}"), "see its log; nothing may have been done");
     let asking = async {
-        let mut text = serde_json::to_vec(verb).map_err(|_| failed("was not asked"))?;
+        let mut text = serde_json::to_vec(errand).map_err(|_| failed("was not asked"))?;
         text.push(b'\n');
         stream.write_all(&text).await.map_err(|_| failed("went away"))?;
         let mut line = String::new();

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, Parser as _};
 use terms::Ambient;
 
-use cli::{Cli, Command, Exit, Said, Spoken, Verb};
+use cli::{Cli, Command, Errand, Exit, Said, Spoken, Verb};
 use config::Config;
 
 #[global_allocator]
@@ -52,7 +52,10 @@ fn main() -> ExitCode {
         | Command::Init(_)
         | Command::Check
         | Command::Connect(_)
-        | Command::At(_)) => runtime().and_then(|runtime| runtime.block_on(run(command, &cli.config))),
+        | Command::At(_)) => {
+            let said = (cli.purpose, cli.ticket);
+            runtime().and_then(|runtime| runtime.block_on(run(command, said, &cli.config)))
+        }
     };
     say(outcome, json)
 }
@@ -68,7 +71,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Said> {
     built.map_err(|e| Said::failed(format!("the runtime does not start: {e}"), ""))
 }
 
-async fn run(command: Command, path: &std::path::Path) -> Spoken {
+async fn run(command: Command, said: (Option<String>, Option<String>), path: &std::path::Path) -> Spoken {
     let ambient: Arc<dyn Ambient> = Arc::new(clock::Machine::default());
     match command {
         Command::Init(init) => init::run(&init, ambient.as_ref()),
@@ -85,7 +88,10 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
             cli::log::verify(&file, &key, &earlier)
         }
         Command::At(Verb::Policy(cli::policy::Verb::Test(test))) => test.run(path),
-        Command::At(verb) => at_the_desk(verb, path, ambient).await,
+        Command::At(verb) => {
+            let verb = verb.typed_here().map_err(|e| Said::failed(format!("this folder: {e}"), ""))?;
+            at_the_desk(Errand { verb, purpose: said.0, ticket: said.1 }, path, ambient).await
+        }
         Command::Completions { .. } | Command::SampleOps(_) | Command::Stdio(_) | Command::Child { .. } => {
             Err(Said::failed("this is not done here", ""))
         }
@@ -94,21 +100,21 @@ async fn run(command: Command, path: &std::path::Path) -> Spoken {
 
 /// In the running server, or here when none is running. A server that runs has read its configuration: a lock does
 /// not depend on whether the file was spoilt since.
-async fn at_the_desk(verb: Verb, path: &std::path::Path, ambient: Arc<dyn Ambient>) -> Spoken {
-    let verb = verb.typed_here().map_err(|e| Said::failed(format!("this folder: {e}"), ""))?;
+async fn at_the_desk(errand: Errand, path: &std::path::Path, ambient: Arc<dyn Ambient>) -> Spoken {
     if let Some(home) = Config::home(path)
-        && let Some(spoken) = control::ask(&control::path(&home), &verb).await
+        && let Some(spoken) = control::ask(&control::path(&home), &errand).await
     {
         return spoken;
     }
     let config = Arc::new(read(path)?);
     let refused = |e: node::StartError| Said::failed(e.to_string(), "");
-    if verb.only_reads() {
+    let uid = rustix::process::geteuid().as_raw();
+    if errand.verb.only_reads() {
         let desk = node::look(config, ambient).await.map_err(refused)?;
-        return verb.run(&desk).await.map(Said::without_a_server);
+        return errand.run(&desk, uid).await.map(Said::without_a_server);
     }
     let desk = node::open(config, ambient, false).await.map_err(refused)?;
-    let spoken = verb.run(&desk).await;
+    let spoken = errand.run(&desk, uid).await;
     desk.checkpoint().await.map_err(|e| Said::store(&e))?;
     spoken.map(Said::without_a_server)
 }

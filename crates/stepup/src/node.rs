@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use audit::CheckpointKey;
-use authority::{Authority, Settings};
+use authority::{Authority, By, Settings};
 use store::sqlite::{OpenError, Options, Sqlite};
 use store::{Head, Store as _};
 use terms::Ambient;
@@ -122,7 +122,7 @@ pub async fn ready(config: Arc<Config>, ambient: Arc<dyn Ambient>, demo: bool) -
 pub async fn retire_passkeys(config: Arc<Config>, ambient: Arc<dyn Ambient>) -> Result<usize, StartError> {
     let desk = at_rest(config, ambient, To::Work).await?;
     desk.authority.begin().await?;
-    Ok(desk.authority.retire_misnamed_passkeys(&desk.by).await?)
+    Ok(desk.authority.retire_misnamed_passkeys(&desk.by.to_string()).await?)
 }
 
 /// Opens them to be looked at: nothing starts, and nothing can be written.
@@ -184,7 +184,7 @@ fn desk(
         (true, true) | (false, false) => {}
     }
     let log_key = signer.verifier().to_string();
-    let by = format!("os:{}", rustix::process::geteuid().as_raw());
+    let by = By::account(rustix::process::geteuid().as_raw());
     Ok(Desk { authority, config, signer: Arc::new(signer), log_key, by })
 }
 

@@ -1,18 +1,25 @@
 //! The policy folder: where proposals come from. What is in force is in the store; a broken file keeps the
 //! rules that are in force, loudly (F46, decisions A21).
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use authority::Bundle;
+use authority::{Activated, Bundle, By, Failed, Stopped};
+use elevation::{Conclusion, State};
 use notify::{RecursiveMode, Watcher as _};
-use tokio::sync::mpsc::Sender;
+use terms::ElevationId;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::cli::Desk;
 use crate::config::Activate;
 use crate::node::StartError;
+
+/// What is said of a folder whose rules were replaced by a person's word.
+pub const ROLLED_BACK: &str =
+    "other rules were put in force since: change the folder, or run `stepup policy activate`";
 
 /// Editors write a file in several steps; the folder is read once it has been quiet for this long.
 const QUIET: Duration = Duration::from_millis(200);
@@ -49,20 +56,22 @@ pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
     }
 }
 
-/// Puts what [`read_at_start`] read in force.
+/// Puts what [`read_at_start`] read in force, if it may come into force by itself. What other rules have replaced does not: that
+/// was somebody's word.
 ///
 /// # Errors
 /// [`StartError`] when the store fails.
 pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<(), StartError> {
-    if let Err(findings) = desk.authority.activate(bundle, &desk.by).await? {
-        desk.authority.troubled(Some(told(&findings)));
-        let findings = findings.len();
-        tracing::error!(findings, "the policy folder does not check out; the rules in force stay");
+    let hash = bundle.hash();
+    if hash != desk.authority.active().policy() && desk.authority.store().policy(hash).await?.is_some() {
+        desk.authority.troubled(Some(ROLLED_BACK.to_owned()));
+        tracing::warn!(policy = %hash, "the policy folder holds rules that were replaced; those in force stay");
+        return Ok(());
     }
-    Ok(())
+    propose(desk, bundle).await.map(drop).map_err(StartError::from)
 }
 
-/// Activates the folder each time it is saved. One that is gone is looked for until there is one again, and another one in
+/// Proposes the folder each time it is saved, and again once that was decided on. One that is gone is looked for until there is one again, and another one in
 /// its place is followed instead.
 pub async fn follow(desk: Arc<Desk>) {
     let dir = &desk.config.policy.dir;
@@ -73,12 +82,26 @@ pub async fn follow(desk: Arc<Desk>) {
         match watch(dir, saved) {
             Ok(_watcher) => {
                 // What was saved before it is watched was heard by nobody.
+                let mut waits = None;
                 if !std::mem::replace(&mut read, false) {
-                    activate(&desk).await;
+                    waits = saved_now(&desk, waits).await;
                 }
-                while which(dir) == watched && heard.recv().await.is_some() {
-                    while tokio::time::timeout(QUIET, heard.recv()).await.is_ok_and(|more| more.is_some()) {}
-                    activate(&desk).await;
+                while which(dir) == watched {
+                    match next(&desk, &mut heard, waits).await {
+                        Next::Saved => {
+                            while tokio::time::timeout(QUIET, heard.recv())
+                                .await
+                                .is_ok_and(|more| more.is_some())
+                            {}
+                            waits = saved_now(&desk, waits).await;
+                        }
+                        Next::Decided => waits = saved_now(&desk, None).await,
+                        Next::Over(why) => {
+                            waits = None;
+                            desk.authority.troubled(Some(why));
+                        }
+                        Next::Gone => break,
+                    }
                 }
             }
             Err(error) => {
@@ -108,29 +131,129 @@ fn watch(dir: &Path, saved: Sender<()>) -> notify::Result<notify::RecommendedWat
     Ok(watcher)
 }
 
-async fn activate(desk: &Desk) {
+/// What happens next to a folder that is followed.
+enum Next {
+    /// It was saved.
+    Saved,
+    /// What it proposes was approved.
+    Decided,
+    /// What it proposes was not, and why.
+    Over(String),
+    /// It is not followed any more.
+    Gone,
+}
+
+/// Waits for the folder to be saved, or for what it proposes to be decided on.
+async fn next(desk: &Desk, heard: &mut Receiver<()>, waits: Option<ElevationId>) -> Next {
+    let saved = |more: Option<()>| if more.is_some() { Next::Saved } else { Next::Gone };
+    let Some(id) = waits else { return saved(heard.recv().await) };
+    tokio::select! {
+        more = heard.recv() => saved(more),
+        decided = decided(desk, id) => decided,
+    }
+}
+
+/// How a proposal ends. It is looked at now and then beside being waited for: silence ends it too.
+async fn decided(desk: &Desk, id: ElevationId) -> Next {
+    loop {
+        let mut waiting = desk.authority.waiting(id);
+        let found = desk.authority.store().elevation(id).await.ok().flatten();
+        match found.map(|whole| (whole.state, whole.why)) {
+            Some((State::Concluded(Conclusion::Approved), _)) => return Next::Decided,
+            Some((state @ State::Concluded(_), why)) => {
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                return Next::Over(format!(
+                    "its change is {}{why}; save it again to ask again",
+                    state.name()
+                ));
+            }
+            Some((State::Pending, _)) | None => {}
+        }
+        let _ = tokio::time::timeout(AGAIN, waiting.changed()).await;
+    }
+}
+
+/// Reads the folder and proposes what is in it. What it proposed before and is not decided on is taken back, if it is something
+/// else by now.
+async fn saved_now(desk: &Desk, waits: Option<ElevationId>) -> Option<ElevationId> {
     let bundle = match desk.config.with_policy() {
         Ok(bundle) => bundle,
         Err(error) => {
             desk.authority.troubled(Some(error.to_string()));
             tracing::error!(%error, "the policy folder cannot be read; the rules in force stay");
-            return;
+            return waits;
         }
     };
-    match desk.authority.activate(&bundle, &desk.by).await {
-        Ok(Ok(true)) => {
+    let proposed = match propose(desk, &bundle).await {
+        Ok(proposed) => proposed,
+        Err(failed) => {
+            tracing::error!(%failed, "the saved rules are not in force");
+            return waits;
+        }
+    };
+    if let Some(before) = waits.filter(|before| Some(*before) != proposed) {
+        take_back(desk, before).await;
+    }
+    proposed
+}
+
+async fn take_back(desk: &Desk, id: ElevationId) {
+    let Ok(Some(whole)) = desk.authority.store().elevation(id).await else { return };
+    let why = "the policy folder was saved again".to_owned();
+    let taken =
+        desk.authority.withdraw_as_operator(whole.request.caller, id, &desk.by.to_string(), why).await;
+    if let Err(failed) = taken {
+        tracing::warn!(%failed, "what the policy folder proposed before still waits");
+    }
+}
+
+/// Proposes rules in the name of whoever owns the folder; the request that waits for approval, where one does.
+async fn propose(desk: &Desk, bundle: &Bundle) -> Result<Option<ElevationId>, Failed> {
+    let by = owner(desk, bundle).await?;
+    match desk.authority.activate(bundle, &by).await? {
+        Activated::Done => {
             desk.authority.troubled(None);
             tracing::info!(policy = %bundle.hash(), "the saved rules are in force");
         }
-        Ok(Ok(false)) => desk.authority.troubled(None),
-        Ok(Err(findings)) => {
+        Activated::Already => desk.authority.troubled(None),
+        Activated::Wrong(findings) => {
             desk.authority.troubled(Some(told(&findings)));
             for finding in &findings {
                 tracing::error!(%finding, "the saved rules do not check out; the rules in force stay");
             }
         }
-        Err(failed) => tracing::error!(%failed, "the saved rules are not in force"),
+        Activated::Stopped(Stopped::Asked(challenge)) => {
+            let link = desk.page(&format!("r/{}", challenge.elevation));
+            desk.authority.troubled(Some(format!("its change waits for approval: {link}")));
+            tracing::warn!(elevation = %challenge.elevation, "the saved rules wait for approval; the rules in force stay");
+            return Ok(Some(challenge.elevation));
+        }
+        Activated::Stopped(Stopped::Denied(denial)) => {
+            let why = denial.slug.row().happened;
+            desk.authority.troubled(Some(format!("{by} may not change the rules ({}): {why}", denial.slug)));
+            tracing::error!(%by, slug = %denial.slug, "the saved rules are refused; the rules in force stay");
+        }
     }
+    Ok(None)
+}
+
+/// Whoever owns the folder and what is in it. Of several the first that may not change the rules by itself: each of them could have
+/// written it.
+async fn owner(desk: &Desk, bundle: &Bundle) -> Result<By, Failed> {
+    let dir = &desk.config.policy.dir;
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| bundle.texts.keys().any(|text| name == text.as_str()))
+    };
+    let paths = entries.filter(named).chain([dir.clone()]);
+    let owners: BTreeSet<u32> = paths.filter_map(|path| Some(std::fs::metadata(path).ok()?.uid())).collect();
+    for uid in &owners {
+        let by = By::account(*uid);
+        if !desk.authority.may_change_rules(&by).await? {
+            return Ok(by);
+        }
+    }
+    Ok(owners.first().map_or_else(|| desk.by.clone(), |uid| By::account(*uid)))
 }
 
 /// Findings in a line each, for whoever looks at a page or a probe.

@@ -102,7 +102,7 @@ fn commit(ambient: &Machine, claimer: &Claimer) -> Commit {
         subjects: LockSubjects {
             caller: claimer.caller,
             roots: vec![claimer.owner],
-            upstream: "ops".to_owned(),
+            upstream: Some("ops".to_owned()),
         },
         epoch: claimer.epoch,
         boot: claimer.boot,

@@ -183,15 +183,15 @@ pub struct Claim {
     pub boot: BootId,
 }
 
-/// Everything whose lock stops a claim; a lock on all always does.
+/// Everything whose lock stops a claim; a lock on all does wherever there is an upstream.
 #[derive(Clone, Debug)]
 pub struct LockSubjects {
     /// The caller.
     pub caller: CallerId,
     /// The people behind it.
     pub roots: Vec<HumanId>,
-    /// The upstream.
-    pub upstream: String,
+    /// The upstream; `None` for what reaches for none, which a lock on everything that does leaves alone.
+    pub upstream: Option<String>,
 }
 
 /// Which grants to take back.

@@ -102,6 +102,9 @@ pub trait Store: Send + Sync {
     /// The newest revision of policy with this hash that was ever in force.
     fn policy(&self, hash: PolicyHash) -> Answer<'_, Option<Policy>>;
 
+    /// The revisions of policy that are or were in force, newest first, at most that many.
+    fn policies(&self, most: u32) -> Answer<'_, Vec<Policy>>;
+
     /// Records in leaf order.
     fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>>;
 

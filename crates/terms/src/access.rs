@@ -347,9 +347,20 @@ impl Access {
 }
 
 impl Access {
-    /// What binds of it. A resource is its URI, which no requirement leaves open.
+    /// What binds of it. A resource is its URI, which no requirement leaves open, and a change of this installation is what
+    /// was shown of it.
     fn binding<'b>(&self, binds: &'b Binds) -> &'b Binds {
-        if self.resource.kind == Kind::Resource.name() { &Binds::Everything } else { binds }
+        match Kind::named(&self.resource.kind) {
+            Some(Kind::Resource | Kind::Installation) => &Binds::Everything,
+            Some(Kind::Tool | Kind::Prompt) | None => binds,
+        }
+    }
+
+    /// The upstream that it reaches; `None` for what changes this installation.
+    #[must_use]
+    pub fn reaches(&self) -> Option<&str> {
+        let own = self.resource.kind == Kind::Installation.name();
+        (!own).then(|| self.resource.upstream_name())
     }
 }
 

@@ -1,7 +1,7 @@
-//! What a caller can do to what an upstream has: one table, which rules, doors and the exit share. The names are those
-//! of MCP's methods, as in COAZ, so that a foreign decision point reads the same access.
+//! What can be done, and to what: one table, which rules, doors and the exit share. The names of what callers do to what an
+//! upstream has are those of MCP's methods, as in COAZ, so that a foreign decision point reads the same access.
 
-/// What an upstream has.
+/// What an upstream has, or what we have ourselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A tool, by name.
@@ -10,6 +10,8 @@ pub enum Kind {
     Prompt,
     /// A resource, by its URI; or a template of such, by its text.
     Resource,
+    /// A part of this installation: its rules, its people, …. No upstream has one, and no door leads a caller to it.
+    Installation,
 }
 
 /// What is done to it.
@@ -25,6 +27,8 @@ pub enum Action {
     Complete,
     /// It is told of whenever a resource changes.
     Subscribe,
+    /// A part of this installation is changed: what decisions rest on.
+    Administer,
 }
 
 /// One row of the table.
@@ -38,12 +42,13 @@ pub struct Row {
     pub to: &'static [Kind],
 }
 
-const TABLE: [Row; 5] = [
+const TABLE: [Row; 6] = [
     Row { action: Action::Call, name: "tools/call", to: &[Kind::Tool] },
     Row { action: Action::Get, name: "prompts/get", to: &[Kind::Prompt] },
     Row { action: Action::Read, name: "resources/read", to: &[Kind::Resource] },
     Row { action: Action::Complete, name: "completion/complete", to: &[Kind::Prompt, Kind::Resource] },
     Row { action: Action::Subscribe, name: "resources/subscribe", to: &[Kind::Resource] },
+    Row { action: Action::Administer, name: "administer", to: &[Kind::Installation] },
 ];
 
 impl Action {
@@ -53,13 +58,14 @@ impl Action {
     /// This action's row.
     #[must_use]
     pub const fn row(self) -> &'static Row {
-        let [call, get, read, complete, subscribe] = &TABLE;
+        let [call, get, read, complete, subscribe, administer] = &TABLE;
         match self {
             Self::Call => call,
             Self::Get => get,
             Self::Read => read,
             Self::Complete => complete,
             Self::Subscribe => subscribe,
+            Self::Administer => administer,
         }
     }
 
@@ -74,7 +80,7 @@ impl Action {
     pub const fn ruled_as(self) -> Self {
         match self {
             Self::Subscribe => Self::Read,
-            Self::Call | Self::Get | Self::Read | Self::Complete => self,
+            Self::Call | Self::Get | Self::Read | Self::Complete | Self::Administer => self,
         }
     }
 
@@ -93,7 +99,7 @@ impl Action {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Tool, Self::Prompt, Self::Resource];
+    pub const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::Installation];
 
     /// Its name in an access.
     #[must_use]
@@ -102,6 +108,7 @@ impl Kind {
             Self::Tool => "tool",
             Self::Prompt => "prompt",
             Self::Resource => "resource",
+            Self::Installation => "installation",
         }
     }
 

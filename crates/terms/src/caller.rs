@@ -1,4 +1,4 @@
-//! The caller: the authenticated non-human identity of one request.
+//! The caller: the authenticated identity of one request, non-human but for those who administer.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,15 @@ pub enum CallerKind {
     Agent,
     /// A program that always does the same.
     Service,
+    /// A person who changes what decisions rest on: at the console, or by an account of this machine. It has no key, and no
+    /// door of callers lets it in.
+    Operator,
 }
 
 impl CallerKind {
     /// Every kind with the name it has in access, store and CLI.
-    pub const TABLE: [(Self, &'static str); 2] = [(Self::Agent, "agent"), (Self::Service, "service")];
+    pub const TABLE: [(Self, &'static str); 3] =
+        [(Self::Agent, "agent"), (Self::Service, "service"), (Self::Operator, "operator")];
 
     /// The name of the kind.
     #[must_use]
@@ -24,6 +28,7 @@ impl CallerKind {
         match self {
             Self::Agent => "agent",
             Self::Service => "service",
+            Self::Operator => "operator",
         }
     }
 
@@ -41,7 +46,7 @@ pub struct Caller {
     pub id: CallerId,
     /// Its name, unique in the installation.
     pub name: String,
-    /// Agent or service.
+    /// Agent, service or operator.
     pub kind: CallerKind,
     /// The name of its owner: a human, or another caller.
     pub owner: String,

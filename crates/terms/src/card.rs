@@ -113,11 +113,17 @@ pub enum UnusualText {
     RejectedLately,
     /// The headline repeats words of others that could deceive.
     Headline,
+    /// Who asks has never changed this part of the installation.
+    FirstChange,
+    /// Under the proposed rules recent decisions would have been others.
+    WouldChange,
+    /// Under the proposed rules recent decisions would have been the same.
+    WouldStay,
 }
 
 impl UnusualText {
     /// Every text with its id; `{}` stands for the next of [`Unusual::with`].
-    pub const TABLE: [(Self, &'static str, &'static str); 8] = [
+    pub const TABLE: [(Self, &'static str, &'static str); 11] = [
         (Self::FirstTime, "first_time.1", "First time that {} uses this tool"),
         (Self::FirstUse, "first_use.1", "First time that {} asks for this"),
         (Self::OtherAddress, "other_address.1", "The same key was used from {} within the last hour"),
@@ -134,6 +140,17 @@ impl UnusualText {
         (Self::Unreviewed, "unreviewed.1", "Nobody here has reviewed what this tool does"),
         (Self::RejectedLately, "rejected_lately.1", "A similar request of {} was rejected lately"),
         (Self::Headline, "headline.1", "Beware of the caller's words in the headline: {}"),
+        (Self::FirstChange, "first_change.1", "First time that {} changes this"),
+        (
+            Self::WouldChange,
+            "would_change.1",
+            "Under these rules {} of the {} decisions of the last 7 days would have been others: {}",
+        ),
+        (
+            Self::WouldStay,
+            "would_stay.1",
+            "Under these rules all {} decisions of the last 7 days would have been the same",
+        ),
     ];
 
     /// The id and version.

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod json;
 pub mod level;
 pub mod outcome;
+pub mod part;
 pub mod pointer;
 pub mod requirement;
 pub mod revision;
@@ -43,6 +44,7 @@ pub use ids::{
 pub use json::Json;
 pub use level::Level;
 pub use outcome::Outcome;
+pub use part::Part;
 pub use pointer::Pointer;
 pub use requirement::{Binds, Requirement, Terms, Tree};
 pub use revision::{Feature, Revision};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use terms::statement::Role;
 use terms::{
     Access, AccessHash, AttemptId, BindHash, Binds, CallerId, ElevationId, GrantId, HumanId, InstallId, Json,
-    LockId, Time,
+    Kind as AccessKind, LockId, Time,
 };
 
 use super::met::{Ballot, Evidence, met};
@@ -199,6 +199,7 @@ impl<'a> Life<'a> {
             | Kind::Listed
             | Kind::PolicyProposed
             | Kind::PolicyActivated
+            | Kind::PolicyRecovered
             | Kind::PolicyRefused
             | Kind::UpstreamAdded
             | Kind::UpstreamChanged
@@ -463,19 +464,20 @@ impl<'a> Life<'a> {
         must(lifted.is_some(), "its lock had been lifted before")
     }
 
-    /// Invariant 3: nothing runs under a lock.
+    /// Invariant 3: nothing runs under a lock. What changes the installation reaches for no upstream: a lock on everything that
+    /// does leaves it alone.
     fn unlocked_for(&self, seen: &Seen<'_>, caller: &Who, access: &Json) -> Result<(), Wrong> {
         if self.locks.standing.is_empty() {
             return Ok(());
         }
-        let resource = access.get("resource").and_then(|resource| resource.get("id")).and_then(Json::as_str);
-        let upstream = resource.and_then(|id| id.split('/').next()).unwrap_or_default();
+        let of = |name: &str| access.get("resource")?.get(name)?.as_str();
         let id = seen.envelope.refs.caller.map(|id| id.to_string()).unwrap_or_default();
-        let mut subjects = vec![
-            (SubjectKind::All, String::new()),
-            (SubjectKind::Caller, id),
-            (SubjectKind::Upstream, upstream.to_owned()),
-        ];
+        let mut subjects = vec![(SubjectKind::Caller, id)];
+        if of("type") != Some(AccessKind::Installation.name()) {
+            let upstream = of("id").and_then(|id| id.split('/').next()).unwrap_or_default();
+            subjects
+                .extend([(SubjectKind::All, String::new()), (SubjectKind::Upstream, upstream.to_owned())]);
+        }
         subjects.extend(caller.roots.iter().map(|root| (SubjectKind::Human, root.to_string())));
         let stands = |until: &Option<Time>| until.is_none_or(|until| surely_after(until, seen.at()));
         let mut locks = subjects.iter().filter_map(|subject| self.locks.standing.get(subject));

@@ -13,13 +13,17 @@ async fn rules_that_cannot_be_read_leave_the_old_ones_in_force_and_a_record() {
     let world = World::new().await;
     let before = world.authority().active().policy();
     for broken in ["permit (", r#"@id("x") @stepup("nobody") forbid (principal, action, resource);"#] {
-        let refused = world.authority().activate(&bundle_of(broken), "eve").await.unwrap();
-        assert!(!refused.unwrap_err().is_empty());
+        let refused =
+            world.authority().activate(&bundle_of(broken), &authority::By::account(7)).await.unwrap();
+        assert!(
+            matches!(&refused, authority::Activated::Wrong(findings) if !findings.is_empty()),
+            "{refused:?}"
+        );
     }
     assert_eq!(world.authority().active().policy(), before);
     let refused = world.bodies("policy_refused").await;
     assert_eq!(refused.len(), 2);
-    assert_eq!(refused[0].get("by").unwrap().as_str(), Some("eve"));
+    assert_eq!(refused[0].get("by").unwrap().as_str(), Some("os:7"));
     world.run(world.permitted("read_ticket", "{}").await).await;
     world.verified().await;
 }
@@ -27,7 +31,10 @@ async fn rules_that_cannot_be_read_leave_the_old_ones_in_force_and_a_record() {
 #[tokio::test]
 async fn the_rules_in_force_are_not_activated_again() {
     let world = World::new().await;
-    assert!(!world.authority().activate(&bundle(), "olga").await.unwrap().unwrap());
+    assert_eq!(
+        world.authority().activate(&bundle(), &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Already
+    );
     assert_eq!(world.bodies("policy_activated").await.len(), 1);
     world.verified().await;
 }
@@ -37,7 +44,10 @@ async fn rules_are_activated_on_a_store_that_has_moved_on_in_other_things() {
     let world = World::new().await;
     world.behind_its_back().await;
     let more = format!(r#"{RULES}@id("more") forbid (principal, action, resource) when {{ false }};"#);
-    assert!(world.authority().activate(&bundle_of(&more), "olga").await.unwrap().unwrap());
+    assert_eq!(
+        world.authority().activate(&bundle_of(&more), &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
     world.verified().await;
 }
 
@@ -55,7 +65,7 @@ async fn rules_that_somebody_else_has_activated_meanwhile_are_not_overwritten() 
     world.write(vec![change]).await;
     let ours =
         bundle_of(&format!(r#"{RULES}@id("ours") forbid (principal, action, resource) when {{ false }};"#));
-    assert!(world.authority().activate(&ours, "olga").await.is_err());
+    assert!(world.authority().activate(&ours, &authority::By::account(0)).await.is_err());
     assert_eq!(world.authority().active().policy(), theirs.hash());
     world.verified().await;
 }
@@ -89,7 +99,10 @@ async fn enrol(world: &World, token: &str, with: &SoftAuthenticator) -> Result<(
 #[tokio::test]
 async fn an_invitation_enrols_one_passkey_once() {
     let world = World::new().await;
-    let Added::Done(token) = world.authority().invite("ann", "olga").await.unwrap() else { panic!() };
+    let Added::Done(token) = world.authority().invite("ann", &authority::By::account(0)).await.unwrap()
+    else {
+        panic!()
+    };
     let token = token.expose();
     let (one, _) = world.authority().begin_enrol(token).await.unwrap().unwrap();
     enrol(&world, token, &enrolling()).await.unwrap();
@@ -103,9 +116,11 @@ async fn an_invitation_enrols_one_passkey_once() {
 #[tokio::test]
 async fn a_new_invitation_ends_the_earlier_ones_even_while_they_are_used() {
     let world = World::new().await;
-    let invite = async || match world.authority().invite("ann", "olga").await.unwrap() {
+    let invite = async || match world.authority().invite("ann", &authority::By::account(0)).await.unwrap() {
         Added::Done(token) => token.expose().clone(),
-        other @ (Added::NameTaken | Added::Missing(_) | Added::Refused(_)) => panic!("{other:?}"),
+        other @ (Added::NameTaken | Added::Missing(_) | Added::Stopped(_) | Added::Refused(_)) => {
+            panic!("{other:?}")
+        }
     };
     let lost = invite().await;
     let (begun, _) = world.authority().begin_enrol(&lost).await.unwrap().unwrap();
@@ -120,7 +135,10 @@ async fn a_new_invitation_ends_the_earlier_ones_even_while_they_are_used() {
 #[tokio::test]
 async fn an_invitation_ends_after_three_days() {
     let world = World::new().await;
-    let Added::Done(token) = world.authority().invite("ann", "olga").await.unwrap() else { panic!() };
+    let Added::Done(token) = world.authority().invite("ann", &authority::By::account(0)).await.unwrap()
+    else {
+        panic!()
+    };
     world.pass(3 * 24 * 3600);
     assert_eq!(enrol(&world, token.expose(), &enrolling()).await, Err(NotCounted::NotFound));
     world.verified().await;
@@ -131,7 +149,10 @@ async fn a_passkey_that_is_known_is_not_enrolled_again_for_anyone() {
     let world = World::new().await;
     let one = enrolling();
     for (n, name) in ["ann", "ben", "ann"].into_iter().enumerate() {
-        let Added::Done(token) = world.authority().invite(name, "olga").await.unwrap() else { panic!() };
+        let Added::Done(token) = world.authority().invite(name, &authority::By::account(0)).await.unwrap()
+        else {
+            panic!()
+        };
         let enrolled = enrol(&world, token.expose(), &one).await;
         assert_eq!(enrolled.is_ok(), n == 0, "{enrolled:?}");
     }
@@ -141,7 +162,10 @@ async fn a_passkey_that_is_known_is_not_enrolled_again_for_anyone() {
 #[tokio::test]
 async fn the_authenticator_of_the_demo_is_refused_outside_the_demo() {
     let mut world = World::new().await;
-    let Added::Done(token) = world.authority().invite("ann", "olga").await.unwrap() else { panic!() };
+    let Added::Done(token) = world.authority().invite("ann", &authority::By::account(0)).await.unwrap()
+    else {
+        panic!()
+    };
     world.settings.demo = false;
     world.crash(|| ()).await;
     let refused = enrol(&world, token.expose(), &enrolling()).await;
@@ -167,7 +191,7 @@ async fn a_person_signs_in_with_a_passkey_until_the_session_ends_or_the_person_i
     world.pass(8 * 3600);
     assert!(!signed_in(token.expose()).await);
     let (_, token) = sign_in("ann").await.unwrap();
-    world.authority().disable_human("ann", "init").await.unwrap();
+    world.authority().disable_human("ann", &authority::By::account(0)).await.unwrap();
     assert!(!signed_in(token.expose()).await);
     assert_eq!(sign_in("ann").await.err(), Some(NotCounted::PasskeyUnknown));
     world.verified().await;
@@ -193,14 +217,21 @@ async fn one_name_is_one_person_or_one_caller() {
         groups: Vec::new(),
         act: act.iter().map(|a| (*a).to_owned()).collect(),
     };
-    let add = async |new: NewCaller| world.authority().add_caller(&new, "init").await.unwrap();
+    let add =
+        async |new: NewCaller| world.authority().add_caller(&new, &authority::By::account(0)).await.unwrap();
     assert!(matches!(add(caller("bot", "olga", &[])).await, Added::NameTaken));
     assert!(matches!(add(caller("ann", "olga", &[])).await, Added::NameTaken));
     assert!(matches!(add(caller("new", "nobody", &[])).await, Added::Missing(_)));
     assert!(matches!(add(caller("new", "olga", &["nobody"])).await, Added::Missing(_)));
-    assert!(matches!(world.authority().add_human("bot", &[], "init").await.unwrap(), Added::NameTaken));
-    assert!(matches!(world.authority().add_human("ann", &[], "init").await.unwrap(), Added::NameTaken));
-    world.authority().disable_caller("bot", "init").await.unwrap();
+    assert!(matches!(
+        world.authority().add_human("bot", &[], &authority::By::account(0)).await.unwrap(),
+        Added::NameTaken
+    ));
+    assert!(matches!(
+        world.authority().add_human("ann", &[], &authority::By::account(0)).await.unwrap(),
+        Added::NameTaken
+    ));
+    world.authority().disable_caller("bot", &authority::By::account(0)).await.unwrap();
     assert!(matches!(add(caller("new", "bot", &[])).await, Added::Missing(_)));
     world.verified().await;
 }
@@ -208,7 +239,7 @@ async fn one_name_is_one_person_or_one_caller() {
 #[tokio::test]
 async fn what_happens_to_people_and_callers_is_in_force_in_the_next_run_too() {
     let mut world = World::with(settings(), &bundle()).await;
-    world.authority().rotate("bot", Millis::seconds(0), "init").await.unwrap();
+    world.authority().rotate("bot", Millis::seconds(0), &authority::By::account(0)).await.unwrap();
     world.crash(|| ()).await;
     assert_eq!(world.authenticated("bot"), Err(Slug::CredentialInvalid));
     world.verified().await;

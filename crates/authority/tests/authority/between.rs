@@ -173,6 +173,10 @@ impl Store for Between {
         self.real.accepted_before(pin)
     }
 
+    fn policies(&self, most: u32) -> Answer<'_, Vec<Policy>> {
+        self.real.policies(most)
+    }
+
     fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>> {
         self.real.records(from, limit)
     }

@@ -31,7 +31,7 @@ async fn what_no_rule_permits_and_what_one_forbids_is_denied_and_recorded() {
     assert_eq!(denial.slug, Slug::PolicyDenied);
     assert!(denial.record.is_some());
     let stranger = world.caller("stranger", "olga", &[]).await;
-    world.authority().set_member("ops-agents", "stranger", false, "init").await.unwrap();
+    world.authority().set_member("ops-agents", "stranger", false, &authority::By::account(0)).await.unwrap();
     let ask = world.ask_as(&stranger, "read_ticket", "{}");
     assert_eq!(denied(world.authority().decide(&ask).await.unwrap()).slug, Slug::PolicyDenied);
     let by = world.bodies("denied").await;
@@ -46,9 +46,19 @@ async fn a_new_forbid_beats_an_old_grant() {
     let challenge = world.challenged("deploy", &deploy("1")).await;
     world.approve(challenge.elevation, "ann").await.unwrap();
     let forbid = r#"@id("freeze") forbid (principal, action == Action::"tools/call:ops/deploy", resource);"#;
-    world.authority().activate(&bundle_of(&format!("{RULES}{forbid}")), "olga").await.unwrap().unwrap();
+    assert_eq!(
+        world
+            .authority()
+            .activate(&bundle_of(&format!("{RULES}{forbid}")), &authority::By::account(0))
+            .await
+            .unwrap(),
+        authority::Activated::Done
+    );
     assert_eq!(world.denied("deploy", &deploy("1")).await.slug, Slug::PolicyDenied);
-    world.authority().activate(&bundle(), "olga").await.unwrap().unwrap();
+    assert_eq!(
+        world.authority().activate(&bundle(), &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
     world.run(world.permitted("deploy", &deploy("1")).await).await; // nothing burnt the grant meanwhile
     world.verified().await;
 }
@@ -124,7 +134,10 @@ async fn a_request_whose_requirement_has_changed_makes_room_for_a_new_one_and_vo
     let mut changed = bundle();
     let terms = &mut changed.requirements.get_mut("pair").unwrap().terms;
     terms.valid_for = Millis::seconds(60);
-    world.authority().activate(&changed, "olga").await.unwrap().unwrap();
+    assert_eq!(
+        world.authority().activate(&changed, &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
     let waiting = world.authority().waiting(old.elevation);
     let new = world.challenged("set_secret", pair).await;
     woken(waiting).await; // whoever waits for the old one
@@ -210,13 +223,13 @@ async fn denials_that_were_only_counted_are_told_by_the_next_record_too() {
 async fn what_nobody_may_approve_is_denied_rather_than_left_waiting() {
     let world = World::new().await;
     for name in ["ann", "ben"] {
-        world.authority().set_member("managers", name, false, "init").await.unwrap();
+        world.authority().set_member("managers", name, false, &authority::By::account(0)).await.unwrap();
     }
     assert_eq!(world.denied("deploy", &deploy("1")).await.slug, Slug::NobodyMayApprove);
-    world.authority().set_member("managers", "olga", true, "init").await.unwrap();
+    world.authority().set_member("managers", "olga", true, &authority::By::account(0)).await.unwrap();
     let denial = world.denied("deploy", &deploy("1")).await; // the owner is nobody else
     assert_eq!(denial.slug, Slug::NobodyMayApprove);
-    world.authority().set_member("managers", "dave", true, "init").await.unwrap();
+    world.authority().set_member("managers", "dave", true, &authority::By::account(0)).await.unwrap();
     world.challenged("deploy", &deploy("1")).await;
     world.verified().await;
 }
@@ -238,10 +251,10 @@ async fn a_call_that_was_held_is_judged_by_what_its_caller_is_now() {
     let held: Ask = world.ask("deploy", &deploy("1"));
     let challenge = challenged(world.authority().decide(&held).await.unwrap());
     world.approve(challenge.elevation, "ann").await.unwrap();
-    world.authority().set_member("ops-agents", "bot", false, "init").await.unwrap();
+    world.authority().set_member("ops-agents", "bot", false, &authority::By::account(0)).await.unwrap();
     assert_eq!(denied(world.authority().decide(&held).await.unwrap()).slug, Slug::PolicyDenied);
-    world.authority().set_member("ops-agents", "bot", true, "init").await.unwrap();
-    world.authority().disable_caller("bot", "init").await.unwrap();
+    world.authority().set_member("ops-agents", "bot", true, &authority::By::account(0)).await.unwrap();
+    world.authority().disable_caller("bot", &authority::By::account(0)).await.unwrap();
     assert_eq!(denied(world.authority().decide(&held).await.unwrap()).slug, Slug::CredentialInvalid);
     world.verified().await;
 }
@@ -251,7 +264,7 @@ async fn a_call_that_was_held_does_not_outlive_its_key() {
     let mut world = World::new().await;
     let held = world.ask("read_ticket", "{}");
     let authority::Added::Done(new) =
-        world.authority().rotate("bot", Millis::seconds(60), "init").await.unwrap()
+        world.authority().rotate("bot", Millis::seconds(60), &authority::By::account(0)).await.unwrap()
     else {
         panic!()
     };
@@ -269,7 +282,7 @@ async fn a_request_and_its_grant_outlive_a_rotated_key() {
     let mut world = World::new().await;
     let challenge = world.challenged("deploy", &deploy("1")).await;
     let authority::Added::Done(new) =
-        world.authority().rotate("bot", Millis::seconds(0), "init").await.unwrap()
+        world.authority().rotate("bot", Millis::seconds(0), &authority::By::account(0)).await.unwrap()
     else {
         panic!()
     };

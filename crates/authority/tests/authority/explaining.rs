@@ -57,7 +57,10 @@ async fn a_decision_is_explained_by_the_rules_as_they_stood_and_not_as_they_are(
     let world = World::new().await;
     let denial = world.denied("destroy", "{}").await;
     let rules = RULES.replace("@id(\"never\")", "@id(\"never\") @reason(\"because\")");
-    assert!(world.authority().activate(&bundle_of(&rules), "os:0").await.unwrap().unwrap());
+    assert_eq!(
+        world.authority().activate(&bundle_of(&rules), &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
     let told = world.authority().told(denial.record.unwrap()).await.unwrap().unwrap();
     assert_eq!((told.kind.as_str(), told.rules.len()), ("denied", 1));
     assert_eq!(told.rules[0].id, "never");

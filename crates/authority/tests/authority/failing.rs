@@ -119,7 +119,7 @@ async fn rules_that_nobody_was_told_of_are_in_force_all_the_same() {
         let world = World::new().await;
         let forbid = crate::world::bundle_of(r#"@id("none") forbid (principal, action, resource);"#);
         world.between().fail(fails);
-        assert!(world.authority().activate(&forbid, "olga").await.is_err());
+        assert!(world.authority().activate(&forbid, &authority::By::account(0)).await.is_err());
         match world.decide("read_ticket", "{}").await {
             Ruling::Permitted(permit) => {
                 assert_eq!(fails, Fails::Before);

@@ -209,7 +209,7 @@ async fn a_person_sees_what_they_could_sign_or_stand_behind_and_auditors_see_all
 async fn what_a_disabled_caller_asked_for_is_still_to_be_seen_and_signed_by_nobody() {
     let world = World::new().await;
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
-    world.authority().disable_caller("bot", "init").await.unwrap();
+    world.authority().disable_caller("bot", &authority::By::account(0)).await.unwrap();
     let shown = world.authority().show(&whole(&world, id).await, world.id("ann")).await.unwrap().unwrap();
     assert!(shown.can.is_err());
     assert!(world.begin(id, "ann").await.is_err());

@@ -20,6 +20,7 @@ mod explaining;
 mod failing;
 mod granting;
 mod looking;
+mod operators;
 mod passkeys;
 mod pinning;
 mod replaying;

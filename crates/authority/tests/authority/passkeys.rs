@@ -298,7 +298,7 @@ async fn every_passkey_but_the_first_of_a_person_is_told_outside_with_when_it_si
     let data = |json: &Json, member: &str| json.get("data")?.get(member)?.as_str().map(str::to_owned);
     let names: Vec<_> = names.iter().map(|json| (data(json, "name"), data(json, "by"))).collect();
     let of = |name: &str, by: &str| (Some(name.to_owned()), Some(by.to_owned()));
-    assert_eq!(names, [of("ann", "ann"), of("ben", "init")]);
+    assert_eq!(names, [of("ann", "ann"), of("ben", "os:0")]);
 
     // One that signs at once is told of all the same: whoever revoked the others may not have been asked to.
     let ben = desk.world.id("ben");

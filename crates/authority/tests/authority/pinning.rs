@@ -177,10 +177,19 @@ async fn a_review_is_of_one_definition() {
     world.pass(1);
     let same = bundle_of(&format!("{RULES}{unreviewed}"));
     // A restart, or a file that is saved as it was, says nothing of what was accepted meanwhile. An operator does.
-    assert_eq!(world.authority().activate(&same, "olga").await.unwrap(), Ok(false));
+    assert_eq!(
+        world.authority().activate(&same, &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Already
+    );
     world.challenged("read_ticket", "{}").await;
-    assert_eq!(world.authority().activate_anew(&same, "olga").await.unwrap(), Ok(true));
-    assert_eq!(world.authority().activate_anew(&same, "olga").await.unwrap(), Ok(false));
+    assert_eq!(
+        world.authority().activate_anew(&same, &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
+    assert_eq!(
+        world.authority().activate_anew(&same, &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Already
+    );
     world.run(world.permitted("read_ticket", "{}").await).await;
     world.verified().await;
 }

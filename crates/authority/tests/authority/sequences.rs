@@ -236,14 +236,17 @@ impl Model {
     async fn activate(&mut self) {
         self.frozen = !self.frozen;
         let rules = self.rules();
-        assert!(self.world.authority().activate(&rules, "olga").await.unwrap().unwrap());
+        assert_eq!(
+            self.world.authority().activate(&rules, &authority::By::account(0)).await.unwrap(),
+            authority::Activated::Done
+        );
         self.acknowledged();
     }
 
     async fn regroup(&mut self) {
         let name = ["ann", "ben"][self.dice.roll(2)];
         let is = !self.managers.contains(name);
-        self.world.authority().set_member("managers", name, is, "init").await.unwrap();
+        self.world.authority().set_member("managers", name, is, &authority::By::account(0)).await.unwrap();
         if is {
             self.managers.insert(name);
         } else {

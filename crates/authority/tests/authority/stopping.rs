@@ -84,7 +84,7 @@ async fn who_is_behind_a_locked_caller_lifts_its_lock_only_where_nobody_else_cou
     let id = lock(&world, LockSubject::Caller(world.bot().id)).await;
     assert_eq!(unlock(&world, id, "olga").await, Err(NotCounted::Behind));
     for name in ["ann", "ben", "sam", "dave"] {
-        world.authority().disable_human(name, "init").await.unwrap();
+        world.authority().disable_human(name, &authority::By::account(0)).await.unwrap();
     }
     unlock(&world, id, "olga").await.unwrap();
     world.verified().await;
@@ -101,16 +101,16 @@ async fn a_locked_person_lifts_their_own_lock_only_where_nobody_else_could() {
         assert_eq!(begun, Err(NotCounted::Behind));
     }
     for name in ["ann", "ben", "sam", "dave"] {
-        world.authority().disable_human(name, "init").await.unwrap();
+        world.authority().disable_human(name, &authority::By::account(0)).await.unwrap();
     }
     // Who has not enrolled yet could not lift it.
-    drop(world.authority().add_human("zoe", &[], "init").await.unwrap());
+    drop(world.authority().add_human("zoe", &[], &authority::By::account(0)).await.unwrap());
     // What is so when the page is shown is looked at again when it is signed.
     let begun = world.authority().begin_unlock(id, olga).await.unwrap().unwrap();
     world.human("eve", &[]).await;
     let signed = world.sign(&begun, "olga");
     assert_eq!(world.authority().unlock(id, olga, "", &signed).await.unwrap(), Err(NotCounted::Behind));
-    world.authority().disable_human("eve", "init").await.unwrap();
+    world.authority().disable_human("eve", &authority::By::account(0)).await.unwrap();
     unlock(&world, id, "olga").await.unwrap();
     world.verified().await;
 }
@@ -123,7 +123,7 @@ async fn where_everyone_is_behind_a_locked_caller_one_of_them_lifts_its_lock() {
     let id = lock(&world, LockSubject::Caller(both.id)).await;
     assert_eq!(unlock(&world, id, "ann").await, Err(NotCounted::Behind));
     for name in ["ben", "sam", "dave"] {
-        world.authority().disable_human(name, "init").await.unwrap();
+        world.authority().disable_human(name, &authority::By::account(0)).await.unwrap();
     }
     unlock(&world, id, "ann").await.unwrap();
     world.verified().await;
@@ -173,7 +173,8 @@ async fn a_permit_does_not_run_after_its_caller_was_disabled() {
     let world = World::new().await;
     let permit = world.permitted("read_ticket", "{}").await;
     let authority = Arc::clone(world.authority());
-    let disabling = tokio::spawn(async move { authority.disable_caller("bot", "init").await });
+    let disabling =
+        tokio::spawn(async move { authority.disable_caller("bot", &authority::By::account(0)).await });
     while world.authority().active().authenticated(world.ask_id()).is_some() {
         tokio::task::yield_now().await;
     }
@@ -216,7 +217,7 @@ async fn a_lock_new_rules_and_a_revocation_are_acknowledged_once_no_earlier_perm
             let (by, why) = ("os:0".to_owned(), "odd".to_owned());
             match verb {
                 0 => drop(authority.revoke(Selector::Caller(bot), by, why).await.unwrap()),
-                1 => drop(authority.activate(&forbid, "olga").await.unwrap()),
+                1 => drop(authority.activate(&forbid, &authority::By::account(0)).await.unwrap()),
                 _ => drop(authority.lock(LockSubject::Caller(bot), by, why, None).await.unwrap()),
             }
         });
@@ -318,7 +319,7 @@ async fn a_disabled_caller_has_no_grants_left() {
     let world = World::new().await;
     let challenge = world.challenged("deploy", &deploy("1")).await;
     world.approve(challenge.elevation, "ann").await.unwrap();
-    world.authority().disable_caller("bot", "init").await.unwrap();
+    world.authority().disable_caller("bot", &authority::By::account(0)).await.unwrap();
     assert_eq!(world.authenticated("bot"), Err(Slug::CredentialInvalid));
     let whole = world.authority().store().elevation(challenge.elevation).await.unwrap().unwrap();
     assert!(whole.grant.unwrap().revoked_at.is_some());

@@ -148,9 +148,9 @@ async fn who_was_disabled_or_left_the_group_since_the_page_was_shown_does_not_co
     let world = World::new().await;
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
     let (anns, bens) = (world.begin(id, "ann").await.unwrap(), world.begin(id, "ben").await.unwrap());
-    world.authority().set_member("managers", "ann", false, "init").await.unwrap();
+    world.authority().set_member("managers", "ann", false, &authority::By::account(0)).await.unwrap();
     assert_eq!(world.vote(id, "ann", &world.sign(&anns, "ann")).await, Err(NotCounted::NotEligible));
-    world.authority().disable_human("ben", "init").await.unwrap();
+    world.authority().disable_human("ben", &authority::By::account(0)).await.unwrap();
     assert_eq!(world.vote(id, "ben", &world.sign(&bens, "ben")).await, Err(NotCounted::PasskeyUnknown));
     assert!(world.bodies("voted").await.is_empty());
     world.verified().await;
@@ -163,7 +163,10 @@ async fn a_vote_on_a_requirement_that_has_changed_is_refused_and_the_request_clo
     let begun = world.begin(id, "ann").await.unwrap();
     let mut changed = bundle();
     changed.requirements.get_mut("release").unwrap().terms.valid_for = Millis::seconds(60);
-    world.authority().activate(&changed, "olga").await.unwrap().unwrap();
+    assert_eq!(
+        world.authority().activate(&changed, &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
     let waiting = world.authority().waiting(id);
     assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CardChanged));
     let whole = world.authority().store().elevation(id).await.unwrap().unwrap();
@@ -181,7 +184,10 @@ async fn what_the_rules_permit_or_deny_outright_by_now_is_not_voted_on() {
     ] {
         let world = World::new().await;
         let id = world.challenged("deploy", &deploy("1")).await.elevation;
-        world.authority().activate(&bundle_of(&rules), "olga").await.unwrap().unwrap();
+        assert_eq!(
+            world.authority().activate(&bundle_of(&rules), &authority::By::account(0)).await.unwrap(),
+            authority::Activated::Done
+        );
         assert_eq!(world.approve(id, "ann").await, Err(NotCounted::CardChanged));
         assert_eq!(world.kinds().await.last().unwrap(), "superseded");
         world.verified().await;
@@ -195,7 +201,10 @@ async fn what_the_card_says_is_what_it_still_says_when_the_vote_counts() {
     let begun = world.begin(id, "ann").await.unwrap();
     let mut moved = bundle();
     moved.upstreams.get_mut("ops").unwrap().environment = "production-eu".to_owned();
-    world.authority().activate(&moved, "olga").await.unwrap().unwrap();
+    assert_eq!(
+        world.authority().activate(&moved, &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
     assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CeremonyOver));
     let begun = world.begin(id, "ann").await.unwrap();
     world.authority().say(&world.bot(), id, Some("because".to_owned()), None).await.unwrap().unwrap();
@@ -224,7 +233,7 @@ async fn two_people_who_sign_at_the_same_time_both_count() {
 #[tokio::test]
 async fn nobody_signs_twice_and_one_person_in_two_groups_is_one() {
     let world = World::new().await;
-    world.authority().set_member("security", "ann", true, "init").await.unwrap();
+    world.authority().set_member("security", "ann", true, &authority::By::account(0)).await.unwrap();
     let id = world.challenged("set_secret", SECRET).await.elevation;
     let late = world.begin(id, "ann").await.unwrap();
     assert_eq!(world.approve(id, "ann").await, Ok(Voted::Waiting));
@@ -237,7 +246,7 @@ async fn nobody_signs_twice_and_one_person_in_two_groups_is_one() {
 #[tokio::test]
 async fn an_owner_never_approves_and_an_approver_never_confirms() {
     let world = World::new().await;
-    world.authority().set_member("managers", "olga", true, "init").await.unwrap();
+    world.authority().set_member("managers", "olga", true, &authority::By::account(0)).await.unwrap();
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
     assert_eq!(world.begin(id, "olga").await, Err(NotCounted::Behind));
     assert_eq!(world.begin(id, "dave").await, Err(NotCounted::NotEligible));
@@ -251,7 +260,7 @@ async fn an_owner_never_approves_and_an_approver_never_confirms() {
 #[tokio::test]
 async fn an_owners_signature_fills_no_place_of_an_approval() {
     let world = World::with(settings(), &confirmed_and_approved()).await;
-    world.authority().set_member("managers", "olga", true, "init").await.unwrap();
+    world.authority().set_member("managers", "olga", true, &authority::By::account(0)).await.unwrap();
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
     assert_eq!(world.approve(id, "olga").await, Ok(Voted::Waiting));
     assert_eq!(world.approve(id, "olga").await, Err(NotCounted::AlreadyVoted));
@@ -309,7 +318,7 @@ async fn a_second_identity_of_the_owner_does_not_approve() {
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
     assert_eq!(world.begin(id, "olga-at-home").await, Err(NotCounted::Behind));
     // Nor the first one, of a caller that the second one owns.
-    world.authority().set_member("managers", "olga", true, "init").await.unwrap();
+    world.authority().set_member("managers", "olga", true, &authority::By::account(0)).await.unwrap();
     let hers = world.caller("hers", "olga-at-home", &[]).await;
     let ask = world.ask_as(&hers, "deploy", &deploy("1"));
     let id = challenged(world.authority().decide(&ask).await.unwrap()).elevation;
@@ -341,7 +350,7 @@ async fn a_person_who_is_disabled_does_not_approve_under_another_identity() {
     let ann = world.id("ann");
     world.identity("ann-at-home", ann, "managers").await;
     let id = world.challenged("deploy", &deploy("1")).await.elevation;
-    world.authority().disable_human("ann", "init").await.unwrap();
+    world.authority().disable_human("ann", &authority::By::account(0)).await.unwrap();
     assert_eq!(world.begin(id, "ann-at-home").await, Err(NotCounted::NotEligible));
     world.verified().await;
 }

@@ -33,6 +33,9 @@ pub const ORIGIN: &str = "https://stepup.example";
 
 /// Baseline for the group; deploying outside staging needs `release`; two people for `pair`; the owner for `solo`.
 pub const RULES: &str = r#"
+@id("administer")
+permit (principal is Human, action == Action::"administer", resource);
+
 @id("work")
 permit (principal in Group::"ops-agents", action in [Action::"discover", Action::"tools/call"], resource);
 
@@ -215,7 +218,10 @@ impl World {
             world.human(name, groups).await;
         }
         if *bundle != Bundle::default() {
-            assert!(world.authority().activate(bundle, "olga").await.unwrap().unwrap());
+            assert_eq!(
+                world.authority().activate(bundle, &authority::By::account(0)).await.unwrap(),
+                authority::Activated::Done
+            );
         }
         let observed = world.authority().observe("ops", definitions()).await.unwrap();
         assert_eq!(observed.pinned, definitions().len());
@@ -342,7 +348,7 @@ impl World {
     /// Adds a person, who enrols a passkey.
     pub async fn human(&mut self, name: &str, groups: &[&str]) {
         let groups: Vec<String> = groups.iter().map(|g| (*g).to_owned()).collect();
-        let added = self.authority().add_human(name, &groups, "init").await.unwrap();
+        let added = self.authority().add_human(name, &groups, &authority::By::account(0)).await.unwrap();
         let Added::Done((id, token)) = added else { panic!("{added:?}") };
         self.take_up(name, id, token.expose()).await;
     }
@@ -364,7 +370,10 @@ impl World {
 
     /// Enrols one more passkey for a person, known by another name here.
     pub async fn second_passkey(&mut self, name: &str, as_name: &str) {
-        let Added::Done(token) = self.authority().invite(name, "init").await.unwrap() else { panic!() };
+        let Added::Done(token) = self.authority().invite(name, &authority::By::account(0)).await.unwrap()
+        else {
+            panic!()
+        };
         self.pass(1);
         self.take_up(as_name, self.id(name), token.expose()).await;
     }
@@ -424,7 +433,7 @@ impl World {
             groups: vec!["ops-agents".to_owned()],
             act: act.iter().map(|a| (*a).to_owned()).collect(),
         };
-        let added = self.authority().add_caller(&new, "init").await.unwrap();
+        let added = self.authority().add_caller(&new, &authority::By::account(0)).await.unwrap();
         let Added::Done((_, key)) = added else { panic!("{added:?}") };
         self.keys.insert(name.to_owned(), key.key);
         self.authenticated(name).unwrap()

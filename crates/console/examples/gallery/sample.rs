@@ -139,6 +139,7 @@ pub fn request(model: &card::Card) -> RequestPage {
         id: id(1),
         kind: "tool",
         card: Card::of(model),
+        at_console: false,
         opened: ago(149),
         can: Can::Sign {
             verb: "Approve once",

@@ -43,6 +43,7 @@ pub(crate) async fn page(
         id: elevation.to_string(),
         kind: Kind::named(&whole.request.access.resource().kind).map_or("", Kind::name),
         card: Card::of(&shown.card),
+        at_console: shown.card.caller.name.starts_with(authority::CONSOLE),
         opened: When(whole.request.opened_at),
         can,
         story: story(&whole, ended_by(&authority.active(), &whole), !stopping.is_empty(), now),

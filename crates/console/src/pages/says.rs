@@ -26,6 +26,7 @@ const TABLE: &[(&str, &str)] = &[
     ("unlocked", "{/signed/human} lifted a lock: {/why}"),
     ("policy_proposed", "A policy was proposed by {/by}"),
     ("policy_activated", "A policy came into force, by {/by}"),
+    ("policy_recovered", "A policy was put in force without asking the rules, by {/by}"),
     ("policy_refused", "A policy was refused: {/why}"),
     ("upstream_added", "Upstream {/upstream} was added"),
     ("upstream_changed", "Upstream {/upstream} changed"),

@@ -1,10 +1,12 @@
 //! The card as it is drawn: the signed data model of `terms::card`, each of its texts marked as foreign, and its
 //! terms in words. Nothing is left out and nothing that a decision rests on is added.
 
+use terms::Part;
 use terms::card::Card as Model;
 use terms::requirement::{Binds, Terms};
 
 use super::Environment;
+use super::diff::Sign;
 use crate::foreign::{Foreign, Value, flag_says};
 use crate::moment::{When, span};
 
@@ -77,6 +79,8 @@ pub struct Leaf {
     pub pointer: Foreign,
     /// The whole value.
     pub value: Value,
+    /// Its lines, where it is the difference that a change of rules makes.
+    pub patch: Vec<(Sign, Foreign)>,
     /// Whether only its length is known.
     pub secret: bool,
     /// Whether the grant leaves it open.
@@ -178,6 +182,7 @@ impl Leaf {
             label: Foreign::line(&field.label),
             pointer: Foreign::line(field.pointer.to_string()),
             value: Value::of(&field.value),
+            patch: if is_patch(field, model) { patch(&field.value) } else { Vec::new() },
             secret: field.secret,
             free: model.free.iter().any(|free| free.covers(&field.pointer)),
             flags: field.flags.iter().map(|flag| flag_says(*flag)).collect(),
@@ -191,9 +196,28 @@ impl Leaf {
             label: Foreign::line(pointer),
             pointer: Foreign::line(pointer),
             value: Value::of(value),
+            patch: Vec::new(),
             secret: false,
             free: false,
             flags: terms::text::flags(value).into_iter().map(flag_says).collect(),
         }
     }
+}
+
+/// Whether it is the difference that a change of rules makes in one text.
+fn is_patch(field: &terms::card::Field, model: &Model) -> bool {
+    let first = field.pointer.steps().first().map(String::as_str);
+    model.upstream.id == Part::OF && first == Some("changes")
+}
+
+/// The lines of a difference, without the names of its two sides.
+fn patch(text: &str) -> Vec<(Sign, Foreign)> {
+    let lines = text.lines().skip_while(|line| !line.starts_with("@@"));
+    let signed = lines.map(|line| match line.chars().next() {
+        Some('-') => (Sign::Gone, line),
+        Some('+') => (Sign::New, line),
+        Some('@' | '\\') => (Sign::Skipped(0), line),
+        Some(_) | None => (Sign::Same, line),
+    });
+    signed.map(|(sign, line)| (sign, Foreign::line(line))).collect()
 }

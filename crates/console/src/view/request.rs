@@ -18,6 +18,8 @@ pub struct RequestPage {
     pub kind: &'static str,
     /// The card.
     pub card: Card,
+    /// Whether who asks did so at the console.
+    pub at_console: bool,
     /// When it was opened.
     pub opened: When,
     /// What the person can do.

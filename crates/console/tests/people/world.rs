@@ -28,6 +28,7 @@ use tower::ServiceExt as _;
 pub const ORIGIN: &str = "https://stepup.example";
 
 const RULES: &str = r#"
+@id("administer") permit (principal is Human, action == Action::"administer", resource);
 @id("work")
 permit (principal in Group::"ops-agents", action in [Action::"discover", Action::"tools/call"], resource);
 
@@ -250,7 +251,10 @@ impl World {
             browser.enrol(&world.invited(name, groups).await).await;
             people.insert(name, browser);
         }
-        assert_eq!(world.authority.activate(&bundle(), "olga").await.unwrap(), Ok(true));
+        assert_eq!(
+            world.authority.activate(&bundle(), &authority::By::account(0)).await.unwrap(),
+            authority::Activated::Done
+        );
         let tools = ["read_ticket", "deploy", "scale", "set_secret"].map(|name| definition(name, "Does it."));
         world.authority.observe("ops", tools.to_vec()).await.unwrap();
         let new = NewCaller {
@@ -260,7 +264,11 @@ impl World {
             groups: vec!["ops-agents".to_owned()],
             act: Vec::new(),
         };
-        let Added::Done((_, key)) = world.authority.add_caller(&new, "init").await.unwrap() else { panic!() };
+        let Added::Done((_, key)) =
+            world.authority.add_caller(&new, &authority::By::account(0)).await.unwrap()
+        else {
+            panic!()
+        };
         world.key = key.key;
         (world, people)
     }
@@ -276,7 +284,9 @@ impl World {
 
     pub async fn invited(&self, name: &str, groups: &[&str]) -> String {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-        let Added::Done((_, token)) = self.authority.add_human(name, &groups, "init").await.unwrap() else {
+        let Added::Done((_, token)) =
+            self.authority.add_human(name, &groups, &authority::By::account(0)).await.unwrap()
+        else {
             panic!()
         };
         token.expose().clone()

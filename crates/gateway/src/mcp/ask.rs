@@ -48,6 +48,7 @@ pub(super) async fn answer(
         // Requests").
         Action::Complete => conversation.abilities = Abilities::default(),
         Action::Subscribe => room_for_one(&gateway, known.caller.id)?,
+        Action::Administer => return Err(Slug::MethodUnknown.into()),
     }
     let asked = Asked::read(&gateway, &at, action, params)?;
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
@@ -156,6 +157,7 @@ impl Asked {
                 }
                 Ok(named.map(|named| Self { action, kind, named, arguments: Json::Object(params) }))
             }
+            Action::Administer => Err(Slug::MethodUnknown.into()),
         }
     }
 }
@@ -245,6 +247,7 @@ fn offered(
         Action::Read => has.resources,
         Action::Complete => has.completions,
         Action::Subscribe => has.subscribe,
+        Action::Administer => false,
     };
     let active = gateway.authority.active();
     let target = active.target(kind, upstream, name).filter(|target| target.pin.state != PinState::Gone);

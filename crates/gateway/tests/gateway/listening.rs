@@ -119,7 +119,7 @@ async fn listening_ends_with_the_session_the_caller_and_the_node() {
     let bearer = format!("Bearer {}", bot.key);
     let headers = [("Authorization", bearer.as_str()), ("Mcp-Session-Id", bot.id.as_str())];
     assert_eq!(world.request("DELETE", "/mcp/ops", &headers, "").await.status, 204);
-    world.authority.disable_caller("spy", "test").await.unwrap();
+    world.authority.disable_caller("spy", &authority::By::account(0)).await.unwrap();
     let [session, caller, node] = &mut ends;
     assert_eq!(hears(session).await.unwrap(), None);
     assert_eq!(hears(caller).await.unwrap(), None);

@@ -445,7 +445,7 @@ async fn a_subscription_keeps_its_place_in_the_budget_and_ends_with_its_callers_
         bot.open(9, "subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).await;
     open.message().await.unwrap();
     assert_eq!(bot.call("read_ticket", json!({"id": 7})).await.status, 429);
-    world.authority.disable_caller("bot", "test").await.unwrap();
+    world.authority.disable_caller("bot", &authority::By::account(0)).await.unwrap();
     assert_eq!(tokio::time::timeout(Duration::from_secs(5), open.message()).await.unwrap(), None);
 }
 

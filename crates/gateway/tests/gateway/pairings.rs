@@ -231,8 +231,8 @@ async fn when_the_link_died_it_is_begun_anew_over_the_next_one_and_told_once_as_
 async fn what_may_not_be_read_any_more_is_not_begun_anew() {
     let world = world(Eras::Modern).await;
     let mut open = client(&world, true, A).await;
-    let changed = world.authority.activate(&bundle(RULES), "test").await.unwrap();
-    assert_eq!(changed, Ok(true));
+    let changed = world.authority.activate(&bundle(RULES), &authority::By::account(0)).await.unwrap();
+    assert_eq!(changed, authority::Activated::Done);
     world.ops.end_streams();
     assert_eq!(hears_of_it(&mut open).await, None);
     assert_eq!(asked(&world, "subscriptions/listen"), 1);
@@ -279,7 +279,10 @@ async fn what_was_approved_for_a_time_is_told_of_for_that_time() {
     let world = world(Eras::Modern).await;
     let mut short = bundle(&format!("{RULES}{READS}"));
     short.requirements.get_mut("release").unwrap().terms.valid_for = Millis::seconds(5);
-    assert_eq!(world.authority.activate(&short, "test").await.unwrap(), Ok(true));
+    assert_eq!(
+        world.authority.activate(&short, &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
     let bot = world.session("bot").await;
     let mut open = listen(&bot).await;
     let stopped = subscribe(&bot, "file:///etc/hosts").await;

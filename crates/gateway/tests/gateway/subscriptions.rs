@@ -130,8 +130,12 @@ async fn what_may_not_be_read_any_more_is_not_told_of_whoever_subscribed_before(
         let bot = world.session("bot").await;
         let mut open = listen(&bot).await;
         subscribe(&bot, "file:///docs/a").await;
-        let changed = world.authority.activate(&bundle(&format!("{RULES}{rules}")), "test").await.unwrap();
-        assert_eq!(changed, Ok(true));
+        let changed = world
+            .authority
+            .activate(&bundle(&format!("{RULES}{rules}")), &authority::By::account(0))
+            .await
+            .unwrap();
+        assert_eq!(changed, authority::Activated::Done);
         // The lists may be other ones by that, and that is all.
         while let Some(told) = hears(&mut open).await {
             assert_ne!(told["method"], "notifications/resources/updated");

@@ -27,6 +27,7 @@ use crate::wire::{self, Open, Reply};
 const ORIGIN: &str = "http://localhost:7301";
 
 pub const RULES: &str = r#"
+@id("administer") permit (principal is Human, action == Action::"administer", resource);
 @id("work") permit (principal in Group::"ops-agents", action in [Action::"discover", Action::"tools/call"], resource);
 @id("hide") forbid (principal, action == Action::"discover", resource == Tool::"ops/hidden");
 @id("not-hidden") forbid (principal, action == Action::"tools/call:ops/hidden", resource);
@@ -240,7 +241,10 @@ impl World {
         let authenticator = SoftAuthenticator::new(&SystemRandom::new()).unwrap();
         let ann = person(&authority, "ann", &["managers"], &authenticator).await;
         person(&authority, "olga", &[], &SoftAuthenticator::new(&SystemRandom::new()).unwrap()).await;
-        assert_eq!(authority.activate(&bundle(rules), "test").await.unwrap(), Ok(true));
+        assert_eq!(
+            authority.activate(&bundle(rules), &authority::By::account(0)).await.unwrap(),
+            authority::Activated::Done
+        );
         let mut world = Self {
             authority,
             gateway,
@@ -266,7 +270,11 @@ impl World {
             groups: vec!["ops-agents".to_owned()],
             act: Vec::new(),
         };
-        let Added::Done((_, key)) = self.authority.add_caller(&new, "test").await.unwrap() else { panic!() };
+        let Added::Done((_, key)) =
+            self.authority.add_caller(&new, &authority::By::account(0)).await.unwrap()
+        else {
+            panic!()
+        };
         self.keys.insert(name.to_owned(), key.key.expose().clone());
     }
 
@@ -372,7 +380,9 @@ impl World {
 
 async fn person(authority: &Authority, name: &str, groups: &[&str], key: &SoftAuthenticator) -> HumanId {
     let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-    let Added::Done((id, token)) = authority.add_human(name, &groups, "test").await.unwrap() else {
+    let Added::Done((id, token)) =
+        authority.add_human(name, &groups, &authority::By::account(0)).await.unwrap()
+    else {
         panic!()
     };
     let (begun, _) = authority.begin_enrol(token.expose()).await.unwrap().unwrap();

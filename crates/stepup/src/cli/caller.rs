@@ -8,6 +8,7 @@ use terms::CallerKind;
 
 use super::desk::{self, Desk, pick};
 use super::say::{Said, Spoken, span, table};
+use super::stopped;
 
 /// Callers.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ impl Verb {
             Self::Show { caller } => show(desk, &caller),
             Self::Rotate { caller, overlap } => rotate(desk, &caller, &overlap).await,
             Self::Disable { caller } => {
-                done(desk.authority.disable_caller(&caller, &desk.by).await?)?;
+                done(desk, desk.authority.disable_caller(&caller, &desk.by).await?)?;
                 let text =
                     format!("{caller} is disabled: its keys open nothing, and its grants are revoked.");
                 Ok(Said::done(text, json!({ "caller": caller, "disabled": true })))
@@ -82,7 +83,7 @@ impl Verb {
 async fn add(desk: &Desk, new: &NewCaller) -> Spoken {
     super::human::check_name(&new.name)?;
     new.groups.iter().try_for_each(|group| super::human::check_name(group))?;
-    let (id, key) = done(desk.authority.add_caller(new, &desk.by).await?)?;
+    let (id, key) = done(desk, desk.authority.add_caller(new, &desk.by).await?)?;
     let each: Vec<String> = desk.config.upstreams.keys().map(|name| format!("/mcp/{name}")).collect();
     let text = format!(
         "{} is registered, owned by {}.\n\n  {}\n\nThis key is shown once. Give it to the agent as\n  Authorization: Bearer {}\nand point its MCP client at\n  {}/mcp\nor, for one upstream alone, at {} there.",
@@ -98,7 +99,7 @@ async fn add(desk: &Desk, new: &NewCaller) -> Spoken {
 
 async fn rotate(desk: &Desk, caller: &str, overlap: &str) -> Spoken {
     let overlap = span("--overlap", overlap)?;
-    let key = done(desk.authority.rotate(caller, overlap, &desk.by).await?)?;
+    let key = done(desk, desk.authority.rotate(caller, overlap, &desk.by).await?)?;
     let text = format!(
         "{caller} has a new key, shown once:\n\n  {}\n\nIts old keys go on for {overlap}.",
         key.key.expose()
@@ -175,13 +176,14 @@ fn as_json(c: &authority::CallerView) -> serde_json::Value {
 }
 
 /// What was added, or why not, as the command line says it.
-pub(super) fn done<T>(added: Added<T>) -> Result<T, Said> {
+pub(super) fn done<T>(desk: &Desk, added: Added<T>) -> Result<T, Said> {
     match added {
         Added::Done(value) => Ok(value),
         Added::NameTaken => Err(Said::failed("the name is taken", "choose another one")),
         Added::Missing(what) => {
             Err(Said::failed(format!("there is no {what}"), "add it first, or check the spelling"))
         }
+        Added::Stopped(stopped) => Err(stopped::told(desk, &stopped)),
         Added::Refused(refused) => Err(Said::failed(refused.to_string(), "run the command again")),
     }
 }

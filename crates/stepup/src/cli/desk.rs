@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use audit::CheckpointKey;
-use authority::{Authority, Failed};
+use authority::{Authority, By, Failed};
 
 use crate::config::Config;
 
@@ -17,20 +17,20 @@ pub struct Desk {
     pub signer: Arc<CheckpointKey>,
     /// The public key of the log.
     pub log_key: String,
-    /// In whose name: `os:` and the user id of whoever runs the command.
-    pub by: String,
+    /// In whose name: the account of whoever runs the command, and what they say beside it.
+    pub by: By,
 }
 
 impl Desk {
     /// The same desk in another's name.
     #[must_use]
-    pub fn as_user(&self, uid: u32) -> Self {
+    pub fn in_the_name_of(&self, by: By) -> Self {
         Self {
             authority: Arc::clone(&self.authority),
             config: Arc::clone(&self.config),
             signer: Arc::clone(&self.signer),
             log_key: self.log_key.clone(),
-            by: format!("os:{uid}"),
+            by,
         }
     }
 
@@ -91,6 +91,8 @@ pub const REQUEST: Kind = Kind { one: "request", listed: "see `stepup requests l
 pub const GRANT: Kind = Kind { one: "grant", listed: "see `stepup grants list`" };
 /// Tools of upstreams.
 pub const TOOL: Kind = Kind { one: "tool", listed: "see `stepup upstream list`" };
+/// Revisions of policy.
+pub const REVISION: Kind = Kind { one: "revision", listed: "see `stepup policy history`" };
 /// Locks in force.
 pub const LOCK: Kind = Kind { one: "lock", listed: "see `stepup lock list`" };
 

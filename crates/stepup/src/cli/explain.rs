@@ -85,7 +85,7 @@ impl Explain {
         let wrong = |why: String| Said::failed(format!("the arguments are not JSON: {why}"), "");
         let arguments = match action {
             Action::Read => Json::Object(authority::reads(parts.1)),
-            Action::Call | Action::Get | Action::Complete | Action::Subscribe => {
+            Action::Call | Action::Get | Action::Complete | Action::Subscribe | Action::Administer => {
                 terms::json::parse(self.arguments.as_bytes()).map_err(|why| wrong(why.to_string()))?
             }
         };

@@ -48,7 +48,8 @@ impl Verb {
                 let Some(grant) = &whole.grant else {
                     return Err(Said::failed("there is no such grant", ""));
                 };
-                let count = desk.authority.revoke(Selector::Grant(grant.id), desk.by.clone(), why).await?;
+                let count =
+                    desk.authority.revoke(Selector::Grant(grant.id), desk.by.to_string(), why).await?;
                 let text = if count == 0 { "It was not live any more." } else { "Revoked." };
                 Ok(Said::done(text, json!({ "grant": grant.id.to_string(), "revoked": count })))
             }

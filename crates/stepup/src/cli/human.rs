@@ -1,6 +1,6 @@
 //! `stepup human …`
 
-use authority::Added;
+use authority::{Added, Operator};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -43,6 +43,14 @@ pub enum Verb {
         #[arg(long, default_value = "revoked on the command line")]
         why: String,
     },
+    /// Say whose an account of this machine is: what is done by it is done in that person's name, and approved by others.
+    Account {
+        /// The person's name.
+        name: String,
+        /// The account's number; the one that runs this command where it is left out.
+        #[arg(long)]
+        uid: Option<u32>,
+    },
     /// Put a person, or a caller, into groups, or take it out.
     Groups {
         /// The person's or the caller's name.
@@ -62,7 +70,10 @@ impl Verb {
         match self {
             Self::List | Self::Passkeys { .. } => true,
             Self::Groups { add, remove, .. } => add.is_empty() && remove.is_empty(),
-            Self::Invite { .. } | Self::Disable { .. } | Self::RevokePasskey { .. } => false,
+            Self::Invite { .. }
+            | Self::Disable { .. }
+            | Self::RevokePasskey { .. }
+            | Self::Account { .. } => false,
         }
     }
 
@@ -71,20 +82,21 @@ impl Verb {
             Self::Invite { name, groups } => invite(desk, &name, &groups).await,
             Self::List => Ok(list(desk)),
             Self::Disable { name } => {
-                done(desk.authority.disable_human(&name, &desk.by).await?)?;
+                done(desk, desk.authority.disable_human(&name, &desk.by).await?)?;
                 let text = format!("{name} is disabled and signed out; no vote of theirs counts any more.");
                 Ok(Said::done(text, json!({ "human": name, "disabled": true })))
             }
+            Self::Account { name, uid } => account(desk, &name, uid).await,
             Self::Passkeys { name } => passkeys::list(desk, &name),
             Self::RevokePasskey { name, passkey, why } => passkeys::revoke(desk, &name, &passkey, &why).await,
             Self::Groups { name, add, remove } => {
                 known(desk, &name)?;
                 add.iter().try_for_each(|group| check_name(group))?;
                 for group in &add {
-                    done(desk.authority.set_member(group, &name, true, &desk.by).await?)?;
+                    done(desk, desk.authority.set_member(group, &name, true, &desk.by).await?)?;
                 }
                 for group in &remove {
-                    done(desk.authority.set_member(group, &name, false, &desk.by).await?)?;
+                    done(desk, desk.authority.set_member(group, &name, false, &desk.by).await?)?;
                 }
                 let groups = groups_of(desk, &name);
                 Ok(Said::done(
@@ -124,11 +136,13 @@ async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
     let (token, again) = match desk.authority.add_human(name, groups, &desk.by).await? {
         Added::NameTaken => {
             for group in groups {
-                done(desk.authority.set_member(group, name, true, &desk.by).await?)?;
+                done(desk, desk.authority.set_member(group, name, true, &desk.by).await?)?;
             }
-            (done(desk.authority.invite(name, &desk.by).await?)?, again(desk, name))
+            (done(desk, desk.authority.invite(name, &desk.by).await?)?, again(desk, name))
         }
-        other @ (Added::Done(_) | Added::Missing(_) | Added::Refused(_)) => (done(other)?.1, String::new()),
+        other @ (Added::Done(_) | Added::Missing(_) | Added::Stopped(_) | Added::Refused(_)) => {
+            (done(desk, other)?.1, String::new())
+        }
     };
     let link = desk.page(&format!("enrol/{}", token.expose()));
     let until = when(desk.authority.invited_until());
@@ -138,6 +152,33 @@ async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
         "{name} can enrol a passkey here, once, until {until}:\n\n  {link}\n\nWhoever opens the link first becomes {name}: hand it over in person or over a channel you trust.{again}{near}"
     );
     Ok(Said::done(text, json!({ "human": name, "link": link })))
+}
+
+async fn account(desk: &Desk, name: &str, uid: Option<u32>) -> Spoken {
+    let Operator::Account(own) = desk.by.who else {
+        return Err(Said::failed("only an account of this machine is somebody's", ""));
+    };
+    let uid = uid.unwrap_or(own);
+    let account = Operator::Account(uid);
+    if let Some(row) = desk.authority.active().caller_named(&account.to_string()) {
+        let said = desk.authority.callers().into_iter().find(|caller| caller.row.id == row.id);
+        let owner = said.map(|caller| caller.owner).unwrap_or_default();
+        if owner == name && row.disabled_at.is_none() {
+            return Ok(Said::done(
+                format!("{account} is {name}'s already."),
+                json!({ "account": account.to_string(), "human": name, "changed": false }),
+            ));
+        }
+        return Err(Said::failed(
+            format!("{account} is or was {owner}'s, and stays theirs in the log"),
+            "have another account of the machine for another person",
+        ));
+    }
+    done(desk, desk.authority.own_account(name, uid, &desk.by).await?)?;
+    let text = format!(
+        "{account} is {name}'s: what is done by it is done in their name, and what of it takes approval is approved by others."
+    );
+    Ok(Said::done(text, json!({ "account": account.to_string(), "human": name, "changed": true })))
 }
 
 /// What is different when a person is invited again (T105).

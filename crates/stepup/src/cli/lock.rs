@@ -65,7 +65,7 @@ impl Verb {
         let Some((subject, what, how)) = self.subject(desk)? else { return Ok(list(desk)) };
         let lasting = how.lasting.as_ref().map(|typed| span("--for", typed)).transpose()?;
         let until = lasting.map(|span| desk.authority.now().after(span));
-        let id = desk.authority.lock(subject, desk.by.clone(), how.why, until).await?;
+        let id = desk.authority.lock(subject, desk.by.to_string(), how.why, until).await?;
         let text = format!(
             "{what} is locked: nothing runs, not even what needs no approval.\nA person lifts it with a passkey: stepup unlock {id}"
         );

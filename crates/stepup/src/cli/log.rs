@@ -111,7 +111,7 @@ async fn export(desk: &Desk, file: &std::path::Path) -> Spoken {
     let size = crate::logfile::export(desk, file)
         .await
         .map_err(|e| Said::failed(format!("{}: {e}", file.display()), "nothing was written"))?;
-    desk.authority.exported(&desk.by, size).await?;
+    desk.authority.exported(&desk.by.to_string(), size).await?;
     let text = format!(
         "{} has {}. Anybody can verify it with nothing but this key:\n\n  stepup log verify {} --key '{}'",
         file.display(),

@@ -17,10 +17,12 @@ mod report;
 mod requests;
 mod say;
 pub mod scenario;
+mod stopped;
 mod upstream;
 
 use std::path::PathBuf;
 
+use authority::{By, Operator};
 use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,12 @@ pub struct Cli {
     /// Answer in JSON.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Why, where what the command changes takes approval and is asked why.
+    #[arg(long, global = true, value_name = "TEXT", hide = true)]
+    pub purpose: Option<String>,
+    /// Under which ticket, likewise.
+    #[arg(long, global = true, value_name = "TICKET", hide = true)]
+    pub ticket: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -222,6 +230,25 @@ pub enum Verb {
     Log(log::Verb),
 }
 
+/// A verb, and what is said beside it. It goes over the control socket so.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Errand {
+    /// What is done.
+    pub verb: Verb,
+    /// Why.
+    pub purpose: Option<String>,
+    /// Under which ticket.
+    pub ticket: Option<String>,
+}
+
+impl Errand {
+    /// Does it, in the name of an account.
+    pub async fn run(self, desk: &Desk, uid: u32) -> Spoken {
+        let Self { verb, purpose, ticket } = self;
+        verb.run(&desk.in_the_name_of(By { who: Operator::Account(uid), purpose, ticket })).await
+    }
+}
+
 impl Verb {
     /// The same whatever folder it is done in.
     ///
@@ -258,8 +285,14 @@ impl Verb {
         }
     }
 
+    /// Whether no running server does it: whoever does has the store and the keys to themselves.
+    #[must_use]
+    pub const fn only_at_rest(&self) -> bool {
+        matches!(self, Self::Policy(policy::Verb::Recover))
+    }
+
     /// Does it.
-    pub async fn run(self, desk: &Desk) -> Spoken {
+    async fn run(self, desk: &Desk) -> Spoken {
         match self {
             Self::Caller(verb) => verb.run(desk).await,
             Self::Human(verb) => verb.run(desk).await,

@@ -44,7 +44,7 @@ pub(super) async fn revoke(desk: &Desk, name: &str, typed: &str, why: &str) -> S
     let human = person(desk, name)?;
     let all = of(desk, &human);
     let passkey = pick(&desk::PASSKEY, typed, &all, |one| vec![one.credential.clone()])?;
-    done(desk.authority.revoke_passkey(&passkey.credential, &desk.by, why).await?)?;
+    done(desk, desk.authority.revoke_passkey(&passkey.credential, &desk.by.to_string(), why).await?)?;
     let left = of(desk, &human).len();
     let next = if left == 0 && human.disabled_at.is_none() {
         format!("\nIt was the last one. Invite {name} to make another: stepup human invite {name}")

@@ -5,13 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Desk;
-use policy::Severity;
+use authority::Activated;
+use policy::{Finding, Severity};
+use terms::PolicyHash;
 
 use super::explain::Explain;
 use super::finding::{self, refused};
-use super::replay;
-use super::say::{Exit, Said, Spoken, count, when};
+use super::say::{Exit, Said, Spoken, count, table, when};
 use super::scenario::Test;
+use super::{desk, replay, stopped};
 
 /// The rules.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +39,17 @@ pub enum Verb {
     },
     /// Print the Cedar schema of what is pinned, for editors and other tools of Cedar's.
     Schema,
+    /// List the revisions that are or were in force.
+    History,
+    /// Put a revision in force that was before. The policy folder stays as it is, and counts again once it is changed.
+    #[command(name = "rollback")]
+    RollBack {
+        /// Its number, or the beginning of its hash: see `stepup policy history`.
+        revision: String,
+    },
+    /// Put the policy folder in force without asking the rules that are, for whoever is locked out by them. The server has to
+    /// be stopped; it is recorded as what it is.
+    Recover,
     /// Put the policy folder and the configuration's requirements in force. What the configuration says of tools
     /// (reviewed = ...) is said anew, of definitions that were accepted since too.
     Activate,
@@ -51,8 +64,9 @@ impl Verb {
             | Self::Explain(_)
             | Self::Test(_)
             | Self::Replay { .. }
+            | Self::History
             | Self::Schema => true,
-            Self::Activate => false,
+            Self::Activate | Self::RollBack { .. } | Self::Recover => false,
         }
     }
 
@@ -66,6 +80,9 @@ impl Verb {
             Self::Replay { since } => replay::run(desk, &since).await,
             Self::Schema => schema(desk),
             Self::Activate => activate(desk).await,
+            Self::History => history(desk).await,
+            Self::RollBack { revision } => roll_back(desk, &revision).await,
+            Self::Recover => recover(desk).await,
         }
     }
 }
@@ -108,16 +125,73 @@ fn schema(desk: &Desk) -> Spoken {
 
 async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
-    match desk.authority.activate_anew(&bundle, &desk.by).await? {
-        Ok(true) => {
+    let activated = desk.authority.activate_anew(&bundle, &desk.by).await?;
+    told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))
+}
+
+/// What became of rules that were to come into force.
+fn told(
+    desk: &Desk,
+    activated: Activated,
+    policy: PolicyHash,
+    refused: impl FnOnce(&[Finding]) -> Said,
+) -> Spoken {
+    match activated {
+        Activated::Done => {
             desk.authority.troubled(None);
-            let text = format!("In force since {}: {}", when(desk.authority.now()), bundle.hash());
-            Ok(Said::done(text, json!({ "policy": bundle.hash().to_string(), "changed": true })))
+            let text = format!("In force since {}: {policy}", when(desk.authority.now()));
+            Ok(Said::done(text, json!({ "policy": policy.to_string(), "changed": true })))
         }
-        Ok(false) => Ok(Said::done(
+        Activated::Already => Ok(Said::done(
             "The rules are in force already; nothing changed.",
-            json!({ "policy": bundle.hash().to_string(), "changed": false }),
+            json!({ "policy": policy.to_string(), "changed": false }),
         )),
-        Err(findings) => Err(refused(&findings, &bundle)),
+        Activated::Wrong(findings) => Err(refused(&findings)),
+        Activated::Stopped(stopped) => Err(stopped::told(desk, &stopped)),
     }
+}
+
+async fn recover(desk: &Desk) -> Spoken {
+    let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
+    let activated = desk.authority.recover(&bundle, &desk.by).await?;
+    told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))
+}
+
+/// Revisions that are listed, and found by what their hash begins with.
+const REVISIONS: u32 = 100;
+
+async fn history(desk: &Desk) -> Spoken {
+    let revisions = desk.authority.revisions(REVISIONS).await?;
+    let rows: Vec<Vec<String>> = revisions
+        .iter()
+        .map(|it| vec![it.rev.to_string(), when(it.at), it.by.clone(), it.hash.to_string()])
+        .collect();
+    let json = revisions.iter().map(
+        |it| json!({ "revision": it.rev, "policy": it.hash.to_string(), "by": it.by, "at": it.at.millis() }),
+    );
+    let text = if rows.is_empty() {
+        "No rules were ever in force.".to_owned()
+    } else {
+        table(&["REVISION", "IN FORCE SINCE", "BY", "POLICY"], &rows)
+    };
+    Ok(Said::done(text, json!({ "revisions": json.collect::<Vec<_>>() })))
+}
+
+async fn roll_back(desk: &Desk, revision: &str) -> Spoken {
+    let revisions = desk.authority.revisions(REVISIONS).await?;
+    let revision = desk::pick(&desk::REVISION, revision, &revisions, |it| {
+        vec![it.rev.to_string(), it.hash.to_string()]
+    })?;
+    let activated = desk.authority.roll_back(revision, &desk.by).await?;
+    let done = activated == Activated::Done;
+    let said = told(desk, activated, revision.hash, |findings| {
+        let mut said = refused(findings, &authority::Bundle::default());
+        said.text
+            .push_str("\nThe definitions that are pinned now have changed since that revision was in force.");
+        said
+    })?;
+    if done {
+        desk.authority.troubled(Some(crate::policy_folder::ROLLED_BACK.to_owned()));
+    }
+    Ok(said)
 }

@@ -131,7 +131,7 @@ fn show(desk: &Desk, whole: &Whole) -> Said {
 
 async fn withdraw(desk: &Desk, whole: &Whole, why: String) -> Spoken {
     let request = &whole.request;
-    match desk.authority.withdraw_as_operator(request.caller, request.id, &desk.by, why).await? {
+    match desk.authority.withdraw_as_operator(request.caller, request.id, &desk.by.to_string(), why).await? {
         Ok(()) => {
             Ok(Said::done("Withdrawn.", json!({ "request": request.id.to_string(), "state": "withdrawn" })))
         }

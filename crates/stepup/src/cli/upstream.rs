@@ -55,7 +55,9 @@ impl Verb {
 fn named(target: &Target) -> String {
     match target.kind {
         Kind::Tool => target.id(),
-        Kind::Prompt | Kind::Resource => format!("{} {}", target.kind.name(), target.id()),
+        Kind::Prompt | Kind::Resource | Kind::Installation => {
+            format!("{} {}", target.kind.name(), target.id())
+        }
     }
 }
 

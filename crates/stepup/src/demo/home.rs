@@ -89,8 +89,8 @@ impl Home {
     pub async fn people(&self, desk: &Desk) -> Result<People, Trouble> {
         let authority = &desk.authority;
         let (_, invitation) =
-            added(authority.add_human("you", &["release-managers".to_owned()], "demo").await?)?;
-        added(authority.add_human("robin", &[], "demo").await?)?;
+            added(authority.add_human("you", &["release-managers".to_owned()], &desk.by).await?)?;
+        added(authority.add_human("robin", &[], &desk.by).await?)?;
         let bot = NewCaller {
             name: "release-bot".to_owned(),
             kind: CallerKind::Agent,
@@ -98,7 +98,7 @@ impl Home {
             groups: vec!["ops-agents".to_owned()],
             act: Vec::new(),
         };
-        let (_, key) = added(authority.add_caller(&bot, "demo").await?)?;
+        let (_, key) = added(authority.add_caller(&bot, &desk.by).await?)?;
         Ok(People { invitation, key: key.key })
     }
 
@@ -138,6 +138,7 @@ fn added<T>(added: Added<T>) -> Result<T, Trouble> {
         Added::Done(value) => Ok(value),
         Added::NameTaken => Err("the name is taken: the folder is not fresh".into()),
         Added::Missing(what) => Err(format!("there is no {what}").into()),
+        Added::Stopped(_) => Err("the demo's rules do not let it add people".into()),
         Added::Refused(refused) => Err(refused.to_string().into()),
     }
 }

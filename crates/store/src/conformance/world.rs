@@ -154,7 +154,7 @@ impl World {
             subjects: LockSubjects {
                 caller: self.caller,
                 roots: vec![self.owner],
-                upstream: "ops".to_owned(),
+                upstream: Some("ops".to_owned()),
             },
             epoch: self.epoch().await,
             boot: self.boot,
@@ -312,7 +312,7 @@ pub(crate) fn claim_of(world: &World, owner: HumanId) -> (Claim, Change) {
         attempt: AttemptId::ordered(world.ambient.as_ref()),
         access: access("1").hash(),
         resource: "ops/deploy".to_owned(),
-        subjects: LockSubjects { caller, roots: vec![owner], upstream: "ops".to_owned() },
+        subjects: LockSubjects { caller, roots: vec![owner], upstream: Some("ops".to_owned()) },
         epoch: Epoch(0),
         boot: world.boot,
     };

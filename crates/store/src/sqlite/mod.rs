@@ -297,6 +297,10 @@ impl Store for Sqlite {
         self.read("reading an earlier policy", move |at| at.policy(hash))
     }
 
+    fn policies(&self, most: u32) -> Answer<'_, Vec<Policy>> {
+        self.list("reading earlier policies", move |at| at.policies(most))
+    }
+
     fn records(&self, from: u64, limit: u32) -> Answer<'_, Vec<LogLine>> {
         self.list("reading the log", move |at| at.records(from, limit))
     }

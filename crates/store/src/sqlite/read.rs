@@ -354,6 +354,14 @@ impl Snapshot<'_> {
         )
     }
 
+    pub(super) fn policies(&self, most: u32) -> Read<Vec<Policy>> {
+        self.all(
+            "SELECT rev, hash, bundle, activated_by, at FROM policies ORDER BY rev DESC LIMIT ?1",
+            [most],
+            policy,
+        )
+    }
+
     pub(super) fn records(&self, from: u64, limit: u32) -> Read<Vec<LogLine>> {
         self.all(
             concat!("SELECT ", record_columns!(), " FROM records WHERE leaf >= ?1 ORDER BY leaf LIMIT ?2"),

@@ -324,8 +324,13 @@ async fn permissive(folder: &Path, ambient: Arc<dyn Ambient>) -> (Arc<Authority>
     authority.begin().await.unwrap();
     let permits = "@id(\"all\") permit(principal, action, resource);".to_owned();
     let bundle = Bundle { texts: BTreeMap::from([("all.cedar".to_owned(), permits)]), ..Bundle::default() };
-    assert!(authority.activate(&bundle, "test").await.unwrap().unwrap());
-    let Added::Done(_) = authority.add_human("alice", &[], "test").await.unwrap() else { panic!() };
+    assert_eq!(
+        authority.activate(&bundle, &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
+    let Added::Done(_) = authority.add_human("alice", &[], &authority::By::account(0)).await.unwrap() else {
+        panic!()
+    };
     let new = NewCaller {
         name: "bot".to_owned(),
         kind: CallerKind::Agent,
@@ -333,7 +338,9 @@ async fn permissive(folder: &Path, ambient: Arc<dyn Ambient>) -> (Arc<Authority>
         groups: Vec::new(),
         act: Vec::new(),
     };
-    let Added::Done((id, _)) = authority.add_caller(&new, "test").await.unwrap() else { panic!() };
+    let Added::Done((id, _)) = authority.add_caller(&new, &authority::By::account(0)).await.unwrap() else {
+        panic!()
+    };
     let caller = authority.active().authenticated(id).unwrap();
     (authority, caller.into())
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use authority::{
-    Bundle, Cast, NotSupposed, Part, Scene, ShownRule, Stage, Supposed, ToolSettings, UpstreamSettings, Would,
+    Actor, Bundle, Cast, NotSupposed, Scene, ShownRule, Stage, Supposed, ToolSettings, UpstreamSettings,
+    Would,
 };
 use policy::{DenyReason, History, May};
 use serde::Deserialize;
 use serde_json::json;
-use terms::{CallerId, CallerKind, Json, Kind, Time};
+use terms::{Action, CallerId, CallerKind, Json, Kind, Part, Time};
 
 use crate::cli::explain::reached;
 use crate::cli::say::Said;
@@ -71,9 +72,9 @@ pub(super) struct Scenario {
     caller: Option<String>,
     /// Who approves, or changes the rules.
     person: Option<String>,
-    /// Whether it changes the rules.
+    /// Which part of the installation the person changes: `policy` where it is just `true`.
     #[serde(default)]
-    administer: bool,
+    administer: Administer,
     call: Option<String>,
     prompt: Option<String>,
     read: Option<String>,
@@ -97,6 +98,34 @@ pub(super) struct Scenario {
     expect: String,
     /// The rules that determine it, exactly.
     because: Option<BTreeSet<String>>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+enum Administer {
+    Whether(bool),
+    Part(String),
+}
+
+impl Default for Administer {
+    fn default() -> Self {
+        Self::Whether(false)
+    }
+}
+
+impl Administer {
+    fn part(&self) -> Result<Option<Part>, String> {
+        match self {
+            Self::Whether(false) => Ok(None),
+            Self::Whether(true) => Ok(Some(Part::Policy)),
+            Self::Part(name) => {
+                let names = Part::TABLE.map(|(_, name)| name).join(", ");
+                let part =
+                    Part::named(name).ok_or_else(|| format!("administer: {name:?} is none of {names}"));
+                part.map(Some)
+            }
+        }
+    }
 }
 
 fn here() -> String {
@@ -134,7 +163,7 @@ impl File {
             target.say(said, name);
             definitions.push((upstream.to_owned(), kind, target.definition(kind, name).map_err(wrong)?));
         }
-        let part = |caller: &CallerFile| Part {
+        let part = |caller: &CallerFile| Actor {
             kind: match caller.kind {
                 KindFile::Agent => CallerKind::Agent,
                 KindFile::Service => CallerKind::Service,
@@ -167,7 +196,7 @@ impl TargetFile {
                 json!({ "name": name, "inputSchema": { "type": "object" } })
             }
             Kind::Tool => json!({ "name": name, "inputSchema": self.input }),
-            Kind::Prompt | Kind::Resource => {
+            Kind::Prompt | Kind::Resource | Kind::Installation => {
                 let names = self.input.as_array().cloned().unwrap_or_default();
                 let arguments: Vec<_> = names.into_iter().map(|name| json!({ "name": name })).collect();
                 json!({ "name": name, "arguments": arguments })
@@ -196,21 +225,24 @@ impl Scenario {
     /// What it came to, in a word as scenarios expect it, and the rules that determined it.
     pub(super) fn play(&self, stage: &Stage) -> Result<(String, Vec<ShownRule>), String> {
         let told = |e: NotSupposed| e.to_string();
-        let may = match (&self.person, self.administer) {
-            (Some(person), true) => stage.administers(person).map_err(told)?,
-            (Some(person), false) => {
-                let scene = self.scene(stage)?;
-                if stage.is_behind(person, &scene) {
-                    return Ok(("deny: behind the caller".to_owned(), Vec::new()));
-                }
-                stage.approves(person, &scene).map_err(told)?
+        let scene = match (&self.person, self.administer.part()?) {
+            (Some(person), Some(part)) => {
+                let operator =
+                    stage.operator(person).ok_or_else(|| format!("there is no person {person:?}"))?;
+                self.scene(self.changes(operator, part)?)?
             }
-            (None, true) => return Err("says not which person changes the rules".to_owned()),
-            (None, false) => {
-                let explained = stage.play(&self.scene(stage)?).map_err(told)?;
-                return Ok((came_to(&explained.would), explained.rules));
-            }
+            (_, None) => self.scene(self.asks(stage)?)?,
+            (None, Some(_)) => return Err("says not which person changes it".to_owned()),
         };
+        let approver = self.person.as_ref().filter(|_| scene.supposed.kind != Kind::Installation);
+        let Some(person) = approver else {
+            let explained = stage.play(&scene).map_err(told)?;
+            return Ok((came_to(&explained.would), explained.rules));
+        };
+        if stage.is_behind(person, &scene) {
+            return Ok(("deny: behind the caller".to_owned(), Vec::new()));
+        }
+        let may = stage.approves(person, &scene).map_err(told)?;
         let (came, by) = match may {
             May::Yes { by } => ("permit", by),
             May::No { by } if by.is_empty() => ("deny: not permitted", by),
@@ -219,11 +251,15 @@ impl Scenario {
         Ok((came.to_owned(), stage.shown(&by)))
     }
 
-    fn scene(&self, stage: &Stage) -> Result<Scene, String> {
+    /// What its caller asks for.
+    fn asks(&self, stage: &Stage) -> Result<Supposed, String> {
         let name = self.caller.as_deref().ok_or("names no caller")?;
-        let caller = stage.caller(name).ok_or_else(|| format!("there is no caller {name:?}"))?;
+        self.supposed(stage.caller(name).ok_or_else(|| format!("there is no caller {name:?}"))?)
+    }
+
+    fn scene(&self, supposed: Supposed) -> Result<Scene, String> {
         Ok(Scene {
-            supposed: self.supposed(caller)?,
+            supposed,
             votes: self.approved_by.clone(),
             at: self.at()?,
             history: History { first_time: self.first_time, calls_1h: self.calls_1h },
@@ -241,12 +277,28 @@ impl Scenario {
         let (upstream, name) = of.split_once('/').ok_or_else(|| format!("{of:?} is not UPSTREAM/NAME"))?;
         let arguments = match (&self.arguments, kind) {
             (None, Kind::Resource) => Json::Object(authority::reads(name)),
-            (None, Kind::Tool | Kind::Prompt) => Json::object::<&str, Json>([]),
-            (Some(said), _) => {
-                terms::json::parse(said.to_string().as_bytes()).map_err(|e| format!("arguments: {e}"))?
-            }
+            (None, Kind::Tool | Kind::Prompt | Kind::Installation) => Json::object::<&str, Json>([]),
+            (Some(said), _) => json(said)?,
         };
-        Ok(Supposed {
+        Ok(self.of(caller, (action, kind), (upstream, name), arguments))
+    }
+
+    /// What a person changes.
+    fn changes(&self, operator: CallerId, part: Part) -> Result<Supposed, String> {
+        let act = if part == Part::Policy { "activate" } else { "add" };
+        let arguments = self.arguments.as_ref().map_or_else(|| Ok(Json::object([("act", act)])), json)?;
+        let done = (Action::Administer, Kind::Installation);
+        Ok(self.of(operator, done, (Part::OF, part.name()), arguments))
+    }
+
+    fn of(
+        &self,
+        caller: CallerId,
+        (action, kind): (Action, Kind),
+        (upstream, name): (&str, &str),
+        arguments: Json,
+    ) -> Supposed {
+        Supposed {
             caller,
             action,
             kind,
@@ -256,7 +308,7 @@ impl Scenario {
             purpose: self.purpose.clone(),
             ticket: self.ticket.clone(),
             source: self.source.clone(),
-        })
+        }
     }
 
     /// What is not as this scenario expects.
@@ -285,6 +337,10 @@ const DENIED: [&str; 6] = [
 ];
 
 /// In a word, as scenarios expect it.
+fn json(said: &serde_json::Value) -> Result<Json, String> {
+    terms::json::parse(said.to_string().as_bytes()).map_err(|e| format!("arguments: {e}"))
+}
+
 fn came_to(would: &Would) -> String {
     match would {
         Would::Permit => "permit".to_owned(),

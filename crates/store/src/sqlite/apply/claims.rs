@@ -162,12 +162,10 @@ pub(in crate::sqlite) const fn slot(at: Time) -> i64 {
 /// Everything whose lock stops this claim, as a JSON list.
 fn subjects(claim: &Claim) -> String {
     let subjects = &claim.subjects;
-    let fixed = [
-        LockSubject::All,
-        LockSubject::Caller(subjects.caller),
-        LockSubject::Upstream(subjects.upstream.clone()),
-    ];
-    let all = fixed.into_iter().chain(subjects.roots.iter().copied().map(LockSubject::Human));
+    let upstream = subjects.upstream.iter().cloned();
+    let reached = upstream.flat_map(|upstream| [LockSubject::All, LockSubject::Upstream(upstream)]);
+    let roots = subjects.roots.iter().copied().map(LockSubject::Human);
+    let all = reached.chain([LockSubject::Caller(subjects.caller)]).chain(roots);
     Json::Array(all.map(|subject| Json::from(subject.text())).collect()).text()
 }
 

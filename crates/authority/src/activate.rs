@@ -1,0 +1,207 @@
+//! Rules come into force: a set that does not check out changes nothing, and who may change rules is asked of those in force
+//! (decisions A21).
+
+use audit::body;
+use audit::record::Refs;
+use policy::{Code, Finding, Place};
+use store::{Change, Commit, Failed, Policy, Refused};
+use terms::{Part, PolicyHash};
+
+use crate::active::Active;
+use crate::authority::Authority;
+use crate::bundle::Bundle;
+use crate::decide::TRIES;
+use crate::operator::{By, Leave, Stopped};
+use crate::proposal;
+
+/// What became of rules that were to come into force.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Activated {
+    /// They are in force.
+    Done,
+    /// They were already.
+    Already,
+    /// They do not check out: everything that is wrong with them.
+    Wrong(Vec<Finding>),
+    /// It takes approval first, or is denied.
+    Stopped(Stopped),
+}
+
+/// Why rules are put in force, beside that somebody asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// They are new.
+    New,
+    /// What they say of tools is said anew, of definitions that were accepted meanwhile too (B25).
+    Anew,
+    /// They were in force before.
+    Back,
+    /// Nobody could change those in force, and whoever has the store and the keys says so.
+    Recovery,
+}
+
+impl Why {
+    /// As the access names it.
+    const fn act(self) -> &'static str {
+        match self {
+            Self::New | Self::Anew => "activate",
+            Self::Back => "roll back",
+            Self::Recovery => "recover",
+        }
+    }
+}
+
+impl Authority {
+    /// Puts a bundle in force, and answers once no permit is left that was made under the one before.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn activate(&self, bundle: &Bundle, by: &By) -> Result<Activated, Failed> {
+        self.put_in_force(bundle, by, Why::New).await
+    }
+
+    /// The same, said by an operator now: what the bundle says of tools is said of the definitions that people
+    /// have accepted meanwhile too (B25), even where this very bundle is in force already.
+    ///
+    /// # Errors
+    /// As [`Authority::activate`].
+    pub async fn activate_anew(&self, bundle: &Bundle, by: &By) -> Result<Activated, Failed> {
+        self.put_in_force(bundle, by, Why::Anew).await
+    }
+
+    /// Puts a revision in force that was before.
+    ///
+    /// # Errors
+    /// As [`Authority::activate`]; also when the revision cannot be read.
+    pub async fn roll_back(&self, revision: &Policy, by: &By) -> Result<Activated, Failed> {
+        let bundle = Bundle::from_json(&revision.bundle).ok().filter(|it| it.hash() == revision.hash);
+        let failed =
+            || Failed { doing: "reading a revision", because: "it is not what its hash says".into() };
+        self.put_in_force(&bundle.ok_or_else(failed)?, by, Why::Back).await
+    }
+
+    /// Puts a bundle in force without asking the rules: for whoever is locked out by them, and has the store and the keys to
+    /// themselves. It is recorded as what it is.
+    ///
+    /// # Errors
+    /// As [`Authority::activate`].
+    pub async fn recover(&self, bundle: &Bundle, by: &By) -> Result<Activated, Failed> {
+        self.put_in_force(bundle, by, Why::Recovery).await
+    }
+
+    async fn put_in_force(&self, bundle: &Bundle, by: &By, why: Why) -> Result<Activated, Failed> {
+        if let Err(findings) = self.active().compile(bundle) {
+            self.refuse_rules(bundle, by, &findings).await?;
+            return Ok(Activated::Wrong(findings));
+        }
+        let active = self.active();
+        if in_force(&active, bundle, why) {
+            return Ok(Activated::Already);
+        }
+        let leave = match self.leave_to_change(&active, bundle, by, why).await? {
+            Ok(leave) => leave,
+            Err(instead) => return Ok(instead),
+        };
+        let refs = leave.refs(Refs { policy: Some(bundle.hash()), ..Refs::default() });
+        let stale = |_| Failed { doing: "activating policy", because: "it took too long".to_owned() };
+        let doing = leave.begin().map_err(stale)?;
+        let answer = self.commit_rules((active.hash, bundle), by, why, refs).await?;
+        self.done(doing, answer.is_ok()).await?;
+        self.quiet().await;
+        match answer {
+            Ok(changed) => Ok(if changed { Activated::Done } else { Activated::Already }),
+            Err(refused) => Err(Failed { doing: "activating policy", because: refused.to_string() }),
+        }
+    }
+
+    /// Whether somebody may change the rules without anybody else.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn may_change_rules(&self, by: &By) -> Result<bool, Failed> {
+        self.free(by, Part::Policy, proposal::outline(Why::New.act())).await
+    }
+
+    /// Asks those in force. The difference is made only where somebody is to decide on it.
+    async fn leave_to_change(
+        &self,
+        active: &Active,
+        bundle: &Bundle,
+        by: &By,
+        why: Why,
+    ) -> Result<Result<Leave, Activated>, Failed> {
+        if why == Why::Recovery || self.free(by, Part::Policy, proposal::outline(why.act())).await? {
+            return Ok(Ok(Leave::FREE));
+        }
+        let Ok(said) = proposal::said(why.act(), (&active.bundle, active.hash), bundle) else {
+            let says = "the change is too large for whoever would approve it to read".to_owned();
+            return Ok(Err(Activated::Wrong(vec![Finding::new(
+                Code::ChangeTooLarge,
+                &Place::default(),
+                says,
+            )])));
+        };
+        Ok(self.leave(by, Part::Policy, said).await?.map_err(Activated::Stopped))
+    }
+
+    /// People and pins may change meanwhile; the rules that let these in may not. Whether anything changed.
+    async fn commit_rules(
+        &self,
+        (judged_under, bundle): (PolicyHash, &Bundle),
+        by: &By,
+        why: Why,
+        refs: Refs,
+    ) -> Result<Result<bool, Refused>, Failed> {
+        for _ in 0..TRIES {
+            let active = self.active();
+            if in_force(&active, bundle, why) {
+                return Ok(Ok(false));
+            }
+            if active.hash != judged_under {
+                break;
+            }
+            match self.commit(self.activation(&active, bundle, by, why, refs.clone())).await? {
+                Ok(_) => return Ok(Ok(true)),
+                Err(Refused::Stale(_)) => {}
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        Ok(Err(Refused::Conflict))
+    }
+
+    async fn refuse_rules(&self, bundle: &Bundle, by: &By, findings: &[Finding]) -> Result<(), Failed> {
+        let why = findings.first().map(ToString::to_string).unwrap_or_default();
+        let record = body::PolicyRefused { policy: Some(bundle.hash()), why, by: by.to_string() };
+        let commit = Commit { changes: Vec::new(), records: vec![self.record(Refs::default(), &record)] };
+        self.commit(commit).await.map(drop)
+    }
+
+    fn activation(&self, active: &Active, bundle: &Bundle, by: &By, why: Why, refs: Refs) -> Commit {
+        let (hash, by) = (bundle.hash(), by.to_string());
+        let record = body::PolicyActivated {
+            policy: hash,
+            epoch: u32::try_from(active.epoch.0.saturating_add(1)).unwrap_or(u32::MAX),
+            by: by.clone(),
+        };
+        let mut records = vec![self.record(refs.clone(), &record)];
+        if why == Why::Recovery {
+            records.push(self.record(refs, &body::PolicyRecovered { policy: hash, by: by.clone() }));
+        }
+        let change = Change::Activate { hash, bundle: bundle.to_json(), by, expects: active.epoch };
+        Commit { changes: vec![change], records }
+    }
+
+    /// The revisions that are or were in force, newest first.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn revisions(&self, most: u32) -> Result<Vec<Policy>, Failed> {
+        self.store.policies(most).await
+    }
+}
+
+fn in_force(active: &Active, bundle: &Bundle, why: Why) -> bool {
+    let anew = why == Why::Anew && active.unreviewed().next().is_some();
+    active.set.is_some() && active.hash == bundle.hash() && !anew
+}

@@ -1,0 +1,139 @@
+//! Who could change what decisions rest on, worked out from rules and people alone: that somebody can, and that nobody who is
+//! stopped today comes to approve for themselves by changing it with nobody else's say (decisions A21).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use elevation::{Eligible, attainable};
+use policy::{Code, Finding, Outlook, Place, PolicySet};
+use store::Human;
+use terms::{Action, Caller, CallerKind, HumanId, Part, Requirement};
+
+use crate::active::Active;
+use crate::bundle::Bundle;
+use crate::leaves::groups;
+use crate::operator::{ACCOUNT, HOST, Operator};
+use crate::target::of_part;
+
+/// By changing one of these, somebody comes to approve: by other rules, another name of their own, another's name for the owner
+/// of what they hold the key of, or another group.
+const LEADS_THERE: [Part; 4] = [Part::Policy, Part::Groups, Part::Callers, Part::People];
+
+/// What is changed at the console, by who has a passkey.
+const AT_CONSOLE: [Part; 2] = [Part::Definitions, Part::Locks];
+
+/// An account that is nobody's, as any of this machine is until it is said whose it is.
+const NOBODYS: Operator = Operator::Account(u32::MAX);
+
+/// What is asked of one set of rules.
+struct Rules<'a> {
+    active: &'a Active,
+    set: &'a PolicySet,
+    requirements: &'a BTreeMap<String, Requirement>,
+}
+
+impl Active {
+    /// What is wrong with who may change what.
+    pub(crate) fn check_standing(&self, bundle: &Bundle, set: &PolicySet) -> Vec<Finding> {
+        let rules = Rules { active: self, set, requirements: &bundle.requirements };
+        let named = bundle.requirements.iter().filter(|(name, _)| set.names(name));
+        let others_approve = named.into_iter().any(|(_, requirement)| !groups(requirement).is_empty());
+        let alone = self.accounts().into_iter().filter(|_| others_approve);
+        let alone = alone.filter_map(|who| rules.alone(&who));
+        alone.chain(rules.nobody()).collect()
+    }
+
+    /// The accounts of this machine: those that are somebody's, and one that is nobody's.
+    fn accounts(&self) -> Vec<Arc<Caller>> {
+        let known = self.people.known().filter(|caller| caller.kind == CallerKind::Operator);
+        let accounts = known.filter(|caller| caller.name.starts_with(ACCOUNT)).cloned();
+        accounts.chain([self.people.operator(NOBODYS)]).collect()
+    }
+}
+
+impl Rules<'_> {
+    /// The finding that somebody can change, with nobody else, what leads to approving for themselves.
+    fn alone(&self, who: &Caller) -> Option<Finding> {
+        let only = Eligible { approvers: BTreeMap::new(), owners: who.roots.clone() };
+        let parts = LEADS_THERE.into_iter().filter(|part| self.can(who, *part, &only));
+        let parts: Vec<&str> = parts.map(Part::name).collect();
+        if parts.is_empty() {
+            return None;
+        }
+        let somebody = if who.roots.is_empty() {
+            format!("whoever has an account of this machine (Group::\"{HOST}\")")
+        } else {
+            format!("{}, by the account {},", who.owner, who.name)
+        };
+        let says = format!(
+            "{somebody} can change {} with nobody else, and so come to approve for themselves",
+            listed(&parts)
+        );
+        let help = "step it up: `@stepup(\"…\") forbid (principal, action == Action::\"administer\", resource);`, and \
+                    say whose the accounts are: stepup human account NAME";
+        Some(Finding::new(Code::SelfApproval, &here(), says).suggesting(help))
+    }
+
+    /// The findings that nobody can change something.
+    fn nobody(&self) -> Option<Finding> {
+        let accounts = self.active.accounts();
+        let people = self.active.humans().filter(|human| self.signs(human));
+        let people: Vec<Arc<Caller>> =
+            people.map(|human| self.active.people.operator(Operator::Person(human.id))).collect();
+        let stuck = |parts: &[Part], all: &[Arc<Caller>]| -> Vec<&'static str> {
+            let somebody = |part: &Part| all.iter().any(|who| self.can(who, *part, &self.others(who)));
+            parts.iter().filter(|part| !somebody(part)).map(|part| part.name()).collect()
+        };
+        let mut parts = stuck(&LEADS_THERE, &accounts);
+        // Before there is anybody who could be asked at the console, it is nobody's fault.
+        if !people.is_empty() {
+            parts.extend(stuck(&AT_CONSOLE, &people));
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        let says = format!("nobody who is there could change {} under these rules", listed(&parts));
+        let help =
+            "let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`";
+        Some(Finding::new(Code::NobodyAdministers, &here(), says).suggesting(help))
+    }
+
+    /// Whether somebody could change a part, whatever is known of the change, with the approval of these.
+    fn can(&self, who: &Caller, part: Part, eligible: &Eligible) -> bool {
+        let target = of_part(part);
+        if self.set.outlook(who, &target.judged) == Outlook::Never {
+            return false;
+        }
+        let needs = self.set.must_need(who, &target.judged);
+        let met = |name: &&str| {
+            self.requirements.get(*name).is_some_and(|requirement| attainable(requirement, eligible, false))
+        };
+        needs.is_empty() || (!who.roots.is_empty() && needs.iter().all(met))
+    }
+
+    /// Everybody who signs and could approve for somebody.
+    fn others(&self, who: &Caller) -> Eligible {
+        let asked: BTreeSet<&str> = self.requirements.values().flat_map(groups).collect();
+        let mut eligible = self.active.people.eligible(who, &asked, |human, _| self.signs(human));
+        eligible.owners.retain(|root: &HumanId| self.active.people.signs(*root));
+        eligible
+    }
+
+    fn signs(&self, human: &Human) -> bool {
+        self.active.human(human.id).is_some() && self.active.people.signs(human.root)
+    }
+}
+
+/// Where it is found: in what all rules together say of one action.
+fn here() -> Place {
+    Place { file: Action::Administer.name().to_owned(), ..Place::default() }
+}
+
+/// Names in a row.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

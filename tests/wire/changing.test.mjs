@@ -1,0 +1,131 @@
+// A21: changing what decisions rest on is asked of the rules in force. docs/changing-policy.md, played.
+import assert from "node:assert/strict";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Home, until } from "../lib/home.mjs";
+
+const GUARD = `
+@id("changes-are-approved")
+@stepup("release-approval")
+forbid (principal, action == Action::"administer", resource) unless { resource == Installation::"stepup/locks" };
+`;
+
+describe("where changes are approved", () => {
+  let home, ann, olga, policy, good;
+  const ready = async () => JSON.parse((await home.operations("/readyz")).text);
+  const said = async (...words) => {
+    const { code, stdout, stderr } = await home.saidBy("--json", ...words);
+    return { code, ...JSON.parse(stdout || stderr) };
+  };
+
+  before(async () => {
+    home = await Home.make();
+    policy = join(home.folder, "policies/starter.cedar");
+    await home.serve();
+    olga = await home.person("olga", "on-duty");
+    ann = await home.person("ann", "release-managers");
+    assert.equal((await home.saidBy("human", "account", "olga")).code, 0);
+    assert.match((await home.saidBy("human", "account", "olga")).stdout, /already/);
+    good = readFileSync(policy, "utf8") + GUARD;
+    writeFileSync(policy, good);
+    await until("the guard", async () => (await said("policy", "show")).rules.includes("changes-are-approved"));
+  });
+
+  after(() => home?.remove());
+
+  test("a command changes nothing, says where to approve, and does it once when it is run again", async () => {
+    const words = ["human", "groups", "olga", "--add", "on-call"];
+    const first = await said(...words);
+    assert.equal(first.code, 10);
+    assert.equal(first.words.length, 4);
+    assert.match(first.link, new RegExp(`/r/${first.request}$`));
+    assert.equal((await said(...words)).request, first.request, "it waits once");
+    await ann.approve(first.request);
+    const done = await said(...words);
+    assert.equal(done.code, 0);
+    assert.deepEqual(done.groups, ["on-call", "on-duty"]);
+    assert.equal((await said("human", "groups", "olga", "--remove", "on-call")).code, 10, "another change");
+  });
+
+  test("whose account it is does not approve, and a new caller's key is shown after approval only", async () => {
+    const words = ["caller", "add", "robot", "--owner", "ann"];
+    const first = await said(...words);
+    assert.equal(first.code, 10);
+    assert.equal(first.key, undefined);
+    await assert.rejects(olga.approve(first.request), /behind|409/i);
+    await ann.approve(first.request);
+    assert.match((await said(...words)).key, /^stepup_/);
+  });
+
+  test("a saved folder waits, loudly, and comes into force by itself once it is approved", async () => {
+    writeFileSync(policy, `${good}\n@id("more")\nforbid (principal, action == Action::"tools/call:ops/x", resource);\n`);
+    const waiting = /its change waits for approval: \S+\/r\/(\S+)/;
+    await until("the proposal", async () => waiting.test((await ready()).policy_folder));
+    const first = waiting.exec((await ready()).policy_folder)[1];
+    const before = (await ready()).rules;
+
+    // Saved again, the earlier request is taken back.
+    writeFileSync(policy, `${good}\n@id("other")\nforbid (principal, action == Action::"tools/call:ops/y", resource);\n`);
+    const second = await until("the other proposal", async () => {
+      const id = waiting.exec((await ready()).policy_folder)?.[1];
+      return id !== first && id;
+    });
+    await until("its end", async () => (await said("requests", "show", first)).state === "withdrawn");
+    const { text: page } = await ann.page(`/r/${second}`);
+    assert.match(page, /Change the rules/);
+    assert.match(page, /class="line new"/);
+    await ann.approve(second);
+    await until("the rules", async () => (await ready()).policy_folder === "in force");
+    assert.equal((await ready()).rules, before + 1);
+  });
+
+  test("a roll-back is a proposal, and the folder does not undo it at the next start", async () => {
+    const { revisions: [now, earlier] } = await said("policy", "history");
+    const words = ["policy", "rollback", String(earlier.revision)];
+    const { code, request } = await said(...words);
+    assert.equal(code, 10);
+    await ann.approve(request);
+    assert.equal((await said(...words)).changed, true);
+    await home.stop();
+    await home.serve();
+    assert.equal((await said("policy", "show")).policy, earlier.policy);
+    assert.match((await ready()).policy_folder, /other rules were put in force since/);
+    assert.notEqual(now.policy, earlier.policy);
+  });
+
+  test("a rejected change stays out, with the reason", async () => {
+    appendFileSync(policy, '\n@id("last")\nforbid (principal, action == Action::"tools/call:ops/z", resource);\n');
+    const waiting = /its change waits for approval: \S+\/r\/(\S+)/;
+    const id = await until("the proposal", async () => waiting.exec((await ready()).policy_folder)?.[1]);
+    await ann.reject(id, "not on a Friday");
+    await until("the reason", async () => /is rejected: not on a Friday/.test((await ready()).policy_folder));
+    const again = await said("policy", "activate");
+    assert.equal(again.code, 12);
+    assert.match(again.error.happened, /not on a Friday/);
+  });
+
+  test("recovering is for a server that is stopped, asks nobody, and is in the log", async () => {
+    const refused = await said("policy", "recover");
+    assert.equal(refused.code, 1);
+    assert.match(refused.error.happened, /while no server runs/);
+    await home.stop();
+    writeFileSync(policy, `${good}\n// recovered`);
+    assert.equal((await said("policy", "recover")).changed, true);
+    await home.serve();
+    assert.ok((await home.saidBy("log", "tail", "-n", "60")).stdout.includes("policy_recovered"));
+    assert.equal((await ready()).policy_folder, "in force");
+  });
+
+  test("the log verifies, and the independent checker agrees", async () => {
+    await home.judge();
+  });
+
+  test("the static check says who could come to approve for themselves", async () => {
+    const guarded = await home.saidBy("policy", "check", "--live");
+    assert.doesNotMatch(guarded.stdout + guarded.stderr, /self_approval/);
+    writeFileSync(policy, good.replace(GUARD, ""));
+    const open = await home.saidBy("policy", "check", "--live");
+    assert.match(open.stdout + open.stderr, /self_approval[^]*olga, by the account os:\d+, can change policy, groups, callers and people/);
+  });
+});
