@@ -1,6 +1,8 @@
 //! People and callers: adding them, giving and taking keys, groups, passkeys, sessions; and the policy in force.
 //! Every one of these changes what decisions rest on, so each is a record and a new epoch.
 
+use std::sync::Arc;
+
 use audit::body;
 use audit::record::{Kind, Refs};
 use store::{
@@ -10,7 +12,7 @@ use store::{
 use terms::hash::b64url;
 use terms::{CallerId, CallerKind, Digest, HumanId, Json, KeyId, Millis, PolicyHash, Secret, Time};
 
-use crate::active::Active;
+use crate::active::{Active, Compiled};
 use crate::authority::Authority;
 use crate::bundle::Bundle;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
@@ -381,14 +383,17 @@ impl Authority {
         by: &str,
         anew: impl Fn(&Active) -> bool,
     ) -> Result<Result<bool, Vec<policy::Finding>>, Failed> {
-        if let Err(findings) = self.active().compile(bundle) {
-            let why = findings.first().map(ToString::to_string).unwrap_or_default();
-            let record = body::PolicyRefused { policy: Some(bundle.hash()), why, by: by.to_owned() };
-            let commit = Commit { changes: Vec::new(), records: vec![self.record(Refs::default(), &record)] };
-            let _ = self.commit(commit).await?;
-            return Ok(Err(findings));
-        }
         let hash = bundle.hash();
+        match self.active().compile(bundle) {
+            Ok(set) => self.compiled.store(Some(Arc::new(Compiled { hash, set: Arc::new(set) }))),
+            Err(findings) => {
+                let why = findings.first().map(ToString::to_string).unwrap_or_default();
+                let record = body::PolicyRefused { policy: Some(hash), why, by: by.to_owned() };
+                let records = vec![self.record(Refs::default(), &record)];
+                let _ = self.commit(Commit { changes: Vec::new(), records }).await?;
+                return Ok(Err(findings));
+            }
+        }
         let judged_under = self.active().hash;
         for _ in 0..TRIES {
             let active = self.active();

@@ -104,7 +104,7 @@ impl Stage {
             Some((upstream, *kind, stated.get("name")?.as_str()?, stated))
         });
         directory.pins = definitions.zip(1..).map(|((u, k, name, d), n)| pin(u, k, name, d, n)).collect();
-        Ok(Self { active: Active::of(directory, None) })
+        Ok(Self { active: Active::of(directory, None, None) })
     }
 
     /// The rules, if the bundle has any that can be read.

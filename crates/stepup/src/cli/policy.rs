@@ -101,8 +101,7 @@ fn check(desk: &Desk, live: bool) -> Spoken {
 }
 
 fn schema(desk: &Desk) -> Spoken {
-    let schema = desk.authority.active().schema().map_err(|e| Said::failed(e.to_string(), ""))?;
-    let text = schema.text();
+    let text = desk.authority.active().schema().text().map_err(|e| Said::failed(e.to_string(), ""))?;
     Ok(Said::done(text.clone(), json!({ "schema": text })))
 }
 
