@@ -15,8 +15,7 @@ use terms::{
 
 use crate::active::Active;
 use crate::bundle::Bundle;
-use crate::card::headline;
-use crate::explain::{Explained, NotSupposed, ShownRule, Supposed, Would, shown};
+use crate::explain::{NotSupposed, Supposed, Would};
 
 /// Who is there, and what is pinned.
 #[derive(Clone, Debug, Default)]
@@ -149,35 +148,44 @@ impl Stage {
         rows
     }
 
-    /// What the rules say, and whether those who approved are enough.
+    /// What the rules say, by which of them, and whether those who approved are enough.
     ///
     /// # Errors
     /// [`NotSupposed`] when there is nothing to ask about.
-    pub fn play(&self, scene: &Scene) -> Result<Explained, NotSupposed> {
+    pub fn play(&self, scene: &Scene) -> Result<(Would, Vec<RuleId>), NotSupposed> {
         let set = self.rules().ok_or(NotSupposed::NoRules)?;
-        self.with_question(scene, |headline, question, access| {
+        self.with_question(scene, |question, access| {
             let evidence = scene.supposed.evidence();
             let (mut would, by) = self.active.would(set, question, &evidence, scene.at);
             if let Would::StepUp(takes) = &would {
                 let votes = self.votes(&takes.requirement, scene, access);
                 would = self.active.would(set, question, &Evidence { votes, ..evidence }, scene.at).0;
             }
-            Explained { headline, would, rules: shown(set, &by), stopped: None }
+            (would, by)
         })
+    }
+
+    /// Whether the caller of a scene is shown that what it asks for is there.
+    ///
+    /// # Errors
+    /// [`NotSupposed`] when there is nothing to ask about.
+    pub fn discovers(&self, scene: &Scene) -> Result<May, NotSupposed> {
+        let set = self.rules().ok_or(NotSupposed::NoRules)?;
+        self.with_question(scene, |question, _| set.may_discover(question.caller, question.target))
     }
 
     /// The question that a scene is.
     fn with_question<T>(
         &self,
         scene: &Scene,
-        ask: impl FnOnce(String, &Question<'_>, AccessHash) -> T,
+        ask: impl FnOnce(&Question<'_>, AccessHash) -> T,
     ) -> Result<T, NotSupposed> {
         let asked = &scene.supposed;
         let (caller, target, access) = self.active.supposed(asked, None, &SealKey::new([0; 32]))?;
         let source = asked.source.parse().ok();
         let moment = Moment { at: scene.at, source, history: Some(scene.history) };
         let question = Question { caller, access: &access, target: &target.judged, moment: &moment };
-        Ok(ask(headline(&target, &access).text, &question, access.hash()))
+        Ok(ask(&question, access.hash()))
     }
 
     /// Whether rules let a person approve what a scene asks for, or confirm it.
@@ -190,7 +198,7 @@ impl Stage {
         let groups = self.active.groups_of(human.root);
         let human = policy::Human { id: human.root, name: human.name.clone(), groups };
         let votes = u32::try_from(scene.votes.len()).unwrap_or(u32::MAX);
-        self.with_question(scene, |_, question, _| set.may_approve(&human, question, votes))
+        self.with_question(scene, |question, _| set.may_approve(&human, question, votes))
     }
 
     /// Whether a person is behind the caller of a scene: then no rule lets them approve.
@@ -209,12 +217,6 @@ impl Stage {
         let set = self.rules().ok_or(NotSupposed::NoRules)?;
         let human = self.active.human_named(person).ok_or(NotSupposed::Person)?;
         Ok(set.may_administer(&human.name, &self.active.groups_of(human.root)))
-    }
-
-    /// Those rules, as they stand.
-    #[must_use]
-    pub fn shown(&self, by: &[RuleId]) -> Vec<ShownRule> {
-        self.rules().map(|set| shown(set, by)).unwrap_or_default()
     }
 
     /// The approvals of a scene. Nothing was signed: they are weighed here, and kept nowhere.
