@@ -171,30 +171,34 @@ impl<'a> Compiler<'a> {
             let says = "the statement is over 16 KiB, 64 nested brackets or 1,000 operators";
             return self.say(Finding::new(Code::TooLarge, &at, says));
         }
-        let policy = match read.cloned().map_or_else(|| Policy::parse(None, piece.text), Ok) {
-            Ok(policy) => policy,
-            Err(_) if Template::parse(None, piece.text).is_ok() => {
-                let says = "this is a template: nothing would ever fill its slots, so it would never apply";
-                let finding = Finding::new(Code::Template, &at, says);
-                return self.say(finding.suggesting("write the principal and the resource out"));
-            }
-            Err(errors) => {
-                for error in errors.iter() {
-                    let label = error.labels().and_then(|mut labels| labels.next());
-                    let place =
-                        label.as_ref().map_or_else(|| at.clone(), |label| source.place(label.offset()));
-                    let mut finding = Finding::new(Code::Syntax, &place, error.to_string());
-                    finding.length = label.map_or(0, |label| label.len());
-                    finding.suggestion = error.help().map(|help| help.to_string());
-                    self.say(finding);
-                }
-                return;
-            }
-        };
+        let Some(policy) = read.cloned().or_else(|| self.alone(piece, &at, &source)) else { return };
         match Body::of(&policy, piece.text) {
             Some(body) => self.rule(&at, source, &policy, &body),
             None => self.say(Finding::new(Code::Syntax, &at, "the statement has no syntax tree")),
         }
+    }
+
+    /// A statement that is read by itself, so that what is wrong with it is said where it is.
+    fn alone(&mut self, piece: &Statement<'_>, at: &Place, source: &Source) -> Option<Policy> {
+        let errors = match Policy::parse(None, piece.text) {
+            Ok(policy) => return Some(policy),
+            Err(_) if Template::parse(None, piece.text).is_ok() => {
+                let says = "this is a template: nothing would ever fill its slots, so it would never apply";
+                let finding = Finding::new(Code::Template, at, says);
+                self.say(finding.suggesting("write the principal and the resource out"));
+                return None;
+            }
+            Err(errors) => errors,
+        };
+        for error in errors.iter() {
+            let label = error.labels().and_then(|mut labels| labels.next());
+            let place = label.as_ref().map_or_else(|| at.clone(), |label| source.place(label.offset()));
+            let mut finding = Finding::new(Code::Syntax, &place, error.to_string());
+            finding.length = label.map_or(0, |label| label.len());
+            finding.suggestion = error.help().map(|help| help.to_string());
+            self.say(finding);
+        }
+        None
     }
 
     fn rule(&mut self, at: &Place, source: Source, policy: &Policy, body: &Body<'_>) {
@@ -388,7 +392,7 @@ fn exists(action: &str) -> bool {
 /// for some callers only leaves the target as it was for the others.
 fn ruled(body: &Body<'_>) -> Vec<String> {
     let everyone = matches!(body.principal, PrincipalConstraint::Any);
-    let own = named(&body.action).into_iter().map(|action| eid(action)).filter(|action| {
+    let own = named(&body.action).into_iter().map(eid).filter(|action| {
         let named = Named::read(action).filter(|named| !named.approves);
         named.is_some_and(|Named { action, of, .. }| of.is_some_and(|of| covers(&body.resource, action, of)))
     });

@@ -22,8 +22,8 @@ use crate::set::Rule;
 use crate::target::{APPROVE, Named};
 use crate::{Code, Finding, Place, PolicySet, RuleId};
 
-/// Rules that share a schema, at least: what it takes to make one and what it takes to try a rule on the actions of others
-/// were measured to be alike there.
+/// Rules about some targets alone that share a schema, at least. Each schema costs its entities and groups, which fewer would
+/// pay more often; and each rule is tried on the actions of the others, which more would do.
 const TOGETHER: usize = 16;
 
 /// What a rule is held against.
