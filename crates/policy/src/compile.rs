@@ -25,7 +25,7 @@ const BRACKETS: usize = 64;
 /// which Cedar and we recurse.
 const OPERATORS: usize = 1000;
 /// The stack for that, in bytes: 32 KiB a level were measured in an unoptimised build.
-const STACK: usize = 64 * 1024 * 1024;
+pub(crate) const STACK: usize = 64 * 1024 * 1024;
 /// The longest file, in bytes.
 const FILE: usize = 4 * 1024 * 1024;
 /// The most rules in a set.

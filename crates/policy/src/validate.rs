@@ -12,10 +12,13 @@
 //! error or an argument without a typed form, and either is a Deny.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 
 use cedar_policy::{EntityUid, ValidationError, ValidationMode, ValidationWarning, Validator};
 use miette::Diagnostic;
 
+use crate::compile::STACK;
 use crate::entities::Kind;
 use crate::schema::{Apply, Schema};
 use crate::set::Rule;
@@ -24,7 +27,10 @@ use crate::{Code, Finding, Place, PolicySet, RuleId};
 
 /// Rules about some targets alone that share a schema, at least. Each schema costs its entities and groups, which fewer would
 /// pay more often; and each rule is tried on the actions of the others, which more would do.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 8;
+
+/// Rules that are held against their schema by one thread at once, at most.
+const AT_ONCE: usize = 250;
 
 /// What a rule is held against.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +45,24 @@ impl PolicySet {
     /// Every rule held against the types of what it speaks of; what could never apply is told too.
     #[must_use]
     pub fn validate(&self, schema: &Schema<'_>) -> Vec<Finding> {
-        let mut findings: Vec<Finding> =
-            self.batches(schema).iter().flat_map(|(apply, rules)| self.held(rules, schema, apply)).collect();
+        let batches = self.batches(schema);
+        let work: Vec<(&Apply, &[&Rule])> = batches
+            .iter()
+            .flat_map(|(apply, rules)| rules.chunks(AT_ONCE).map(move |rules| (apply, rules)))
+            .collect();
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let mut findings: Vec<Finding> = std::thread::scope(|scope| {
+            let part = |part: &[(&Apply, &[&Rule])]| -> Vec<Finding> {
+                part.iter().flat_map(|(apply, rules)| self.held(rules, schema, apply)).collect()
+            };
+            let running: Vec<_> = work
+                .chunks(work.len().div_ceil(threads).max(1))
+                .map(|of| scope.spawn(move || stacker::grow(STACK, || part(of))))
+                .collect();
+            let done =
+                running.into_iter().map(|thread| thread.join().unwrap_or_else(|why| resume_unwind(why)));
+            done.flatten().collect()
+        });
         findings.sort();
         findings.dedup();
         findings
