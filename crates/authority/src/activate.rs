@@ -1,13 +1,15 @@
 //! Rules come into force: a set that does not check out changes nothing, and who may change rules is asked of those in force
 //! (decisions A21).
 
+use std::sync::Arc;
+
 use audit::body;
 use audit::record::Refs;
 use policy::{Code, Finding, Place};
 use store::{Change, Commit, Failed, Policy, Refused};
 use terms::{Part, PolicyHash};
 
-use crate::active::Active;
+use crate::active::{Active, Compiled};
 use crate::authority::Authority;
 use crate::bundle::Bundle;
 use crate::decide::TRIES;
@@ -91,9 +93,15 @@ impl Authority {
     }
 
     async fn put_in_force(&self, bundle: &Bundle, by: &By, why: Why) -> Result<Activated, Failed> {
-        if let Err(findings) = self.active().compile(bundle) {
-            self.refuse_rules(bundle, by, &findings).await?;
-            return Ok(Activated::Wrong(findings));
+        match self.active().compile(bundle) {
+            Ok(set) => {
+                let compiled = Compiled { hash: bundle.hash(), set: Arc::new(set) };
+                self.compiled.store(Some(Arc::new(compiled)));
+            }
+            Err(findings) => {
+                self.refuse_rules(bundle, by, &findings).await?;
+                return Ok(Activated::Wrong(findings));
+            }
         }
         let active = self.active();
         if in_force(&active, bundle, why) {

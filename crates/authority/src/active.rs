@@ -14,6 +14,12 @@ use crate::bundle::{Bundle, ToolSettings};
 use crate::people::People;
 use crate::target::{Target, of_part, of_pin, of_uri};
 
+/// The rules of a bundle, by its hash.
+pub(crate) struct Compiled {
+    pub hash: PolicyHash,
+    pub set: Arc<PolicySet>,
+}
+
 /// The rules and the people of one epoch, indexed for decisions.
 pub struct Active {
     pub(crate) epoch: Epoch,
@@ -32,9 +38,9 @@ pub struct Active {
 
 impl Active {
     /// What is in force as of a reading of the store. What has not changed since `before` is taken over: rules
-    /// are compiled once a revision, not once an epoch.
-    pub(crate) fn of(directory: Directory, before: Option<&Self>) -> Self {
-        let (bundle, hash, set) = in_force(directory.policy.as_ref(), before);
+    /// are compiled once a revision, not once an epoch; and those that were compiled to be activated not again.
+    pub(crate) fn of(directory: Directory, before: Option<&Self>, compiled: Option<&Compiled>) -> Self {
+        let (bundle, hash, set) = in_force(directory.policy.as_ref(), before, compiled);
         let since = directory.policy.as_ref().map(|policy| policy.at);
         let pinned = pinned(directory.pins, &bundle, since, before);
         Self {
@@ -274,18 +280,21 @@ impl Active {
 fn in_force(
     policy: Option<&Policy>,
     before: Option<&Active>,
+    compiled: Option<&Compiled>,
 ) -> (Arc<Bundle>, PolicyHash, Option<Arc<PolicySet>>) {
     let Some(policy) = policy else { return nothing() };
     if let Some(before) = before.filter(|before| before.set.is_some() && before.hash == policy.hash) {
         return (Arc::clone(&before.bundle), before.hash, before.set.clone());
     }
     let bundle = Bundle::from_json(&policy.bundle).ok().filter(|bundle| bundle.hash() == policy.hash);
-    let read = bundle.and_then(|bundle| bundle.compile().ok().map(|set| (bundle, set)));
+    let known = compiled.filter(|compiled| compiled.hash == policy.hash).map(|it| Arc::clone(&it.set));
+    let set = |bundle: &Bundle| known.or_else(|| bundle.compile().ok().map(Arc::new));
+    let read = bundle.and_then(|bundle| set(&bundle).map(|set| (bundle, set)));
     let Some((bundle, set)) = read else {
         tracing::error!("the policy in force cannot be read; everything is denied");
         return nothing();
     };
-    (Arc::new(bundle), policy.hash, Some(Arc::new(set)))
+    (Arc::new(bundle), policy.hash, Some(set))
 }
 
 fn nothing() -> (Arc<Bundle>, PolicyHash, Option<Arc<PolicySet>>) {
@@ -338,4 +347,35 @@ fn review_holds(pin: &Pin, since: Option<Time>) -> bool {
 
 fn said_after(pin: &Pin, since: Option<Time>) -> bool {
     since.is_some_and(|since| pin.seen_at < since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(rule: &str) -> Bundle {
+        let text = format!("@id(\"{rule}\") permit (principal, action, resource);");
+        Bundle { texts: BTreeMap::from([("rules.cedar".to_owned(), text)]), ..Bundle::default() }
+    }
+
+    fn compiled(bundle: &Bundle) -> Option<Compiled> {
+        bundle.compile().ok().map(|set| Compiled { hash: bundle.hash(), set: Arc::new(set) })
+    }
+
+    #[test]
+    fn what_was_compiled_is_taken_for_the_bundle_that_it_is_of_and_for_no_other() {
+        let (one, other) = (bundle("one"), bundle("other"));
+        let at = Time::from_millis(0);
+        let stored = Policy { rev: 1, hash: one.hash(), bundle: one.to_json(), by: String::new(), at };
+        let ours = compiled(&one);
+        let (_, _, set) = in_force(Some(&stored), None, ours.as_ref());
+        assert!(ours.zip(set).is_some_and(|(ours, set)| Arc::ptr_eq(&ours.set, &set)));
+        let (_, _, set) = in_force(Some(&stored), None, compiled(&other).as_ref());
+        let ids = set.map(|set| set.rules().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(ids, Some(vec!["one".to_owned()]));
+        // What is stored is what its hash says, or nothing is in force.
+        let stored = Policy { bundle: other.to_json(), ..stored };
+        let (_, _, set) = in_force(Some(&stored), None, compiled(&one).as_ref());
+        assert!(set.is_none());
+    }
 }

@@ -12,7 +12,7 @@ use terms::access::SealKey;
 use terms::{Ambient, BootId, Caller, Digest, ElevationId, Json, Millis, RecordId, Slug, Time, UpstreamHash};
 use tokio::sync::watch;
 
-use crate::active::Active;
+use crate::active::{Active, Compiled};
 use crate::denials::Denials;
 use crate::live::Live;
 use crate::settle::Settler;
@@ -75,6 +75,8 @@ pub struct Authority {
     /// number of passkeys.
     counters: Mutex<HashMap<String, u32>>,
     reloading: tokio::sync::Mutex<()>,
+    /// The rules that are being put in force, for whoever reads that they are.
+    pub(crate) compiled: ArcSwapOption<Compiled>,
     /// Why what is proposed is not in force.
     trouble: ArcSwapOption<String>,
 }
@@ -91,7 +93,7 @@ impl Authority {
         seal: SealKey,
     ) -> Result<Arc<Self>, Failed> {
         let boot = BootId::fresh(ambient.as_ref());
-        let active = Arc::new(ArcSwap::from_pointee(Active::of(store.directory().await?, None)));
+        let active = Arc::new(ArcSwap::from_pointee(Active::of(store.directory().await?, None, None)));
         let settler = Settler::start(
             Arc::clone(&store),
             Arc::clone(&ambient),
@@ -115,6 +117,7 @@ impl Authority {
             observing: tokio::sync::Mutex::new(()),
             counters: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
+            compiled: ArcSwapOption::empty(),
             trouble: ArcSwapOption::empty(),
         }))
     }
@@ -260,7 +263,9 @@ impl Authority {
 
     /// One at a time, so that an older reading never replaces a newer one.
     async fn read_under(&self, _one: &tokio::sync::MutexGuard<'_, ()>) -> Result<(), Failed> {
-        let read = Active::of(self.store.directory().await?, Some(&self.active.load()));
+        let compiled = self.compiled.swap(None);
+        let directory = self.store.directory().await?;
+        let read = Active::of(directory, Some(&self.active.load()), compiled.as_deref());
         self.active.store(Arc::new(read));
         self.watch.changed();
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Code, Finding, Known, NoSchema, Place, PolicySet, Schema, Severity};
+use policy::{Code, Finding, Known, Place, PolicySet, Schema, Severity};
 use store::PinState;
 use terms::{Caller, CallerKind, Kind, Requirement};
 
@@ -15,10 +15,8 @@ use crate::target::Target;
 
 impl Active {
     /// The Cedar schema of what is pinned.
-    ///
-    /// # Errors
-    /// [`NoSchema`] where Cedar takes none of it.
-    pub fn schema(&self) -> Result<Schema, NoSchema> {
+    #[must_use]
+    pub fn schema(&self) -> Schema<'_> {
         Schema::of(self.there().map(|target| &target.judged))
     }
 
@@ -28,7 +26,7 @@ impl Active {
     /// Everything that is wrong, warnings included.
     pub fn compile(&self, bundle: &Bundle) -> Result<PolicySet, Vec<Finding>> {
         let set = bundle.compile()?;
-        let findings = self.types(&set);
+        let findings = set.validate(&self.schema());
         let wrong = findings.iter().any(|finding| finding.severity() == Severity::Error);
         if wrong { Err(findings) } else { Ok(set) }
     }
@@ -42,7 +40,7 @@ impl Active {
             Err(findings) => return findings,
         };
         let mut findings = set.warnings().to_vec();
-        findings.extend(self.types(&set));
+        findings.extend(set.validate(&self.schema()));
         findings.extend(set.check_names(&self.known(bundle, live)));
         if live {
             let named = bundle.requirements.iter().filter(|(name, _)| set.names(name));
@@ -54,12 +52,11 @@ impl Active {
         findings
     }
 
-    fn types(&self, set: &PolicySet) -> Vec<Finding> {
-        let spoken_of = self.there().map(|target| &target.judged).filter(|target| set.speaks_of(target));
-        match Schema::of(spoken_of) {
-            Ok(schema) => set.validate(&schema),
-            Err(error) => vec![Finding::new(Code::Unvalidated, &Place::default(), error.to_string())],
-        }
+    /// The upstreams of a bundle of which nothing is pinned yet: what rules say of theirs is held against nothing.
+    #[must_use]
+    pub fn unread<'b>(&self, bundle: &'b Bundle) -> Vec<&'b str> {
+        let pinned: BTreeSet<&str> = self.there().map(|target| target.upstream.as_str()).collect();
+        bundle.upstreams.keys().map(String::as_str).filter(|name| !pinned.contains(name)).collect()
     }
 
     /// What is pinned and was there when its upstream was last looked at.
@@ -76,11 +73,13 @@ impl Active {
             let of = self.people.callers().filter(|caller| caller.kind.name() == kind);
             of.map(|caller| caller.name.clone()).collect()
         };
+        // Where no upstream is configured yet there is nothing that their names could be held against.
+        let any = !bundle.upstreams.is_empty();
         Known {
-            upstreams: Some(bundle.upstreams.keys().cloned().collect()),
-            environments: Some(environments.filter(|name| !name.is_empty()).collect()),
-            tools: Some(pinned(Kind::Tool)),
-            prompts: Some(pinned(Kind::Prompt)),
+            upstreams: any.then(|| bundle.upstreams.keys().cloned().collect()),
+            environments: any.then(|| environments.filter(|name| !name.is_empty()).collect()),
+            tools: any.then(|| pinned(Kind::Tool)),
+            prompts: any.then(|| pinned(Kind::Prompt)),
             groups: live.then(|| self.people.groups().cloned().chain([HOST.to_owned()]).collect()),
             humans: live.then(|| self.people.humans().map(|human| human.name.clone()).collect()),
             agents: live.then(|| callers("agent")),

@@ -127,7 +127,7 @@ impl Authority {
                 self.permit(&case, None, &names(&by), shadow).await
             }
             Judgement::Deny { by, why } => self.denied(&case, Denial::of(why.slug()), &names(&by)).await,
-            Judgement::StepUp { requirement, by } => {
+            Judgement::StepUp { requirement, by, .. } => {
                 let judged = Judged { case: &case, target: &target, moment, requirement, by: names(&by) };
                 self.step_up(&judged).await
             }

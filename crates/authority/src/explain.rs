@@ -84,6 +84,8 @@ pub struct Takes {
     pub met: bool,
     /// Whether the people who are there could meet it.
     pub attainable: bool,
+    /// The `permit`s that let it through then.
+    pub permits: Vec<RuleId>,
 }
 
 /// What the rules say.
@@ -225,10 +227,10 @@ impl Active {
         evidence: &Evidence,
         now: Time,
     ) -> (Would, Vec<RuleId>) {
-        let (requirement, by) = match policy::judge(set, question) {
+        let (requirement, by, permits) = match policy::judge(set, question) {
             Judgement::Permit { by } => return (Would::Permit, by),
             Judgement::Deny { by, why } => return (Would::Deny(why), by),
-            Judgement::StepUp { requirement, by } => (requirement, by),
+            Judgement::StepUp { requirement, by, permits } => (requirement, by, permits),
         };
         let eligible = self.eligible(set, question, &requirement, evidence.votes.len());
         let weighed = weigh(&requirement, evidence, &eligible, now);
@@ -240,7 +242,7 @@ impl Active {
             (leaf, who)
         });
         let attainable = attainable(&requirement, &eligible, question.caller.key_bound);
-        let takes = Takes { lines: lines.collect(), met, attainable, requirement };
+        let takes = Takes { lines: lines.collect(), met, attainable, requirement, permits };
         (Would::StepUp(Box::new(takes)), by)
     }
 

@@ -15,8 +15,7 @@ use terms::{
 
 use crate::active::Active;
 use crate::bundle::Bundle;
-use crate::card::headline;
-use crate::explain::{Explained, NotSupposed, ShownRule, Supposed, Would, shown};
+use crate::explain::{NotSupposed, Supposed, Would};
 use crate::operator::CONSOLE;
 
 /// Who is there, and what is pinned.
@@ -102,7 +101,7 @@ impl Stage {
             Some((upstream, *kind, stated.get("name")?.as_str()?, stated))
         });
         directory.pins = definitions.zip(1..).map(|((u, k, name, d), n)| pin(u, k, name, d, n)).collect();
-        Ok(Self { active: Active::of(directory, None) })
+        Ok(Self { active: Active::of(directory, None, None) })
     }
 
     /// The rules, if the bundle has any that can be read.
@@ -154,35 +153,44 @@ impl Stage {
         rows
     }
 
-    /// What the rules say, and whether those who approved are enough.
+    /// What the rules say, by which of them, and whether those who approved are enough.
     ///
     /// # Errors
     /// [`NotSupposed`] when there is nothing to ask about.
-    pub fn play(&self, scene: &Scene) -> Result<Explained, NotSupposed> {
+    pub fn play(&self, scene: &Scene) -> Result<(Would, Vec<RuleId>), NotSupposed> {
         let set = self.rules().ok_or(NotSupposed::NoRules)?;
-        self.with_question(scene, |headline, question, access| {
+        self.with_question(scene, |question, access| {
             let evidence = scene.supposed.evidence();
             let (mut would, by) = self.active.would(set, question, &evidence, scene.at);
             if let Would::StepUp(takes) = &would {
                 let votes = self.votes(&takes.requirement, scene, access);
                 would = self.active.would(set, question, &Evidence { votes, ..evidence }, scene.at).0;
             }
-            Explained { headline, would, rules: shown(set, &by), stopped: None }
+            (would, by)
         })
+    }
+
+    /// Whether the caller of a scene is shown that what it asks for is there.
+    ///
+    /// # Errors
+    /// [`NotSupposed`] when there is nothing to ask about.
+    pub fn discovers(&self, scene: &Scene) -> Result<May, NotSupposed> {
+        let set = self.rules().ok_or(NotSupposed::NoRules)?;
+        self.with_question(scene, |question, _| set.may_discover(question.caller, question.target))
     }
 
     /// The question that a scene is.
     fn with_question<T>(
         &self,
         scene: &Scene,
-        ask: impl FnOnce(String, &Question<'_>, AccessHash) -> T,
+        ask: impl FnOnce(&Question<'_>, AccessHash) -> T,
     ) -> Result<T, NotSupposed> {
         let asked = &scene.supposed;
         let (caller, target, access) = self.active.supposed(asked, None, &SealKey::new([0; 32]))?;
         let source = asked.source.parse().ok();
         let moment = Moment { at: scene.at, source, history: Some(scene.history) };
         let question = Question { caller, access: &access, target: &target.judged, moment: &moment };
-        Ok(ask(headline(&target, &access).text, &question, access.hash()))
+        Ok(ask(&question, access.hash()))
     }
 
     /// Whether rules let a person approve what a scene asks for, or confirm it.
@@ -195,7 +203,7 @@ impl Stage {
         let groups = self.active.groups_of(human.root);
         let human = policy::Human { id: human.root, name: human.name.clone(), groups };
         let votes = u32::try_from(scene.votes.len()).unwrap_or(u32::MAX);
-        self.with_question(scene, |_, question, _| set.may_approve(&human, question, votes))
+        self.with_question(scene, |question, _| set.may_approve(&human, question, votes))
     }
 
     /// Whether a person is behind the caller of a scene: then no rule lets them approve.
@@ -204,12 +212,6 @@ impl Stage {
         let root = self.active.human_named(person).map(|human| human.root);
         let caller = self.active.people.caller(scene.supposed.caller);
         root.zip(caller).is_some_and(|(root, caller)| caller.roots.contains(&root))
-    }
-
-    /// Those rules, as they stand.
-    #[must_use]
-    pub fn shown(&self, by: &[RuleId]) -> Vec<ShownRule> {
-        self.rules().map(|set| shown(set, by)).unwrap_or_default()
     }
 
     /// The approvals of a scene. Nothing was signed: they are weighed here, and kept nowhere.

@@ -139,9 +139,7 @@ fn activation() -> Result<f64, String> {
     for _ in 0..3 {
         let start = Instant::now();
         let set = PolicySet::compile(&texts, &requirements()).map_err(|found| format!("{found:#?}"))?;
-        let schema =
-            Schema::of(tools.iter().filter(|tool| set.speaks_of(tool))).map_err(|e| e.to_string())?;
-        std::hint::black_box(set.validate(&schema));
+        std::hint::black_box(set.validate(&Schema::of(&tools)));
         best = best.min(start.elapsed().as_secs_f64() * 1e3);
     }
     Ok(best)

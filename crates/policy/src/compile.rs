@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cedar_policy::pst::{
-    ActionConstraint, Effect, EntityUID, PrincipalConstraint, ResourceConstraint, Template as Body,
+use cedar_policy::pst::{Clause, Policy as Static};
+use cedar_policy::{
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Template,
 };
-use cedar_policy::{Policy, PolicyId, Template};
 use miette::Diagnostic;
 use terms::{Action, Requirement, Tree};
 
 use crate::condition::{Reads, lists_what_is_dangerous, off_when_absent};
 use crate::entities::{Kind, Types};
-use crate::index::{Index, entity};
+use crate::index::Index;
 use crate::set::Rule;
-use crate::source::{Source, Statement, place, statements};
+use crate::source::{Source, Statement, statements};
 use crate::target::{APPROVE, DISCOVER, Named};
 use crate::{Code, Finding, Place, PolicySet, RuleId, Severity};
 
@@ -25,7 +25,7 @@ const BRACKETS: usize = 64;
 /// which Cedar and we recurse.
 const OPERATORS: usize = 1000;
 /// The stack for that, in bytes: 32 KiB a level were measured in an unoptimised build.
-const STACK: usize = 64 * 1024 * 1024;
+pub(crate) const STACK: usize = 64 * 1024 * 1024;
 /// The longest file, in bytes.
 const FILE: usize = 4 * 1024 * 1024;
 /// The most rules in a set.
@@ -67,6 +67,37 @@ impl PolicySet {
             return Err(findings);
         }
         Ok(Self::of(rules, index, ruled, requirements.clone(), findings, types))
+    }
+}
+
+/// What a statement says, part by part.
+struct Body<'p> {
+    annotations: BTreeMap<&'p str, &'p str>,
+    effect: Effect,
+    principal: PrincipalConstraint,
+    action: ActionConstraint,
+    resource: ResourceConstraint,
+    /// Its conditions, where they could speak of the context.
+    clauses: Vec<Clause>,
+}
+
+impl<'p> Body<'p> {
+    /// A syntax tree takes most of the time that there is, since Cedar reads the text again for it, and only what speaks of
+    /// the context is looked for in one: that is said by that word alone, which can be written in no other way.
+    fn of(policy: &'p Policy, text: &str) -> Option<Self> {
+        let clauses = match text.contains("context").then(|| policy.to_pst()) {
+            None => Vec::new(),
+            Some(Ok(Static::Static(tree))) => tree.body().clauses().to_vec(),
+            Some(Ok(Static::Linked(_)) | Err(_)) => return None,
+        };
+        Some(Self {
+            annotations: policy.annotations().collect(),
+            effect: policy.effect(),
+            principal: policy.principal_constraint(),
+            action: policy.action_constraint(),
+            resource: policy.resource_constraint(),
+            clauses,
+        })
     }
 }
 
@@ -120,57 +151,61 @@ impl<'a> Compiler<'a> {
             return self.say(Finding::new(Code::TooLarge, &whole, "there are over 10,000 rules"));
         }
         let before = self.findings.len();
-        pieces.iter().for_each(|piece| self.statement(file, text, piece));
-        // Each piece was read by Cedar; that there are no more of them is asked of Cedar too.
-        if self.findings.len() == before {
-            let cedar = text.parse::<cedar_policy::PolicySet>();
-            if !cedar.is_ok_and(|set| set.num_of_policies() == pieces.len()) {
-                self.say(Finding::new(Code::Syntax, &whole, "the file does not read as its statements do"));
-            }
+        // Read once where Cedar takes all of it; else each piece by itself, so that every mistake is placed.
+        let bounded = pieces.iter().all(is_bounded);
+        let read = bounded.then(|| text.parse::<cedar_policy::PolicySet>().ok()).flatten();
+        let whole_file = read.as_ref().and_then(|set| as_cut(set, &pieces));
+        for (n, piece) in pieces.iter().enumerate() {
+            self.statement(file, piece, whole_file.as_ref().and_then(|policies| policies.get(n).copied()));
+        }
+        let wrong = self.findings.iter().skip(before).any(|found| found.severity() == Severity::Error);
+        if whole_file.is_none() && !wrong {
+            self.say(Finding::new(Code::Syntax, &whole, "the file does not read as its statements do"));
         }
     }
 
-    fn statement(&mut self, file: &str, text: &str, piece: &Statement<'_>) {
-        let at = place(file, text, piece.start);
-        if piece.text.len() > STATEMENT || piece.brackets > BRACKETS || piece.operators > OPERATORS {
+    fn statement(&mut self, file: &str, piece: &Statement<'_>, read: Option<&Policy>) {
+        let at = piece.start.place(file);
+        let source = Source { file: file.to_owned(), text: piece.text.to_owned(), from: piece.from };
+        if !is_bounded(piece) {
             let says = "the statement is over 16 KiB, 64 nested brackets or 1,000 operators";
             return self.say(Finding::new(Code::TooLarge, &at, says));
         }
-        let policy = match Policy::parse(None, piece.text) {
-            Ok(policy) => policy,
-            Err(_) if Template::parse(None, piece.text).is_ok() => {
-                let says = "this is a template: nothing would ever fill its slots, so it would never apply";
-                let finding = Finding::new(Code::Template, &at, says);
-                return self.say(finding.suggesting("write the principal and the resource out"));
-            }
-            Err(errors) => {
-                for error in errors.iter() {
-                    let label = error.labels().and_then(|mut labels| labels.next());
-                    let byte = label.as_ref().map_or(piece.start, |label| piece.offset + label.offset());
-                    let mut finding = Finding::new(Code::Syntax, &place(file, text, byte), error.to_string());
-                    finding.length = label.map_or(0, |label| label.len());
-                    finding.suggestion = error.help().map(|help| help.to_string());
-                    self.say(finding);
-                }
-                return;
-            }
-        };
-        match policy.to_pst() {
-            Ok(cedar_policy::pst::Policy::Static(body)) => {
-                let source = Source { text: piece.text.to_owned(), at: place(file, text, piece.offset) };
-                self.rule(&at, source, &policy, body.body());
-            }
-            Ok(cedar_policy::pst::Policy::Linked(_)) | Err(_) => {
-                self.say(Finding::new(Code::Syntax, &at, "the statement has no syntax tree"));
-            }
+        let Some(policy) = read.cloned().or_else(|| self.alone(piece, &at, &source)) else { return };
+        match Body::of(&policy, piece.text) {
+            Some(body) => self.rule(&at, source, &policy, &body),
+            None => self.say(Finding::new(Code::Syntax, &at, "the statement has no syntax tree")),
         }
     }
 
-    fn rule(&mut self, at: &Place, source: Source, policy: &Policy, body: &Body) {
+    /// A statement that is read by itself, so that what is wrong with it is said where it is.
+    fn alone(&mut self, piece: &Statement<'_>, at: &Place, source: &Source) -> Option<Policy> {
+        let errors = match Policy::parse(None, piece.text) {
+            Ok(policy) => return Some(policy),
+            Err(_) if Template::parse(None, piece.text).is_ok() => {
+                let says = "this is a template: nothing would ever fill its slots, so it would never apply";
+                let finding = Finding::new(Code::Template, at, says);
+                self.say(finding.suggesting("write the principal and the resource out"));
+                return None;
+            }
+            Err(errors) => errors,
+        };
+        for error in errors.iter() {
+            let label = error.labels().and_then(|mut labels| labels.next());
+            let place = label.as_ref().map_or_else(|| at.clone(), |label| source.place(label.offset()));
+            let mut finding = Finding::new(Code::Syntax, &place, error.to_string());
+            finding.length = label.map_or(0, |label| label.len());
+            finding.suggestion = error.help().map(|help| help.to_string());
+            self.say(finding);
+        }
+        None
+    }
+
+    fn rule(&mut self, at: &Place, source: Source, policy: &Policy, body: &Body<'_>) {
         self.annotations(at, &source, body);
         self.actions(at, &source, body);
         self.never(at, &source, body);
-        let requirement = body.annotations.get(STEPUP).map(ToString::to_string);
+        let requirement = body.annotations.get(STEPUP).map(|name| (*name).to_owned());
         if let Some(name) = &requirement {
             self.stepup(at, &source, name, body);
         }
@@ -188,15 +223,15 @@ impl<'a> Compiler<'a> {
             place: at.clone(),
             shadow,
             source,
-            actions: named(&body.action).into_iter().map(|action| action.eid.to_string()).collect(),
+            actions: named(&body.action).into_iter().map(|action| eid(action).to_owned()).collect(),
             requirement,
-            reads: Reads::of(body.clauses()),
+            reads: Reads::of(&body.clauses),
             literals: policy.entity_literals(),
         });
     }
 
     /// A slip in the annotation would make a `@stepup` a plain `forbid`, or hide it from whoever looks for it.
-    fn annotations(&mut self, at: &Place, source: &Source, body: &Body) {
+    fn annotations(&mut self, at: &Place, source: &Source, body: &Body<'_>) {
         let meant = |key: &str| {
             let near = |known: &&str| strsim::damerau_levenshtein(&key.to_lowercase(), known) <= 2;
             [STEPUP, SHADOW].into_iter().find(near).filter(|known| *known != key)
@@ -208,26 +243,26 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn id(&mut self, at: &Place, body: &Body) -> Option<RuleId> {
-        let Some(id) = body.annotations.get("id").filter(|id| !id.is_empty()) else {
+    fn id(&mut self, at: &Place, body: &Body<'_>) -> Option<RuleId> {
+        let Some(id) = body.annotations.get("id").copied().filter(|id| !id.is_empty()) else {
             let says = "the rule has no `@id`, so no decision and no record could name it";
             self.say(Finding::new(Code::IdMissing, at, says).suggesting("@id(\"what-it-is-for\")"));
             return None;
         };
-        if let Some(first) = self.places.get(id.as_str()) {
+        if let Some(first) = self.places.get(id) {
             let says = format!("the rule at {first} has the same `@id` \"{id}\"");
             self.say(Finding::new(Code::IdDuplicate, at, says));
             return None;
         }
         self.places.insert(id.to_string(), at.clone());
-        Some(RuleId::new(id.as_str()))
+        Some(RuleId::new(id))
     }
 
     /// A rule about an action that does not exist never applies.
-    fn actions(&mut self, at: &Place, source: &Source, body: &Body) {
+    fn actions(&mut self, at: &Place, source: &Source, body: &Body<'_>) {
         for action in named(&body.action) {
-            let id = action.eid.as_str();
-            if action.ty.to_string() != Kind::Action.name() || !exists(id) {
+            let id = eid(action);
+            if action.type_name().to_string() != Kind::Action.name() || !exists(id) {
                 let says = format!("there is no action {action}, so the rule would never apply to it");
                 let groups: Vec<String> = Named::groups().collect();
                 let all = groups.iter().map(String::as_str).chain(ACTIONS);
@@ -238,21 +273,21 @@ impl<'a> Compiler<'a> {
     }
 
     /// What Cedar takes, and nobody does.
-    fn never(&mut self, at: &Place, source: &Source, body: &Body) {
+    fn never(&mut self, at: &Place, source: &Source, body: &Body<'_>) {
         let never = |says: String| Finding::new(Code::NeverApplies, at, says);
         let actions = named(&body.action);
         if let ActionConstraint::Eq(one) = &body.action {
-            let id = one.eid.as_str();
+            let id = eid(one);
             let group = Named::read(id).is_some_and(|named| named.is_group_of_own());
-            if group && one.ty.to_string() == Kind::Action.name() {
+            if group && one.type_name().to_string() == Kind::Action.name() {
                 let says =
                     format!("{one} is the group of each one's own action, and nobody does the group itself");
                 let finding = never(says).on(source, &format!("action == {one}"));
                 self.say(finding.suggesting(format!("action in {one}")));
             }
         }
-        let covered = |action: &&EntityUID| {
-            let named = Named::read(action.eid.as_str());
+        let covered = |action: &&EntityUid| {
+            let named = Named::read(eid(action));
             named.is_none_or(|named| named.of.is_none_or(|of| may_cover(&body.resource, named.action, of)))
         };
         if !actions.is_empty() && !actions.iter().any(covered) {
@@ -263,12 +298,10 @@ impl<'a> Compiler<'a> {
     }
 
     /// What is only tried must be something that could stop a call, or trying it would open something.
-    fn shadow(&mut self, at: &Place, source: &Source, body: &Body) {
+    fn shadow(&mut self, at: &Place, source: &Source, body: &Body<'_>) {
         let actions = named(&body.action);
         let stops = body.effect == Effect::Forbid && !actions.is_empty();
-        if !body.annotations.contains_key(SHADOW)
-            || (stops && actions.iter().all(|it| is_call(it.eid.as_str())))
-        {
+        if !body.annotations.contains_key(SHADOW) || (stops && actions.iter().all(|it| is_call(eid(it)))) {
             return;
         }
         let says = "what is only tried is a `forbid` about what callers do: a `permit`, or a `forbid` about seeing, \
@@ -276,7 +309,7 @@ impl<'a> Compiler<'a> {
         self.say(Finding::new(Code::ShadowAction, at, says).on(source, &format!("@{SHADOW}")));
     }
 
-    fn stepup(&mut self, at: &Place, source: &Source, name: &str, body: &Body) {
+    fn stepup(&mut self, at: &Place, source: &Source, name: &str, body: &Body<'_>) {
         if body.effect == Effect::Permit {
             let says = "`@stepup` stands on a `permit`: it would be permitted without the step-up";
             let finding = Finding::new(Code::StepupOnPermit, at, says).on(source, "permit");
@@ -293,12 +326,12 @@ impl<'a> Compiler<'a> {
             self.say(finding.suggesting_nearest(name, names));
         }
         let actions = named(&body.action);
-        if actions.is_empty() || !actions.iter().all(|action| is_deed(action.eid.as_str())) {
+        if actions.is_empty() || !actions.iter().all(|action| is_deed(eid(action))) {
             let says = "what callers do, and administering, can be stepped up; `approve`, `discover` and every action cannot";
             let finding = Finding::new(Code::StepupAction, at, says);
             self.say(finding.suggesting("action in Action::\"tools/call\""));
         }
-        if lists_what_is_dangerous(body.clauses()) {
+        if lists_what_is_dangerous(&body.clauses) {
             let says = "the step-up applies only to the values that it lists: any other spelling of them, \
                         and the upstream's own default, runs without it";
             let finding = Finding::new(Code::StepupFailOpen, at, says);
@@ -306,7 +339,7 @@ impl<'a> Compiler<'a> {
                 "name what is harmless: unless { [\"staging\", \"test\"].contains(context.arguments.…) }",
             ));
         }
-        if let Some(argument) = off_when_absent(body.clauses()) {
+        if let Some(argument) = off_when_absent(&body.clauses) {
             let says = format!(
                 "without the argument {argument} the step-up is off, whatever the upstream's default is"
             );
@@ -318,8 +351,27 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// Whether it is short enough that whoever recurses over its syntax tree comes back.
+const fn is_bounded(piece: &Statement<'_>) -> bool {
+    piece.text.len() <= STATEMENT && piece.brackets <= BRACKETS && piece.operators <= OPERATORS
+}
+
+/// What Cedar reads where each piece stands, if that is what we cut and nothing else is there.
+fn as_cut<'s>(set: &'s cedar_policy::PolicySet, pieces: &[Statement<'_>]) -> Option<Vec<&'s Policy>> {
+    let nth = |(n, piece): (usize, &Statement<'_>)| {
+        let policy = set.policy(&PolicyId::new(format!("policy{n}")))?;
+        (policy.to_cedar().as_deref() == Some(piece.itself())).then_some(policy)
+    };
+    let policies = pieces.iter().enumerate().map(nth).collect::<Option<Vec<_>>>()?;
+    (policies.len() == set.num_of_policies()).then_some(policies)
+}
+
+fn eid(entity: &EntityUid) -> &str {
+    entity.id().unescaped()
+}
+
 /// The actions that a scope names; none where it is every action.
-fn named(action: &ActionConstraint) -> Vec<&EntityUID> {
+fn named(action: &ActionConstraint) -> Vec<&EntityUid> {
     match action {
         ActionConstraint::Any => Vec::new(),
         ActionConstraint::Eq(one) => vec![one],
@@ -343,9 +395,9 @@ fn exists(action: &str) -> bool {
 
 /// The targets' own actions that a `@stepup` names for every caller: what is covered needs no `unreviewed`. One
 /// for some callers only leaves the target as it was for the others.
-fn ruled(body: &Body) -> Vec<String> {
+fn ruled(body: &Body<'_>) -> Vec<String> {
     let everyone = matches!(body.principal, PrincipalConstraint::Any);
-    let own = named(&body.action).into_iter().map(|action| action.eid.as_str()).filter(|action| {
+    let own = named(&body.action).into_iter().map(eid).filter(|action| {
         let named = Named::read(action).filter(|named| !named.approves);
         named.is_some_and(|Named { action, of, .. }| of.is_some_and(|of| covers(&body.resource, action, of)))
     });
@@ -356,10 +408,10 @@ fn ruled(body: &Body) -> Vec<String> {
 fn covers(scope: &ResourceConstraint, action: Action, target: &str) -> bool {
     match scope {
         ResourceConstraint::Any => true,
-        ResourceConstraint::Eq(it) => entity(it).is_some_and(|it| {
-            let kinds = action.row().to.iter().map(|kind| Kind::of(*kind).name());
-            it.eid.as_str() == target && kinds.into_iter().any(|kind| it.ty.to_string() == kind)
-        }),
+        ResourceConstraint::Eq(it) => {
+            let mut kinds = action.row().to.iter().map(|kind| Kind::of(*kind).name());
+            eid(it) == target && kinds.any(|kind| it.type_name().to_string() == kind)
+        }
         ResourceConstraint::In(_) | ResourceConstraint::Is(_) | ResourceConstraint::IsIn(..) => false,
     }
 }
@@ -387,5 +439,31 @@ fn impossible(tree: &Tree) -> bool {
         Tree::Any(parts) => parts.iter().all(impossible),
         Tree::Ticket { pattern } => terms::claim::whole(pattern).is_err(),
         Tree::Approvals { .. } | Tree::Owner { .. } | Tree::Purpose | Tree::KeyBound => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_say_context_reads_nothing_of_it_and_nothing_is_hidden_by_not_looking() {
+        for condition in [
+            "principal.owner == \"x\" && resource has tier && resource.tier > -3",
+            "if principal is Agent then resource in Server::\"ops\" else [1, 2].contains(2)",
+            "resource.uri like \"f*\" || {a: 1}.a == 1 || ip(\"10.0.0.1\").isIpv4()",
+            "!(action == Action::\"tools/call\") != true",
+        ] {
+            let text =
+                format!("permit (principal, action, resource) when {{ {condition} }} unless {{ false }};");
+            let policy = Policy::parse(None, &text).ok();
+            let tree = policy.as_ref().and_then(|policy| policy.to_pst().ok());
+            let Some(Static::Static(tree)) = tree else { panic!("{text} has no tree") };
+            assert_eq!(Reads::of(tree.body().clauses()), Reads::default(), "{condition}");
+        }
+        // No letter of a name can be written in another way.
+        assert!(
+            Policy::parse(None, r"permit (principal, action, resource) when { con\u{74}ext.x };").is_err()
+        );
     }
 }

@@ -108,7 +108,7 @@ codes! {
         "Add people to the groups and have them enrol a passkey, or ask for less. Until then what takes it is denied to those callers. Found with `--live` only.";
     EntityUnknown "entity_unknown" Error
         "The rule names a group, server, tool, prompt, environment, person or caller that does not exist, so it would never apply. Cedar takes any name."
-        "Correct the name. People, callers and groups are looked at with `--live` only; a group exists once somebody is in it, and a tool once its upstream was reached.";
+        "Correct the name. People, callers and groups are looked at with `--live` only; a group exists once somebody is in it. Of an upstream of which nothing was read yet no tool is looked at, and nothing of any before one is configured: `policy check` says so.";
     AttributeUnknown "attribute_unknown" Error
         "A condition speaks of something that is not there: an argument that the pinned definition does not have, or that has no type that rules can judge. Each time it were asked, the access would be denied."
         "Correct the name; `stepup policy schema` shows what there is. For an argument without a type there are `context.text` and `context.unjudged`.";

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use cedar_policy::pst::{ActionConstraint, EntityOrSlot, EntityUID, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
 
 use crate::bits::Bits;
 use crate::entities::Entity;
@@ -45,28 +45,28 @@ impl Index {
         let axis = &mut self.principals;
         match principal {
             P::Any => axis.any.set(rule),
-            P::Eq(it) => put(&mut axis.same, entity(it), rule),
-            P::In(it) => put(&mut axis.within, entity(it), rule),
+            P::Eq(it) => put(&mut axis.same, it, rule),
+            P::In(it) => put(&mut axis.within, it, rule),
             P::Is(kind) => axis.of_type.entry(kind.to_string()).or_default().set(rule),
             P::IsIn(kind, it) => {
-                put(axis.of_type_within.entry(kind.to_string()).or_default(), entity(it), rule);
+                put(axis.of_type_within.entry(kind.to_string()).or_default(), it, rule);
             }
         }
         let axis = &mut self.resources;
         match resource {
             R::Any => axis.any.set(rule),
-            R::Eq(it) => put(&mut axis.same, entity(it), rule),
-            R::In(it) => put(&mut axis.within, entity(it), rule),
+            R::Eq(it) => put(&mut axis.same, it, rule),
+            R::In(it) => put(&mut axis.within, it, rule),
             R::Is(kind) => axis.of_type.entry(kind.to_string()).or_default().set(rule),
             R::IsIn(kind, it) => {
-                put(axis.of_type_within.entry(kind.to_string()).or_default(), entity(it), rule);
+                put(axis.of_type_within.entry(kind.to_string()).or_default(), it, rule);
             }
         }
         let axis = &mut self.actions;
         match action {
             ActionConstraint::Any => axis.any.set(rule),
-            ActionConstraint::Eq(it) => put(&mut axis.same, Some(it), rule),
-            ActionConstraint::In(them) => them.iter().for_each(|it| put(&mut axis.within, Some(it), rule)),
+            ActionConstraint::Eq(it) => put(&mut axis.same, it, rule),
+            ActionConstraint::In(them) => them.iter().for_each(|it| put(&mut axis.within, it, rule)),
         }
     }
 
@@ -100,17 +100,7 @@ fn get<'n>(named: &'n Named, kind: &str, id: &str) -> Option<&'n Bits> {
     named.get(kind)?.get(id)
 }
 
-fn put(named: &mut Named, entity: Option<&EntityUID>, rule: usize) {
-    if let Some(entity) = entity {
-        let ids = named.entry(entity.ty.to_string()).or_default();
-        ids.entry(entity.eid.to_string()).or_default().set(rule);
-    }
-}
-
-/// The entity of a constraint; a slot is only in templates, which are not compiled.
-pub(crate) const fn entity(it: &EntityOrSlot) -> Option<&EntityUID> {
-    match it {
-        EntityOrSlot::Entity(entity) => Some(entity),
-        EntityOrSlot::Slot(_) => None,
-    }
+fn put(named: &mut Named, entity: &EntityUid, rule: usize) {
+    let ids = named.entry(entity.type_name().to_string()).or_default();
+    ids.entry(entity.id().unescaped().to_owned()).or_default().set(rule);
 }

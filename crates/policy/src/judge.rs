@@ -44,6 +44,8 @@ pub enum Judgement {
         requirement: Requirement,
         /// The `@stepup` forbids that apply.
         by: Vec<RuleId>,
+        /// The `permit`s that let it through then.
+        permits: Vec<RuleId>,
     },
 }
 
@@ -179,7 +181,7 @@ fn step_up(set: &PolicySet, slice: &Slice, base: Answer, steps: Answer) -> Resul
     let requirements: Option<Vec<&Requirement>> =
         names.iter().map(|name| set.requirements.get(*name)).collect();
     match joined(&requirements.ok_or(Unaskable)?) {
-        Some(requirement) => Ok(Judgement::StepUp { requirement, by: steps.by }),
+        Some(requirement) => Ok(Judgement::StepUp { requirement, by: steps.by, permits: base.by }),
         None if steps.by.is_empty() => Ok(Judgement::Permit { by: base.by }),
         None => Err(Unaskable),
     }

@@ -7,19 +7,22 @@ use miette::Diagnostic as _;
 use terms::{Action, Json, Kind as Of};
 
 use crate::context::Member;
-use crate::entities::Kind;
+use crate::entities::{Entity, Kind};
 use crate::shape::{Record, attribute, extension, record, scalar, set, with};
-use crate::target::{APPROVE, DISCOVER, Target, Verb, has_own, of_all};
+use crate::target::{APPROVE, DISCOVER, Named, Target, Verb, has_own, of_all};
 
 /// The types of everything that rules can speak of, as of some targets.
-pub struct Schema {
-    fragment: SchemaFragment,
-    /// Each target by its own actions; the groups of these apply to nothing by themselves.
-    pub(crate) each: cedar_policy::Schema,
-    /// The groups alone, each as if it were the own action of a target that takes no arguments.
-    pub(crate) many: cedar_policy::Schema,
+pub struct Schema<'t> {
     /// The own actions that there are.
-    pub(crate) own: BTreeSet<String>,
+    own: BTreeMap<&'t str, Own<'t>>,
+}
+
+/// One target's own action, or that of approving it.
+struct Own<'t> {
+    deed: Deed,
+    act: &'t Entity,
+    to: Kind,
+    arguments: &'t Record,
 }
 
 /// Cedar does not take the schema.
@@ -27,51 +30,78 @@ pub struct Schema {
 #[error("the pinned definitions give no schema: {0}")]
 pub struct NoSchema(String);
 
+/// The names of actions that apply; that others are in a schema says only that they exist.
+pub(crate) type Apply = BTreeSet<String>;
+
 /// The actions of a schema by name.
 type Actions = BTreeMap<String, Json>;
 
-impl Schema {
+impl<'t> Schema<'t> {
     /// The schema of these targets.
-    ///
-    /// # Errors
-    /// [`NoSchema`] where Cedar refuses it.
-    pub fn of<'t>(targets: impl IntoIterator<Item = &'t Target>) -> Result<Self, NoSchema> {
-        let mut each = groups(|action| !has_own(action));
-        let mut own = BTreeSet::new();
+    pub fn of(targets: impl IntoIterator<Item = &'t Target>) -> Self {
+        let mut own = BTreeMap::new();
         for target in targets {
-            for verb in target.verbs().iter().filter(|verb| has_own(verb.action)) {
-                let of = [Kind::of(target.kind())];
-                let Verb { act, approve, arguments, .. } = verb;
-                let parents =
-                    |of: &crate::entities::Entity| of.parents.iter().map(|(_, id)| id.clone()).collect();
-                each.insert(act.id.clone(), does(Deed::Call, parents(act), &of, arguments));
-                each.insert(approve.id.clone(), does(Deed::Approval, parents(approve), &of, arguments));
-                own.extend([act.id.clone(), approve.id.clone()]);
+            for Verb { act, approve, arguments, .. } in
+                target.verbs().iter().filter(|verb| has_own(verb.action))
+            {
+                for (deed, act) in [(Deed::Call, act), (Deed::Approval, approve)] {
+                    own.insert(act.id.as_str(), Own { deed, act, to: Kind::of(target.kind()), arguments });
+                }
             }
         }
-        let fragment = fragment(each)?;
-        Ok(Self {
-            each: read(fragment.clone())?,
-            many: read(self::fragment(groups(|_| true))?)?,
-            fragment,
-            own,
-        })
+        Self { own }
     }
 
     /// The schema as Cedar writes one, for editors and other tools.
-    #[must_use]
-    pub fn text(&self) -> String {
-        self.fragment.to_cedarschema().unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`NoSchema`] where Cedar refuses it.
+    pub fn text(&self) -> Result<String, NoSchema> {
+        fragment(self.actions(&self.every()))?.to_cedarschema().map_err(|error| NoSchema(error.to_string()))
+    }
+
+    /// Whether it is an own action that there is.
+    pub(crate) fn has(&self, action: &str) -> bool {
+        self.own.contains_key(action)
+    }
+
+    /// Whether there are own actions.
+    pub(crate) fn has_any(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// Everything that is done: the own actions that there are, and those that are the same for every target.
+    pub(crate) fn every(&self) -> Apply {
+        let own = self.own.keys().map(|action| (*action).to_owned());
+        let of_own = |group: &str| Named::read(group).is_some_and(|named| named.is_group_of_own());
+        Self::groups().into_iter().filter(|group| !of_own(group)).chain(own).collect()
+    }
+
+    /// Everything that is done, each group as if it were the own action of one target.
+    pub(crate) fn groups() -> Apply {
+        std::iter::once(DISCOVER.to_owned()).chain(Named::groups()).collect()
+    }
+
+    /// The schema in which these actions apply, and no others. A group whose targets have actions of their own applies as
+    /// if it were that of a target that takes no arguments.
+    pub(crate) fn in_which(&self, apply: &Apply) -> Result<cedar_policy::Schema, NoSchema> {
+        let fragment = fragment(self.actions(apply))?;
+        cedar_policy::Schema::from_schema_fragments([fragment]).map_err(|error| no(&error))
+    }
+
+    fn actions(&self, apply: &Apply) -> Actions {
+        let mut actions = groups(|action| apply.contains(action));
+        for of in apply.iter().filter_map(|action| self.own.get(action.as_str())) {
+            let parents = of.act.parents.iter().map(|(_, id)| id.clone()).collect();
+            actions.insert(of.act.id.clone(), does(of.deed, parents, &[of.to], of.arguments));
+        }
+        actions
     }
 }
 
 fn fragment(actions: Actions) -> Result<SchemaFragment, NoSchema> {
     let namespace = Json::object([("entityTypes", entities()), ("actions", Json::object(actions))]);
     SchemaFragment::from_json_str(&Json::object([("", namespace)]).text()).map_err(|error| no(&error))
-}
-
-fn read(fragment: SchemaFragment) -> Result<cedar_policy::Schema, NoSchema> {
-    cedar_policy::Schema::from_schema_fragments([fragment]).map_err(|error| no(&error))
 }
 
 fn no(error: &cedar_policy::SchemaError) -> NoSchema {
@@ -137,26 +167,25 @@ impl Deed {
     }
 }
 
-/// What is no target's own. A group applies to what it is the action of where `applies` says so.
-fn groups(applies: impl Fn(Action) -> bool) -> Actions {
+/// What is no target's own, each applying where `applies` says so.
+fn groups(applies: impl Fn(&str) -> bool) -> Actions {
     let nothing = Record::default();
+    let done = |name: &str, deed: Deed, within: Vec<String>, to: &[Kind], arguments: &Record| {
+        if applies(name) { does(deed, within, to, arguments) } else { group(within) }
+    };
     let all: Vec<Kind> = Of::ALL.into_iter().filter(|of| *of != Of::Installation).map(Kind::of).collect();
     let mut actions = Actions::from([
-        (DISCOVER.to_owned(), does(Deed::Discovery, vec![], &all, &nothing)),
+        (DISCOVER.to_owned(), done(DISCOVER, Deed::Discovery, vec![], &all, &nothing)),
         (APPROVE.to_owned(), group(vec![])),
     ]);
     let named = Action::TABLE.iter().filter(|row| row.action.ruled_as() == row.action);
     for row in named {
         let to: Vec<Kind> = row.to.iter().map(|of| Kind::of(*of)).collect();
         let approvals = format!("{APPROVE}:{}", row.name);
-        let within = vec![APPROVE.to_owned()];
-        let (act, approve) = if applies(row.action) {
-            let arguments = of_all(row.action).map_or(&nothing, |of| of);
-            let deed = if row.action == Action::Administer { Deed::Administration } else { Deed::Call };
-            (does(deed, vec![], &to, arguments), does(Deed::Approval, within, &to, arguments))
-        } else {
-            (group(vec![]), group(within))
-        };
+        let arguments = of_all(row.action).map_or(&nothing, |of| of);
+        let approve = done(&approvals, Deed::Approval, vec![APPROVE.to_owned()], &to, arguments);
+        let deed = if row.action == Action::Administer { Deed::Administration } else { Deed::Call };
+        let act = done(row.name, deed, vec![], &to, arguments);
         actions.extend([(row.name.to_owned(), act), (approvals, approve)]);
     }
     actions

@@ -46,7 +46,7 @@ fn the_example_of_the_design_works_end_to_end() {
     assert_eq!(says(&set, &read, r#"{"id":"T-1"}"#), "permit");
     assert_eq!(says(&set, &unreviewed, "{}"), "not permitted");
     assert_eq!(says(&set, &deploy(), r#"{"environment":"staging","version":"1"}"#), "permit");
-    let Judgement::StepUp { requirement, by } = ask(&set, &deploy(), r#"{"environment":"production"}"#)
+    let Judgement::StepUp { requirement, by, .. } = ask(&set, &deploy(), r#"{"environment":"production"}"#)
     else {
         panic!("production is not harmless")
     };
@@ -163,7 +163,7 @@ fn every_step_up_that_applies_is_joined_to_the_strictest() {
     };
     let both =
         format!("{ALL}{}{}", deploy_needs("release-approval", "a"), deploy_needs("secret-change", "b"));
-    let Judgement::StepUp { requirement, by } = ask(&set(&both), &deploy(), "{}") else {
+    let Judgement::StepUp { requirement, by, .. } = ask(&set(&both), &deploy(), "{}") else {
         panic!("both apply")
     };
     let all = requirements();

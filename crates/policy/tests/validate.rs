@@ -36,7 +36,7 @@ fn set(rules: &str) -> PolicySet {
 }
 
 fn found(rules: &str) -> Vec<Finding> {
-    set(rules).validate(&Schema::of(&targets()).unwrap())
+    set(rules).validate(&Schema::of(&targets()))
 }
 
 /// A rule about the deploying of `ops/deploy`.
@@ -166,6 +166,15 @@ fn each_thing_that_is_done_has_its_own_context() {
             r#"permit (principal, action in [Action::"discover", Action::"tools/call"], resource in Server::"ops");"#,
             None,
         ),
+        // What a condition names is looked at as well as what the scope does.
+        (
+            r#"forbid (principal, action in Action::"tools/call", resource) when { action == Action::"tools/call:ops/deploy" };"#,
+            None,
+        ),
+        (
+            r#"forbid (principal, action in Action::"approve", resource) when { context.arguments has count && context.arguments.count > 3 };"#,
+            None,
+        ),
         // Nobody of this type does it, and nothing of this type is done so to.
         (
             r#"permit (principal == Human::"olga", action in Action::"tools/call", resource);"#,
@@ -204,8 +213,9 @@ fn the_schema_is_one_that_cedar_reads_back_whatever_a_definition_is_called() {
         ),
         ..facts("ö \"x\"\n", "{}")
     };
-    let schema = Schema::of(&[Target::new(odd)]).unwrap();
-    let text = schema.text();
+    let odd = [Target::new(odd)];
+    let schema = Schema::of(&odd);
+    let text = schema.text().unwrap();
     assert!(text.contains("tools/call:ops/"), "{text}");
     assert!(text.parse::<cedar_policy::SchemaFragment>().is_ok(), "{text}");
 }

@@ -50,7 +50,7 @@ pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
         }
         return Ok(None);
     }
-    match bundle.compile() {
+    match desk.authority.active().compile(&bundle) {
         Err(findings) if !in_force => Err(StartError::Policy(crate::cli::refused(&findings, &bundle).text)),
         Ok(_) | Err(_) => Ok(Some(bundle)),
     }

@@ -105,21 +105,33 @@ fn show(desk: &Desk) -> Said {
 
 fn check(desk: &Desk, live: bool) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
-    let findings = desk.authority.active().check(&bundle, live);
+    let active = desk.authority.active();
+    let findings = active.check(&bundle, live);
+    let unread = active.unread(&bundle);
     let wrong = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
-    let json = json!({ "ok": wrong == 0, "findings": finding::json(&findings) });
+    let json = json!({ "ok": wrong == 0, "findings": finding::json(&findings), "unread": unread });
     let summary = match (wrong, findings.len() - wrong) {
         (0, 0) => "Nothing is wrong with the policy folder.".to_owned(),
         (wrong, doubts) => format!("{}, {}.", count(wrong, "error"), count(doubts, "warning")),
     };
-    let text = format!("{}\n{summary}", finding::shown(&findings, &bundle.texts));
+    let later = match unread.as_slice() {
+        [] if bundle.upstreams.is_empty() => {
+            "\nNo upstream is configured yet, so what the rules say of upstreams and their tools was held against nothing."
+                .to_owned()
+        }
+        [] => String::new(),
+        names => format!(
+            "\nNothing was read yet of {}: what the rules say of tools there was held against nothing. `stepup serve` reads them.",
+            names.join(" and ")
+        ),
+    };
+    let text = format!("{}\n{summary}{later}", finding::shown(&findings, &bundle.texts));
     let said = Said::done(text.trim_start(), json);
     if wrong == 0 { Ok(said) } else { Err(said.exit(Exit::Failed)) }
 }
 
 fn schema(desk: &Desk) -> Spoken {
-    let schema = desk.authority.active().schema().map_err(|e| Said::failed(e.to_string(), ""))?;
-    let text = schema.text();
+    let text = desk.authority.active().schema().text().map_err(|e| Said::failed(e.to_string(), ""))?;
     Ok(Said::done(text.clone(), json!({ "schema": text })))
 }
 

@@ -230,6 +230,17 @@ fn with_a_broken_policy_it_starts_only_on_rules_that_are_in_force() {
 }
 
 #[test]
+fn a_first_start_on_rules_whose_types_are_wrong_refuses_and_denies_nothing() {
+    let home = Home::new();
+    home.write(
+        "policies/more.cedar",
+        r#"@id("more") forbid (principal, action in Action::"tools/call", resource) when { context.time.hour == "x" };"#,
+    );
+    home.run(&["serve"]).failed(1, &["more.cedar:1"]);
+    assert!(!home.path().join("stepup.sock").exists());
+}
+
+#[test]
 fn a_socket_that_a_dead_server_left_is_replaced() {
     let home = Home::new();
     drop(UnixListener::bind(home.path().join("stepup.sock")).unwrap());

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use authority::{
-    Actor, Bundle, Cast, NotSupposed, Scene, ShownRule, Stage, Supposed, ToolSettings, UpstreamSettings,
-    Would,
+    Actor, Bundle, Cast, NotSupposed, Scene, Stage, Supposed, ToolSettings, UpstreamSettings, Would,
 };
-use policy::{DenyReason, History, May};
+use policy::{DenyReason, History, May, RuleId};
 use serde::Deserialize;
 use serde_json::json;
 use terms::{Action, CallerId, CallerKind, Json, Kind, Part, Time};
@@ -95,8 +94,10 @@ pub(super) struct Scenario {
     #[serde(default)]
     approved_by: Vec<String>,
     /// `permit`, `deny`, `deny: REASON`, or the name of a requirement.
-    expect: String,
-    /// The rules that determine it, exactly.
+    expect: Option<String>,
+    /// Whether the caller is shown that it is there.
+    discover: Option<Shown>,
+    /// The rules that determine what is expected, exactly; that it is shown, where nothing else is.
     because: Option<BTreeSet<String>>,
 }
 
@@ -128,6 +129,47 @@ impl Administer {
     }
 }
 
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Shown {
+    Shown,
+    Hidden,
+}
+
+impl Shown {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Shown => "shown",
+            Self::Hidden => "hidden",
+        }
+    }
+}
+
+/// What the rules say.
+struct Came {
+    /// In a word, as scenarios expect it.
+    word: String,
+    /// The rules that determine it.
+    by: Vec<RuleId>,
+    /// The `permit`s that let it through beside a `@stepup` that is met.
+    permits: Vec<RuleId>,
+}
+
+impl Came {
+    fn of(word: &str, by: Vec<RuleId>) -> Self {
+        Self { word: word.to_owned(), by, permits: Vec::new() }
+    }
+}
+
+/// What a scenario came to.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// What is not as it expects.
+    pub(super) wrong: Vec<String>,
+    /// The rules that determined it.
+    pub(super) rules: BTreeSet<String>,
+}
+
 fn here() -> String {
     "127.0.0.1".to_owned()
 }
@@ -146,7 +188,9 @@ impl File {
             return Err(wrong("is no file, or over 1 MiB".to_owned()));
         }
         let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
-        serde_saphyr::from_str(&text).map_err(|e| wrong(e.to_string()))
+        // With a snippet the place and the message would be told twice.
+        let plainly = serde_saphyr::options! { with_snippet: false };
+        serde_saphyr::from_str_with_options(&text, plainly).map_err(|e| wrong(e.to_string()))
     }
 
     /// The rules on a stage with this file's people, callers and definitions.
@@ -217,13 +261,45 @@ impl Scenario {
         if self.source.parse::<std::net::IpAddr>().is_err() {
             return Err(format!("source: {:?} is no address", self.source));
         }
+        if self.expect.is_none() && self.discover.is_none() {
+            return Err("expects nothing: say expect, discover or both".to_owned());
+        }
+        let mut expected = self.expect.iter().flat_map(|expected| expected.split(" + "));
         let known = |name: &str| name == "permit" || name == "deny" || requirements.contains(name);
-        let unknown = self.expect.split(" + ").find(|name| !known(name) && !DENIED.contains(name));
+        let unknown = expected.find(|name| !known(name) && !DENIED.contains(name));
         unknown.map_or(Ok(()), |name| Err(format!("expect: there is no requirement {name:?}")))
     }
 
-    /// What it came to, in a word as scenarios expect it, and the rules that determined it.
-    pub(super) fn play(&self, stage: &Stage) -> Result<(String, Vec<ShownRule>), String> {
+    /// What it came to, held against what it expects.
+    pub(super) fn outcome(&self, stage: &Stage) -> Result<Outcome, String> {
+        let mut outcome = Outcome::default();
+        if let Some(expected) = &self.expect {
+            let Came { word, by, permits } = self.play(stage)?;
+            let as_expected = word == *expected || (expected == "deny" && word.starts_with("deny:"));
+            outcome.take(as_expected, expected, &word, &by, self.because.as_ref());
+            outcome.rules.extend(permits.iter().map(ToString::to_string));
+        }
+        if let Some(expected) = self.discover {
+            let (came, by) = self.shown(stage)?;
+            let because = self.because.as_ref().filter(|_| self.expect.is_none());
+            outcome.take(came == expected, expected.word(), came.word(), &by, because);
+        }
+        Ok(outcome)
+    }
+
+    /// Whether its caller is shown that what it is about is there, and the rules that determine that.
+    fn shown(&self, stage: &Stage) -> Result<(Shown, Vec<RuleId>), String> {
+        if self.person.is_some() || self.administer.part()?.is_some() {
+            return Err("discover is of callers: people see what they are asked about".to_owned());
+        }
+        Ok(match stage.discovers(&self.scene(self.asks(stage)?)?).map_err(|e| e.to_string())? {
+            May::Yes { by } => (Shown::Shown, by),
+            May::No { by } => (Shown::Hidden, by),
+        })
+    }
+
+    /// What is ruled.
+    fn play(&self, stage: &Stage) -> Result<Came, String> {
         let told = |e: NotSupposed| e.to_string();
         let scene = match (&self.person, self.administer.part()?) {
             (Some(person), Some(part)) => {
@@ -236,11 +312,15 @@ impl Scenario {
         };
         let approver = self.person.as_ref().filter(|_| scene.supposed.kind != Kind::Installation);
         let Some(person) = approver else {
-            let explained = stage.play(&scene).map_err(told)?;
-            return Ok((came_to(&explained.would), explained.rules));
+            let (would, by) = stage.play(&scene).map_err(told)?;
+            let permits = match &would {
+                Would::StepUp(takes) if takes.met => takes.permits.clone(),
+                Would::StepUp(_) | Would::Permit | Would::Deny(_) => Vec::new(),
+            };
+            return Ok(Came { word: came_to(&would), by, permits });
         };
         if stage.is_behind(person, &scene) {
-            return Ok(("deny: behind the caller".to_owned(), Vec::new()));
+            return Ok(Came::of("deny: behind the caller", Vec::new()));
         }
         let may = stage.approves(person, &scene).map_err(told)?;
         let (came, by) = match may {
@@ -248,7 +328,7 @@ impl Scenario {
             May::No { by } if by.is_empty() => ("deny: not permitted", by),
             May::No { by } => ("deny: forbidden", by),
         };
-        Ok((came.to_owned(), stage.shown(&by)))
+        Ok(Came::of(came, by))
     }
 
     /// What its caller asks for.
@@ -310,19 +390,28 @@ impl Scenario {
             source: self.source.clone(),
         }
     }
+}
 
-    /// What is not as this scenario expects.
-    pub(super) fn wrong(&self, came: &str, rules: &[ShownRule]) -> Option<String> {
-        let expected = came == self.expect || (self.expect == "deny" && came.starts_with("deny:"));
-        let by: BTreeSet<String> = rules.iter().map(|rule| rule.id.clone()).collect();
-        let because = self.because.as_ref().is_none_or(|because| *because == by);
-        let by: Vec<String> = by.into_iter().collect();
-        let by = if by.is_empty() { "no rule".to_owned() } else { by.join(", ") };
-        match (expected, because) {
-            (true, true) => None,
-            (false, _) => Some(format!("expected {}, and it is {came}, because of {by}", self.expect)),
-            (true, false) => Some(format!("it is {came}, and because of {by}")),
+impl Outcome {
+    fn take(
+        &mut self,
+        right: bool,
+        expected: &str,
+        came: &str,
+        by: &[RuleId],
+        because: Option<&BTreeSet<String>>,
+    ) {
+        let by: BTreeSet<String> = by.iter().map(ToString::to_string).collect();
+        let named = by.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let named = if named.is_empty() { "no rule" } else { &named };
+        match (right, because.is_none_or(|because| *because == by)) {
+            (true, true) => {}
+            (false, _) => {
+                self.wrong.push(format!("expected {expected}, and it is {came}, because of {named}"))
+            }
+            (true, false) => self.wrong.push(format!("it is {came}, and because of {named}")),
         }
+        self.rules.extend(by);
     }
 }
 

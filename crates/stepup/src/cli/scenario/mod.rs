@@ -121,12 +121,12 @@ impl Tested {
     }
 
     fn play(&mut self, stage: &Stage, scenario: &Scenario, path: &Path) {
-        let played = scenario.understood(stage, &self.requirements).and_then(|()| scenario.play(stage));
-        let wrong = match played {
+        let outcome = scenario.understood(stage, &self.requirements).and_then(|()| scenario.outcome(stage));
+        let wrong = match outcome {
             Err(why) => Some(why),
-            Ok((came, rules)) => {
-                self.exercised.extend(rules.iter().map(|rule| rule.id.clone()));
-                scenario.wrong(&came, &rules)
+            Ok(outcome) => {
+                self.exercised.extend(outcome.rules);
+                Some(outcome.wrong.join("; and ")).filter(|wrong| !wrong.is_empty())
             }
         };
         let file = path.file_name().unwrap_or_default().to_string_lossy();
