@@ -25,6 +25,7 @@ mod passkeys;
 mod people;
 mod permit;
 mod pins;
+mod preflight;
 mod rehearse;
 mod reject;
 mod replay;
@@ -52,6 +53,7 @@ pub use explain::{Explained, NotSupposed, ShownRule, Supposed, Takes, Told, Woul
 pub use list::{Listed, ListedUris, Resources};
 pub use permit::{Cargo, Permit, Settlement, Stale};
 pub use pins::{Observed, Stated, definition_hash};
+pub use preflight::{Needs, Preflight};
 pub use rehearse::{Cast, Part, Scene, Stage};
 pub use reject::stated;
 pub use replay::{Change as Changed, Replayed, Ruled};

@@ -162,7 +162,7 @@ impl Stage {
                 let votes = self.votes(&takes.requirement, scene, access);
                 would = self.active.would(set, question, &Evidence { votes, ..evidence }, scene.at).0;
             }
-            Explained { headline, would, rules: shown(set, &by), stopped: None }
+            Explained { headline, would, rules: shown(set, &by), stopped: None, locked: false }
         })
     }
 

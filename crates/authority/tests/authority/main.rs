@@ -22,6 +22,7 @@ mod granting;
 mod looking;
 mod passkeys;
 mod pinning;
+mod preflighting;
 mod replaying;
 mod sequences;
 mod settling;
