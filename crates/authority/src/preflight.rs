@@ -28,7 +28,7 @@ pub enum Preflight {
     },
     /// It would be stopped until it has this.
     NeedsApproval(Box<Needs>),
-    /// It hangs on the arguments, which were left out.
+    /// It depends on the arguments, which were left out.
     Depends {
         /// The names of the requirements that it may need (B18).
         may_need: Vec<String>,

@@ -164,7 +164,7 @@ fn says(preflight: &Preflight) -> String {
             } else {
                 format!("it may run as it is, be denied, or need {}", may_need.join(", "))
             };
-            format!("It hangs on the arguments, which were left out: {needs}. Ask again with them.")
+            format!("It depends on the arguments, which were left out: {needs}. Ask again with them.")
         }
         Preflight::NeedsApproval(needs) => approval(needs),
         Preflight::Denied(denial) => {
@@ -175,7 +175,7 @@ fn says(preflight: &Preflight) -> String {
                 .map(|why| format!(" A person gave this reason: \"{}\"", text::visible(why)));
             let attempt = denial.attempt.map(|attempt| format!(" Attempt: {attempt}"));
             let more = [why, attempt].into_iter().flatten().collect::<String>();
-            format!("It would be denied. {} {}{more}", row.happened, row.todo)
+            format!("It would be denied, in these words: {} {}{more}", row.happened, row.todo)
         }
     }
 }
