@@ -27,12 +27,13 @@ impl Pace {
         let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
         let until = until.entry(caller).or_insert(now);
         // A clock that was set back keeps nobody out for longer than the minute.
-        let begins = (*until).clamp(now, now.saturating_add(MINUTE));
-        if begins.saturating_add(each) > now.saturating_add(MINUTE) {
-            return false;
+        *until = (*until).clamp(now, now.saturating_add(MINUTE));
+        let then = until.saturating_add(each);
+        let may = then <= now.saturating_add(MINUTE);
+        if may {
+            *until = then;
         }
-        *until = begins.saturating_add(each);
-        true
+        may
     }
 }
 

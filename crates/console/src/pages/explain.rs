@@ -144,11 +144,10 @@ fn explanation(explained: &Explained) -> Explanation {
         could: could.filter(|who| !who.is_empty()).map(|who| Foreign::line(who.join(", "))),
         nobody: could.is_some_and(<[String]>::is_empty).then_some(Takes::NOBODY),
     });
-    let held = explained.held();
     Explanation {
         title: Foreign::line(&explained.headline),
-        tone: if held.is_empty() { tone } else { Tone::Bad },
-        held,
+        tone,
+        held: explained.held(),
         says: Foreign::line(would.says()),
         lines: lines.collect(),
         way: would.way(),

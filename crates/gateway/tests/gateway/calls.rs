@@ -80,7 +80,7 @@ async fn a_list_shows_definitions_as_pinned_and_what_a_call_may_need() {
         assert_eq!(shown, [&expected]);
     }
     let records = world.records().await;
-    assert_eq!(records.iter().filter(|kind| *kind == "listed").count(), 3, "one a list call");
+    assert_eq!(records.iter().filter(|kind| *kind == "listed").count(), 4, "one a list call");
     assert_eq!(bot.request("tools/list", json!({"cursor": "!"})).await.slug(), "arguments_invalid");
     assert_eq!(bot.request("tools/list", json!({"page": 1})).await.slug(), "request_invalid");
     assert_eq!(world.ops.calls().len(), 0);

@@ -330,11 +330,17 @@ async fn what_a_bound_member_of_meta_says_is_part_of_what_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_is_away_keeps_nobody_from_asking() {
-    let world = World::new().await;
-    let bot = world.session("bot").await;
-    world.ops.stop();
-    assert_eq!(bot.call("deploy", deploy("1")).await.slug(), "upstream_unreachable");
-    let beforehand = told(&bot, json!({"tool": "deploy", "arguments": deploy("1")})).await;
-    assert_eq!(beforehand["ruling"], "needs_approval", "what it is, is known: it need not be there");
+async fn of_an_upstream_that_was_never_reached_nothing_is_known_and_that_is_said() {
+    let gone = [("gone", "http://127.0.0.1:9/mcp")];
+    let world = World::among(crate::ops::Ops::start().await, &gone, RULES, |_| {}, |_| {}).await;
+    let bot = world.session_at("/mcp", "bot", "2025-11-25", json!({})).await;
+    for arguments in [json!({}), Value::Null] {
+        let mut question = json!({"tool": "gone__deploy"});
+        if !arguments.is_null() {
+            question["arguments"] = arguments;
+        }
+        assert_eq!(bot.call("stepup_preflight", question.clone()).await.slug(), "upstream_unreachable");
+        assert_eq!(asked(&world, question).await.slug(), "upstream_unreachable");
+    }
+    assert_eq!(bot.call("gone__deploy", json!({})).await.slug(), "upstream_unreachable", "as by a call");
 }
