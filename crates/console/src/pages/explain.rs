@@ -8,8 +8,7 @@ use axum::response::Response;
 use elevation::State as Stands;
 use terms::{Action, Json, Kind, RecordId};
 
-use super::frame;
-use super::log::{reader, row};
+use super::{frame, log};
 use crate::answer::{NoPage, page};
 use crate::foreign::Foreign;
 use crate::named::Named;
@@ -192,13 +191,12 @@ pub(crate) async fn record(
     person: Person,
     Named(record): Named<RecordId>,
 ) -> Result<Response, NoPage> {
-    reader(&console, &person)?;
-    let line = console.authority.store().record(record).await?.ok_or(NoPage::Nothing)?;
+    let line = log::read(&console, &person, record).await?;
     let told = console.authority.told(record).await?.ok_or(NoPage::Nothing)?;
     Ok(page(&WhyPage {
         frame: frame(&console, &person, Place::Log).await?,
         back: (format!("/log/{record}"), "Record"),
-        title: row(&console.authority.active(), &line).says,
+        title: log::row(&console.authority.active(), &line).says,
         slug: told.body.get("slug").and_then(Json::as_str).map(Foreign::line),
         policy: told.policy.map(|policy| Foreign::exact(policy.to_string())),
         rules: texts(&told.rules),

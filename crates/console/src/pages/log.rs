@@ -25,8 +25,7 @@ pub(crate) struct Before {
     before: Option<u64>,
 }
 
-/// Lets in those who may read the whole log.
-pub(crate) fn reader(console: &Console, person: &Person) -> Result<(), NoPage> {
+fn reader(console: &Console, person: &Person) -> Result<(), NoPage> {
     let reads = person.reads_all(&console.authority.active());
     reads.then_some(()).ok_or(NoPage::Nothing)
 }
@@ -71,13 +70,18 @@ pub(crate) fn row(active: &Active, line: &LogLine) -> LogRow {
     }
 }
 
+/// One record, for those who may read the whole log.
+pub(crate) async fn read(console: &Console, person: &Person, record: RecordId) -> Result<LogLine, NoPage> {
+    reader(console, person)?;
+    console.authority.store().record(record).await?.ok_or(NoPage::Nothing)
+}
+
 pub(crate) async fn record(
     State(console): State<Shared>,
     person: Person,
     Named(record): Named<RecordId>,
 ) -> Result<Response, NoPage> {
-    reader(&console, &person)?;
-    let line = console.authority.store().record(record).await?.ok_or(NoPage::Nothing)?;
+    let line = read(&console, &person, record).await?;
     let envelope = json::parse_within(&line.envelope, json::Limits::ANSWER).unwrap_or(Json::Null);
     let request = envelope.get("refs").and_then(|refs| refs.get("elevation")).and_then(Json::as_str);
     let body = body(&line);
