@@ -332,6 +332,33 @@ test("every place reads well at every width, light and dark", async () => {
   await shoot("caller");
 });
 
+test("why: a call that nobody makes is tried on the rules, and a request says which of them stopped it", async () => {
+  const records = (await home.cli("log", "tail")).size;
+  await at("/policies");
+  await page.getByRole("link", { name: "Try a call on them" }).click();
+  await page.getByRole("heading", { level: 1, name: "Would this need approval?" }).waitFor();
+  await page.locator("#caller").focus();
+  await page.keyboard.type("release-bot");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("ops/deploy");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type(JSON.stringify(production("8.0.0")));
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  const answer = page.locator("#answer");
+  await answer.getByText(/It takes more first/).waitFor();
+  for (const part of ["8.0.0", "could give it", "alice", "forbid", ".cedar:"]) assert.ok((await answer.innerText()).includes(part), part);
+  await shoot("explain");
+  const [{ link }] = await home.pending();
+  await page.goto(link);
+  await page.getByRole("link", { name: /^Why\?/ }).click();
+  await page.getByRole("heading", { name: /^Because of/i }).waitFor();
+  assert.match(await page.locator("main").innerText(), /could give it: alice/);
+  await shoot("why");
+  assert.equal((await home.cli("log", "tail")).size, records, "reading writes nothing");
+});
+
 test("somebody who may not approve sees no button for it", async () => {
   const { link } = await home.cli("human", "invite", "robin");
   const robin = await browser.device({ viewport: PHONE });

@@ -19,7 +19,7 @@ const CALLS = [
   ["fail", { why: "it is so" }],
   ["climb", { steps: 2 }],
 ];
-const OURS = ["stepup_run", "stepup_status"];
+const OURS = ["stepup_run", "stepup_status", "stepup_preflight"];
 
 const command = (revision) => [process.env.STEPUP_PYTHON, join(TESTS, "lib/of_revision.py"), revision];
 const name = (revision, over) => `${over}-${revision}`;

@@ -121,7 +121,7 @@ describe("all upstreams at one address", () => {
     test(`${sdk}: each tool is there under its upstream's name and gives the same answer as at its upstream alone`, async () => {
       const all = await SDK.connect(address(`${home.agentsUrl}/mcp`, key));
       const names = (await all.list()).map(({ name }) => name);
-      assert.deepEqual(names.filter((name) => !name.includes("__")), ["stepup_run", "stepup_status"]);
+      assert.deepEqual(names.filter((name) => !name.includes("__")), ["stepup_run", "stepup_status", "stepup_preflight"]);
       for (const upstream of ["ops", "everything"]) {
         const one = await SDK.connect(behind(home, upstream, key));
         const own = (await one.list()).map(({ name }) => name).filter((name) => !name.startsWith("stepup_"));

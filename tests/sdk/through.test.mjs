@@ -8,7 +8,7 @@ import { NAMES } from "../lib/rich.mjs";
 import { EVERYTHING, everythingHttp, files, folder, RICH, watched } from "../lib/upstreams.mjs";
 import { comparable, everything, filesystem, seed } from "./matrix.mjs";
 
-const OURS = ["stepup_run", "stepup_status"];
+const OURS = ["stepup_run", "stepup_status", "stepup_preflight"];
 const SENTENCE = /(\n\n)?May need: [^.]+\.$/;
 const ALL_READ = { "*": { reviewed: "read-only" } };
 

@@ -94,6 +94,8 @@ const BODIES = [
   ["stepup_run of a forged elevation", "elevation_unknown", () => call("stepup_run", { elevation: "elv_00000000000000000000000000" })],
   ["stepup_run with more than it takes", "arguments_invalid", () => call("stepup_run", { elevation: "elv_00000000000000000000000000", force: SECRET })],
   ["stepup_status with more than it takes", "arguments_invalid", () => call("stepup_status", { elevation: "elv_00000000000000000000000000", as: "alice" })],
+  ["stepup_preflight of nothing", "arguments_invalid", () => call("stepup_preflight", {})],
+  ["stepup_preflight with more than it takes", "arguments_invalid", () => call("stepup_preflight", { tool: "deploy", force: SECRET })],
   ["a cursor of nobody", "arguments_invalid", () => ({ ...ping, method: "tools/list", params: { cursor: `!${SECRET}` } })],
 ];
 

@@ -278,6 +278,26 @@ members! {
         names: Digest,
     }
 
+    /// A caller asked what a call would come to, and was told.
+    Preflighted = Preflighted {
+        /// Who asked.
+        caller: Who,
+        /// What it would reach for: `upstream/name`.
+        resource: String,
+        /// What for; see [`logged`]. `null` where the arguments were left out.
+        access: Option<Json>,
+        /// Its hash.
+        access_hash: Option<AccessHash>,
+        /// The ids of the rules that determine it.
+        by: Vec<String>,
+        /// What it would come to: `permitted`, `needs_approval`, `depends`, `denied`.
+        ruling: String,
+        /// The name of what it would take, or may.
+        requirement: Option<String>,
+        /// The error that the caller would be given.
+        slug: Option<String>,
+    }
+
     /// A person signed consent to an elevation.
     Voted = Voted {
         /// Who signed: an identity.

@@ -54,6 +54,8 @@ kinds! {
     Shadowed "shadowed",
     /// A caller asked what there is, and was shown some of it.
     Listed "listed",
+    /// A caller asked what a call would come to, and was told.
+    Preflighted "preflighted",
 
     /// A person signed consent to an elevation.
     Voted "voted",

@@ -39,6 +39,7 @@ fn again(kind: Kind, json: Json) -> Option<Json> {
         (Kind::Resolved, by::<Resolved>),
         (Kind::Shadowed, by::<Shadowed>),
         (Kind::Listed, by::<Listed>),
+        (Kind::Preflighted, by::<Preflighted>),
         (Kind::Voted, by::<Voted>),
         (Kind::Granted, by::<Granted>),
         (Kind::Rejected, by::<Rejected>),

@@ -2,33 +2,35 @@
 
 use audit::body::{self, Who};
 use audit::record::{Record, Refs};
-use elevation::{Conclusion, Eligible, Outcome, Pending, State, Version, Weighed, attainable, weigh};
+use elevation::{
+    Conclusion, Eligible, Evidence, Leaf, Outcome, Pending, State, Version, Weighed, attainable, weigh,
+};
 use store::{Change, Commit, Failed, Refused, Situation};
-use terms::{ElevationId, Slug, Time, Tree};
+use terms::{ElevationId, Requirement, Slug, Time, Tree};
 
 use crate::authority::Authority;
 use crate::claims::Claims;
-use crate::decide::{Case, Judged, Tried, evidence, lost, sealed};
+use crate::decide::{Case, Comes, Judged, Tried, evidence, lost, sealed};
 use crate::ruling::{Challenge, Denial, Line, Ruling};
 use crate::withdraw::End;
 
 impl Authority {
-    /// Finds the request that waits already, or opens one.
-    pub(crate) async fn challenge(
+    /// Whether the request waits already, is to be opened, or there is a reason to open none.
+    pub(crate) async fn asks_people<'s>(
         &self,
         judged: &Judged<'_>,
-        situation: Situation,
+        situation: &'s Situation,
         eligible: &Eligible,
-    ) -> Result<Tried, Failed> {
+    ) -> Result<Comes<'s>, Failed> {
         let case = judged.case;
         let claims = match case.claims() {
             Ok(claims) => claims,
-            Err(slug) => return self.denied(case, Denial::of(slug), &judged.by).await,
+            Err(slug) => return Ok(Comes::Denied(Denial::of(slug))),
         };
         let now = self.now();
         let waiting = situation.pending.as_ref().filter(|pending| pending.expires_at > now);
         if let Some(pending) = waiting.filter(|p| p.requirement.hash() == judged.requirement.hash()) {
-            return self.join(claims, pending.clone(), eligible, &situation).await;
+            return Ok(Comes::Waits(claims, pending));
         }
         let denial = match self.ended(case.back).await? {
             Some(denial) => Some(denial),
@@ -40,13 +42,11 @@ impl Authority {
             }
             None => None,
         };
-        match denial {
-            Some(denial) => self.denied(case, denial, &judged.by).await,
-            None => self.open_request(judged, claims, &situation, eligible).await,
-        }
+        Ok(denial.map_or(Comes::Opens(claims), Comes::Denied))
     }
 
-    async fn open_request(
+    /// Opens a request.
+    pub(crate) async fn open_request(
         &self,
         judged: &Judged<'_>,
         claims: Claims,
@@ -120,7 +120,7 @@ impl Authority {
     }
 
     /// The same request waits already: the same elevation is returned, with what the caller adds to it.
-    async fn join(
+    pub(crate) async fn join(
         &self,
         claims: Claims,
         pending: Pending,
@@ -177,17 +177,14 @@ pub(crate) fn challenge(
     situation: &Situation,
     now: Time,
 ) -> Challenge {
-    let weighed = weigh(&pending.requirement, &evidence(pending), eligible, now);
-    let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
-    let leaves: Vec<_> = parts.into_iter().flat_map(|(_, leaves)| leaves).collect();
-    let lines = leaves.iter().map(|l| Line { says: l.told(), have: l.count.0, need: l.count.1 }).collect();
+    let leaves = weighed(&pending.requirement, &evidence(pending), eligible, now);
     Challenge {
         elevation: pending.id,
         access: pending.access.hash(),
         slug: why(situation, now),
         words: terms::words::words(pending.id, pending.access.hash()),
         label: pending.requirement.label(),
-        lines,
+        lines: leaves.iter().map(Line::of).collect(),
         wants_purpose: leaves.iter().any(|l| matches!(l.leaf, Tree::Purpose) && !l.met()),
         wants_ticket: leaves.iter().any(|l| matches!(l.leaf, Tree::Ticket { .. }) && !l.met()),
         expires_at: pending.expires_at,
@@ -196,6 +193,17 @@ pub(crate) fn challenge(
         ran: situation.last.as_ref().and_then(lost),
         record: None,
     }
+}
+
+/// The lines of a requirement, and how far each is.
+pub(crate) fn weighed(
+    requirement: &Requirement,
+    evidence: &Evidence,
+    eligible: &Eligible,
+    now: Time,
+) -> Vec<Leaf> {
+    let (Weighed::Met(parts) | Weighed::Missing(parts)) = weigh(requirement, evidence, eligible, now);
+    parts.into_iter().flat_map(|(_, leaves)| leaves).collect()
 }
 
 /// Why it is asked for, although there was a grant.

@@ -67,6 +67,25 @@ pub(crate) struct Judged<'a> {
     pub(crate) by: Vec<String>,
 }
 
+/// What the rules in force say, and of what they said it.
+pub(crate) struct Said {
+    pub(crate) target: Arc<Target>,
+    pub(crate) moment: Moment,
+    pub(crate) judgement: Judgement,
+}
+
+/// What a step-up comes to.
+pub(crate) enum Comes<'s> {
+    /// It is denied.
+    Denied(Denial),
+    /// A grant fits.
+    Granted(&'s Granted),
+    /// The same request waits already, and this is said beside it.
+    Waits(Claims, &'s Pending),
+    /// A request is to be opened, with what is said beside it.
+    Opens(Claims),
+}
+
 impl Authority {
     /// Decides on one access, now.
     ///
@@ -107,23 +126,13 @@ impl Authority {
             return self.denied(&case, Denial::of(Slug::CredentialInvalid), &[]).await;
         };
         let case = Case { active, ask, caller, back };
-        // Who is locked opens no request either; that nothing locked runs is what the claim is fenced for.
-        if active.lock_on(&case.caller, &ask.access, now).is_some() {
-            return self.denied(&case, Denial::of(Slug::CallerLocked), &[]).await;
-        }
-        let target = match self.standing_target(active, &ask.access) {
-            Ok(target) => target,
+        let Said { target, moment, judgement } = match self.said(&case).await? {
+            Ok(said) => said,
             Err(slug) => return self.denied(&case, Denial::of(slug), &[]).await,
         };
-        let Some(set) = active.set.as_ref() else {
-            return self.denied(&case, Denial::of(Slug::PolicyFailed), &[]).await;
-        };
-        let moment = self.moment(active, case.caller.id, &ask.access, &ask.source).await?;
-        let question =
-            Question { caller: &case.caller, access: &ask.access, target: &target.judged, moment: &moment };
-        match policy::judge(set, &question) {
+        match judgement {
             Judgement::Permit { by } => {
-                let shadow = self.shadow(&case, set, &question);
+                let shadow = self.shadow(&case, &case.question(&target, &moment));
                 self.permit(&case, None, &names(&by), shadow).await
             }
             Judgement::Deny { by, why } => self.denied(&case, Denial::of(why.slug()), &names(&by)).await,
@@ -132,6 +141,26 @@ impl Authority {
                 self.step_up(&judged).await
             }
         }
+    }
+
+    /// What the rules in force say, of a caller that is still one.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does; a slug where there is nothing to ask rules about.
+    pub(crate) async fn said(&self, case: &Case<'_>) -> Result<Result<Said, Slug>, Failed> {
+        let Case { active, ask, caller, .. } = case;
+        // Who is locked opens no request either; that nothing locked runs is what the claim is fenced for.
+        if active.lock_on(caller, &ask.access, self.now()).is_some() {
+            return Ok(Err(Slug::CallerLocked));
+        }
+        let target = match self.standing_target(active, &ask.access) {
+            Ok(target) => target,
+            Err(slug) => return Ok(Err(slug)),
+        };
+        let Some(set) = active.set.as_ref() else { return Ok(Err(Slug::PolicyFailed)) };
+        let moment = self.moment(active, caller.id, &ask.access, &ask.source).await?;
+        let judgement = policy::judge(set, &case.question(&target, &moment));
+        Ok(Ok(Said { target, moment, judgement }))
     }
 
     /// What an access reaches for, as it stands now: the definition and upstream that were judged must be
@@ -182,8 +211,8 @@ impl Authority {
     }
 
     /// What rules that are only tried would have stopped, for the log.
-    fn shadow(&self, case: &Case<'_>, set: &PolicySet, question: &Question<'_>) -> Option<Record> {
-        let policy::Shadowed { by, requirement } = policy::shadowed(set, question)?;
+    fn shadow(&self, case: &Case<'_>, question: &Question<'_>) -> Option<Record> {
+        let policy::Shadowed { by, requirement } = policy::shadowed(case.active.set.as_ref()?, question)?;
         let from = requirement.as_ref().map(groups).unwrap_or_default();
         let body = body::Shadowed {
             caller: Who::of(&case.caller, &case.ask.source),
@@ -195,29 +224,47 @@ impl Authority {
         Some(self.record(case.refs(), &body))
     }
 
-    /// A step-up is asked for: is there a grant, or something to wait for, or does it begin?
+    /// A step-up is asked for: what that comes to is carried out.
     async fn step_up(&self, judged: &Judged<'_>) -> Result<Tried, Failed> {
         let situation = self.situation(judged).await?;
-        // What runs now, or ended nobody knows how, is not run again, however many uses are left.
-        if let Some(denial) = still_open(&situation) {
-            return self.denied(judged.case, denial, &judged.by).await;
-        }
         let eligible = self.eligible_for(judged, &situation);
+        match self.comes_to(judged, &situation, &eligible).await? {
+            Comes::Denied(denial) => self.denied(judged.case, denial, &judged.by).await,
+            Comes::Granted(granted) => {
+                let shadow = self.shadow(judged.case, &judged.question());
+                let spend = Some((granted, &judged.requirement));
+                self.permit(judged.case, spend, &judged.by, shadow).await
+            }
+            Comes::Waits(claims, pending) => self.join(claims, pending.clone(), &eligible, &situation).await,
+            Comes::Opens(claims) => self.open_request(judged, claims, &situation, &eligible).await,
+        }
+    }
+
+    /// What a step-up comes to: is there a grant, or something to wait for, or does it begin? Nothing is done about it here,
+    /// so that whoever only asks is told what would be decided.
+    pub(crate) async fn comes_to<'s>(
+        &self,
+        judged: &Judged<'_>,
+        situation: &'s Situation,
+        eligible: &Eligible,
+    ) -> Result<Comes<'s>, Failed> {
+        // What runs now, or ended nobody knows how, is not run again, however many uses are left.
+        if let Some(denial) = still_open(situation) {
+            return Ok(Comes::Denied(denial));
+        }
         let now = self.now();
-        let fitting = situation.grants.iter().find(|granted| supports(granted, judged, &eligible, now));
+        let fitting = situation.grants.iter().find(|granted| supports(granted, judged, eligible, now));
         if let Some(granted) = fitting {
-            let set = judged.case.active.set.as_ref();
-            let shadow = set.and_then(|set| self.shadow(judged.case, set, &judged.question()));
-            return self.permit(judged.case, Some((granted, &judged.requirement)), &judged.by, shadow).await;
+            return Ok(Comes::Granted(granted));
         }
         if let Some(rejected) = &situation.rejected {
             let denial = Denial { why: Some(rejected.why.clone()), ..Denial::of(Slug::Rejected) };
-            return self.denied(judged.case, denial, &judged.by).await;
+            return Ok(Comes::Denied(denial));
         }
-        self.challenge(judged, situation, &eligible).await
+        self.asks_people(judged, situation, eligible).await
     }
 
-    async fn situation(&self, judged: &Judged<'_>) -> Result<Situation, Failed> {
+    pub(crate) async fn situation(&self, judged: &Judged<'_>) -> Result<Situation, Failed> {
         self.store.standing(self.standing(judged.case.caller.id, &judged.case.ask.access)).await
     }
 
@@ -234,7 +281,7 @@ impl Authority {
         }
     }
 
-    fn eligible_for(&self, judged: &Judged<'_>, situation: &Situation) -> Eligible {
+    pub(crate) fn eligible_for(&self, judged: &Judged<'_>, situation: &Situation) -> Eligible {
         let votes = situation.pending.as_ref().map_or(0, |pending| pending.votes.len());
         self.eligible(judged.case.active, &judged.question(), &judged.requirement, votes)
     }
@@ -349,8 +396,7 @@ impl Authority {
 impl Judged<'_> {
     /// What was asked.
     fn question(&self) -> Question<'_> {
-        let Self { case, target, moment, .. } = self;
-        Question { caller: &case.caller, access: &case.ask.access, target: &target.judged, moment }
+        self.case.question(self.target, &self.moment)
     }
 }
 
@@ -372,6 +418,11 @@ impl Active {
 }
 
 impl Case<'_> {
+    /// What rules are asked.
+    fn question<'q>(&'q self, target: &'q Target, moment: &'q Moment) -> Question<'q> {
+        Question { caller: &self.caller, access: &self.ask.access, target: &target.judged, moment }
+    }
+
     pub(crate) fn refs(&self) -> Refs {
         Refs {
             caller: Some(self.caller.id),
@@ -462,6 +513,7 @@ pub(crate) fn sealed(access: &Access) -> bool {
     terms::card::fields(access).iter().any(|field| field.secret)
 }
 
+/// Rules by their ids.
 pub(crate) fn names(by: &[policy::RuleId]) -> Vec<String> {
     by.iter().map(ToString::to_string).collect()
 }

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use elevation::{Eligible, Evidence, Leaf, Weighed, attainable, weigh};
-use policy::{DenyReason, Judgement, PolicySet, Question, RuleId};
-use store::Failed;
+use audit::record::Kind as Recorded;
+use elevation::{Eligible, Evidence, Leaf, Pending, Weighed, attainable, weigh};
+use policy::{DenyReason, Judgement, Moment, PolicySet, Question, RuleId};
+use store::{Failed, LogLine};
 use terms::access::{Resource, SealKey};
 use terms::{
     Access, Action, Caller, CallerId, Digest, Json, Kind, PolicyHash, RecordId, Requirement, Time, Tree,
@@ -16,6 +17,7 @@ use crate::active::Active;
 use crate::authority::Authority;
 use crate::bundle::Bundle;
 use crate::card::headline;
+use crate::decide::evidence;
 use crate::leaves::group;
 use crate::target::Target;
 
@@ -110,6 +112,8 @@ pub struct Explained {
     pub rules: Vec<ShownRule>,
     /// Where the definition stands, if not accepted: then nothing runs whatever the rules say.
     pub stopped: Option<&'static str>,
+    /// Whether a lock stops it: then nothing runs either.
+    pub locked: bool,
 }
 
 /// What the log holds of a decision.
@@ -127,6 +131,22 @@ pub struct Told {
     pub policy: Option<PolicyHash>,
     /// The rules that determined it, as they stood then.
     pub rules: Vec<ShownRule>,
+    /// What the rules in force say of the same access now, with what its request has gathered; `None` where the record is of
+    /// no access, or its caller or what it reached for is no more.
+    pub today: Option<Explained>,
+}
+
+/// Records that are looked through for one whose time is known, a few of them before that time: what was committed at once with
+/// it.
+const NEAR: u64 = 200;
+const LOOKED_THROUGH: u32 = 2000;
+
+/// An access with all that rules are asked about.
+struct Known<'a> {
+    caller: &'a Caller,
+    target: &'a Target,
+    access: &'a Access,
+    moment: &'a Moment,
 }
 
 impl Authority {
@@ -147,14 +167,82 @@ impl Authority {
             Err(why) => return Ok(Err(why)),
         };
         let moment = self.moment(&active, caller.id, &access, &supposed.source).await?;
-        let question = Question { caller, access: &access, target: &target.judged, moment: &moment };
-        let (would, by) = active.would(set, &question, &supposed.evidence(), self.now());
-        Ok(Ok(Explained {
-            headline: headline(&target, &access).text,
+        let known = Known { caller, target: &target, access: &access, moment: &moment };
+        Ok(Ok(self.explained(&active, set, &known, &supposed.evidence())))
+    }
+
+    fn explained(
+        &self,
+        active: &Active,
+        set: &PolicySet,
+        known: &Known<'_>,
+        evidence: &Evidence,
+    ) -> Explained {
+        let Known { caller, target, access, moment } = known;
+        let question = Question { caller, access, target: &target.judged, moment };
+        let (would, by) = active.would(set, &question, evidence, self.now());
+        Explained {
+            headline: headline(target, access).text,
             would,
             rules: shown(set, &by),
             stopped: Some(target.state()).filter(|state| *state != "accepted"),
-        }))
+            locked: active.lock(caller.id, &caller.roots, &target.upstream, self.now()).is_some(),
+        }
+    }
+
+    /// Why a request was stopped: the record with which it was opened. `None` where that is not found.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn why_stopped(&self, request: &Pending) -> Result<Option<Told>, Failed> {
+        let line = self.opened_by(request).await?;
+        match line {
+            Some(line) => self.told_of(line).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The record of the challenge, found by its time: that rises with the leaves, but for what is committed at once.
+    async fn opened_by(&self, request: &Pending) -> Result<Option<LogLine>, Failed> {
+        let (mut low, mut high) = (0, self.store.head().await?.size);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let line = self.store.records(middle, 1).await?;
+            if line.first().is_some_and(|line| line.at < request.opened_at) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let lines = self.store.records(low.saturating_sub(NEAR), LOOKED_THROUGH).await?;
+        let opens = |line: &LogLine| {
+            let envelope = terms::json::parse(&line.envelope).ok();
+            let id =
+                envelope.and_then(|envelope| envelope.get("refs")?.get("elevation")?.as_str()?.parse().ok());
+            line.kind == Recorded::Challenged.name() && id == Some(request.id)
+        };
+        Ok(lines.into_iter().find(opens))
+    }
+
+    /// What the rules in force say of the access of a record.
+    async fn of_today(&self, refs: &Json, body: &Json) -> Result<Option<Explained>, Failed> {
+        let active = self.active();
+        let access = body.get("access").and_then(Access::from_json);
+        let id = refs.get("caller").and_then(Json::as_str).and_then(|id| id.parse().ok());
+        let caller = id.and_then(|id| active.people.caller(id));
+        let (Some(set), Some(access), Some(caller)) = (active.set.as_deref(), access, caller) else {
+            return Ok(None);
+        };
+        let Some(target) = active.target_of(&access) else { return Ok(None) };
+        let source = body.get("caller").and_then(|who| who.get("source")).and_then(Json::as_str);
+        let moment = self.moment(&active, caller.id, &access, source.unwrap_or_default()).await?;
+        let known = Known { caller, target: &target, access: &access, moment: &moment };
+        let request = refs.get("elevation").and_then(Json::as_str).and_then(|id| id.parse().ok());
+        let gathered = match request {
+            Some(id) => self.store.elevation(id).await?.map(|whole| evidence(&whole.request)),
+            None => None,
+        };
+        Ok(Some(self.explained(&active, set, &known, &gathered.unwrap_or_default())))
     }
 
     /// A decision that is in the log, with the rules as they stood; `None` when there is no such record.
@@ -162,11 +250,18 @@ impl Authority {
     /// # Errors
     /// [`Failed`] when the store does.
     pub async fn told(&self, id: RecordId) -> Result<Option<Told>, Failed> {
-        let Some(line) = self.store.record(id).await? else { return Ok(None) };
+        match self.store.record(id).await? {
+            Some(line) => self.told_of(line).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn told_of(&self, line: LogLine) -> Result<Told, Failed> {
         let read = |bytes: &[u8]| terms::json::parse(bytes).ok();
         let body = line.body.as_ref().and_then(|(body, _)| read(body)).unwrap_or(Json::Null);
-        let digest = read(&line.envelope)
-            .and_then(|envelope| envelope.get("refs")?.get("policy")?.as_str()?.parse::<Digest>().ok());
+        let refs = read(&line.envelope).and_then(|envelope| envelope.get("refs").cloned());
+        let refs = refs.unwrap_or(Json::Null);
+        let digest = refs.get("policy").and_then(Json::as_str).and_then(|text| text.parse::<Digest>().ok());
         let policy = digest.map(PolicyHash::from_digest);
         let named = body.get("by").and_then(Json::as_array).unwrap_or_default();
         let named: Vec<&str> = named.iter().filter_map(Json::as_str).collect();
@@ -176,7 +271,8 @@ impl Authority {
                 set.rules().filter(|rule| named.contains(&rule.as_str())).cloned().collect();
             rules = shown(&set, &all);
         }
-        Ok(Some(Told { id, kind: line.kind, at: line.at, body, policy, rules }))
+        let today = self.of_today(&refs, &body).await?;
+        Ok(Told { id: line.id, kind: line.kind, at: line.at, body, policy, rules, today })
     }
 
     /// The rules of a revision that was in force once.
@@ -185,6 +281,88 @@ impl Authority {
         let stored = self.store.policy(hash).await?;
         let bundle = stored.and_then(|stored| Bundle::from_json(&stored.bundle).ok());
         Ok(bundle.filter(|bundle| bundle.hash() == hash).and_then(|bundle| bundle.compile().ok()))
+    }
+}
+
+impl Would {
+    /// What it comes to, for people.
+    #[must_use]
+    pub fn says(&self) -> String {
+        match self {
+            Self::Permit => "Permitted as it is.".to_owned(),
+            Self::StepUp(takes) if takes.met => {
+                format!("It took more, and has it: {}.", takes.requirement.label())
+            }
+            Self::StepUp(takes) => format!("It takes more first: {}.", takes.requirement.label()),
+            Self::Deny(DenyReason::NotPermitted) => "Denied: no rule permits it.".to_owned(),
+            Self::Deny(DenyReason::Forbidden) => {
+                "Denied: a rule forbids it, whatever anybody approves.".to_owned()
+            }
+            Self::Deny(DenyReason::Unjudgeable(pointers)) => {
+                let pointers: Vec<String> = pointers.iter().map(ToString::to_string).collect();
+                let pointers = pointers.join(", ");
+                format!("Denied: rules speak of {pointers}, which has no value that they can judge.")
+            }
+            Self::Deny(DenyReason::Failed) => "Denied: a rule could not be evaluated.".to_owned(),
+            Self::Deny(DenyReason::ActionUnknown) => {
+                "Denied: that is nothing that this caller could do to it.".to_owned()
+            }
+        }
+    }
+
+    /// The shortest way to yes, where it is not line by line in what it takes.
+    #[must_use]
+    pub const fn way(&self) -> Option<&'static str> {
+        match self {
+            Self::Permit => None,
+            Self::StepUp(takes) if takes.attainable => None,
+            Self::StepUp(_) => {
+                Some("Nobody who is there could give all of that: it is denied until somebody can.")
+            }
+            Self::Deny(why) => Some(match why {
+                DenyReason::NotPermitted => {
+                    "To allow it, a `permit` has to name this caller, this action and this resource."
+                }
+                DenyReason::Forbidden => {
+                    "To allow it, that rule has to be changed; with `@stepup` it could be lifted by an approval."
+                }
+                DenyReason::Unjudgeable(_) => {
+                    "Send a value of the type that the definition states; a number has four decimals at most."
+                }
+                DenyReason::Failed => "See what `stepup policy check` says of it.",
+                DenyReason::ActionUnknown => "See `stepup policy schema` for what there is.",
+            }),
+        }
+    }
+}
+
+impl Explained {
+    /// What stops it whatever the rules say.
+    #[must_use]
+    pub fn held(&self) -> Vec<String> {
+        let state = self.stopped.map(|state| {
+            format!("Nothing runs: its definition is {state}. Were it accepted, the rules would say:")
+        });
+        let locked = self
+            .locked
+            .then(|| "Nothing runs: a lock stops it. Were that lifted, the rules would say:".to_owned());
+        state.into_iter().chain(locked).collect()
+    }
+}
+
+impl Takes {
+    /// What is said of a line that nobody could give.
+    pub const NOBODY: &str = "nobody who could has a passkey";
+
+    /// Each line: what it asks for, whether it is met, and who could give it, where that is a person's to give.
+    pub fn told(&self) -> impl Iterator<Item = (String, bool, Option<&[String]>)> + '_ {
+        self.lines.iter().map(|(leaf, who)| {
+            let could = match leaf.leaf {
+                Tree::Approvals { .. } | Tree::Owner { .. } => Some(who.as_slice()),
+                Tree::All(_) | Tree::Any(_) | Tree::Purpose | Tree::Ticket { .. } | Tree::KeyBound => None,
+            };
+            (leaf.says(), leaf.met(), could)
+        })
     }
 }
 

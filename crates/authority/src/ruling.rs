@@ -1,5 +1,6 @@
 //! What a decision is, for those who carry it to a caller.
 
+use elevation::Leaf;
 use terms::{AccessHash, AttemptId, ElevationId, RecordId, Slug, Time};
 
 use crate::Permit;
@@ -56,6 +57,13 @@ pub struct Line {
     pub have: u32,
     /// How many it takes.
     pub need: u32,
+}
+
+impl Line {
+    /// As its caller is told.
+    pub(crate) fn of(leaf: &Leaf) -> Self {
+        Self { says: leaf.told(), have: leaf.count.0, need: leaf.count.1 }
+    }
 }
 
 /// A refusal that a caller is told: no policy ids, no names, no upstream text (T124).

@@ -2,12 +2,12 @@
 //! It permits nothing.
 
 use elevation::Grant;
-use policy::{Judgement, Question};
+use policy::Judgement;
 use store::Failed;
 use terms::GrantId;
 
 use crate::authority::Authority;
-use crate::decide::Ask;
+use crate::decide::{Ask, Case};
 
 impl Authority {
     /// Whether an access that was permitted, after a step-up or without, would still be: its caller is one, nothing is
@@ -17,19 +17,11 @@ impl Authority {
     /// # Errors
     /// [`Failed`] when the store cannot say; whoever asks takes that for no.
     pub async fn stands(&self, ask: &Ask, grant: Option<GrantId>) -> Result<bool, Failed> {
-        let (active, now) = (self.active(), self.now());
-        let Some(caller) = active.people.still(&ask.caller, now) else { return Ok(false) };
-        if active.lock_on(&caller, &ask.access, now).is_some() {
-            return Ok(false);
-        }
-        let (Ok(target), Some(set)) = (self.standing_target(&active, &ask.access), active.set.as_ref())
-        else {
-            return Ok(false);
-        };
-        let moment = self.moment(&active, caller.id, &ask.access, &ask.source).await?;
-        let question =
-            Question { caller: &caller, access: &ask.access, target: &target.judged, moment: &moment };
-        Ok(match policy::judge(set, &question) {
+        let active = self.active();
+        let Some(caller) = active.people.still(&ask.caller, self.now()) else { return Ok(false) };
+        let case = Case { active: &active, ask, caller, back: None };
+        let Ok(said) = self.said(&case).await? else { return Ok(false) };
+        Ok(match said.judgement {
             Judgement::Permit { .. } => true,
             Judgement::StepUp { .. } => match grant {
                 Some(grant) => self.lasts(grant, ask).await?,

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use terms::Secret;
+use terms::{CallerId, Secret};
 
 use crate::answer::{NoPage, NotDone, look_again, page, page_with};
 use crate::router::{Console, Shared};
@@ -40,6 +40,13 @@ impl Person {
     pub(crate) fn reads_all(&self, active: &Active) -> bool {
         let groups = self.groups(active);
         READERS.iter().any(|group| groups.contains(*group))
+    }
+
+    /// Whether the person may ask what a caller would need: whoever stands behind it, and who reads everything. The answer names
+    /// the people who could approve (rfd 33).
+    pub(crate) fn may_ask_about(&self, active: &Active, caller: CallerId) -> bool {
+        let caller = active.authenticated(caller);
+        caller.is_some_and(|caller| caller.roots.contains(&self.human.root) || self.reads_all(active))
     }
 }
 

@@ -5,7 +5,7 @@ use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{Method, StatusCode};
-use terms::json::{self, Limits};
+use terms::json::{self, Limits, Object};
 use terms::{Caller, ElevationId, Json, Millis, Slug};
 
 use crate::answer::{self, Refusal};
@@ -95,16 +95,22 @@ async fn say(
     id: ElevationId,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let members = members(gateway, request).await?;
+    mcp::envelope::only(&members, &["purpose", "ticket"])?;
+    let claims = Claims::of(&members)?;
+    claims.add(gateway, known, id).await?;
+    look(gateway, known, id, None).await
+}
+
+/// The members of the one object that a request is.
+pub(crate) async fn members(gateway: &Shared, request: Request) -> Result<Object, Refusal> {
     mcp::check_content(request.headers())?;
     let within = gateway.settings.budgets.body_within.duration();
     let body = tokio::time::timeout(within, to_bytes(request.into_body(), Limits::REQUEST.bytes)).await;
     let body = body.map_err(|_| Slug::RequestInvalid)?.map_err(|_| Slug::TooLarge)?;
     let parsed = json::parse(&body).map_err(|why| not_json(&why))?;
     let Json::Object(members) = parsed else { return Err(Slug::RequestInvalid.into()) };
-    mcp::envelope::only(&members, &["purpose", "ticket"])?;
-    let claims = Claims::of(&members)?;
-    claims.add(gateway, known, id).await?;
-    look(gateway, known, id, None).await
+    Ok(members)
 }
 
 /// What a caller says of its request: claims, shown to people as such.
@@ -115,7 +121,7 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    pub(crate) fn of(members: &terms::json::Object) -> Result<Self, Refusal> {
+    pub(crate) fn of(members: &Object) -> Result<Self, Refusal> {
         let text = |name: &'static str, longest: usize| match members.get(name) {
             None => Ok(None),
             Some(Json::String(text)) if !text.trim().is_empty() && text.len() <= longest => {

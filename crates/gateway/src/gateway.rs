@@ -23,10 +23,11 @@ use crate::caller::{Known, Load, who};
 use crate::mcp::address::Address;
 use crate::mcp::schema::Schemas;
 use crate::mcp::session::Sessions;
+use crate::pace::Pace;
 use crate::pins::{self, NotPinned};
 use crate::settings::Settings;
 use crate::shelf::Shelf;
-use crate::{elevations, front, mcp};
+use crate::{elevations, front, mcp, preflight};
 
 /// The agents' listener.
 #[derive(Clone)]
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     pub(crate) schemas: Schemas,
     pub(crate) shelf: Shelf,
+    pub(crate) pace: Pace,
     draining: watch::Sender<bool>,
     watching: AtomicBool,
 }
@@ -72,6 +74,7 @@ impl Gateway {
             sessions: Sessions::new(ambient, settings.budgets),
             schemas: Schemas::default(),
             shelf: Shelf::default(),
+            pace: Pace::new(settings.budgets.preflights),
             draining: watch::Sender::new(false),
             watching: AtomicBool::new(false),
             authority,
@@ -121,6 +124,7 @@ impl Gateway {
             .route("/mcp", any(to_all))
             .route("/mcp/{upstream}", any(to_one))
             .route("/v1/elevations/{id}", any(to_elevation))
+            .route("/v1/preflight", any(to_preflight))
             .fallback(to_nothing)
             .layer(from_fn_with_state(Arc::clone(&self.0), front::pass))
             .layer(CatchPanicLayer::custom(caught))
@@ -186,6 +190,16 @@ async fn to_elevation(State(gateway): State<Shared>, Path(id): Path<String>, req
     let Ok(id) = id.parse() else { return Refusal::from(Slug::ElevationUnknown).plain() };
     let span = tracing::info_span!("elevation", caller = %known.caller.id, elevation = %id);
     elevations::serve(gateway, known, id, request).instrument(span).await
+}
+
+async fn to_preflight(State(gateway): State<Shared>, request: Request) -> Response {
+    let known = match known(&gateway, &request) {
+        Ok(known) => known,
+        Err(refusal) => return refusal.plain(),
+    };
+    let caller = known.caller.id;
+    let span = tracing::info_span!("preflight", upstream = tracing::field::Empty, %caller);
+    preflight::serve(gateway, known, request).instrument(span).await
 }
 
 async fn to_nothing(State(gateway): State<Shared>, request: Request) -> Response {

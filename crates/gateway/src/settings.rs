@@ -52,6 +52,8 @@ pub struct Budgets {
     pub session_idle: Millis,
     /// Resources of which one session, or one stream, is told that they change.
     pub subscriptions: u32,
+    /// Preflights of one caller a minute.
+    pub preflights: u32,
     /// Tools on one page of `tools/list`.
     pub page: usize,
 }
@@ -67,6 +69,7 @@ impl Default for Budgets {
             all_sessions: 4096,
             session_idle: Millis::seconds(30 * 60),
             subscriptions: 64,
+            preflights: 30,
             page: 1000,
         }
     }

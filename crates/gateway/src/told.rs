@@ -21,7 +21,7 @@ pub(crate) fn link(settings: &Settings, id: ElevationId) -> String {
     format!("{}/r/{id}", settings.people_url)
 }
 
-fn lines(lines: &[Line]) -> Json {
+pub(crate) fn lines(lines: &[Line]) -> Json {
     let line = |line: &Line| {
         Json::object([
             ("says", Json::from(line.says.as_str())),
@@ -30,6 +30,21 @@ fn lines(lines: &[Line]) -> Json {
         ])
     };
     Json::Array(lines.iter().map(line).collect())
+}
+
+/// What it takes, for models.
+pub(crate) fn takes(label: &str, lines: &[Line]) -> String {
+    let lines = lines.iter().map(|line| format!("- {} ({} of {})\n", line.says, line.have, line.need));
+    format!("It takes ({label}):\n{}", lines.collect::<String>())
+}
+
+/// That this exact call ran and its answer was lost, for models.
+pub(crate) fn ran((at, outcome): &(Time, String)) -> String {
+    let at = moment(*at);
+    format!(
+        "Careful: this exact call ran already at {at} ({outcome}); its answer was not delivered. \
+         Check whether it still has to run at all.\n"
+    )
 }
 
 /// The data block of a challenge.

@@ -147,22 +147,6 @@ fn each_thing_that_is_done_has_its_own_context() {
             None,
         ),
         (
-            r#"permit (principal, action == Action::"administer", resource) when { principal in Group::"admins" };"#,
-            None,
-        ),
-        (
-            r#"permit (principal in Group::"admins", action == Action::"administer", resource) when { context.time.hour > 1 };"#,
-            None,
-        ),
-        (
-            r#"permit (principal, action == Action::"administer", resource in Installation::"stepup") when { context.arguments.act == "add" };"#,
-            None,
-        ),
-        (
-            r#"permit (principal, action == Action::"administer", resource) when { context.arguments.environment == "x" };"#,
-            Some(Code::AttributeUnknown),
-        ),
-        (
             r#"permit (principal, action in [Action::"discover", Action::"tools/call"], resource in Server::"ops");"#,
             None,
         ),
@@ -192,6 +176,31 @@ fn each_thing_that_is_done_has_its_own_context() {
         (
             r#"permit (principal, action == Action::"tools/call:ops/deploy", resource == Tool::"ops/scale");"#,
             None,
+        ),
+    ] {
+        let findings = found(&format!("@id(\"r\") {rule}"));
+        assert_eq!(findings.first().map(|it| it.code), code, "{rule}: {findings:#?}");
+    }
+}
+
+#[test]
+fn administering_is_of_people_and_knows_what_is_done_and_to_what() {
+    for (rule, code) in [
+        (
+            r#"permit (principal, action == Action::"administer", resource) when { principal in Group::"admins" };"#,
+            None,
+        ),
+        (
+            r#"permit (principal in Group::"admins", action == Action::"administer", resource) when { context.time.hour > 1 };"#,
+            None,
+        ),
+        (
+            r#"permit (principal, action == Action::"administer", resource in Installation::"stepup") when { context.arguments.act == "add" };"#,
+            None,
+        ),
+        (
+            r#"permit (principal, action == Action::"administer", resource) when { context.arguments.environment == "x" };"#,
+            Some(Code::AttributeUnknown),
         ),
     ] {
         let findings = found(&format!("@id(\"r\") {rule}"));

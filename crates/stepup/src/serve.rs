@@ -299,6 +299,7 @@ fn agents(config: &Config) -> gateway::Settings {
     settings.carriers = carriers.map(|(caller, carrier)| (caller.clone(), carrier.pin())).collect();
     settings.budgets.in_flight = config.budgets.in_flight;
     settings.budgets.held = config.budgets.held;
+    settings.budgets.preflights = config.budgets.preflights_per_minute;
     settings
 }
 

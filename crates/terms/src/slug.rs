@@ -121,8 +121,8 @@ catalogue! {
         "The request is over a limit of size, depth or number of members."
         "Send less at once.";
     OverBudget "over_budget" 429 1011 Http
-        "The caller, or its owner with all its callers, has too much in flight, held or pending."
-        "Wait until earlier requests are answered, approved or withdrawn.";
+        "The caller, or its owner with all its callers, has too much in flight, held or pending, or asks too often."
+        "Wait a moment, or until earlier requests are answered, approved or withdrawn.";
     MethodUnknown "method_unknown" 404 -32601 JsonRpc
         "The method is not one that is let through here."
         "See the methods in the documentation (docs/mcp.md).";

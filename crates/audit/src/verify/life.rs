@@ -197,6 +197,7 @@ impl<'a> Life<'a> {
             Kind::Migrated
             | Kind::Shadowed
             | Kind::Listed
+            | Kind::Preflighted
             | Kind::PolicyProposed
             | Kind::PolicyActivated
             | Kind::PolicyRecovered

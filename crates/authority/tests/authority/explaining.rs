@@ -72,3 +72,58 @@ async fn a_decision_is_explained_by_the_rules_as_they_stood_and_not_as_they_are(
     assert!(world.authority().told(terms::RecordId::NIL).await.unwrap().is_none());
     world.verified().await;
 }
+
+#[tokio::test]
+async fn a_recorded_decision_is_held_against_the_rules_of_today_with_what_was_gathered_since() {
+    let world = World::new().await;
+    let told = async |id| world.authority().told(id).await.unwrap().unwrap();
+    let challenge = world.challenged("set_secret", r#"{"token":"x"}"#).await;
+    world.approve(challenge.elevation, "ann").await.unwrap();
+    let today = told(challenge.record.unwrap()).await.today.unwrap();
+    let Would::StepUp(takes) = &today.would else { panic!("{today:?}") };
+    let lines: Vec<_> = takes.told().map(|(_, met, could)| (met, could.unwrap().to_vec())).collect();
+    assert!(lines[0].0, "ann has signed: {lines:?}");
+    assert!(!lines[1].0 && !lines[1].1.is_empty(), "and somebody else could give the rest: {lines:?}");
+    let denial = world.denied("destroy", "{}").await;
+    let rules = RULES.replace("@id(\"never\")", "@id(\"never\") @stepup(\"release\")");
+    assert_eq!(
+        world.authority().activate(&bundle_of(&rules), &authority::By::account(0)).await.unwrap(),
+        authority::Activated::Done
+    );
+    let lock = authority::LockSubject::All;
+    world.authority().lock(lock, "test".to_owned(), "test".to_owned(), None).await.unwrap();
+    let today = told(denial.record.unwrap()).await.today.unwrap();
+    assert!(matches!(today.would, Would::StepUp(_)) && today.locked, "{today:?}");
+    let other = world.records().await.iter().find(|line| line.kind == "human_added").unwrap().id;
+    assert_eq!(told(other).await.today, None, "it is of no access");
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn the_record_of_a_request_is_found_among_many_whatever_came_before_and_after() {
+    let world = World::new().await;
+    let bot = world.bot();
+    let some = async || {
+        for _ in 0..150 {
+            world.authority().list(&bot, "ops", Kind::Tool, None, 100).await.unwrap().unwrap();
+            world.pass(1);
+        }
+    };
+    let mut opened = Vec::new();
+    for version in ["1", "2", "3"] {
+        some().await;
+        let challenge = world.challenged("deploy", &deploy(version)).await;
+        opened.push((challenge.elevation, challenge.record.unwrap()));
+        some().await;
+    }
+    for (elevation, record) in opened {
+        let whole = world.authority().store().elevation(elevation).await.unwrap().unwrap();
+        let why = world.authority().why_stopped(&whole.request).await.unwrap().unwrap();
+        assert_eq!(why.id, record);
+        assert_eq!(why.rules[0].id, "deploy");
+        let mut none = whole.request;
+        none.id = terms::ElevationId::NIL;
+        assert!(world.authority().why_stopped(&none).await.unwrap().is_none());
+    }
+    world.verified().await;
+}

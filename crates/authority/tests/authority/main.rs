@@ -23,6 +23,7 @@ mod looking;
 mod operators;
 mod passkeys;
 mod pinning;
+mod preflighting;
 mod replaying;
 mod sequences;
 mod settling;

@@ -201,7 +201,9 @@ async fn nobody_who_is_stopped_reaches_approving_for_themselves_unseen() {
     let before_it_is_hers = found(&guarded());
     assert!(before_it_is_hers.len() == 1 && before_it_is_hers[0].contains("nobody_administers"));
 
-    let Added::Done(_) = world.authority().own_account("olga", 1000, &By::account(0)).await.unwrap() else {
+    let Added::Done(_) =
+        world.authority().own_account("olga", 1000, &authority::By::account(0)).await.unwrap()
+    else {
         panic!()
     };
     assert_eq!(found(&guarded()), [] as [String; 0], "it takes another person");
@@ -234,7 +236,8 @@ async fn a_person_who_is_disabled_administers_nothing() {
     let (world, by) = world().await;
     let olga: Human = world.authority().active().human_named("olga").unwrap().clone();
     let id = asked(world.authority().set_member("managers", "dave", true, &by).await.unwrap());
-    let Added::Done(()) = world.authority().disable_human("olga", &By::account(0)).await.unwrap() else {
+    let Added::Done(()) = world.authority().disable_human("olga", &authority::By::account(0)).await.unwrap()
+    else {
         panic!()
     };
     let who = By::saying_nothing(Operator::Person(olga.id));

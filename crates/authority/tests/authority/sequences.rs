@@ -95,7 +95,7 @@ impl Model {
         let (tool, arguments, elevated) = CALLS[self.dice.roll(CALLS.len())];
         let who = self.world.authenticated(CALLERS[caller]).unwrap();
         let ask = self.world.ask_as(&who, tool, arguments);
-        let ruling = self.world.authority().decide(&ask).await.unwrap();
+        let ruling = crate::preflighting::foreseen(&self.world, &ask).await;
         let locked = self.locks.values().any(|locked| *locked == caller);
         let frozen = self.frozen && tool == "deploy";
         match ruling {

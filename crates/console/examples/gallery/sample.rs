@@ -333,6 +333,7 @@ pub fn caller() -> CallerPage {
         row: caller_row("release-bot", None),
         chain: vec![Foreign::line("planner")],
         lock: None,
+        explains: true,
         grants: vec![GrantRow {
             request: id(1),
             environment: Environment::of("production"),
@@ -441,6 +442,83 @@ pub fn policies() -> PoliciesPage {
     }
 }
 
+pub fn rule(id: &str, place: &str, text: &str) -> RuleText {
+    RuleText { id: Foreign::line(id), place: Foreign::line(place), text: Foreign::lines(text) }
+}
+
+pub fn explanation() -> Explanation {
+    let line = |says: &str, met, could: Option<&str>| Missing {
+        says: Foreign::line(says),
+        met,
+        could: could.map(Foreign::line),
+        nobody: (says.contains("owner")).then_some("nobody who could has a passkey"),
+    };
+    let deploy = "@id(\"deploy-needs-approval\")\n@stepup(\"release-approval\")\nforbid (principal, action == Action::\"tools/call:ops/deploy\", resource)\nunless {\n  context.arguments has environment &&\n  [\"staging\", \"test\"].contains(context.arguments.environment)\n};";
+    Explanation {
+        title: Foreign::line("Deploy checkout 2.4.1 to production"),
+        tone: Tone::Open,
+        held: Vec::new(),
+        says: Foreign::line("It takes more first: release-approval."),
+        lines: vec![
+            line("1 approval from release-managers", false, Some("Dana Okafor, Erin Vogel")),
+            line("the owner confirms, signed at most 2m ago", false, None),
+            line("the caller says why", true, None),
+        ],
+        way: None,
+        bounds: Some(bounds(&model().grants)),
+        rules: vec![rule("deploy-needs-approval", "starter.cedar:8:1", deploy)],
+    }
+}
+
+pub fn explain() -> ExplainPage {
+    let choice = |id: &str, name: &str, chosen| Choice { id: id.to_owned(), name: name.to_owned(), chosen };
+    ExplainPage {
+        frame: frame(Place::Policies),
+        callers: vec![choice("clr_1", "release-bot", true), choice("clr_2", "payments-agent", false)],
+        things: vec![choice("pin_1", "ops/deploy", true), choice("pin_2", "ops/brief (prompt)", false)],
+        uri: String::new(),
+        arguments:
+            "{\n  \"service\": \"checkout\",\n  \"version\": \"2.4.1\",\n  \"environment\": \"production\"\n}"
+                .to_owned(),
+        problem: None,
+        answer: Some(Answer { caller: Foreign::line("release-bot"), explained: explanation() }),
+    }
+}
+
+pub fn nothing_to_explain() -> ExplainPage {
+    ExplainPage { callers: Vec::new(), answer: None, ..explain() }
+}
+
+pub fn why() -> WhyPage {
+    let today = Explanation {
+        tone: Tone::Bad,
+        held: vec!["Nothing runs: a lock stops it. Were that lifted, the rules would say:".to_owned()],
+        says: Foreign::line("Denied: a rule forbids it, whatever anybody approves."),
+        lines: Vec::new(),
+        way: Some(
+            "To allow it, that rule has to be changed; with `@stepup` it could be lifted by an approval.",
+        ),
+        bounds: None,
+        rules: vec![rule(
+            "freeze",
+            "freeze.cedar:1:1",
+            "@id(\"freeze\")\nforbid (principal, action in Action::\"tools/call\", resource in Server::\"ops\");",
+        )],
+        ..explanation()
+    };
+    WhyPage {
+        frame: frame(Place::Log),
+        back: ("/log/rec_00000000000000000000000000".to_owned(), "Record"),
+        title: Foreign::line("release-bot was stopped at ops/deploy"),
+        slug: None,
+        policy: Some(Foreign::exact(
+            "sha256:7b0d3d0d6c0bb1b7ff7c6a2b8e3b8f7f6b7a4a2f1f7f2a2f8f8e1c1d9a0b3c4d",
+        )),
+        rules: explanation().rules,
+        today: Some(today),
+    }
+}
+
 pub fn log_row(leaf: u64, kind: &str, says: &str) -> LogRow {
     LogRow {
         leaf,
@@ -475,6 +553,7 @@ pub fn record() -> RecordPage {
         row: log_row(408, "voted", "Dana Okafor signed"),
         envelope: vec![Leaf::plain("/kind", "voted"), Leaf::plain("/at", "1795503600000")],
         body: Some(vec![Leaf::plain("/name", "Dana Okafor"), Leaf::plain("/statement/verdict", "approve")]),
+        why: true,
         request: Some(id(1)),
     }
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use elevation::{GrantState, Outcome};
 use terms::{CallerId, Time};
 
-use super::{frame, inbox, locks};
+use super::{explain, frame, inbox, locks};
 use crate::answer::{NoPage, NotDone, done, page};
 use crate::asked::Asked;
 use crate::foreign::Foreign;
@@ -60,6 +60,7 @@ pub(crate) async fn caller(
         row: row(&view),
         chain: view.row.act.iter().map(Foreign::line).collect(),
         lock: view.lock.as_ref().map(|lock| locks::row(&console, &person, lock)),
+        explains: explain::offered(&console, &person, caller),
         grants,
         runs: runs.iter().map(run).collect(),
         requests: inbox::rows(&console, &person, all.into_iter()).await?,

@@ -7,7 +7,7 @@ use axum::response::Response;
 use terms::{Json, RecordId, json};
 
 use super::says::says;
-use super::{frame, leaves, name_of};
+use super::{explain, frame, leaves, name_of};
 use crate::answer::{NoPage, page};
 use crate::foreign::Foreign;
 use crate::moment::When;
@@ -58,7 +58,8 @@ fn body(line: &LogLine) -> Option<Json> {
     line.body.as_ref().and_then(|(body, _)| json::parse_within(body, json::Limits::ANSWER).ok())
 }
 
-fn row(active: &Active, line: &LogLine) -> LogRow {
+/// One record as a line.
+pub(crate) fn row(active: &Active, line: &LogLine) -> LogRow {
     let name = |id: &str| name_of(active, id);
     LogRow {
         leaf: line.leaf,
@@ -69,20 +70,27 @@ fn row(active: &Active, line: &LogLine) -> LogRow {
     }
 }
 
+/// One record, for those who may read the whole log.
+pub(crate) async fn read(console: &Console, person: &Person, record: RecordId) -> Result<LogLine, NoPage> {
+    reader(console, person)?;
+    console.authority.store().record(record).await?.ok_or(NoPage::Nothing)
+}
+
 pub(crate) async fn record(
     State(console): State<Shared>,
     person: Person,
     Named(record): Named<RecordId>,
 ) -> Result<Response, NoPage> {
-    reader(&console, &person)?;
-    let line = console.authority.store().record(record).await?.ok_or(NoPage::Nothing)?;
+    let line = read(&console, &person, record).await?;
     let envelope = json::parse_within(&line.envelope, json::Limits::ANSWER).unwrap_or(Json::Null);
     let request = envelope.get("refs").and_then(|refs| refs.get("elevation")).and_then(Json::as_str);
+    let body = body(&line);
     Ok(page(&RecordPage {
         frame: frame(&console, &person, Place::Log).await?,
         row: row(&console.authority.active(), &line),
         envelope: leaves::drawn(&envelope),
-        body: body(&line).as_ref().map(leaves::drawn),
+        why: explain::has_why(body.as_ref()),
+        body: body.as_ref().map(leaves::drawn),
         request: request.map(str::to_owned),
     }))
 }

@@ -4,6 +4,7 @@
 pub(crate) mod callers;
 pub(crate) mod door;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod inbox;
 pub(crate) mod leaves;
 pub(crate) mod locks;

@@ -15,6 +15,7 @@ const TABLE: &[(&str, &str)] = &[
     ("resolved", "{/signed/human} said how an attempt had ended: {/outcome}. {/why}"),
     ("shadowed", "Rules that are only tried would have stopped {/caller/name} at {/resource}"),
     ("listed", "A caller listed {/count} {/what} of {/upstream}"),
+    ("preflighted", "{/caller/name} asked what {/resource} would come to: {/ruling}"),
     ("voted", "{/name} signed: {/statement/verdict}"),
     ("granted", "A grant was issued; uses: {/uses}"),
     ("rejected", "{/name} rejected: {/reason}"),

@@ -49,6 +49,8 @@ pub struct CallerPage {
     pub chain: Vec<Foreign>,
     /// The lock that stops it.
     pub lock: Option<LockRow>,
+    /// Whether this person may ask what a call of it would need.
+    pub explains: bool,
     /// What it holds now.
     pub grants: Vec<GrantRow>,
     /// What it did lately.

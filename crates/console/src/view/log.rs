@@ -51,6 +51,8 @@ pub struct RecordPage {
     pub envelope: Vec<Leaf>,
     /// The body, to its leaves; `None` when it was erased.
     pub body: Option<Vec<Leaf>>,
+    /// Whether there is a page on why it was so decided.
+    pub why: bool,
     /// The request that it belongs to.
     pub request: Option<String>,
 }

@@ -4,6 +4,7 @@
 mod callers;
 mod card;
 mod diff;
+mod explain;
 mod inbox;
 mod log;
 mod me;
@@ -18,6 +19,7 @@ pub use callers::{CallerPage, CallerRow, CallersPage, GrantRow, LockRow, LocksPa
 pub use card::{Bounds, Caller, Card, Leaf, NeededLine, bounds};
 pub use diff::{Change, Diff, Line, Piece, Sign, changes, whole_new};
 pub(crate) use diff::{leaves, read};
+pub use explain::{Answer, Choice, ExplainPage, Explanation, Missing, RuleText, WhyPage};
 pub use inbox::{HistoryPage, HistoryRow, InboxPage, NewPasskey, Row};
 pub use log::{LogPage, LogRow, RecordPage};
 pub use me::{EnrolPage, MePage, PasskeyRow, SignInPage};

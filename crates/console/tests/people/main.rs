@@ -8,6 +8,7 @@
 mod sample;
 
 mod door;
+mod explaining;
 mod passkeys;
 mod reach;
 mod reading;

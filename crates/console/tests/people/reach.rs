@@ -87,7 +87,7 @@ async fn only_auditors_read_the_log_and_for_all_others_it_is_not_there() {
     assert_eq!(people["mia"].get(&record).await.status, StatusCode::OK);
     for name in ["ann", "olga", "dave"] {
         let nothing = people[name].get("/nowhere").await;
-        for path in ["/log", &record] {
+        for path in ["/log", &record, &format!("{record}/why")] {
             let answer = people[name].get(path).await;
             assert_eq!(
                 (answer.status, &answer.text),

@@ -53,7 +53,7 @@ fn requirement(name: &str, tree: Tree) -> (String, Requirement) {
     (name.to_owned(), Requirement { parts: BTreeMap::from([(name.to_owned(), tree)]), terms })
 }
 
-fn bundle() -> Bundle {
+pub fn bundle() -> Bundle {
     let deploy =
         ToolSettings { title: Some("Deploy {/version} to {/environment}".to_owned()), ..Default::default() };
     let secret = ToolSettings { secrets: vec!["/token".parse().unwrap()], ..Default::default() };

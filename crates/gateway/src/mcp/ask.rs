@@ -68,19 +68,20 @@ pub(super) fn room_for_one(gateway: &Shared, caller: CallerId) -> Result<(), Ref
     gateway.load.may_watch(caller).then_some(()).ok_or_else(full)
 }
 
-/// The access that subscribing to a resource is.
+/// The access that these parameters ask for.
 ///
 /// # Errors
 /// Why it is none.
-pub(super) async fn subscription(
+pub(super) async fn would_ask(
     gateway: &Shared,
     known: &Known,
     at: &Address,
-    uri: &str,
+    action: Action,
+    params: Object,
+    meta: Object,
 ) -> Result<Ask, Refusal> {
-    let params = Object::from_iter([("uri", uri)]);
-    let asked = Asked::read(gateway, at, Action::Subscribe, params)?.map_err(unknown)?;
-    Ok(wanted(gateway, known, asked, Object::new()).await?.ask)
+    let asked = Asked::read(gateway, at, action, params)?.map_err(unknown)?;
+    Ok(wanted(gateway, known, asked, meta).await?.ask)
 }
 
 /// `resources/unsubscribe`: what was permitted is not wanted any more, which takes nobody's permission. It ends for this

@@ -143,6 +143,9 @@ async fn prepare(
     let wanted = if own::is_own(&name) {
         match own::Own::of(&name, &arguments)? {
             own::Own::Status(id, wait) => return Ok(Prepared::Status(id, wait)),
+            own::Own::Preflight(question) => {
+                return Ok(Prepared::Tell(own::preflight(gateway, known, &at, question, meta).await));
+            }
             own::Own::Run(id, claims) => {
                 let captured = own::captured(gateway, known, id, claims).await;
                 let can_run = |wanted: &Wanted| own::can_be_told(gateway, &at, watches, &wanted.ask);
@@ -165,6 +168,21 @@ async fn prepare(
         }
     };
     returned.to(gateway, known, wanted).await
+}
+
+/// The access that a call of this name would be.
+///
+/// # Errors
+/// What its caller would be told instead.
+pub(super) async fn would_ask(
+    gateway: &Shared,
+    known: &Known,
+    at: &Address,
+    name: &str,
+    (arguments, meta): (Json, Object),
+) -> Result<Ask, Refusal> {
+    let Named { upstream, name } = at.named(gateway, Kind::Tool, name).ok_or(Slug::ToolUnknown)?;
+    Ok(wanted(gateway, known, &upstream, &name, (arguments, meta, None)).await?.ask)
 }
 
 /// What is wrong with the upstream, not with the call: its caller is told as of any call that did not run.

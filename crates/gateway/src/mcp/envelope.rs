@@ -254,7 +254,7 @@ impl Meta {
 }
 
 /// Whether a text is in any name or value of an object.
-fn within(members: &Object, text: &str) -> bool {
+pub(crate) fn within(members: &Object, text: &str) -> bool {
     members.iter().any(|(name, value)| name.contains(text) || holds(value, text))
 }
 
@@ -266,6 +266,14 @@ fn holds(value: &Json, text: &str) -> bool {
         Json::Object(members) => within(members, text),
         Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
+}
+
+/// That a request holds the key that it came with.
+pub(crate) fn holds_key() -> Refusal {
+    Refusal::because(
+        Slug::RequestInvalid,
+        "the message holds the key that you call stepup with, which nobody else may see: leave it out",
+    )
 }
 
 /// Refuses parameters beside those that a method names: what acts must be judged (R2).

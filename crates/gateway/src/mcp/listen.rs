@@ -12,7 +12,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName};
 use terms::json::Object;
 use terms::revision::Era;
-use terms::{Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, PolicyHash, Slug};
+use terms::{Action, Boottime, Caller, CallerId, DefinitionHash, Digest, Json, Kind, PolicyHash, Slug};
 
 use super::address::Address;
 use super::beside::completed;
@@ -222,7 +222,9 @@ async fn subscribe(
 ) -> (Watches, Subscribed) {
     let (watches, mut subscribed) = (Watches::default(), Subscribed::default());
     for uri in uris {
-        let watching = match ask::subscription(gateway, known, at, &uri).await {
+        let named = Object::from_iter([("uri", uri.as_str())]);
+        let asked = ask::would_ask(gateway, known, at, Action::Subscribe, named, Object::new()).await;
+        let watching = match asked {
             Ok(ask) => watching::subscribe(gateway, ask, conversation).await,
             Err(refusal) => Err(Untold::Because(refusal.slug)),
         };

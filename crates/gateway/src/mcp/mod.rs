@@ -35,14 +35,14 @@ pub(crate) mod watching;
 
 use std::sync::Arc;
 
-use authority::Resources;
+use authority::{Ask, Resources};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, header};
 use terms::json::{Limits, Object};
 use terms::revision::Era;
-use terms::{Action, Json, Slug};
+use terms::{Action, Json, Kind, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{self, Known};
@@ -64,6 +64,29 @@ pub(crate) enum Structured {
     BySchema,
     /// Results of the method say nothing of failing, so what did not run is told as a JSON-RPC error.
     Error,
+}
+
+/// The access that using something as what it is for would be, under its name at this address.
+///
+/// # Errors
+/// What its caller would be told instead.
+pub(crate) async fn would_ask(
+    gateway: &Shared,
+    known: &Known,
+    at: &Address,
+    (kind, name): (Kind, String),
+    arguments: Json,
+    meta: Object,
+) -> Result<Ask, Refusal> {
+    let (action, params) = match kind {
+        Kind::Tool => return call::would_ask(gateway, known, at, &name, (arguments, meta)).await,
+        Kind::Prompt => {
+            (Action::Get, Object::from_iter([("name", Json::from(name)), ("arguments", arguments)]))
+        }
+        Kind::Resource => (Action::Read, Object::from_iter([("uri", name)])),
+        Kind::Installation => return Err(Slug::MethodUnknown.into()),
+    };
+    ask::would_ask(gateway, known, at, action, params, meta).await
 }
 
 /// The header that names the revision.
@@ -232,10 +255,7 @@ fn without_key(mut message: Message, headers: &HeaderMap) -> Result<Message, Not
     if caller::key(headers).is_ok_and(|key| !message.mentions(key)) {
         return Ok(message);
     }
-    let refusal = Refusal::because(
-        Slug::RequestInvalid,
-        "the message holds the key that you call stepup with, which nobody else may see: leave it out",
-    );
+    let refusal = envelope::holds_key();
     Err(NotAMessage { refusal, id: message.id().cloned() })
 }
 

@@ -1,5 +1,5 @@
-//! The gateway's own two tools: `stepup_run` runs a captured call once it is approved, from any connection and
-//! without rewording it; `stepup_status` looks at a request (decisions §9).
+//! The gateway's own tools: `stepup_run` runs a captured call once it is approved, from any connection and
+//! without rewording it; `stepup_status` looks at a request (decisions §9); `stepup_preflight` says what a call would come to.
 
 use authority::Ask;
 use terms::json::Object;
@@ -16,6 +16,7 @@ use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::elevations::{self, Claims, LONGEST_WAIT, unavailable};
 use crate::gateway::Shared;
+use crate::preflight::{self, Question};
 use crate::told;
 
 /// Runs a captured call.
@@ -23,13 +24,16 @@ pub(super) const RUN: &str = "stepup_run";
 /// Looks at a request.
 pub(super) const STATUS: &str = "stepup_status";
 
+/// Says what a call would come to.
+pub(super) const PREFLIGHT: &str = "stepup_preflight";
+
 /// Whether a name is one of ours; an upstream's tool of that name is not reached through here.
 pub(super) fn is_own(name: &str) -> bool {
-    [RUN, STATUS].contains(&name)
+    [RUN, STATUS, PREFLIGHT].contains(&name)
 }
 
 /// As `tools/list` shows them.
-pub(super) fn definitions() -> [Json; 2] {
+pub(super) fn definitions() -> [Json; 3] {
     let text = |says: &str| Json::object([("type", "string"), ("description", says)]);
     let elevation = text("The id that the stopped call answered, elv_….");
     let seconds = Json::object([
@@ -43,27 +47,46 @@ pub(super) fn definitions() -> [Json; 2] {
         ("purpose", text("Why, in a sentence for the person who approves. Only where it was asked for.")),
         ("ticket", text("The ticket under which this is done. Only where it was asked for.")),
     ];
+    let asked = [
+        ("tool", text("The tool that would be called, by its name in `tools/list`.")),
+        ("prompt", text("Or the prompt that would be got, by its name.")),
+        ("resource", text("Or the resource that would be read, by its URI.")),
+        (
+            "arguments",
+            Json::object([
+                ("type", "object"),
+                ("description", "The arguments that would be sent. Left out: what is known without them."),
+            ]),
+        ),
+    ];
     [
         definition(
             RUN,
             "Run a call that was stopped for approval, exactly as it was, once it is approved. Waits a while for the approval.",
-            Json::object(run),
+            (Json::object(run), &["elevation"]),
         ),
         definition(
             STATUS,
             "Look at a call that was stopped for approval: what it takes, how far it is, how it ended.",
-            Json::object([("elevation", elevation), ("wait", seconds)]),
+            (Json::object([("elevation", elevation), ("wait", seconds)]), &["elevation"]),
+        ),
+        definition(
+            PREFLIGHT,
+            "Ask what a call would come to, without making it: whether it would run, which approval it would need, or that it is \
+             denied. Opens no request, and uses nothing up.",
+            (Json::object(asked), &[]),
         ),
     ]
 }
 
-fn definition(name: &str, description: &str, properties: Json) -> Json {
-    let schema = Json::object([
+fn definition(name: &str, description: &str, (properties, required): (Json, &[&str])) -> Json {
+    let required = (!required.is_empty()).then(|| ("required", Json::from(required.to_vec())));
+    let members = [
         ("type", Json::from("object")),
         ("properties", properties),
-        ("required", Json::from(vec!["elevation"])),
         ("additionalProperties", Json::from(false)),
-    ]);
+    ];
+    let schema = Json::object(members.into_iter().chain(required));
     Json::object([
         ("name", Json::from(name)),
         ("description", Json::from(description)),
@@ -77,16 +100,27 @@ pub(super) enum Own {
     Run(ElevationId, Claims),
     /// To look at a request, after a change or so long.
     Status(ElevationId, Millis),
+    /// What a call would come to.
+    Preflight(Question),
 }
+
+/// What each of them takes.
+const TAKES: [(&str, &[&str]); 3] = [
+    (RUN, &["elevation", "purpose", "ticket"]),
+    (STATUS, &["elevation", "wait"]),
+    (PREFLIGHT, &["tool", "prompt", "resource", "arguments"]),
+];
 
 impl Own {
     /// Reads the arguments.
     pub(super) fn of(name: &str, arguments: &Json) -> Result<Self, Refusal> {
         let Json::Object(arguments) = arguments else { return Err(Slug::ArgumentsInvalid.into()) };
-        let names: &[&str] =
-            if name == RUN { &["elevation", "purpose", "ticket"] } else { &["elevation", "wait"] };
-        super::envelope::only(arguments, names)
+        let takes = TAKES.iter().find(|(own, _)| *own == name).map_or(&[][..], |(_, takes)| *takes);
+        super::envelope::only(arguments, takes)
             .map_err(|refusal| Refusal { slug: Slug::ArgumentsInvalid, ..refusal })?;
+        if name == PREFLIGHT {
+            return Ok(Self::Preflight(Question::of(arguments)?));
+        }
         let id = arguments.get("elevation").and_then(Json::as_str).and_then(|text| text.parse().ok());
         let Some(id) = id else {
             return Err(Refusal::because(Slug::ArgumentsInvalid, "elevation is not an id such as elv_…"));
@@ -180,6 +214,23 @@ pub(super) async fn status(
         Err(refusal) => {
             let _taken = client.result(&refused(&refusal)).await;
         }
+    }
+}
+
+/// The result that says what a call would come to.
+pub(super) async fn preflight(
+    gateway: &Shared,
+    known: &Known,
+    at: &Address,
+    question: Question,
+    meta: Object,
+) -> String {
+    match preflight::foreseen(gateway, known, at, question, meta).await {
+        Ok(data) => {
+            let says = data.get("says").and_then(Json::as_str).unwrap_or_default().to_owned();
+            refusal::ours(&says, data)
+        }
+        Err(refusal) => refused(&refusal),
     }
 }
 

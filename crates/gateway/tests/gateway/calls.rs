@@ -58,11 +58,14 @@ async fn a_list_shows_definitions_as_pinned_and_what_a_call_may_need() {
         params = json!({"cursor": cursor});
     }
     let name = |tool: &Value| tool["name"].as_str().unwrap().to_owned();
-    let ours = listed.split_off(listed.len() - 2);
-    assert_eq!(ours.iter().map(name).collect::<Vec<_>>(), ["stepup_run", "stepup_status"]);
+    let ours = listed.split_off(listed.len() - 3);
+    assert_eq!(
+        ours.iter().map(name).collect::<Vec<_>>(),
+        ["stepup_run", "stepup_status", "stepup_preflight"]
+    );
     for tool in tools().as_array().unwrap() {
         let shown: Vec<&Value> = listed.iter().filter(|shown| shown["name"] == tool["name"]).collect();
-        if tool["name"] == "hidden" || tool["name"] == "stepup_status" {
+        if ["hidden", "stepup_status", "stepup_preflight"].contains(&name(tool).as_str()) {
             assert!(shown.is_empty());
             continue;
         }
@@ -77,7 +80,7 @@ async fn a_list_shows_definitions_as_pinned_and_what_a_call_may_need() {
         assert_eq!(shown, [&expected]);
     }
     let records = world.records().await;
-    assert_eq!(records.iter().filter(|kind| *kind == "listed").count(), 3, "one a list call");
+    assert_eq!(records.iter().filter(|kind| *kind == "listed").count(), 4, "one a list call");
     assert_eq!(bot.request("tools/list", json!({"cursor": "!"})).await.slug(), "arguments_invalid");
     assert_eq!(bot.request("tools/list", json!({"page": 1})).await.slug(), "request_invalid");
     assert_eq!(world.ops.calls().len(), 0);
@@ -333,6 +336,9 @@ async fn an_upstream_cannot_take_the_place_of_our_own_tools() {
     let id = bot.call("deploy", deploy("1")).await.elevation();
     let status = bot.call("stepup_status", json!({"elevation": id})).await.json();
     assert_eq!(status["result"]["structuredContent"]["state"], "pending");
+    assert_eq!(listed.matches(r#""name":"stepup_preflight""#).count(), 1);
+    let told = bot.call("stepup_preflight", json!({"tool": "stepup_preflight"})).await;
+    assert_eq!(told.slug(), "tool_unknown", "ours are asked nothing about");
     assert_eq!(world.ops.calls().len(), 0);
 }
 

@@ -37,6 +37,8 @@ async fn t01_under_deny_all_no_address_method_or_message_reaches_the_upstream() 
         "/v1/elevations/elv_00000000000000000000000000",
         "/v1/elevations/x",
         "/v1/elevations/",
+        "/v1/preflight",
+        "/v1/preflight/",
         "/v1",
         "/metrics",
         "/.well-known/oauth-protected-resource/mcp/ops",

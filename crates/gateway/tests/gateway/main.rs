@@ -20,6 +20,7 @@ mod meta;
 mod modern;
 mod ops;
 mod pairings;
+mod preflighting;
 mod revisions;
 mod rounds;
 mod sessions;

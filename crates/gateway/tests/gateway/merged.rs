@@ -19,8 +19,17 @@ when { resource.uri like "file:///etc/*" };
 "#;
 
 /// Tools of the other upstream: the same as those of `ops`, and some that are called as if they were of it, or ours.
-const HOSTILE: [&str; 8] =
-    ["ops__deploy", "_deploy", "__deploy", "a__b", "stepup_run", "stepup_status", "b__deploy", "ops/deploy"];
+const HOSTILE: [&str; 9] = [
+    "ops__deploy",
+    "_deploy",
+    "__deploy",
+    "a__b",
+    "stepup_run",
+    "stepup_status",
+    "stepup_preflight",
+    "b__deploy",
+    "ops/deploy",
+];
 
 fn rules() -> String {
     format!("{RULES}{MORE}")
@@ -29,11 +38,15 @@ fn rules() -> String {
 /// `ops`, and `b` beside it, with all that `ops` has and more.
 async fn two(page: usize) -> (World, Ops) {
     let b = Ops::start().await;
-    b.change(|tools| tools.as_array_mut().unwrap().retain(|tool| tool["name"] != "stepup_status"));
+    b.change(|tools| tools.as_array_mut().unwrap().retain(|tool| !is_ours(&tool["name"])));
     b.offer(&HOSTILE);
     let others = [("b", b.url.as_str())];
     let world = World::among(Ops::start().await, &others, &rules(), |s| s.budgets.page = page, |_| {}).await;
     (world, b)
+}
+
+fn is_ours(name: &serde_json::Value) -> bool {
+    ["stepup_run", "stepup_status", "stepup_preflight"].iter().any(|own| name == own)
 }
 
 async fn all<'w>(world: &'w World, caller: &str) -> Session<'w> {
@@ -79,7 +92,7 @@ async fn t10_every_tool_of_all_is_listed_once_and_its_name_runs_it_where_it_is()
     {
         assert!(tools.iter().any(|tool| tool == name), "{name}: {tools:?}");
     }
-    assert_eq!(tools.iter().filter(|name| name.contains("stepup_")).count(), 2, "ours, once: {tools:?}");
+    assert_eq!(tools.iter().filter(|name| name.contains("stepup_")).count(), 3, "ours, once: {tools:?}");
     assert!(!listed.body.contains("ops__hidden") && listed.body.contains("b__hidden"));
     let needs = listed.json()["result"]["tools"].as_array().unwrap().clone();
     let described =
@@ -132,6 +145,7 @@ async fn t10_t36_no_other_spelling_of_a_name_reaches_anything() {
         "ops__stepup_run",
         "b__stepup_run",
         "b__stepup_status",
+        "b__stepup_preflight",
         "stepup_run__ops",
         "stepup__run",
         "",

@@ -106,6 +106,7 @@ pub fn tools() -> Value {
         tool("steps_deploy", json!({}), &[]),
         tool("spoofs", json!({}), &[]),
         tool("stepup_status", json!({}), &[]),
+        tool("stepup_preflight", json!({}), &[]),
         typed,
     ])
 }

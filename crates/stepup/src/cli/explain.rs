@@ -3,10 +3,10 @@
 
 use authority::{Explained, ShownRule, Supposed, Takes, Would};
 use clap::Args;
-use policy::{DenyReason, PolicySet};
+use policy::PolicySet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use terms::{Action, Binds, Json, Kind, RecordId, Tree};
+use terms::{Action, Binds, Json, Kind, RecordId};
 
 use super::desk::{self, Desk, pick};
 use super::finding::refused;
@@ -125,70 +125,33 @@ pub(super) fn folder(desk: &Desk) -> Result<PolicySet, Said> {
 
 fn says(caller: &str, explained: &Explained) -> String {
     let mut lines = vec![format!("{caller}: {}", explained.headline), String::new()];
-    if let Some(state) = explained.stopped {
-        lines
-            .push(format!("Nothing runs: its definition is {state}. Were it accepted, the rules would say:"));
-    }
-    match &explained.would {
-        Would::Permit => lines.push("Permitted as it is.".to_owned()),
-        Would::Deny(why) => lines.extend(denied(why)),
-        Would::StepUp(takes) => lines.extend(takes_lines(takes)),
-    }
+    lines.extend(comes_to(explained));
     lines.extend(rules("Because of", &explained.rules));
     lines.join("\n")
 }
 
-/// Why, and the shortest way to yes.
-fn denied(why: &DenyReason) -> [String; 2] {
-    let (what, way) = match why {
-        DenyReason::NotPermitted => (
-            "Denied: no rule permits it.".to_owned(),
-            "To allow it, a `permit` has to name this caller, this action and this resource.",
-        ),
-        DenyReason::Forbidden => (
-            "Denied: a rule forbids it, whatever anybody approves.".to_owned(),
-            "To allow it, that rule has to be changed; with `@stepup` it could be lifted by an approval.",
-        ),
-        DenyReason::Unjudgeable(pointers) => {
-            let pointers: Vec<String> = pointers.iter().map(ToString::to_string).collect();
-            (
-                format!(
-                    "Denied: rules speak of {}, which has no value that they can judge.",
-                    pointers.join(", ")
-                ),
-                "Send a value of the type that the definition states; a number has four decimals at most.",
-            )
-        }
-        DenyReason::Failed => (
-            "Denied: a rule could not be evaluated.".to_owned(),
-            "See what `stepup policy check` says of it.",
-        ),
-        DenyReason::ActionUnknown => (
-            "Denied: that is nothing that this caller could do to it.".to_owned(),
-            "See `stepup policy schema` for what there is.",
-        ),
-    };
-    [what, way.to_owned()]
+/// What it comes to, and the shortest way to yes.
+fn comes_to(explained: &Explained) -> Vec<String> {
+    let would = &explained.would;
+    let mut lines = explained.held();
+    lines.push(would.says());
+    if let Would::StepUp(takes) = would {
+        lines.extend(takes.told().map(|(says, met, could)| {
+            let sign = if met { "✓" } else { "○" };
+            let could =
+                could.map(|who| if who.is_empty() { Takes::NOBODY.to_owned() } else { who.join(", ") });
+            format!("  {sign} {says}{}", could.map(|who| format!("  ({who})")).unwrap_or_default())
+        }));
+    }
+    lines.extend(would.way().map(str::to_owned));
+    if let Would::StepUp(takes) = would {
+        lines.push(yields(takes));
+    }
+    lines
 }
 
-fn takes_lines(takes: &Takes) -> Vec<String> {
-    let mut lines = vec![format!("It takes more first: {}.", takes.requirement.label())];
-    for (leaf, who) in &takes.lines {
-        let sign = if leaf.met() { "✓" } else { "○" };
-        let could = match leaf.leaf {
-            Tree::Approvals { .. } | Tree::Owner { .. } if who.is_empty() => {
-                "  (nobody who could has a passkey)".to_owned()
-            }
-            Tree::Approvals { .. } | Tree::Owner { .. } => format!("  ({})", who.join(", ")),
-            Tree::All(_) | Tree::Any(_) | Tree::Purpose | Tree::Ticket { .. } | Tree::KeyBound => {
-                String::new()
-            }
-        };
-        lines.push(format!("  {sign} {}{could}", leaf.says()));
-    }
-    if !takes.attainable {
-        lines.push("Nobody who is there could give all of that: it is denied until somebody can.".to_owned());
-    }
+/// What an approval is good for.
+fn yields(takes: &Takes) -> String {
     let terms = &takes.requirement.terms;
     let of = match &terms.binds {
         Binds::Everything => "exactly these arguments".to_owned(),
@@ -198,8 +161,7 @@ fn takes_lines(takes: &Takes) -> Vec<String> {
         }
     };
     let uses = count(terms.uses.get(), "call");
-    lines.push(format!("That yields {uses} within {}, of {of}.", terms.valid_for));
-    lines
+    format!("That yields {uses} within {}, of {of}.", terms.valid_for)
 }
 
 fn rules(head: &str, rules: &[ShownRule]) -> Vec<String> {
@@ -248,8 +210,13 @@ async fn told(desk: &Desk, typed: &str) -> Spoken {
         [] => lines.push("No rule of it determined that.".to_owned()),
         all => lines.extend(rules("Because of", all)),
     }
+    if let Some(today) = &told.today {
+        lines.push("\nThe rules in force say of the same today:".to_owned());
+        lines.extend(comes_to(today));
+    }
     let body: Value = serde_json::from_str(&told.body.text()).unwrap_or_default();
     let json = json!({ "record": told.id.to_string(), "kind": told.kind, "at": when(told.at),
-        "policy": told.policy.map(|policy| policy.to_string()), "rules": rules_json(&told.rules), "body": body });
+        "policy": told.policy.map(|policy| policy.to_string()), "rules": rules_json(&told.rules), "body": body,
+        "today": told.today.as_ref().map(|today| as_json(name, today)) });
     Ok(Said::done(lines.join("\n"), json))
 }

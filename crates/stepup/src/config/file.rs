@@ -219,11 +219,20 @@ pub struct Budgets {
     pub owner_pending: u32,
     /// Denied records a minute, before they are counted together.
     pub denied_per_minute: u32,
+    /// Preflights a minute.
+    pub preflights_per_minute: u32,
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { in_flight: 64, held: 16, pending: 20, owner_pending: 50, denied_per_minute: 10 }
+        Self {
+            in_flight: 64,
+            held: 16,
+            pending: 20,
+            owner_pending: 50,
+            denied_per_minute: 10,
+            preflights_per_minute: 30,
+        }
     }
 }
 

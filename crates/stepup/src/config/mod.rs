@@ -255,6 +255,8 @@ fn bounds(file: &file::File) -> Result<(), Wrong> {
         (["agents", "connections"], file.agents.connections, 16..=65_536),
         // What waits is looked through by people.
         (["budgets", "owner_pending"], file.budgets.owner_pending as usize, 1..=1000),
+        // Each is a record.
+        (["budgets", "preflights_per_minute"], file.budgets.preflights_per_minute as usize, 0..=6000),
     ];
     for (at, given, allowed) in numbers {
         if !allowed.contains(&given) {

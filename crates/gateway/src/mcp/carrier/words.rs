@@ -66,17 +66,11 @@ fn text(settings: &Settings, challenge: &Challenge, meta: &Object) -> String {
     let opened =
         if challenge.opened { "A request for it was opened." } else { "A request for it is waiting." };
     let mut text = format!("NOT EXECUTED. {happened} {opened}\n");
-    if let Some((at, outcome)) = &challenge.ran {
-        let at = told::moment(*at);
-        text.push_str(&format!(
-            "Careful: this exact call ran already at {at} ({outcome}); its answer was not delivered. \
-             Check whether it still has to run at all.\n"
-        ));
+    if let Some(ran) = &challenge.ran {
+        text.push_str(&told::ran(ran));
     }
-    text.push_str(&format!("\nIt takes ({}):\n", challenge.label));
-    for line in &challenge.lines {
-        text.push_str(&format!("- {} ({} of {})\n", line.says, line.have, line.need));
-    }
+    text.push('\n');
+    text.push_str(&told::takes(&challenge.label, &challenge.lines));
     text.push_str("\nWhat to do:\n");
     for (n, step) in steps(settings, challenge).iter().enumerate() {
         text.push_str(&format!("{}. {step}\n", n + 1));
