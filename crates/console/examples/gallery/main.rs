@@ -22,6 +22,7 @@ const PAGES: &[Page] = &[
     ("inbox", || html(&sample::inbox())),
     ("empty", || html(&sample::empty_inbox())),
     ("request", || html(&sample::request(&sample::model()))),
+    ("proposal", || html(&sample::proposal())),
     ("nasty", || html(&sample::request(&sample::nasty()))),
     ("waiting", || html(&sample::waiting())),
     ("approved", || html(&sample::approved())),

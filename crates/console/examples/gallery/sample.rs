@@ -121,6 +121,36 @@ pub fn nasty() -> card::Card {
     model
 }
 
+/// A change of rules that waits.
+pub fn proposal() -> RequestPage {
+    const PATCH: &str = "--- original\n+++ modified\n@@ -5,7 +5,12 @@\n \n @id(\"deploy-needs-approval\")\n                          @stepup(\"release-approval\")\n-forbid (principal, action == Action::\"tools/call:ops/deploy\",                          resource)\n+forbid (principal, action in Action::\"tools/call\", resource in Server::\"ops\")\n                          unless {\n   context.arguments has environment &&\n   [\"staging\",                          \"test\"].contains(context.arguments.environment)\n };\n+\n+@id(\"no-scale\")\n+forbid                          (principal, action == Action::\"tools/call:ops/scale\", resource);\n";
+    let hash = |n: u8| format!("sha256:{}", format!("{n:02x}").repeat(32));
+    let mut model = model();
+    model.title = "Change the rules".into();
+    model.environment = String::new();
+    model.caller.name = "os:1000".into();
+    model.caller.chain = Vec::new();
+    model.caller.key_prefix = String::new();
+    model.fields = vec![
+        field("/act", "activate"),
+        field("/changes/baseline.cedar", PATCH),
+        field("/from", &hash(0x8b)),
+        field("/to", &hash(0x3f)),
+    ];
+    (model.defaults, model.references) = (Vec::new(), Vec::new());
+    model.claims = card::Claims { purpose: None, ticket: None };
+    model.unusual = vec![card::Unusual {
+        text: card::UnusualText::WouldChange,
+        with: vec![
+            "14".into(),
+            "120".into(),
+            "12 permitted at once would be stepped up (release-approval); 2 permitted at once would be denied".into(),
+        ],
+    }];
+    model.upstream.id = terms::Part::OF.into();
+    RequestPage { kind: "installation", ..request(&model) }
+}
+
 pub fn until(seconds: u64) -> Until {
     Until { at: NOW.after(Millis::seconds(seconds)), now: NOW }
 }

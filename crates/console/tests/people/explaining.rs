@@ -27,7 +27,7 @@ async fn an_owner_reads_what_a_call_would_need_of_whom_and_by_which_rule() {
             "It takes more first: release.",
             "1 approval from managers",
             "could give it: <bdi>ann, ben</bdi>",
-            "rules.cedar:5",
+            "rules.cedar:6",
             "@stepup(&quot;release&quot;)",
             "once, within 5 minutes, only this exact call",
         ] {

@@ -233,3 +233,14 @@ fn of_what_is_no_tool_the_page_says_nothing_that_is_true_of_tools_alone() {
         assert!(never.iter().all(|words| !page.contains(words)), "{kind}");
     }
 }
+
+#[test]
+fn a_change_of_rules_is_shown_line_by_line_and_as_no_call() {
+    let page = sample::proposal().render().unwrap();
+    assert!(page.contains("Exactly this is changed") && page.contains("an account of this machine"));
+    assert!(page.contains(r#"class="line new""#) && page.contains(r#"class="line gone""#));
+    assert!(page.contains("<span class=\"sr\">removed: </span>"), "for who does not see colours");
+    for not in ["bearer", "Tool and upstream", "by this caller", "+++ modified"] {
+        assert!(!page.contains(not), "{not}");
+    }
+}

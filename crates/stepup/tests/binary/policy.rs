@@ -136,8 +136,8 @@ fn a_scenario_that_says_nothing_that_can_be_played_is_an_error_and_never_passes(
 fn a_slip_in_a_file_of_scenarios_is_told_once_with_its_place() {
     let folder = started("--team");
     change(folder.path(), SCENARIOS, "expect: release-approval", "expects: release-approval");
-    let text = run(folder.path(), &["policy", "test"]).failed(1, &["unknown field `expects`", "line 40"]);
-    assert_eq!((text.matches("expects").count(), text.matches("40").count()), (1, 1), "{text}");
+    let text = run(folder.path(), &["policy", "test"]).failed(1, &["unknown field `expects`", "line 41"]);
+    assert_eq!((text.matches("expects").count(), text.matches("line 41").count()), (1, 1), "{text}");
 }
 
 #[test]

@@ -325,14 +325,16 @@ impl Shared {
         let group = process.id();
         let patience = self.timeouts.close.duration();
         let mut ending = self.ending.subscribe();
-        let why = tokio::select! {
-            _ = process.wait() => "it ended",
-            _ = &mut reading => "it closed its output, or said too much",
-            () = ends(&mut ending) => "it is not needed any more",
+        let (why, by_itself) = tokio::select! {
+            _ = process.wait() => ("it ended", true),
+            _ = &mut reading => ("it closed its output, or said too much", true),
+            () = ends(&mut ending) => ("it is not needed any more", false),
         };
-        if group.is_some() && process.id().is_none() {
-            // What it said before it ended still counts.
-            let _ = tokio::time::timeout(patience, &mut reading).await;
+        if by_itself {
+            // What it said before it ended still counts; whether its end or that of its output is seen first is chance.
+            if !reading.is_finished() {
+                let _ = tokio::time::timeout(patience, &mut reading).await;
+            }
             let _ = tokio::time::timeout(LAST_WORDS, logging).await;
         }
         self.alive.store(false, Ordering::Release);
