@@ -123,7 +123,22 @@ pub fn nasty() -> card::Card {
 
 /// A change of rules that waits.
 pub fn proposal() -> RequestPage {
-    const PATCH: &str = "--- original\n+++ modified\n@@ -5,7 +5,12 @@\n \n @id(\"deploy-needs-approval\")\n                          @stepup(\"release-approval\")\n-forbid (principal, action == Action::\"tools/call:ops/deploy\",                          resource)\n+forbid (principal, action in Action::\"tools/call\", resource in Server::\"ops\")\n                          unless {\n   context.arguments has environment &&\n   [\"staging\",                          \"test\"].contains(context.arguments.environment)\n };\n+\n+@id(\"no-scale\")\n+forbid                          (principal, action == Action::\"tools/call:ops/scale\", resource);\n";
+    const PATCH: &str = r#"--- original
++++ modified
+@@ -5,7 +5,10 @@
+ 
+ @id("deploy-needs-approval")
+ @stepup("release-approval")
+-forbid (principal, action == Action::"tools/call:ops/deploy", resource)
++forbid (principal, action in Action::"tools/call", resource in Server::"ops")
+ unless {
+   context.arguments has environment &&
+   ["staging", "test"].contains(context.arguments.environment)
+ };
++
++@id("no-scale")
++forbid (principal, action == Action::"tools/call:ops/scale", resource);
+"#;
     let hash = |n: u8| format!("sha256:{}", format!("{n:02x}").repeat(32));
     let mut model = model();
     model.title = "Change the rules".into();

@@ -210,14 +210,17 @@ fn is_patch(field: &terms::card::Field, model: &Model) -> bool {
     model.upstream.id == Part::OF && first == Some("changes")
 }
 
-/// The lines of a difference, without the names of its two sides.
+/// The lines of a difference, without the names of its two sides; what its first character says is drawn.
 fn patch(text: &str) -> Vec<(Sign, Foreign)> {
     let lines = text.lines().skip_while(|line| !line.starts_with("@@"));
-    let signed = lines.map(|line| match line.chars().next() {
-        Some('-') => (Sign::Gone, line),
-        Some('+') => (Sign::New, line),
-        Some('@' | '\\') => (Sign::Skipped(0), line),
-        Some(_) | None => (Sign::Same, line),
+    let signed = lines.map(|line| {
+        let rest = || line.get(1..).unwrap_or_default();
+        match line.chars().next() {
+            Some('-') => (Sign::Gone, rest()),
+            Some('+') => (Sign::New, rest()),
+            Some(' ') | None => (Sign::Same, rest()),
+            Some(_) => (Sign::Skipped(0), line),
+        }
     });
     signed.map(|(sign, line)| (sign, Foreign::line(line))).collect()
 }
