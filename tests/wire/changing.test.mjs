@@ -80,6 +80,18 @@ describe("where changes are approved", () => {
     assert.equal((await ready()).rules, before + 1);
   });
 
+  test("a restart forgets no proposal: it waits on, and comes into force once it is approved", async () => {
+    const other = readFileSync(policy, "utf8");
+    writeFileSync(policy, `${other}\n@id("third")\nforbid (principal, action == Action::"tools/call:ops/w", resource);\n`);
+    const waiting = /its change waits for approval: \S+\/r\/(\S+)/;
+    const id = await until("the proposal", async () => waiting.exec((await ready()).policy_folder)?.[1]);
+    await home.stop();
+    await home.serve();
+    assert.equal(waiting.exec((await ready()).policy_folder)?.[1], id);
+    await ann.approve(id);
+    await until("the rules", async () => (await said("policy", "show")).rules.includes("third"));
+  });
+
   test("a roll-back is a proposal, and the folder does not undo it at the next start", async () => {
     const { revisions: [now, earlier] } = await said("policy", "history");
     const words = ["policy", "rollback", String(earlier.revision)];

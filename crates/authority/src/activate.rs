@@ -142,7 +142,8 @@ impl Authority {
         if why == Why::Recovery || self.free(by, Part::Policy, proposal::outline(why.act())).await? {
             return Ok(Ok(Leave::FREE));
         }
-        let Ok(said) = proposal::said(why.act(), (&active.bundle, active.hash), bundle) else {
+        let anew = active.unreviewed().filter(|_| why == Why::Anew).map(|tool| tool.id()).collect();
+        let Ok(said) = proposal::said(why.act(), (&active.bundle, active.hash), bundle, anew) else {
             let says = "the change is too large for whoever would approve it to read".to_owned();
             return Ok(Err(Activated::Wrong(vec![Finding::new(
                 Code::ChangeTooLarge,

@@ -191,6 +191,9 @@ impl Authority {
         if active.caller_named(&new.name).is_some() {
             return Ok(Added::NameTaken);
         }
+        if new.kind == CallerKind::Operator {
+            return Ok(Added::Missing("operator that has a key".to_owned()));
+        }
         let asked = Json::object([
             ("act", Json::from("add")),
             ("name", Json::from(new.name.as_str())),

@@ -23,8 +23,14 @@ const UPSTREAMS: &str = "upstreams";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
-/// What is said of a change of rules, with the difference.
-pub(crate) fn said(act: &str, from: (&Bundle, PolicyHash), to: &Bundle) -> Result<Json, TooLarge> {
+/// What is said of a change of rules, with the difference; and of which tools it says anew what a person found of an earlier
+/// definition (B25), which no difference shows.
+pub(crate) fn said(
+    act: &str,
+    from: (&Bundle, PolicyHash),
+    to: &Bundle,
+    anew: Vec<String>,
+) -> Result<Json, TooLarge> {
     let (before, after) = (texts(from.0), texts(to));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut changes = BTreeMap::new();
@@ -44,12 +50,14 @@ pub(crate) fn said(act: &str, from: (&Bundle, PolicyHash), to: &Bundle) -> Resul
     if length > WHOLE {
         return Err(TooLarge);
     }
-    Ok(Json::object([
+    let mut said = vec![
         ("act", Json::from(act)),
         ("from", Json::from(from.1)),
         ("to", Json::from(to.hash())),
         ("changes", Json::object(changes)),
-    ]))
+    ];
+    said.extend((!anew.is_empty()).then(|| ("reviewed_anew", Json::from(anew))));
+    Ok(Json::object(said))
 }
 
 /// What rules can speak of in it.
@@ -150,6 +158,6 @@ mod tests {
     fn what_is_too_large_to_be_shown_is_not_asked_for() {
         let large = "x\n".repeat(WHOLE);
         let (before, after) = (rules(&[], &[]), rules(&[("a.cedar", &large)], &[]));
-        assert_eq!(said("activate", (&before, before.hash()), &after), Err(TooLarge));
+        assert_eq!(said("activate", (&before, before.hash()), &after, Vec::new()), Err(TooLarge));
     }
 }

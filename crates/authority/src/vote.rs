@@ -72,7 +72,7 @@ pub enum NotCounted {
     #[error("The rules in force do not let you do this ({0}).")]
     NotLet(Slug),
     /// It takes approval by others first.
-    #[error("This takes approval first: a request was opened. Once it is approved, do this again.")]
+    #[error("This takes approval first: request {0} waits for it. Once it is approved, do this again.")]
     Asked(ElevationId),
     /// The caller has not said yet what it has to say.
     #[error("The caller has not yet said what this request asks it to say ({0}). You can sign once it has.")]

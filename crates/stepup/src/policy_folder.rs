@@ -57,52 +57,35 @@ pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
 }
 
 /// Puts what [`read_at_start`] read in force, if it may come into force by itself. What other rules have replaced does not: that
-/// was somebody's word.
+/// was somebody's word. Answers the request that waits for approval, where one does.
 ///
 /// # Errors
 /// [`StartError`] when the store fails.
-pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<(), StartError> {
+pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<Option<ElevationId>, StartError> {
     let hash = bundle.hash();
     if hash != desk.authority.active().policy() && desk.authority.store().policy(hash).await?.is_some() {
         desk.authority.troubled(Some(ROLLED_BACK.to_owned()));
         tracing::warn!(policy = %hash, "the policy folder holds rules that were replaced; those in force stay");
-        return Ok(());
+        return Ok(None);
     }
-    propose(desk, bundle).await.map(drop).map_err(StartError::from)
+    propose(desk, bundle).await.map_err(StartError::from)
 }
 
-/// Proposes the folder each time it is saved, and again once that was decided on. One that is gone is looked for until there is one again, and another one in
-/// its place is followed instead.
-pub async fn follow(desk: Arc<Desk>) {
+/// Proposes the folder each time it is saved, and once more when what it proposed, `waits`, is approved. One that is gone is looked
+/// for until there is one again, and another one in its place is followed instead.
+pub async fn follow(desk: Arc<Desk>, mut waits: Option<ElevationId>) {
     let dir = &desk.config.policy.dir;
     let mut read = true;
     loop {
-        let (saved, mut heard) = tokio::sync::mpsc::channel(1);
+        let (saved, heard) = tokio::sync::mpsc::channel(1);
         let watched = which(dir);
         match watch(dir, saved) {
             Ok(_watcher) => {
                 // What was saved before it is watched was heard by nobody.
-                let mut waits = None;
                 if !std::mem::replace(&mut read, false) {
                     waits = saved_now(&desk, waits).await;
                 }
-                while which(dir) == watched {
-                    match next(&desk, &mut heard, waits).await {
-                        Next::Saved => {
-                            while tokio::time::timeout(QUIET, heard.recv())
-                                .await
-                                .is_ok_and(|more| more.is_some())
-                            {}
-                            waits = saved_now(&desk, waits).await;
-                        }
-                        Next::Decided => waits = saved_now(&desk, None).await,
-                        Next::Over(why) => {
-                            waits = None;
-                            desk.authority.troubled(Some(why));
-                        }
-                        Next::Gone => break,
-                    }
-                }
+                waits = listen(&desk, heard, waits, || which(dir) == watched).await;
             }
             Err(error) => {
                 tracing::error!(%error, "the policy folder is not watched: use stepup policy activate");
@@ -113,6 +96,30 @@ pub async fn follow(desk: Arc<Desk>) {
             tokio::time::sleep(AGAIN).await;
         }
     }
+}
+
+/// Listens while it is the same folder; what waits for approval then.
+async fn listen(
+    desk: &Desk,
+    mut heard: Receiver<()>,
+    mut waits: Option<ElevationId>,
+    same: impl Fn() -> bool,
+) -> Option<ElevationId> {
+    while same() {
+        match next(desk, &mut heard, waits).await {
+            Next::Saved => {
+                while tokio::time::timeout(QUIET, heard.recv()).await.is_ok_and(|more| more.is_some()) {}
+                waits = saved_now(desk, waits).await;
+            }
+            Next::Decided => waits = saved_now(desk, None).await,
+            Next::Over(why) => {
+                waits = None;
+                desk.authority.troubled(Some(why));
+            }
+            Next::Gone => break,
+        }
+    }
+    waits
 }
 
 /// Which folder it is, whatever its name.

@@ -60,9 +60,10 @@ impl Server {
             upstream::Upstreams::new(node::upstreams(&config)?, ambient, &node::private(&config), launcher)?;
         let doors = Doors::open(&config).await?;
         desk.authority.begin().await?;
-        if let Some(rules) = rules {
-            policy_folder::activate_at_start(&desk, &rules).await?;
-        }
+        let proposed = match rules {
+            Some(rules) => policy_folder::activate_at_start(&desk, &rules).await?,
+            None => None,
+        };
         upstreams.sweep();
         let mut server = Self {
             desk,
@@ -73,6 +74,9 @@ impl Server {
         };
         server.listen(&config, doors);
         server.beside(&config, webhook);
+        if config.policy.activate == Activate::OnSave {
+            server.until_stop(policy_folder::follow(Arc::clone(&server.desk), proposed));
+        }
         Ok(server)
     }
 
@@ -166,9 +170,6 @@ impl Server {
         if let Some(webhook) = webhook {
             let authority = Arc::clone(&self.desk.authority);
             self.until_stop(console::notify::run(authority, webhook));
-        }
-        if config.policy.activate == Activate::OnSave {
-            self.until_stop(policy_folder::follow(Arc::clone(&self.desk)));
         }
     }
 

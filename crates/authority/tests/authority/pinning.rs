@@ -202,3 +202,29 @@ async fn first_contact_is_once() {
     assert_eq!(one.unwrap().pinned + two.unwrap().pinned, 1);
     world.verified().await;
 }
+
+#[tokio::test]
+async fn a_review_that_is_said_anew_names_its_tools_to_whoever_approves_it() {
+    let guard = r#"@id("guard") @stepup("release")
+        forbid (principal, action == Action::"administer", resource == Installation::"stepup/policy");"#;
+    let rules = bundle_of(&format!("{RULES}{guard}"));
+    let world = World::with(settings(), &rules).await;
+    let by = authority::By::account(1000);
+    let authority::Added::Done(_) = world.authority().own_account("olga", 1000, &by).await.unwrap() else {
+        panic!()
+    };
+    world.authority().observe("ops", with(definition("read_ticket", "{}"))).await.unwrap();
+    accept(&world, "read_ticket", "ann").await.unwrap();
+    world.pass(1);
+    let activated = world.authority().activate_anew(&rules, &by).await.unwrap();
+    let authority::Activated::Stopped(authority::Stopped::Asked(asked)) = activated else {
+        panic!("{activated:?}")
+    };
+    let (_, card, _) =
+        world.authority().begin_consent(asked.elevation, world.id("ann")).await.unwrap().unwrap();
+    let named = card.fields.iter().find(|field| field.label.starts_with("reviewed_anew"));
+    assert!(named.is_some_and(|field| field.value.contains("ops/read_ticket")), "{:?}", card.fields);
+    world.approve(asked.elevation, "ann").await.unwrap();
+    assert_eq!(world.authority().activate_anew(&rules, &by).await.unwrap(), authority::Activated::Done);
+    world.verified().await;
+}

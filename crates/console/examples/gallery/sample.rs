@@ -459,6 +459,7 @@ pub fn tool() -> ToolPage {
         frame: frame(Place::Tools),
         row: tool_row("deploy", "quarantined"),
         waits: true,
+        accepts: true,
         diff: Some(Diff { seen: ago(400_000), changes }),
         leaves: leaves.iter().map(|(at, value)| Leaf::plain(at, value)).collect(),
     }

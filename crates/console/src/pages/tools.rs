@@ -4,7 +4,7 @@ use authority::{Active, PinState, Target};
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use terms::PinId;
+use terms::{Part, PinId};
 
 use super::{frame, leaves};
 use crate::answer::{NoPage, NotDone, done, json, page};
@@ -57,6 +57,7 @@ pub(crate) async fn tool(
         frame: frame(&console, &person, Place::Tools).await?,
         row: row(&active, tool),
         waits: tool.pin.state == PinState::Quarantined,
+        accepts: console.authority.may_administer(person.human.id, Part::Definitions),
         diff,
         leaves: leaves::drawn(&tool.pin.definition),
     }))

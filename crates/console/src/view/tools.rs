@@ -53,6 +53,8 @@ pub struct ToolPage {
     pub row: ToolRow,
     /// Whether it waits for a person.
     pub waits: bool,
+    /// Whether the rules leave it open that this person accepts it.
+    pub accepts: bool,
     /// What changed since the definition that was accepted before, where there is one.
     pub diff: Option<Diff>,
     /// The whole definition, to its leaves.

@@ -21,7 +21,7 @@ pub(super) fn told(desk: &Desk, stopped: &Stopped) -> Said {
                 }
             };
             let text = format!(
-                "Nothing was changed yet: it takes approval ({}). It waits until {}.\n\n  {link}\n\n  words to compare: {}\n{more}\nOnce it is approved, run the same command again.",
+                "Not done yet: it takes approval ({}). It waits until {}.\n\n  {link}\n\n  words to compare: {}\n{more}\nOnce it is approved, run the same command again.",
                 challenge.label,
                 when(challenge.expires_at),
                 challenge.words.join(" "),
