@@ -1,6 +1,6 @@
 // A21: changing what decisions rest on is asked of the rules in force. docs/changing-policy.md, played.
 import assert from "node:assert/strict";
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, chownSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Home, until } from "../lib/home.mjs";
@@ -127,6 +127,28 @@ describe("where changes are approved", () => {
     await home.serve();
     assert.ok((await home.saidBy("log", "tail", "-n", "60")).stdout.includes("policy_recovered"));
     assert.equal((await ready()).policy_folder, "in force");
+  });
+
+  test("a folder without rules, as one is while it is replaced, puts nothing in force", async () => {
+    const kept = readFileSync(policy, "utf8");
+    renameSync(policy, `${policy}.away`);
+    await until("the word", async () => /no rules/.test((await ready()).policy_folder));
+    assert.ok((await ready()).rules > 0);
+    assert.equal((await said("policy", "activate")).code, 1);
+    writeFileSync(policy, kept);
+    await until("the folder", async () => (await ready()).policy_folder === "in force");
+  });
+
+  test("what several accounts could have written is not proposed: whoever approves could be one of them", { skip: process.getuid() !== 0 }, async () => {
+    const kept = readFileSync(policy, "utf8");
+    for (const file of [policy, home.config]) {
+      chownSync(file, 12345, 12345);
+      writeFileSync(policy, `${kept}\n// ${file}`);
+      await until("the word", async () => /several accounts could have written it \(os:0, os:12345\)/.test((await ready()).policy_folder));
+      chownSync(file, 0, 0);
+      writeFileSync(policy, kept);
+      await until("the folder", async () => (await ready()).policy_folder === "in force");
+    }
   });
 
   test("the log verifies, and the independent checker agrees", async () => {

@@ -143,13 +143,14 @@ impl Authority {
             return Ok(Ok(Leave::FREE));
         }
         let anew = active.unreviewed().filter(|_| why == Why::Anew).map(|tool| tool.id()).collect();
-        let Ok(said) = proposal::said(why.act(), (&active.bundle, active.hash), bundle, anew) else {
-            let says = "the change is too large for whoever would approve it to read".to_owned();
-            return Ok(Err(Activated::Wrong(vec![Finding::new(
-                Code::ChangeTooLarge,
-                &Place::default(),
-                says,
-            )])));
+        let Ok(said) =
+            proposal::said(why.act(), (&active.bundle, active.hash, active.revision), bundle, anew)
+        else {
+            let says = "the change has more than 64 KiB of differences, too many for whoever would approve it to read";
+            let at = Place { file: "the change".to_owned(), ..Place::default() };
+            let finding =
+                Finding::new(Code::ChangeTooLarge, &at, says).suggesting("make it in smaller steps");
+            return Ok(Err(Activated::Wrong(vec![finding])));
         };
         Ok(self.leave(by, Part::Policy, said).await?.map_err(Activated::Stopped))
     }

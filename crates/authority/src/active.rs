@@ -33,6 +33,8 @@ pub struct Active {
     pub(crate) locks: Vec<Lock>,
     /// When what is said of tools was said.
     since: Option<Time>,
+    /// Which revision of the rules it is: the same rules that come back are another.
+    pub(crate) revision: u64,
     pinned: Pinned,
 }
 
@@ -42,6 +44,7 @@ impl Active {
     pub(crate) fn of(directory: Directory, before: Option<&Self>, compiled: Option<&Compiled>) -> Self {
         let (bundle, hash, set) = in_force(directory.policy.as_ref(), before, compiled);
         let since = directory.policy.as_ref().map(|policy| policy.at);
+        let revision = directory.policy.as_ref().map_or(0, |policy| policy.rev);
         let pinned = pinned(directory.pins, &bundle, since, before);
         Self {
             epoch: directory.epoch,
@@ -58,6 +61,7 @@ impl Active {
                 directory.memberships,
             ),
             since,
+            revision,
             pinned,
             locks: directory.locks,
         }

@@ -12,7 +12,7 @@ use terms::{CallerId, CallerKind, Digest, HumanId, Json, KeyId, Millis, Part, Se
 
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
-use crate::operator::{By, Operator, Stopped, said_of};
+use crate::operator::{By, HOST, Operator, Stopped, said_of};
 use crate::vote::NotCounted;
 
 /// A key, the only time that it is in clear.
@@ -73,6 +73,9 @@ impl Authority {
     ) -> Result<Added<(HumanId, Secret<String>)>, Failed> {
         if self.active().caller_named(name).is_some() || self.active().human_named(name).is_some() {
             return Ok(Added::NameTaken);
+        }
+        if let Some(reserved) = reserved(groups) {
+            return Ok(reserved);
         }
         let asked = Json::object([
             ("act", Json::from("add")),
@@ -191,6 +194,9 @@ impl Authority {
         if active.caller_named(&new.name).is_some() {
             return Ok(Added::NameTaken);
         }
+        if let Some(reserved) = reserved(&new.groups) {
+            return Ok(reserved);
+        }
         if new.kind == CallerKind::Operator {
             return Ok(Added::Missing("operator that has a key".to_owned()));
         }
@@ -289,7 +295,8 @@ impl Authority {
     /// [`Failed`] when the store does.
     pub async fn disable_caller(&self, name: &str, by: &By) -> Result<Added<()>, Failed> {
         let active = self.active();
-        let Some(caller) = active.caller_named(name) else {
+        // Whose an account is does not end: it would be nobody's, and under no rule about its person.
+        let Some(caller) = active.caller_named(name).filter(|row| row.kind != CallerKind::Operator) else {
             return Ok(Added::Missing(format!("caller named {name}")));
         };
         let refs = Refs { caller: Some(caller.id), ..Refs::default() };
@@ -337,6 +344,9 @@ impl Authority {
         let Some(member) = human.or_else(|| active.caller_named(name).map(|c| Member::Caller(c.id))) else {
             return Ok(Added::Missing(format!("person and no caller named {name}")));
         };
+        if let Some(reserved) = reserved(&[group.to_owned()]).filter(|_| is) {
+            return Ok(reserved);
+        }
         if active.groups_of_member(member).contains(group) == is {
             return Ok(Added::Done(()));
         }
@@ -457,6 +467,12 @@ impl Authority {
 fn memberships(member: Member, groups: &[String]) -> impl Iterator<Item = Change> + '_ {
     let one = move |group: &String| Membership { group: group.clone(), member };
     groups.iter().map(move |group| Change::Register(Principal::Member(one(group))))
+}
+
+/// The group of this machine's accounts holds nobody else.
+fn reserved<T>(groups: &[String]) -> Option<Added<T>> {
+    let host = groups.iter().any(|group| group == HOST);
+    host.then(|| Added::Missing(format!("group {HOST} to be in: it is that of this machine's accounts")))
 }
 
 pub(crate) fn added<T>(answer: Result<store::Receipt, Refused>, value: T) -> Added<T> {

@@ -135,7 +135,12 @@ impl Authority {
     ) -> Result<Result<Leave, Stopped>, Failed> {
         let active = self.active();
         let ask = self.asked(active.people.operator(by.who), by, part, said)?;
+        let there = match by.who {
+            Operator::Account(_) => true,
+            Operator::Person(human) => active.human(human).is_some(),
+        };
         let (slug, by) = match self.rules_say(&active, &ask, part).await? {
+            _ if !there => (Slug::CredentialInvalid, Vec::new()),
             None | Some(Judgement::Permit { .. }) => return Ok(Ok(Leave::FREE)),
             Some(Judgement::StepUp { by, .. }) if ask.caller.roots.is_empty() => (Slug::NobodyMayApprove, by),
             Some(Judgement::StepUp { .. }) => return self.stepped(by.who, ask).await,

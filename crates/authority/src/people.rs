@@ -136,9 +136,12 @@ impl People {
         }
     }
 
-    /// Who administers has the groups of the person, and an account of this machine that of all accounts.
+    /// Who administers has the groups of the person, and an account of this machine that of all accounts. A person who is disabled
+    /// keeps them there: nobody gets rid of rules about them by being disabled.
     fn groups_of_operator(&self, name: &str, person: Option<HumanId>) -> BTreeSet<String> {
-        let mut groups = person.map(|root| self.groups_of(root)).unwrap_or_default();
+        let theirs = self.humans.values().filter(|human| Some(human.root) == person);
+        let mut groups: BTreeSet<String> =
+            theirs.flat_map(|human| self.groups_of_member(Member::Human(human.id))).collect();
         groups.extend(name.starts_with(ACCOUNT).then(|| HOST.to_owned()));
         groups
     }
@@ -155,7 +158,7 @@ impl People {
             Operator::Person(_) => format!("{CONSOLE}{}", human.map(|h| h.name.as_str()).unwrap_or_default()),
         };
         let row = self.caller_named(&name).filter(|row| row.kind == CallerKind::Operator);
-        if let Some(known) = row.and_then(|row| self.operating(row.id)) {
+        if let Some(known) = row.and_then(|row| self.known.get(&row.id)) {
             return Arc::clone(known);
         }
         let root = human.map(|human| human.root);
@@ -171,11 +174,6 @@ impl People {
             key_prefix: String::new(),
             key_bound: false,
         })
-    }
-
-    /// Who administers, while neither they nor the person behind them is disabled.
-    fn operating(&self, id: CallerId) -> Option<&Arc<Caller>> {
-        self.caller(id).filter(|caller| caller.roots.iter().all(|root| self.persons.contains_key(root)))
     }
 
     /// The person at the end of a chain of owners.
@@ -208,7 +206,7 @@ impl People {
     /// a call that was held for minutes is not judged by what was true when it began.
     pub(crate) fn still(&self, asked: &Caller, now: Time) -> Option<Arc<Caller>> {
         if asked.kind == CallerKind::Operator {
-            return self.operating(asked.id).map(Arc::clone);
+            return self.known.get(&asked.id).map(Arc::clone);
         }
         let today = self.with_key(asked.key, now).filter(|today| today.id == asked.id)?;
         Some(if asked.key_bound {

@@ -243,11 +243,12 @@ impl Authority {
         let found = found.filter(|p| witnessed.ceremony.card == subject_of(p));
         let Some(pin) = found else { return Ok(Err(NotCounted::CeremonyOver)) };
         let asked = Json::object([
-            ("act", "accept"),
-            ("upstream", pin.upstream.as_str()),
-            ("kind", pin.kind.as_str()),
-            ("name", pin.name.as_str()),
-            ("digest", pin.digest.to_string().as_str()),
+            ("act", Json::from("accept")),
+            ("upstream", Json::from(pin.upstream.as_str())),
+            ("kind", Json::from(pin.kind.as_str())),
+            ("name", Json::from(pin.name.as_str())),
+            ("digest", Json::from(pin.digest)),
+            ("definition", pin.definition.clone()),
         ]);
         let leave =
             match self.leave(&By::saying_nothing(Operator::Person(human)), Part::Definitions, asked).await? {

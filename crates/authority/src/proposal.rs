@@ -27,11 +27,11 @@ pub(crate) struct TooLarge;
 /// definition (B25), which no difference shows.
 pub(crate) fn said(
     act: &str,
-    from: (&Bundle, PolicyHash),
+    (from, hash, revision): (&Bundle, PolicyHash, u64),
     to: &Bundle,
     anew: Vec<String>,
 ) -> Result<Json, TooLarge> {
-    let (before, after) = (texts(from.0), texts(to));
+    let (before, after) = (texts(from), texts(to));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut changes = BTreeMap::new();
     let mut length = 0;
@@ -52,7 +52,8 @@ pub(crate) fn said(
     }
     let mut said = vec![
         ("act", Json::from(act)),
-        ("from", Json::from(from.1)),
+        ("from", Json::from(hash)),
+        ("revision", Json::from(revision.to_string())),
         ("to", Json::from(to.hash())),
         ("changes", Json::object(changes)),
     ];
@@ -67,7 +68,9 @@ pub(crate) fn outline(act: &str) -> Json {
 
 /// Whether an access is a change of other rules than those in force: then it leads nowhere any more.
 pub(crate) fn is_over(active: &Active, access: &Access) -> bool {
-    is_change(access) && member(access, "from").is_none_or(|from| from != active.hash.to_string())
+    let same = |name: &str, now: String| member(access, name).is_some_and(|then| then == now);
+    is_change(access)
+        && !(same("from", active.hash.to_string()) && same("revision", active.revision.to_string()))
 }
 
 /// The rules that a change of those in force leads to.
@@ -158,6 +161,6 @@ mod tests {
     fn what_is_too_large_to_be_shown_is_not_asked_for() {
         let large = "x\n".repeat(WHOLE);
         let (before, after) = (rules(&[], &[]), rules(&[("a.cedar", &large)], &[]));
-        assert_eq!(said("activate", (&before, before.hash()), &after, Vec::new()), Err(TooLarge));
+        assert_eq!(said("activate", (&before, before.hash(), 1), &after, Vec::new()), Err(TooLarge));
     }
 }

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use elevation::{Eligible, attainable};
-use policy::{Code, Finding, Outlook, Place, PolicySet};
+use policy::{Code, Finding, History, Moment, Outlook, Place, PolicySet, Question};
 use store::Human;
-use terms::{Action, Caller, CallerKind, HumanId, Part, Requirement};
+use terms::access::SealKey;
+use terms::{Action, Caller, CallerKind, HumanId, Json, Part, Requirement, Time};
 
 use crate::active::Active;
 use crate::bundle::Bundle;
 use crate::leaves::groups;
-use crate::operator::{ACCOUNT, HOST, Operator};
+use crate::operator::{ACCOUNT, HOST, Operator, access};
 use crate::target::of_part;
 
 /// By changing one of these, somebody comes to approve: by other rules, another name of their own, another's name for the owner
@@ -47,7 +48,9 @@ impl Active {
     fn accounts(&self) -> Vec<Arc<Caller>> {
         let known = self.people.known().filter(|caller| caller.kind == CallerKind::Operator);
         let accounts = known.filter(|caller| caller.name.starts_with(ACCOUNT)).cloned();
-        accounts.chain([self.people.operator(NOBODYS)]).collect()
+        // Root's by its number too: rules may name it.
+        let root = self.people.operator(Operator::Account(0));
+        accounts.chain([root, self.people.operator(NOBODYS)]).collect()
     }
 }
 
@@ -81,7 +84,7 @@ impl Rules<'_> {
         let people: Vec<Arc<Caller>> =
             people.map(|human| self.active.people.operator(Operator::Person(human.id))).collect();
         let stuck = |parts: &[Part], all: &[Arc<Caller>]| -> Vec<&'static str> {
-            let somebody = |part: &Part| all.iter().any(|who| self.can(who, *part, &self.others(who)));
+            let somebody = |part: &Part| all.iter().any(|who| self.can(who, *part, &self.others(who, *part)));
             parts.iter().filter(|part| !somebody(part)).map(|part| part.name()).collect()
         };
         let mut parts = stuck(&LEADS_THERE, &accounts);
@@ -93,8 +96,7 @@ impl Rules<'_> {
             return None;
         }
         let says = format!("nobody who is there could change {} under these rules", listed(&parts));
-        let help =
-            "let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`";
+        let help = "let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`; where it takes approval, say whose this account is: stepup human account NAME";
         Some(Finding::new(Code::NobodyAdministers, &here(), says).suggesting(help))
     }
 
@@ -111,10 +113,20 @@ impl Rules<'_> {
         needs.is_empty() || (!who.roots.is_empty() && needs.iter().all(met))
     }
 
-    /// Everybody who signs and could approve for somebody.
-    fn others(&self, who: &Caller) -> Eligible {
+    /// Everybody who signs and whom the rules let approve for somebody.
+    fn others(&self, who: &Caller, part: Part) -> Eligible {
+        let said = Json::object([("act", "")]);
+        let Ok(access) = access(who, part, said, &SealKey::new([0; 32])) else { return Eligible::default() };
+        let history = Some(History { first_time: false, calls_1h: 0 });
+        let moment = Moment { at: Time::from_millis(0), source: None, history };
+        let target = of_part(part);
+        let question = Question { caller: who, access: &access, target: &target.judged, moment: &moment };
+        let may = |human: &Human, groups: &BTreeSet<String>| {
+            let person = policy::Human { id: human.root, name: human.name.clone(), groups: groups.clone() };
+            self.signs(human) && self.set.may_approve(&person, &question, 0).yes()
+        };
         let asked: BTreeSet<&str> = self.requirements.values().flat_map(groups).collect();
-        let mut eligible = self.active.people.eligible(who, &asked, |human, _| self.signs(human));
+        let mut eligible = self.active.people.eligible(who, &asked, may);
         eligible.owners.retain(|root: &HumanId| self.active.people.signs(*root));
         eligible
     }

@@ -96,7 +96,10 @@ impl Known {
             },
             _ => (id, names?),
         };
-        if names.contains(name) || self.unseen(kind, name) {
+        // An account of the machine is nobody's until it is said whose it is, and can be named all the same.
+        let account =
+            kind == Kind::Human && name.strip_prefix("os:").is_some_and(|uid| uid.parse::<u32>().is_ok());
+        if names.contains(name) || account || self.unseen(kind, name) {
             return None;
         }
         let says = format!("{}::\"{id}\" does not exist, so the rule would never apply to it", kind.name());

@@ -21,6 +21,9 @@ use crate::node::StartError;
 pub const ROLLED_BACK: &str =
     "other rules were put in force since: change the folder, or run `stepup policy activate`";
 
+/// What is said of a folder without rules, as one is for a moment while it is replaced.
+pub const EMPTY: &str = "it has no rules, and nobody could change the rules under none: those in force stay";
+
 /// Editors write a file in several steps; the folder is read once it has been quiet for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -68,7 +71,7 @@ pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<Option<El
         tracing::warn!(policy = %hash, "the policy folder holds rules that were replaced; those in force stay");
         return Ok(None);
     }
-    propose(desk, bundle).await.map_err(StartError::from)
+    propose(desk, bundle, &owners(desk)).await.map_err(StartError::from)
 }
 
 /// Proposes the folder each time it is saved, and once more when what it proposed, `waits`, is approved. One that is gone is looked
@@ -183,6 +186,7 @@ async fn decided(desk: &Desk, id: ElevationId) -> Next {
 /// Reads the folder and proposes what is in it. What it proposed before and is not decided on is taken back, if it is something
 /// else by now.
 async fn saved_now(desk: &Desk, waits: Option<ElevationId>) -> Option<ElevationId> {
+    let mut owners = self::owners(desk);
     let bundle = match desk.config.with_policy() {
         Ok(bundle) => bundle,
         Err(error) => {
@@ -191,9 +195,12 @@ async fn saved_now(desk: &Desk, waits: Option<ElevationId>) -> Option<ElevationI
             return waits;
         }
     };
-    let proposed = match propose(desk, &bundle).await {
+    // Whoever owned it before it was read, and whoever does after.
+    owners.extend(self::owners(desk));
+    let proposed = match propose(desk, &bundle, &owners).await {
         Ok(proposed) => proposed,
         Err(failed) => {
+            desk.authority.troubled(Some(failed.to_string()));
             tracing::error!(%failed, "the saved rules are not in force");
             return waits;
         }
@@ -215,8 +222,26 @@ async fn take_back(desk: &Desk, id: ElevationId) {
 }
 
 /// Proposes rules in the name of whoever owns the folder; the request that waits for approval, where one does.
-async fn propose(desk: &Desk, bundle: &Bundle) -> Result<Option<ElevationId>, Failed> {
-    let by = owner(desk, bundle).await?;
+async fn propose(
+    desk: &Desk,
+    bundle: &Bundle,
+    owners: &BTreeSet<u32>,
+) -> Result<Option<ElevationId>, Failed> {
+    if bundle.texts.is_empty() && !desk.authority.active().rules().is_empty() {
+        desk.authority.troubled(Some(EMPTY.to_owned()));
+        tracing::error!("the policy folder has no rules; the rules in force stay");
+        return Ok(None);
+    }
+    let Some(by) = proposer(desk, owners).await? else {
+        let names = owners.iter().map(|uid| format!("os:{uid}")).collect::<Vec<_>>().join(", ");
+        let why = format!(
+            "several accounts could have written it ({names}), and whoever approves it could be one of them: have folder, files \
+             and stepup.toml owned by one account"
+        );
+        tracing::error!(why, "the saved rules are refused; the rules in force stay");
+        desk.authority.troubled(Some(why));
+        return Ok(None);
+    };
     match desk.authority.activate(bundle, &by).await? {
         Activated::Done => {
             desk.authority.troubled(None);
@@ -244,23 +269,31 @@ async fn propose(desk: &Desk, bundle: &Bundle) -> Result<Option<ElevationId>, Fa
     Ok(None)
 }
 
-/// Whoever owns the folder and what is in it. Of several the first that may not change the rules by itself: each of them could have
-/// written it.
-async fn owner(desk: &Desk, bundle: &Bundle) -> Result<By, Failed> {
+/// Whoever could have written what the folder proposes: the owners of the folder, of its rules and of the configuration, whose
+/// requirements are proposed with them.
+fn owners(desk: &Desk) -> BTreeSet<u32> {
     let dir = &desk.config.policy.dir;
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let named = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| bundle.texts.keys().any(|text| name == text.as_str()))
-    };
-    let paths = entries.filter(named).chain([dir.clone()]);
-    let owners: BTreeSet<u32> = paths.filter_map(|path| Some(std::fs::metadata(path).ok()?.uid())).collect();
-    for uid in &owners {
-        let by = By::account(*uid);
+    let rules = entries.filter(|path| path.extension().is_some_and(|extension| extension == "cedar"));
+    let both = |path: PathBuf| [std::fs::metadata(&path), std::fs::symlink_metadata(&path)];
+    let all = rules.chain([dir.clone(), desk.config.file.clone()]).flat_map(both);
+    all.filter_map(|meta| meta.ok().map(|meta| meta.uid())).collect()
+}
+
+/// In whose name it is proposed; `None` where several could have written it and not all of them may change the rules alone: whoever
+/// approved could be one of them.
+async fn proposer(desk: &Desk, owners: &BTreeSet<u32>) -> Result<Option<By>, Failed> {
+    let mut all = owners.iter().map(|uid| By::account(*uid));
+    let Some(first) = all.next() else { return Ok(Some(desk.by.clone())) };
+    if owners.len() == 1 {
+        return Ok(Some(first));
+    }
+    for by in std::iter::once(first.clone()).chain(all) {
         if !desk.authority.may_change_rules(&by).await? {
-            return Ok(by);
+            return Ok(None);
         }
     }
-    Ok(owners.first().map_or_else(|| desk.by.clone(), |uid| By::account(*uid)))
+    Ok(Some(first))
 }
 
 /// Findings in a line each, for whoever looks at a page or a probe.

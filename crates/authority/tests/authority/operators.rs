@@ -1,8 +1,8 @@
 //! A21: who changes what decisions rest on is asked of the rules, and what they step up is a request like any other.
 
-use authority::{Activated, Added, By, HOST, Operator, Stopped, Voted};
-use store::{Human, LockSubject, Policy};
-use terms::{ElevationId, Slug};
+use authority::{Activated, Added, By, HOST, NewCaller, Operator, Stopped, Voted};
+use store::{LockSubject, Policy};
+use terms::{CallerKind, ElevationId, Slug};
 
 use crate::world::*;
 use authority::NotCounted;
@@ -196,7 +196,7 @@ async fn nobody_who_is_stopped_reaches_approving_for_themselves_unseen() {
         findings.iter().filter(|found| of(found)).map(ToString::to_string).collect::<Vec<_>>()
     };
     let open = found(RULES);
-    assert!(open.len() == 1 && open[0].contains(&format!("Group::\"{HOST}\"")), "{open:?}");
+    assert!(open.iter().all(|found| found.contains(&format!("Group::\"{HOST}\""))), "{open:?}");
     assert!(open[0].contains("policy, groups, callers and people"), "{open:?}");
     let before_it_is_hers = found(&guarded());
     assert!(before_it_is_hers.len() == 1 && before_it_is_hers[0].contains("nobody_administers"));
@@ -207,6 +207,13 @@ async fn nobody_who_is_stopped_reaches_approving_for_themselves_unseen() {
         panic!()
     };
     assert_eq!(found(&guarded()), [] as [String; 0], "it takes another person");
+    let nobody_approves = format!(
+        r#"{}
+@id("none") forbid (principal in Group::"managers", action in Action::"approve:administer", resource);"#,
+        guarded()
+    );
+    let stuck = found(&nobody_approves);
+    assert!(stuck.len() == 1 && stuck[0].contains("nobody_administers"), "{stuck:?}");
     let confirms = format!(
         "{RULES}\n@id(\"own\") @stepup(\"solo\") forbid (principal, action == Action::\"administer\", resource);"
     );
@@ -232,20 +239,92 @@ unless {{ resource == Installation::"stepup/groups" }};"#
 }
 
 #[tokio::test]
-async fn a_person_who_is_disabled_administers_nothing() {
-    let (world, by) = world().await;
-    let olga: Human = world.authority().active().human_named("olga").unwrap().clone();
-    let id = asked(world.authority().set_member("managers", "dave", true, &by).await.unwrap());
-    let Added::Done(()) = world.authority().disable_human("olga", &authority::By::account(0)).await.unwrap()
-    else {
+async fn nobody_gets_rid_of_rules_about_them_by_being_disabled() {
+    let world = World::new().await;
+    let by = By::account(1000);
+    let Added::Done(_) = world.authority().own_account("olga", 1000, &by).await.unwrap() else { panic!() };
+    let rules = format!(
+        r#"{RULES}
+@id("not-olga") forbid (principal == Human::"olga", action == Action::"administer", resource == Installation::"stepup/callers");
+@id("on-duty") @stepup("release")
+forbid (principal in Group::"on-duty", action == Action::"administer", resource == Installation::"stepup/people");"#
+    );
+    let Added::Done(()) = world.authority().set_member("on-duty", "olga", true, &by).await.unwrap() else {
         panic!()
     };
-    let who = By::saying_nothing(Operator::Person(olga.id));
-    let Added::Stopped(_) = world.authority().add_human("eve", &[], &who).await.unwrap() else {
-        panic!("nobody's name is let")
+    assert_eq!(world.authority().activate(&bundle_of(&rules), &by).await.unwrap(), Activated::Done);
+    let of_olga = NewCaller {
+        name: "robot".to_owned(),
+        kind: CallerKind::Agent,
+        owner: "ann".to_owned(),
+        groups: Vec::new(),
+        act: Vec::new(),
     };
-    let _ = world.approve(id, "ann").await;
-    let added = world.authority().set_member("managers", "dave", true, &by).await.unwrap();
-    assert!(!matches!(added, Added::Done(())), "an account of somebody who is gone: {added:?}");
+    let Added::Missing(_) = world.authority().disable_caller("os:1000", &by).await.unwrap() else {
+        panic!("an account is somebody's for good")
+    };
+    for disabled in [false, true] {
+        if disabled {
+            let Added::Done(()) = world.authority().disable_human("olga", &by).await.unwrap() else {
+                panic!()
+            };
+        }
+        let added = world.authority().add_caller(&of_olga, &by).await.unwrap();
+        assert_eq!(denied_for(added), Slug::PolicyDenied, "{disabled}");
+        let id = asked(world.authority().add_human("eve", &[], &by).await.unwrap());
+        assert!(world.approve(id, "olga").await.is_err());
+        if disabled {
+            world.approve(id, "ann").await.unwrap();
+            let Added::Done(_) = world.authority().add_human("eve", &[], &by).await.unwrap() else {
+                panic!()
+            };
+        }
+    }
+    let olga = world.authority().active().humans().find(|human| human.name == "olga").unwrap().id;
+    let who = By::saying_nothing(Operator::Person(olga));
+    let Added::Stopped(_) = world.authority().set_member("managers", "dave", true, &who).await.unwrap()
+    else {
+        panic!("who is disabled does nothing at the console")
+    };
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn an_approval_does_not_come_back_with_the_rules_that_it_was_given_under() {
+    let (world, by) = world().await;
+    let (one, two) =
+        (bundle_of(&format!("{}\n// one", guarded())), bundle_of(&format!("{}\n// two", guarded())));
+    let put = async |bundle: &authority::Bundle| {
+        let id = waits(world.authority().activate(bundle, &by).await.unwrap());
+        world.approve(id, "ann").await.unwrap();
+        assert_eq!(world.authority().activate(bundle, &by).await.unwrap(), Activated::Done);
+    };
+    let unused = waits(world.authority().activate(&one, &by).await.unwrap());
+    world.approve(unused, "ann").await.unwrap();
+    put(&two).await;
+    put(&bundle_of(&guarded())).await;
+    let again = waits(world.authority().activate(&one, &by).await.unwrap());
+    assert_ne!(again, unused);
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn nobody_else_is_put_into_the_group_of_the_accounts() {
+    let world = World::new().await;
+    let by = By::account(0);
+    let host = vec![HOST.to_owned()];
+    let new = NewCaller {
+        name: "robot".to_owned(),
+        kind: CallerKind::Agent,
+        owner: "ann".to_owned(),
+        groups: host.clone(),
+        act: Vec::new(),
+    };
+    assert!(matches!(world.authority().add_caller(&new, &by).await.unwrap(), Added::Missing(_)));
+    let operator = NewCaller { kind: CallerKind::Operator, groups: Vec::new(), ..new };
+    assert!(matches!(world.authority().add_caller(&operator, &by).await.unwrap(), Added::Missing(_)));
+    assert!(matches!(world.authority().add_human("eve", &host, &by).await.unwrap(), Added::Missing(_)));
+    let joined = world.authority().set_member(HOST, "ann", true, &by).await.unwrap();
+    assert!(matches!(joined, Added::Missing(_)), "{joined:?}");
     world.verified().await;
 }

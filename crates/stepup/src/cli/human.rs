@@ -48,7 +48,7 @@ pub enum Verb {
         /// The person's name.
         name: String,
         /// The account's number; the one that runs this command where it is left out.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(..i64::from(u32::MAX)))]
         uid: Option<u32>,
     },
     /// Put a person, or a caller, into groups, or take it out.

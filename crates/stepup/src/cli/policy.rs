@@ -137,6 +137,9 @@ fn schema(desk: &Desk) -> Spoken {
 
 async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
+    if bundle.texts.is_empty() && !desk.authority.active().rules().is_empty() {
+        return Err(Said::failed(format!("the policy folder: {}", crate::policy_folder::EMPTY), ""));
+    }
     let activated = desk.authority.activate_anew(&bundle, &desk.by).await?;
     told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))
 }

@@ -66,10 +66,26 @@ fn denied(desk: &Desk, denial: &Denial) -> Said {
             "ask whoever they let; who is locked out by them stops the server and runs `stepup policy recover`"
                 .to_owned(),
         )
+    } else if denial.slug == Slug::OutcomeUnknown {
+        let attempt = denial.attempt.map(|id| id.to_string()).unwrap_or_default();
+        (
+            format!("this was begun as {attempt}, and whether it was done is not in the log"),
+            format!(
+                "look whether it is so, and say how it ended on its request's page: {}",
+                desk.page("history")
+            ),
+        )
+    } else if denial.slug == Slug::AlreadyRunning {
+        ("this is being done right now, under its one approval".to_owned(), "look in a moment".to_owned())
     } else {
         let row = denial.slug.row();
         (row.happened.to_owned(), row.todo.to_owned())
     };
     let said = Said::failed(format!("{happened}{record}"), todo);
-    said.exit(if denial.slug == Slug::Rejected { Exit::Rejected } else { Exit::Denied })
+    let exits = [
+        (Slug::Rejected, Exit::Rejected),
+        (Slug::OutcomeUnknown, Exit::Unknown),
+        (Slug::AlreadyRunning, Exit::Pending),
+    ];
+    said.exit(exits.into_iter().find(|(slug, _)| *slug == denial.slug).map_or(Exit::Denied, |(_, exit)| exit))
 }

@@ -22,7 +22,7 @@ pub use file::{Activate, Budgets, Challenge, Log, Operations, Policy, Upstream a
 #[derive(Debug)]
 pub struct Config {
     /// The file that it was read from.
-    file: PathBuf,
+    pub file: PathBuf,
     /// The folder that relative paths are relative to: that of the file.
     pub home: PathBuf,
     /// The agents' listener.

@@ -328,7 +328,11 @@ impl Shared {
         let (why, by_itself) = tokio::select! {
             _ = process.wait() => ("it ended", true),
             _ = &mut reading => ("it closed its output, or said too much", true),
-            () = ends(&mut ending) => ("it is not needed any more", false),
+            // A write that broke says so too, and may be seen before the end that broke it.
+            () = ends(&mut ending) => {
+                let ended = tokio::time::timeout(LAST_WORDS, process.wait()).await.is_ok();
+                ("it is not needed any more", ended)
+            }
         };
         if by_itself {
             // What it said before it ended still counts; whether its end or that of its output is seen first is chance.
