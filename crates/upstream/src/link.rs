@@ -156,8 +156,8 @@ impl Link {
             }
             Err(fault @ Fault::Form(_)) => (false, fault.to_string()),
             // Where no request can be written, no other can be either; a child may have ended because of it.
-            Err(fault @ Fault::Unreachable) => (matches!(link.wire, Wire::Child(_)), link.why(fault)),
-            Err(fault) => (true, link.why(fault)),
+            Err(fault @ Fault::Unreachable) => (matches!(link.wire, Wire::Child(_)), link.why(fault).await),
+            Err(fault) => (true, link.why(fault).await),
         };
         if !perhaps {
             return Err(NotModern::No(why));
@@ -169,7 +169,10 @@ impl Link {
     /// Greets the upstream over a wire, and begins a session of the legacy era.
     pub(crate) async fn greet(to: To<'_>, wire: Wire) -> Result<Self, String> {
         let mut link = Self::new(to, wire, Revision::NEWEST);
-        let result = link.errand(Errand::Hello).await.map_err(|fault| link.why(fault))?;
+        let result = match link.errand(Errand::Hello).await {
+            Ok(result) => result,
+            Err(fault) => return Err(link.why(fault).await),
+        };
         let said = result.as_ref().and_then(hello).ok_or("its answer to `initialize` is not valid")?;
         link.revision = link.settle(&said)?;
         let ready = notification("notifications/initialized", None);
@@ -180,9 +183,15 @@ impl Link {
     }
 
     /// Why it did not greet us, with its last words where it left any.
-    fn why(&self, fault: Fault) -> String {
+    async fn why(&self, fault: Fault) -> String {
         let words = match &self.wire {
-            Wire::Child(child) => child.said().last(),
+            Wire::Child(child) => {
+                // That it is going is seen before what it says of it.
+                if matches!(fault, Fault::Closed | Fault::Unreachable) {
+                    child.over().await;
+                }
+                child.said().last()
+            }
             Wire::Http(_) => None,
         };
         words.map_or_else(|| fault.to_string(), |words| format!("{fault}; the last that it said: {words}"))

@@ -30,6 +30,9 @@ const KEEP: usize = 1 << 20;
 /// How long the last words of a child that ended are waited for.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(100);
 
+/// How long a child that is going is waited for.
+const GOING: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// A running child. Dropping it ends the child.
 pub(crate) struct Child {
     shared: Arc<Shared>,
@@ -114,6 +117,11 @@ impl Child {
 
     pub(crate) fn notices(&self) -> &Notices {
         &self.shared.notices
+    }
+
+    /// Waits for a child that is going to be gone, and its last words heard; for a moment, should it stay.
+    pub(crate) async fn over(&self) {
+        let _ = tokio::time::timeout(GOING, self.ended.clone().wait_for(|ended| *ended)).await;
     }
 
     /// What it says on its standard error.
