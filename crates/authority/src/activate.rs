@@ -54,13 +54,33 @@ impl Why {
     }
 }
 
+/// Rules that are to come into force.
+struct Coming<'a> {
+    bundle: &'a Bundle,
+    /// Of all of it: worked out once.
+    hash: PolicyHash,
+    by: &'a By,
+    why: Why,
+}
+
+impl<'a> Coming<'a> {
+    fn new(bundle: &'a Bundle, by: &'a By, why: Why) -> Self {
+        Self { bundle, hash: bundle.hash(), by, why }
+    }
+
+    fn is_in_force(&self, active: &Active) -> bool {
+        let anew = self.why == Why::Anew && active.unreviewed().next().is_some();
+        active.set.is_some() && active.hash == self.hash && !anew
+    }
+}
+
 impl Authority {
     /// Puts a bundle in force, and answers once no permit is left that was made under the one before.
     ///
     /// # Errors
     /// [`Failed`] when the store does.
     pub async fn activate(&self, bundle: &Bundle, by: &By) -> Result<Activated, Failed> {
-        self.put_in_force(bundle, by, Why::New).await
+        self.put_in_force(&Coming::new(bundle, by, Why::New)).await
     }
 
     /// The same, said by an operator now: what the bundle says of tools is said of the definitions that people
@@ -69,7 +89,7 @@ impl Authority {
     /// # Errors
     /// As [`Authority::activate`].
     pub async fn activate_anew(&self, bundle: &Bundle, by: &By) -> Result<Activated, Failed> {
-        self.put_in_force(bundle, by, Why::Anew).await
+        self.put_in_force(&Coming::new(bundle, by, Why::Anew)).await
     }
 
     /// Puts a revision in force that was before.
@@ -80,7 +100,7 @@ impl Authority {
         let bundle = Bundle::from_json(&revision.bundle).ok().filter(|it| it.hash() == revision.hash);
         let failed =
             || Failed { doing: "reading a revision", because: "it is not what its hash says".into() };
-        self.put_in_force(&bundle.ok_or_else(failed)?, by, Why::Back).await
+        self.put_in_force(&Coming::new(&bundle.ok_or_else(failed)?, by, Why::Back)).await
     }
 
     /// Puts a bundle in force without asking the rules: for whoever is locked out by them, and has the store and the keys to
@@ -89,32 +109,32 @@ impl Authority {
     /// # Errors
     /// As [`Authority::activate`].
     pub async fn recover(&self, bundle: &Bundle, by: &By) -> Result<Activated, Failed> {
-        self.put_in_force(bundle, by, Why::Recovery).await
+        self.put_in_force(&Coming::new(bundle, by, Why::Recovery)).await
     }
 
-    async fn put_in_force(&self, bundle: &Bundle, by: &By, why: Why) -> Result<Activated, Failed> {
-        match self.active().compile(bundle) {
+    async fn put_in_force(&self, coming: &Coming<'_>) -> Result<Activated, Failed> {
+        match self.active().compile(coming.bundle) {
             Ok(set) => {
-                let compiled = Compiled { hash: bundle.hash(), set: Arc::new(set) };
+                let compiled = Compiled { hash: coming.hash, set: Arc::new(set) };
                 self.compiled.store(Some(Arc::new(compiled)));
             }
             Err(findings) => {
-                self.refuse_rules(bundle, by, &findings).await?;
+                self.refuse_rules(coming, &findings).await?;
                 return Ok(Activated::Wrong(findings));
             }
         }
         let active = self.active();
-        if in_force(&active, bundle, why) {
+        if coming.is_in_force(&active) {
             return Ok(Activated::Already);
         }
-        let leave = match self.leave_to_change(&active, bundle, by, why).await? {
+        let leave = match self.leave_to_change(&active, coming).await? {
             Ok(leave) => leave,
             Err(instead) => return Ok(instead),
         };
-        let refs = leave.refs(Refs { policy: Some(bundle.hash()), ..Refs::default() });
+        let refs = leave.refs(Refs { policy: Some(coming.hash), ..Refs::default() });
         let stale = |_| Failed { doing: "activating policy", because: "it took too long".to_owned() };
         let doing = leave.begin().map_err(stale)?;
-        let answer = self.commit_rules((active.hash, bundle), by, why, refs).await?;
+        let answer = self.commit_rules(active.hash, coming, refs).await?;
         self.done(doing, answer.is_ok()).await?;
         self.quiet().await;
         match answer {
@@ -135,10 +155,9 @@ impl Authority {
     async fn leave_to_change(
         &self,
         active: &Active,
-        bundle: &Bundle,
-        by: &By,
-        why: Why,
+        coming: &Coming<'_>,
     ) -> Result<Result<Leave, Activated>, Failed> {
+        let &Coming { bundle, by, why, .. } = coming;
         if why == Why::Recovery || self.free(by, Part::Policy, proposal::outline(why.act())).await? {
             return Ok(Ok(Leave::FREE));
         }
@@ -158,20 +177,19 @@ impl Authority {
     /// People and pins may change meanwhile; the rules that let these in may not. Whether anything changed.
     async fn commit_rules(
         &self,
-        (judged_under, bundle): (PolicyHash, &Bundle),
-        by: &By,
-        why: Why,
+        judged_under: PolicyHash,
+        coming: &Coming<'_>,
         refs: Refs,
     ) -> Result<Result<bool, Refused>, Failed> {
         for _ in 0..TRIES {
             let active = self.active();
-            if in_force(&active, bundle, why) {
+            if coming.is_in_force(&active) {
                 return Ok(Ok(false));
             }
             if active.hash != judged_under {
                 break;
             }
-            match self.commit(self.activation(&active, bundle, by, why, refs.clone())).await? {
+            match self.commit(self.activation(&active, coming, refs.clone())).await? {
                 Ok(_) => return Ok(Ok(true)),
                 Err(Refused::Stale(_)) => {}
                 Err(refused) => return Ok(Err(refused)),
@@ -180,25 +198,25 @@ impl Authority {
         Ok(Err(Refused::Conflict))
     }
 
-    async fn refuse_rules(&self, bundle: &Bundle, by: &By, findings: &[Finding]) -> Result<(), Failed> {
+    async fn refuse_rules(&self, coming: &Coming<'_>, findings: &[Finding]) -> Result<(), Failed> {
         let why = findings.first().map(ToString::to_string).unwrap_or_default();
-        let record = body::PolicyRefused { policy: Some(bundle.hash()), why, by: by.to_string() };
+        let record = body::PolicyRefused { policy: Some(coming.hash), why, by: coming.by.to_string() };
         let commit = Commit { changes: Vec::new(), records: vec![self.record(Refs::default(), &record)] };
         self.commit(commit).await.map(drop)
     }
 
-    fn activation(&self, active: &Active, bundle: &Bundle, by: &By, why: Why, refs: Refs) -> Commit {
-        let (hash, by) = (bundle.hash(), by.to_string());
+    fn activation(&self, active: &Active, coming: &Coming<'_>, refs: Refs) -> Commit {
+        let (hash, by) = (coming.hash, coming.by.to_string());
         let record = body::PolicyActivated {
             policy: hash,
             epoch: u32::try_from(active.epoch.0.saturating_add(1)).unwrap_or(u32::MAX),
             by: by.clone(),
         };
         let mut records = vec![self.record(refs.clone(), &record)];
-        if why == Why::Recovery {
+        if coming.why == Why::Recovery {
             records.push(self.record(refs, &body::PolicyRecovered { policy: hash, by: by.clone() }));
         }
-        let change = Change::Activate { hash, bundle: bundle.to_json(), by, expects: active.epoch };
+        let change = Change::Activate { hash, bundle: coming.bundle.to_json(), by, expects: active.epoch };
         Commit { changes: vec![change], records }
     }
 
@@ -209,9 +227,4 @@ impl Authority {
     pub async fn revisions(&self, most: u32) -> Result<Vec<Policy>, Failed> {
         self.store.policies(most).await
     }
-}
-
-fn in_force(active: &Active, bundle: &Bundle, why: Why) -> bool {
-    let anew = why == Why::Anew && active.unreviewed().next().is_some();
-    active.set.is_some() && active.hash == bundle.hash() && !anew
 }

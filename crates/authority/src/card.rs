@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use elevation::{Eligible, Pending, Weighed, weigh};
+use elevation::{Eligible, Pending};
 use store::{Change, Failed, Situation};
 use terms::card::{
     CallerLine, Card, Claims, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
@@ -14,6 +14,7 @@ use terms::{Access, Action, HumanId, Json, Kind, Millis, Part, Pointer, text};
 use crate::active::Active;
 use crate::authority::Authority;
 use crate::decide::{evidence, lost};
+use crate::leaves::weighed;
 use crate::proposal;
 use crate::target::Target;
 use crate::vote::Today;
@@ -145,12 +146,11 @@ impl Authority {
 
     /// Every leaf with the names of those who met it.
     pub(crate) fn needed(&self, active: &Active, pending: &Pending, eligible: &Eligible) -> Vec<Needed> {
-        let weighed = weigh(&pending.requirement, &evidence(pending), eligible, self.now());
-        let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
         let name =
             |root: &HumanId| active.people.any_human(*root).map(|h| h.name.clone()).unwrap_or_default();
-        let leaves = parts.into_iter().flat_map(|(_, leaves)| leaves);
+        let leaves = weighed(&pending.requirement, &evidence(pending), eligible, self.now());
         leaves
+            .into_iter()
             .map(|leaf| Needed {
                 leaf: leaf.says(),
                 met: leaf.met(),

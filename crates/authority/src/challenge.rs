@@ -2,15 +2,14 @@
 
 use audit::body::{self, Who};
 use audit::record::{Record, Refs};
-use elevation::{
-    Conclusion, Eligible, Evidence, Leaf, Outcome, Pending, State, Version, Weighed, attainable, weigh,
-};
+use elevation::{Conclusion, Eligible, Outcome, Pending, State, Version, attainable};
 use store::{Change, Commit, Failed, Refused, Situation};
-use terms::{ElevationId, Requirement, Slug, Time, Tree};
+use terms::{ElevationId, Slug, Time, Tree};
 
 use crate::authority::Authority;
 use crate::claims::Claims;
 use crate::decide::{Case, Comes, Judged, Tried, evidence, lost, sealed};
+use crate::leaves::weighed;
 use crate::ruling::{Challenge, Denial, Line, Ruling};
 use crate::withdraw::End;
 
@@ -193,17 +192,6 @@ pub(crate) fn challenge(
         ran: situation.last.as_ref().and_then(lost),
         record: None,
     }
-}
-
-/// The lines of a requirement, and how far each is.
-pub(crate) fn weighed(
-    requirement: &Requirement,
-    evidence: &Evidence,
-    eligible: &Eligible,
-    now: Time,
-) -> Vec<Leaf> {
-    let (Weighed::Met(parts) | Weighed::Missing(parts)) = weigh(requirement, evidence, eligible, now);
-    parts.into_iter().flat_map(|(_, leaves)| leaves).collect()
 }
 
 /// Why it is asked for, although there was a grant.

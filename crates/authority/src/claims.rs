@@ -1,12 +1,13 @@
 //! What a caller says beside its access: why, and under which ticket. Claims, shown to people as such; bounded,
 //! and once said they stay, because people sign what they saw.
 
-use elevation::{Eligible, Pending, State, Weighed, weigh};
+use elevation::{Eligible, Pending, State};
 use store::{Change, Commit, Failed};
 use terms::{Caller, ElevationId, Slug, Tree, claim};
 
 use crate::authority::Authority;
 use crate::decide::{TRIES, evidence};
+use crate::leaves::weighed;
 
 /// The longest purpose and the longest ticket, in characters.
 const PURPOSE: usize = 1000;
@@ -81,8 +82,8 @@ impl Authority {
 
 /// Whether a ticket was named that is not one: it may be corrected, as long as nobody has signed.
 fn ticket_unfit(pending: &Pending) -> bool {
-    let weighed = weigh(&pending.requirement, &evidence(pending), &Eligible::default(), pending.opened_at);
-    let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
-    let mut leaves = parts.iter().flat_map(|(_, leaves)| leaves);
-    pending.votes.is_empty() && leaves.any(|leaf| matches!(leaf.leaf, Tree::Ticket { .. }) && !leaf.met())
+    let nobody = Eligible::default();
+    let leaves = weighed(&pending.requirement, &evidence(pending), &nobody, pending.opened_at);
+    pending.votes.is_empty()
+        && leaves.iter().any(|leaf| matches!(leaf.leaf, Tree::Ticket { .. }) && !leaf.met())
 }

@@ -419,7 +419,7 @@ impl Active {
 
 impl Case<'_> {
     /// What rules are asked.
-    fn question<'q>(&'q self, target: &'q Target, moment: &'q Moment) -> Question<'q> {
+    pub(crate) fn question<'q>(&'q self, target: &'q Target, moment: &'q Moment) -> Question<'q> {
         Question { caller: &self.caller, access: &self.ask.access, target: &target.judged, moment }
     }
 

@@ -7,7 +7,7 @@ use audit::record::Kind as Recorded;
 use elevation::{Eligible, Evidence, Leaf, Pending, Weighed, attainable, weigh};
 use policy::{DenyReason, Judgement, Moment, PolicySet, Question, RuleId};
 use store::{Failed, LogLine};
-use terms::access::{Resource, SealKey};
+use terms::access::SealKey;
 use terms::{
     Access, Action, Caller, CallerId, Digest, Json, Kind, PolicyHash, RecordId, Requirement, Time, Tree,
     UpstreamHash,
@@ -186,7 +186,7 @@ impl Authority {
             would,
             rules: shown(set, &by),
             stopped: Some(target.state()).filter(|state| *state != "accepted"),
-            locked: active.lock(caller.id, &caller.roots, &target.upstream, self.now()).is_some(),
+            locked: active.lock_on(caller, access, self.now()).is_some(),
         }
     }
 
@@ -384,12 +384,7 @@ impl Active {
         let caller = self.people.caller(supposed.caller).ok_or(NotSupposed::Caller)?;
         let target = self.target(supposed.kind, &supposed.upstream, &supposed.name);
         let target = target.ok_or(NotSupposed::Target)?;
-        let resource = Resource {
-            kind: target.kind.name().to_owned(),
-            id: target.id(),
-            definition: target.pin.digest,
-            upstream: identity.unwrap_or_else(|| UpstreamHash::of(&Json::Null)),
-        };
+        let resource = target.resource(identity.unwrap_or_else(|| UpstreamHash::of(&Json::Null)));
         let (action, secrets) = (supposed.action.name(), &target.settings.secrets);
         let arguments = supposed.arguments.clone();
         let made = Access::new(caller.subject(), action, resource, arguments, secrets, seal);

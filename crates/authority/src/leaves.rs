@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use terms::{Requirement, Tree};
+use elevation::{Eligible, Evidence, Leaf, Weighed, weigh};
+use terms::{Requirement, Time, Tree};
 
 /// Every leaf.
 pub(crate) fn leaves(requirement: &Requirement) -> Vec<&Tree> {
@@ -37,4 +38,15 @@ pub(crate) fn group(leaf: &Tree) -> Option<&str> {
         | Tree::Ticket { .. }
         | Tree::KeyBound => None,
     }
+}
+
+/// Every leaf along the shortest way, and how far it is.
+pub(crate) fn weighed(
+    requirement: &Requirement,
+    evidence: &Evidence,
+    eligible: &Eligible,
+    now: Time,
+) -> Vec<Leaf> {
+    let (Weighed::Met(parts) | Weighed::Missing(parts)) = weigh(requirement, evidence, eligible, now);
+    parts.into_iter().flat_map(|(_, leaves)| leaves).collect()
 }

@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use audit::record::{Kind as Recorded, Refs};
-use policy::{Judgement, Outlook, Question};
+use policy::{Judgement, Outlook};
 use store::{Change, Commit, Failed, OwnedBy, Principal, Receipt, Refused, RegisteredCaller};
-use terms::access::{Resource, SealKey};
+use terms::access::SealKey;
 use terms::{Access, Action, Caller, CallerId, CallerKind, HumanId, Json, Outcome, Part, Secrets, Slug};
 
-use crate::active::Active;
 use crate::authority::Authority;
 use crate::decide::{Ask, Case, names};
 use crate::permit::{Permit, Settlement};
@@ -135,18 +134,18 @@ impl Authority {
     ) -> Result<Result<Leave, Stopped>, Failed> {
         let active = self.active();
         let ask = self.asked(active.people.operator(by.who), by, part, said)?;
+        let case = Case { active: &active, ask: &ask, caller: Arc::clone(&ask.caller), back: None };
         let there = match by.who {
             Operator::Account(_) => true,
             Operator::Person(human) => active.human(human).is_some(),
         };
-        let (slug, by) = match self.rules_say(&active, &ask, part).await? {
+        let (slug, by) = match self.rules_say(&case, part).await? {
             _ if !there => (Slug::CredentialInvalid, Vec::new()),
             None | Some(Judgement::Permit { .. }) => return Ok(Ok(Leave::FREE)),
             Some(Judgement::StepUp { by, .. }) if ask.caller.roots.is_empty() => (Slug::NobodyMayApprove, by),
-            Some(Judgement::StepUp { .. }) => return self.stepped(by.who, ask).await,
+            Some(Judgement::StepUp { .. }) => return self.stepped(by.who, &ask).await,
             Some(Judgement::Deny { by, why }) => (why.slug(), by),
         };
-        let case = Case { active: &active, ask: &ask, caller: Arc::clone(&ask.caller), back: None };
         self.deny(&case, Denial::of(slug), &names(&by)).await.map(ruled)
     }
 
@@ -163,23 +162,22 @@ impl Authority {
     pub(crate) async fn free(&self, by: &By, part: Part, said: Json) -> Result<bool, Failed> {
         let active = self.active();
         let ask = self.asked(active.people.operator(by.who), by, part, said)?;
-        let says = self.rules_say(&active, &ask, part).await?;
+        let case = Case { active: &active, ask: &ask, caller: Arc::clone(&ask.caller), back: None };
+        let says = self.rules_say(&case, part).await?;
         Ok(matches!(says, None | Some(Judgement::Permit { .. })))
     }
 
     /// What the rules in force say; `None` where there are none.
-    async fn rules_say(&self, active: &Active, ask: &Ask, part: Part) -> Result<Option<Judgement>, Failed> {
+    async fn rules_say(&self, case: &Case<'_>, part: Part) -> Result<Option<Judgement>, Failed> {
+        let Case { active, ask, caller, .. } = case;
         let Some(set) = active.set.as_ref() else { return Ok(None) };
-        let moment = self.moment(active, ask.caller.id, &ask.access, &ask.source).await?;
-        let target = of_part(part);
-        let question =
-            Question { caller: &ask.caller, access: &ask.access, target: &target.judged, moment: &moment };
-        Ok(Some(policy::judge(set, &question)))
+        let moment = self.moment(active, caller.id, &ask.access, &ask.source).await?;
+        Ok(Some(policy::judge(set, &case.question(&of_part(part), &moment))))
     }
 
-    async fn stepped(&self, who: Operator, ask: Ask) -> Result<Result<Leave, Stopped>, Failed> {
+    async fn stepped(&self, who: Operator, ask: &Ask) -> Result<Result<Leave, Stopped>, Failed> {
         let caller = self.known_operator(who, &ask.caller).await?;
-        self.decide(&Ask { caller, ..ask }).await.map(ruled)
+        self.decide(&Ask { caller, ..ask.clone() }).await.map(ruled)
     }
 
     /// Who asks, as a caller whose requests can wait: a person at the console becomes one when something waits for them first.
@@ -249,12 +247,7 @@ impl Authority {
 /// The access that a change is: a small one, as everything that is said in it is shown.
 pub(crate) fn access(caller: &Caller, part: Part, said: Json, seal: &SealKey) -> Result<Access, Failed> {
     let target = of_part(part);
-    let resource = Resource {
-        kind: target.kind.name().to_owned(),
-        id: target.id(),
-        definition: target.pin.digest,
-        upstream: own_identity(),
-    };
+    let resource = target.resource(own_identity());
     let action = Action::Administer.name();
     let made = Access::new(caller.subject(), action, resource, said, &[], seal);
     let (access, _) =

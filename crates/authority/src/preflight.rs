@@ -13,8 +13,8 @@ use terms::{Caller, ElevationId, Slug, Terms, Time};
 
 use crate::active::Active;
 use crate::authority::Authority;
-use crate::challenge::weighed;
 use crate::decide::{Ask, Case, Comes, Judged, Said, evidence, lost, names, unknown};
+use crate::leaves::weighed;
 use crate::ruling::{Denial, Line};
 use crate::target::Target;
 

@@ -88,10 +88,10 @@ impl Stage {
             directory.memberships.extend(memberships(Member::Human(member), groups));
         }
         let mut ids = (1..).map(id).map(|id| CallerId::from_slice(&id).unwrap_or(CallerId::NIL));
-        for ((name, part), id) in cast.callers.iter().zip(&mut ids) {
-            let owner = humans.get(part.owner.as_str()).ok_or_else(|| part.owner.clone())?;
-            directory.memberships.extend(memberships(Member::Caller(id), &part.groups));
-            directory.callers.push(caller(id, name.clone(), part.kind, *owner));
+        for ((name, actor), id) in cast.callers.iter().zip(&mut ids) {
+            let owner = humans.get(actor.owner.as_str()).ok_or_else(|| actor.owner.clone())?;
+            directory.memberships.extend(memberships(Member::Caller(id), &actor.groups));
+            directory.callers.push(caller(id, name.clone(), actor.kind, *owner));
         }
         for ((name, human), id) in humans.iter().zip(&mut ids) {
             let name = format!("{CONSOLE}{name}");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use store::{Pin, PinState};
+use terms::access::Resource;
 use terms::{Access, Action, DefinitionHash, Json, Kind, Part, PinId, Time, UpstreamHash, Uri, UriTemplate};
 
 use crate::bundle::ToolSettings;
@@ -34,6 +35,13 @@ impl Target {
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}/{}", self.upstream, self.name)
+    }
+
+    /// It as what an access reaches for, at an upstream that is this.
+    #[must_use]
+    pub fn resource(&self, upstream: UpstreamHash) -> Resource {
+        let (kind, id) = (self.kind.name().to_owned(), self.id());
+        Resource { kind, id, definition: self.pin.digest, upstream }
     }
 
     /// Where its definition stands: `accepted`, `quarantined`, ….

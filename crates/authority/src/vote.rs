@@ -324,11 +324,9 @@ impl Authority {
 
     /// What the caller has yet to say: nobody signs before that, since people sign what they saw.
     fn claims_missing(&self, today: &Today) -> Option<&'static str> {
-        let weighed =
-            weigh(&today.pending.requirement, &evidence(&today.pending), &today.eligible, self.now());
-        let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;
-        let mut missing = parts.iter().flat_map(|(_, leaves)| leaves).filter(|leaf| !leaf.met());
-        missing.find_map(|leaf| match leaf.leaf {
+        let Today { pending, eligible, .. } = today;
+        let leaves = leaves::weighed(&pending.requirement, &evidence(pending), eligible, self.now());
+        leaves.iter().filter(|leaf| !leaf.met()).find_map(|leaf| match leaf.leaf {
             Tree::Purpose => Some("why"),
             Tree::Ticket { .. } => Some("a ticket"),
             Tree::All(_) | Tree::Any(_) | Tree::Approvals { .. } | Tree::Owner { .. } | Tree::KeyBound => {

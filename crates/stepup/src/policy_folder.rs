@@ -227,7 +227,7 @@ async fn propose(
     bundle: &Bundle,
     owners: &BTreeSet<u32>,
 ) -> Result<Option<ElevationId>, Failed> {
-    if bundle.texts.is_empty() && !desk.authority.active().rules().is_empty() {
+    if takes_all_away(desk, bundle) {
         desk.authority.troubled(Some(EMPTY.to_owned()));
         tracing::error!("the policy folder has no rules; the rules in force stay");
         return Ok(None);
@@ -269,6 +269,11 @@ async fn propose(
     Ok(None)
 }
 
+/// Whether there are rules in force, and none in the folder.
+pub fn takes_all_away(desk: &Desk, bundle: &Bundle) -> bool {
+    bundle.texts.is_empty() && !desk.authority.active().rules().is_empty()
+}
+
 /// Whoever could have written what the folder proposes: the owners of the folder, of its rules and of the configuration, whose
 /// requirements are proposed with them.
 fn owners(desk: &Desk) -> BTreeSet<u32> {
@@ -283,17 +288,13 @@ fn owners(desk: &Desk) -> BTreeSet<u32> {
 /// In whose name it is proposed; `None` where several could have written it and not all of them may change the rules alone: whoever
 /// approved could be one of them.
 async fn proposer(desk: &Desk, owners: &BTreeSet<u32>) -> Result<Option<By>, Failed> {
-    let mut all = owners.iter().map(|uid| By::account(*uid));
-    let Some(first) = all.next() else { return Ok(Some(desk.by.clone())) };
-    if owners.len() == 1 {
-        return Ok(Some(first));
-    }
-    for by in std::iter::once(first.clone()).chain(all) {
-        if !desk.authority.may_change_rules(&by).await? {
+    let Some(first) = owners.first() else { return Ok(Some(desk.by.clone())) };
+    for uid in owners.iter().filter(|_| owners.len() > 1) {
+        if !desk.authority.may_change_rules(&By::account(*uid)).await? {
             return Ok(None);
         }
     }
-    Ok(Some(first))
+    Ok(Some(By::account(*first)))
 }
 
 /// Findings in a line each, for whoever looks at a page or a probe.

@@ -46,19 +46,9 @@ async fn a_new_forbid_beats_an_old_grant() {
     let challenge = world.challenged("deploy", &deploy("1")).await;
     world.approve(challenge.elevation, "ann").await.unwrap();
     let forbid = r#"@id("freeze") forbid (principal, action == Action::"tools/call:ops/deploy", resource);"#;
-    assert_eq!(
-        world
-            .authority()
-            .activate(&bundle_of(&format!("{RULES}{forbid}")), &authority::By::account(0))
-            .await
-            .unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&bundle_of(&format!("{RULES}{forbid}"))).await;
     assert_eq!(world.denied("deploy", &deploy("1")).await.slug, Slug::PolicyDenied);
-    assert_eq!(
-        world.authority().activate(&bundle(), &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&bundle()).await;
     world.run(world.permitted("deploy", &deploy("1")).await).await; // nothing burnt the grant meanwhile
     world.verified().await;
 }
@@ -134,10 +124,7 @@ async fn a_request_whose_requirement_has_changed_makes_room_for_a_new_one_and_vo
     let mut changed = bundle();
     let terms = &mut changed.requirements.get_mut("pair").unwrap().terms;
     terms.valid_for = Millis::seconds(60);
-    assert_eq!(
-        world.authority().activate(&changed, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&changed).await;
     let waiting = world.authority().waiting(old.elevation);
     let new = world.challenged("set_secret", pair).await;
     woken(waiting).await; // whoever waits for the old one

@@ -57,10 +57,7 @@ async fn a_decision_is_explained_by_the_rules_as_they_stood_and_not_as_they_are(
     let world = World::new().await;
     let denial = world.denied("destroy", "{}").await;
     let rules = RULES.replace("@id(\"never\")", "@id(\"never\") @reason(\"because\")");
-    assert_eq!(
-        world.authority().activate(&bundle_of(&rules), &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&bundle_of(&rules)).await;
     let told = world.authority().told(denial.record.unwrap()).await.unwrap().unwrap();
     assert_eq!((told.kind.as_str(), told.rules.len()), ("denied", 1));
     assert_eq!(told.rules[0].id, "never");
@@ -86,10 +83,7 @@ async fn a_recorded_decision_is_held_against_the_rules_of_today_with_what_was_ga
     assert!(!lines[1].0 && !lines[1].1.is_empty(), "and somebody else could give the rest: {lines:?}");
     let denial = world.denied("destroy", "{}").await;
     let rules = RULES.replace("@id(\"never\")", "@id(\"never\") @stepup(\"release\")");
-    assert_eq!(
-        world.authority().activate(&bundle_of(&rules), &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&bundle_of(&rules)).await;
     let lock = authority::LockSubject::All;
     world.authority().lock(lock, "test".to_owned(), "test".to_owned(), None).await.unwrap();
     let today = told(denial.record.unwrap()).await.today.unwrap();

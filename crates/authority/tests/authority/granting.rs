@@ -115,19 +115,9 @@ async fn an_approval_by_someone_who_may_not_approve_any_more_is_none_at_use() {
     world.authority().set_member("managers", "ann", true, &authority::By::account(0)).await.unwrap();
     let forbid =
         r#"@id("not-ann") forbid (principal == Human::"ann", action in Action::"approve", resource);"#;
-    assert_eq!(
-        world
-            .authority()
-            .activate(&bundle_of(&format!("{RULES}{forbid}")), &authority::By::account(0))
-            .await
-            .unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&bundle_of(&format!("{RULES}{forbid}"))).await;
     world.challenged("deploy", &deploy("1")).await;
-    assert_eq!(
-        world.authority().activate(&bundle(), &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&bundle()).await;
     world.run(world.permitted("deploy", &deploy("1")).await).await; // the grant stayed for its own time
     world.verified().await;
 }
@@ -150,18 +140,12 @@ async fn a_grant_counts_for_a_new_requirement_only_if_its_votes_meet_that_one_to
     let mut stricter = bundle();
     let both = Tree::All(vec![approvals(1, "managers"), approvals(1, "security")]);
     stricter.requirements.get_mut("release").unwrap().parts.insert("release".to_owned(), both);
-    assert_eq!(
-        world.authority().activate(&stricter, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&stricter).await;
     world.challenged("deploy", &deploy("1")).await;
     let mut other = bundle();
     let any = Tree::Any(vec![approvals(1, "security"), approvals(1, "managers")]);
     other.requirements.get_mut("release").unwrap().parts.insert("release".to_owned(), any);
-    assert_eq!(
-        world.authority().activate(&other, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&other).await;
     world.run(world.permitted("deploy", &deploy("1")).await).await;
     world.verified().await;
 }
@@ -175,19 +159,13 @@ async fn under_a_new_requirement_the_stricter_of_both_terms_counts() {
     let terms = &mut stricter.requirements.get_mut("target").unwrap().terms;
     terms.uses = NonZeroU32::new(2).unwrap();
     terms.valid_for = Millis::seconds(100);
-    assert_eq!(
-        world.authority().activate(&stricter, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&stricter).await;
     world.run(world.permitted("restore", RESTORE[0]).await).await;
     world.run(world.permitted("restore", RESTORE[1]).await).await;
     world.challenged("restore", RESTORE[2]).await; // a third use is left, but not today
     let mut everything = bundle();
     everything.requirements.get_mut("target").unwrap().terms.binds = terms::Binds::Everything;
-    assert_eq!(
-        world.authority().activate(&everything, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&everything).await;
     world.challenged("restore", RESTORE[2]).await; // its path was not what was approved
     world.run(world.permitted("restore", RESTORE[0]).await).await;
     world.verified().await;
@@ -200,10 +178,7 @@ async fn under_a_shorter_requirement_a_grant_ends_sooner() {
     world.approve(challenge.elevation, "ann").await.unwrap();
     let mut shorter = bundle();
     shorter.requirements.get_mut("release").unwrap().terms.valid_for = Millis::seconds(100);
-    assert_eq!(
-        world.authority().activate(&shorter, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&shorter).await;
     world.pass(101);
     world.challenged("deploy", &deploy("1")).await;
     world.verified().await;
@@ -256,10 +231,7 @@ async fn uses_under_stricter_terms_are_counted_under_a_race_too() {
     world.approve(challenge.elevation, "ann").await.unwrap();
     let mut stricter = bundle();
     stricter.requirements.get_mut("target").unwrap().terms.uses = NonZeroU32::MIN;
-    assert_eq!(
-        world.authority().activate(&stricter, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&stricter).await;
     let calls: Vec<_> = RESTORE
         .iter()
         .map(|arguments| {
@@ -283,10 +255,7 @@ async fn of_two_that_found_the_last_use_under_stricter_terms_one_runs() {
     world.approve(challenge.elevation, "ann").await.unwrap();
     let mut stricter = bundle();
     stricter.requirements.get_mut("target").unwrap().terms.uses = NonZeroU32::MIN;
-    assert_eq!(
-        world.authority().activate(&stricter, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&stricter).await;
     let (authority, ask) = (Arc::clone(world.authority()), world.ask("restore", RESTORE[1]));
     world.between().after_standing(Box::pin(async move {
         let permit = permitted(authority.decide(&ask).await.unwrap());

@@ -163,10 +163,7 @@ async fn a_vote_on_a_requirement_that_has_changed_is_refused_and_the_request_clo
     let begun = world.begin(id, "ann").await.unwrap();
     let mut changed = bundle();
     changed.requirements.get_mut("release").unwrap().terms.valid_for = Millis::seconds(60);
-    assert_eq!(
-        world.authority().activate(&changed, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&changed).await;
     let waiting = world.authority().waiting(id);
     assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CardChanged));
     let whole = world.authority().store().elevation(id).await.unwrap().unwrap();
@@ -184,10 +181,7 @@ async fn what_the_rules_permit_or_deny_outright_by_now_is_not_voted_on() {
     ] {
         let world = World::new().await;
         let id = world.challenged("deploy", &deploy("1")).await.elevation;
-        assert_eq!(
-            world.authority().activate(&bundle_of(&rules), &authority::By::account(0)).await.unwrap(),
-            authority::Activated::Done
-        );
+        world.activate(&bundle_of(&rules)).await;
         assert_eq!(world.approve(id, "ann").await, Err(NotCounted::CardChanged));
         assert_eq!(world.kinds().await.last().unwrap(), "superseded");
         world.verified().await;
@@ -201,10 +195,7 @@ async fn what_the_card_says_is_what_it_still_says_when_the_vote_counts() {
     let begun = world.begin(id, "ann").await.unwrap();
     let mut moved = bundle();
     moved.upstreams.get_mut("ops").unwrap().environment = "production-eu".to_owned();
-    assert_eq!(
-        world.authority().activate(&moved, &authority::By::account(0)).await.unwrap(),
-        authority::Activated::Done
-    );
+    world.activate(&moved).await;
     assert_eq!(world.vote(id, "ann", &world.sign(&begun, "ann")).await, Err(NotCounted::CeremonyOver));
     let begun = world.begin(id, "ann").await.unwrap();
     world.authority().say(&world.bot(), id, Some("because".to_owned()), None).await.unwrap().unwrap();

@@ -218,10 +218,7 @@ impl World {
             world.human(name, groups).await;
         }
         if *bundle != Bundle::default() {
-            assert_eq!(
-                world.authority().activate(bundle, &authority::By::account(0)).await.unwrap(),
-                authority::Activated::Done
-            );
+            world.activate(bundle).await;
         }
         let observed = world.authority().observe("ops", definitions()).await.unwrap();
         assert_eq!(observed.pinned, definitions().len());
@@ -296,6 +293,12 @@ impl World {
             }
         };
         Authority::at_rest(store, ambient, self.settings.clone(), SealKey::new([9; 32])).await.unwrap()
+    }
+
+    /// Puts rules in force.
+    pub async fn activate(&self, bundle: &Bundle) {
+        let activated = self.authority().activate(bundle, &authority::By::account(0)).await.unwrap();
+        assert_eq!(activated, authority::Activated::Done);
     }
 
     pub fn authority(&self) -> &Arc<Authority> {

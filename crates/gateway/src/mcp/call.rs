@@ -6,7 +6,7 @@ use std::sync::Arc;
 use authority::{Ask, Challenge, Denial, PinState, Target, unknown};
 use axum::response::Response;
 use http::HeaderMap;
-use terms::access::{NotAnAccess, Resource};
+use terms::access::NotAnAccess;
 use terms::json::Object;
 use terms::{Access, AccessHash, Action, ElevationId, Feature, Json, Kind, Millis, Slug, UpstreamHash};
 
@@ -247,12 +247,7 @@ pub(super) fn access(
     arguments: Json,
     mut meta: Object,
 ) -> Result<Ask, NotAnAccess> {
-    let resource = Resource {
-        kind: target.kind.name().to_owned(),
-        id: target.id(),
-        definition: target.pin.digest,
-        upstream: identity,
-    };
+    let resource = target.resource(identity);
     let (subject, secrets) = (known.caller.subject(), &target.settings.secrets);
     let seal = gateway.authority.seal_key();
     let (access, secrets) = Access::new(subject, action.name(), resource, arguments, secrets, seal)?;

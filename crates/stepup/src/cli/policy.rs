@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Desk;
+use crate::policy_folder;
 use authority::Activated;
 use policy::{Finding, Severity};
 use terms::PolicyHash;
@@ -137,8 +138,8 @@ fn schema(desk: &Desk) -> Spoken {
 
 async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
-    if bundle.texts.is_empty() && !desk.authority.active().rules().is_empty() {
-        return Err(Said::failed(format!("the policy folder: {}", crate::policy_folder::EMPTY), ""));
+    if policy_folder::takes_all_away(desk, &bundle) {
+        return Err(Said::failed(format!("the policy folder: {}", policy_folder::EMPTY), ""));
     }
     let activated = desk.authority.activate_anew(&bundle, &desk.by).await?;
     told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))
@@ -206,7 +207,7 @@ async fn roll_back(desk: &Desk, revision: &str) -> Spoken {
         said
     })?;
     if done {
-        desk.authority.troubled(Some(crate::policy_folder::ROLLED_BACK.to_owned()));
+        desk.authority.troubled(Some(policy_folder::ROLLED_BACK.to_owned()));
     }
     Ok(said)
 }

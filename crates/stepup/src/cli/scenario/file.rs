@@ -207,7 +207,7 @@ impl File {
             target.say(said, name);
             definitions.push((upstream.to_owned(), kind, target.definition(kind, name).map_err(wrong)?));
         }
-        let part = |caller: &CallerFile| Actor {
+        let actor = |caller: &CallerFile| Actor {
             kind: match caller.kind {
                 KindFile::Agent => CallerKind::Agent,
                 KindFile::Service => CallerKind::Service,
@@ -215,7 +215,7 @@ impl File {
             owner: caller.owner.clone(),
             groups: caller.groups.clone(),
         };
-        let callers = self.callers.iter().map(|(name, caller)| (name.clone(), part(caller))).collect();
+        let callers = self.callers.iter().map(|(name, caller)| (name.clone(), actor(caller))).collect();
         let cast = Cast { people: self.people.clone(), callers, definitions };
         let stage = Stage::new(&bundle, &cast)
             .map_err(|owner| wrong(format!("the owner {owner:?} is not among its people")))?;
