@@ -63,8 +63,8 @@ fn bundle() -> Bundle {
     let reviewed = ToolSettings { reviewed: Some("read-only".to_owned()), ..ToolSettings::default() };
     let ops = UpstreamSettings {
         environment: "production".to_owned(),
-        pins_warn: false,
         tools: BTreeMap::from([("*_ticket".to_owned(), reviewed)]),
+        ..UpstreamSettings::default()
     };
     Bundle {
         texts: BTreeMap::from([("rules.cedar".to_owned(), RULES.to_owned())]),

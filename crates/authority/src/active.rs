@@ -8,11 +8,11 @@ use policy::PolicySet;
 use store::{
     Directory, Epoch, Human, Key, Lock, LockSubject, Member, Passkey, Pin, PinState, Policy, RegisteredCaller,
 };
-use terms::{Access, Caller, CallerId, HumanId, InstallId, Kind, Part, PolicyHash, Time};
+use terms::{Access, Action, Caller, CallerId, HumanId, InstallId, Kind, Part, PolicyHash, Time};
 
 use crate::bundle::{Bundle, ToolSettings};
 use crate::people::People;
-use crate::target::{Target, of_part, of_pin, of_uri};
+use crate::target::{Target, of_part, of_pin, of_route, of_uri};
 
 /// The rules of a bundle, by its hash.
 pub(crate) struct Compiled {
@@ -71,7 +71,9 @@ impl Active {
     #[must_use]
     pub fn target(&self, kind: Kind, upstream: &str, name: &str) -> Option<Arc<Target>> {
         match kind {
-            Kind::Tool | Kind::Prompt => self.pinned.get(upstream)?.get(&kind)?.get(name).cloned(),
+            Kind::Tool | Kind::Prompt | Kind::Route => {
+                self.pinned.get(upstream)?.get(&kind)?.get(name).cloned()
+            }
             Kind::Resource => of_uri(upstream, name, environment(&self.bundle, upstream)).map(Arc::new),
             Kind::Installation => Part::named(name).filter(|_| upstream == Part::OF).map(of_part),
         }
@@ -83,6 +85,19 @@ impl Active {
         let resource = access.resource();
         let (upstream, name) = resource.parts()?;
         self.target(Kind::named(&resource.kind)?, upstream, name)
+    }
+
+    /// What something is for: what is done to it where nothing else is said. `None` where that rests on its definition, and there
+    /// is none.
+    #[must_use]
+    pub fn what_for(&self, kind: Kind, upstream: &str, name: &str) -> Option<Action> {
+        match kind {
+            Kind::Tool => Some(Action::Call),
+            Kind::Prompt => Some(Action::Get),
+            Kind::Resource => Some(Action::Read),
+            Kind::Route => Some(Action::Send(self.target(kind, upstream, name)?.route.as_ref()?.method())),
+            Kind::Installation => Some(Action::Administer),
+        }
     }
 
     /// The newest definition of a tool.
@@ -101,7 +116,7 @@ impl Active {
         named.into_iter().flat_map(BTreeMap::values)
     }
 
-    /// Everything that is pinned of every upstream.
+    /// Everything that is pinned of every upstream, and every route.
     pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
         self.pinned.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values)
     }
@@ -138,9 +153,9 @@ impl Active {
         })
     }
 
-    /// Every pin.
+    /// Every pin. A route has none: nobody states it but who configures it.
     pub fn pins(&self) -> impl Iterator<Item = &Pin> {
-        self.targets().map(|target| &target.pin)
+        self.targets().filter(|target| target.kind != Kind::Route).map(|target| &target.pin)
     }
 
     /// A person who is not disabled.
@@ -314,7 +329,8 @@ fn pinned(pins: Vec<Pin>, bundle: &Bundle, since: Option<Time>, before: Option<&
     let mut pinned = Pinned::new();
     for pin in pins {
         // A kind that this version does not know is nothing that it could be asked about.
-        let Some(kind) = Kind::named(&pin.kind).filter(|kind| *kind != Kind::Installation) else { continue };
+        let stated = |kind: &Kind| !matches!(kind, Kind::Installation | Kind::Route);
+        let Some(kind) = Kind::named(&pin.kind).filter(stated) else { continue };
         let environment = environment(bundle, &pin.upstream);
         let settings = settings(bundle, kind, &pin, since);
         let same = before
@@ -323,6 +339,16 @@ fn pinned(pins: Vec<Pin>, bundle: &Bundle, since: Option<Time>, before: Option<&
         let (upstream, name) = (pin.upstream.clone(), pin.name.clone());
         let target = same.unwrap_or_else(|| Arc::new(of_pin(kind, pin, settings, environment)));
         pinned.entry(upstream).or_default().entry(kind).or_default().insert(name, target);
+    }
+    for (upstream, said) in &bundle.upstreams {
+        for (name, route) in &said.routes {
+            let same = before
+                .and_then(|before| before.target(Kind::Route, upstream, name))
+                .filter(|old| old.is_route(route) && old.environment == said.environment);
+            let target = same.unwrap_or_else(|| Arc::new(of_route(upstream, name, route, &said.environment)));
+            let kinds = pinned.entry(upstream.clone()).or_default();
+            kinds.entry(Kind::Route).or_default().insert(name.clone(), target);
+        }
     }
     pinned
 }
@@ -339,7 +365,7 @@ fn settings(bundle: &Bundle, kind: Kind, pin: &Pin, since: Option<Time>) -> Tool
             settings.reviewed = settings.reviewed.filter(|_| review_holds(pin, since));
             settings
         }
-        Kind::Prompt | Kind::Resource | Kind::Installation => ToolSettings::default(),
+        Kind::Prompt | Kind::Resource | Kind::Route | Kind::Installation => ToolSettings::default(),
     }
 }
 

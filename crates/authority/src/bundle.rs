@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use terms::{Json, Pointer, PolicyHash, Requirement};
+use terms::{Json, Pointer, PolicyHash, Requirement, Route};
 
 /// One revision, before it is compiled.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Bundle {
 }
 
 /// What the operator says of an upstream, as far as decisions rest on it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpstreamSettings {
     /// The environment that it stands in.
     pub environment: String,
@@ -26,6 +26,17 @@ pub struct UpstreamSettings {
     pub pins_warn: bool,
     /// Tools by name or by a pattern with one `*`; the longest that fits is taken.
     pub tools: BTreeMap<String, ToolSettings>,
+    /// The routes of an HTTP API, by name. What is no route of it is not there.
+    pub routes: BTreeMap<String, RouteSettings>,
+}
+
+/// One route of an HTTP API: what it is, and what the operator says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteSettings {
+    /// What [`terms::Route`] is read from.
+    pub definition: Json,
+    /// What is said of it, as of a tool.
+    pub settings: ToolSettings,
 }
 
 /// What the operator says of a tool.
@@ -115,20 +126,38 @@ impl Bundle {
 impl UpstreamSettings {
     fn to_json(&self) -> Json {
         let tools = self.tools.iter().map(|(name, tool)| (name.as_str(), tool.to_json()));
-        Json::object([
+        let routes = self.routes.iter().map(|(name, route)| (name.as_str(), route.to_json()));
+        // A revision from before there were routes has no such member, and keeps its hash.
+        let routes = (!self.routes.is_empty()).then(|| ("routes", Json::object(routes)));
+        let members = [
             ("environment", Json::from(self.environment.as_str())),
             ("pins_warn", Json::from(self.pins_warn)),
             ("tools", Json::object(tools)),
-        ])
+        ];
+        Json::object(members.into_iter().chain(routes))
     }
 
     fn read(json: &Json) -> Option<Self> {
         let tools = members(json, "tools")?.map(|(name, tool)| Some((name, ToolSettings::read(tool)?)));
+        let route = |(name, route): (String, &Json)| Some((name, RouteSettings::read(route)?));
+        let routes = members(json, "routes").map(|routes| routes.map(route).collect());
         Some(Self {
             environment: json.get("environment")?.as_str()?.to_owned(),
             pins_warn: json.get("pins_warn")?.as_bool()?,
             tools: tools.collect::<Option<_>>()?,
+            routes: routes.unwrap_or_else(|| Some(BTreeMap::new()))?,
         })
+    }
+}
+
+impl RouteSettings {
+    fn to_json(&self) -> Json {
+        Json::object([("definition", self.definition.clone()), ("settings", self.settings.to_json())])
+    }
+
+    fn read(json: &Json) -> Option<Self> {
+        let definition = json.get("definition").filter(|definition| Route::of(definition).is_ok())?.clone();
+        Some(Self { definition, settings: ToolSettings::read(json.get("settings")?)? })
     }
 }
 

@@ -8,10 +8,20 @@ use store::PinState;
 use terms::{Caller, CallerKind, Kind, Requirement};
 
 use crate::active::Active;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, RouteSettings, UpstreamSettings};
 use crate::leaves::groups;
 use crate::operator::HOST;
-use crate::target::Target;
+use crate::target::{Target, of_route};
+
+/// The routes of a bundle.
+fn routes(bundle: &Bundle) -> Vec<Target> {
+    let of = |(upstream, said): (&String, &UpstreamSettings)| {
+        let route =
+            |(name, route): (&String, &RouteSettings)| of_route(upstream, name, route, &said.environment);
+        said.routes.iter().map(route).collect::<Vec<_>>()
+    };
+    bundle.upstreams.iter().flat_map(of).collect()
+}
 
 impl Active {
     /// The Cedar schema of what is pinned.
@@ -20,13 +30,20 @@ impl Active {
         Schema::of(self.there().map(|target| &target.judged))
     }
 
+    /// The same with these routes in the place of those in force.
+    fn schema_with<'t>(&'t self, routes: &'t [Target]) -> Schema<'t> {
+        let pinned = self.there().filter(|target| target.kind != Kind::Route);
+        Schema::of(pinned.chain(routes).map(|target| &target.judged))
+    }
+
     /// The rules of a bundle, if nothing is wrong with them as far as texts and types go: then they may come into force.
     ///
     /// # Errors
     /// Everything that is wrong, warnings included.
     pub fn compile(&self, bundle: &Bundle) -> Result<PolicySet, Vec<Finding>> {
         let set = bundle.compile()?;
-        let findings = set.validate(&self.schema());
+        let routes = routes(bundle);
+        let findings = set.validate(&self.schema_with(&routes));
         let wrong = findings.iter().any(|finding| finding.severity() == Severity::Error);
         if wrong { Err(findings) } else { Ok(set) }
     }
@@ -40,7 +57,8 @@ impl Active {
             Err(findings) => return findings,
         };
         let mut findings = set.warnings().to_vec();
-        findings.extend(set.validate(&self.schema()));
+        let routes = routes(bundle);
+        findings.extend(set.validate(&self.schema_with(&routes)));
         findings.extend(set.check_names(&self.known(bundle, live)));
         if live {
             let named = bundle.requirements.iter().filter(|(name, _)| set.names(name));
@@ -56,7 +74,8 @@ impl Active {
     #[must_use]
     pub fn unread<'b>(&self, bundle: &'b Bundle) -> Vec<&'b str> {
         let pinned: BTreeSet<&str> = self.there().map(|target| target.upstream.as_str()).collect();
-        bundle.upstreams.keys().map(String::as_str).filter(|name| !pinned.contains(name)).collect()
+        let speak_mcp = bundle.upstreams.iter().filter(|(_, said)| said.routes.is_empty());
+        speak_mcp.map(|(name, _)| name.as_str()).filter(|name| !pinned.contains(name)).collect()
     }
 
     /// What is pinned and was there when its upstream was last looked at.
@@ -80,6 +99,7 @@ impl Active {
             environments: any.then(|| environments.filter(|name| !name.is_empty()).collect()),
             tools: any.then(|| pinned(Kind::Tool)),
             prompts: any.then(|| pinned(Kind::Prompt)),
+            routes: any.then(|| routes(bundle).iter().map(Target::id).collect()),
             groups: live.then(|| self.people.groups().cloned().chain([HOST.to_owned()]).collect()),
             humans: live.then(|| self.people.humans().map(|human| human.name.clone()).collect()),
             agents: live.then(|| callers("agent")),

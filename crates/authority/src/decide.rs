@@ -444,6 +444,7 @@ pub const fn unknown(kind: Kind) -> Slug {
     match kind {
         Kind::Tool => Slug::ToolUnknown,
         Kind::Prompt => Slug::PromptUnknown,
+        Kind::Route => Slug::RouteUnknown,
         // No caller has an action on it.
         Kind::Installation => Slug::PolicyDenied,
         Kind::Resource => Slug::ResourceUnknown,

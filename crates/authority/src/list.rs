@@ -63,6 +63,7 @@ impl Authority {
             Kind::Tool => "tools",
             Kind::Prompt => "prompts",
             Kind::Resource => "resources",
+            Kind::Route => "routes",
             Kind::Installation => "parts",
         };
         let names = targets.iter().map(|(target, _)| target.name.as_str());

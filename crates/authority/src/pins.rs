@@ -21,8 +21,8 @@ const fn members(kind: Kind) -> &'static [&'static str] {
         Kind::Tool => &["name", "title", "description", "inputSchema", "outputSchema", "annotations"],
         Kind::Prompt => &["name", "title", "description", "arguments"],
         Kind::Resource => &["uri"],
-        // Nobody states it.
-        Kind::Installation => &[],
+        // No upstream states these.
+        Kind::Route | Kind::Installation => &[],
     }
 }
 

@@ -1,27 +1,30 @@
 //! What an access reaches for, with all that is known of it.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use store::{Pin, PinState};
 use terms::access::Resource;
-use terms::{Access, Action, DefinitionHash, Json, Kind, Part, PinId, Time, UpstreamHash, Uri, UriTemplate};
+use terms::{
+    Access, Action, DefinitionHash, Json, Kind, Part, PinId, Route, Time, UpstreamHash, Uri, UriTemplate,
+};
 
-use crate::bundle::ToolSettings;
+use crate::bundle::{RouteSettings, ToolSettings};
 
-/// A tool or a prompt as it is pinned, made once an epoch; a resource, made of its URI when one is named; or a part of this
-/// installation.
+/// A tool or a prompt as it is pinned, or a route as it is configured, made once an epoch; a resource, made of its URI when one is
+/// named; or a part of this installation.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// What it is.
     pub kind: Kind,
     /// The upstream's name.
     pub upstream: String,
-    /// The name of a tool or prompt; the URI of a resource, or the text of a template.
+    /// The name of a tool, prompt or route; the URI of a resource, or the text of a template.
     pub name: String,
     /// Its definition, and where that stands. Of a resource nothing is pinned: this is made of its URI, stands
-    /// accepted, and is kept nowhere (rfd 20).
+    /// accepted, and is kept nowhere (rfd 20); nor of a route, whose definition is the operator's own (rfd 34).
     pub pin: Pin,
+    /// A route, read from its definition.
+    pub route: Option<Arc<Route>>,
     /// The environment that the upstream stands in.
     pub environment: String,
     /// What the operator says of it, as far as that is said of this very definition (B25).
@@ -44,6 +47,11 @@ impl Target {
         Resource { kind, id, definition: self.pin.digest, upstream }
     }
 
+    /// Whether it is the route that is configured so.
+    pub(crate) fn is_route(&self, configured: &RouteSettings) -> bool {
+        self.pin.definition == configured.definition && self.settings == configured.settings
+    }
+
     /// Where its definition stands: `accepted`, `quarantined`, ….
     #[must_use]
     pub fn state(&self) -> &'static str {
@@ -58,6 +66,7 @@ impl Target {
             Some(Action::Read | Action::Subscribe) => {
                 Uri::new(&self.name).is_ok() && *access.arguments() == reads(&self.name)
             }
+            Some(Action::Send(method)) => self.route.as_ref().is_some_and(|route| route.method() == method),
             Some(Action::Call | Action::Get | Action::Complete | Action::Administer) => true,
             None => false,
         }
@@ -72,14 +81,18 @@ pub fn reads(uri: &str) -> terms::json::Object {
 
 /// What is pinned.
 pub(crate) fn of_pin(kind: Kind, pin: Pin, settings: ToolSettings, environment: &str) -> Target {
+    let route = (kind == Kind::Route).then(|| Route::of(&pin.definition).ok().map(Arc::new)).flatten();
+    let path = pin.definition.get("path").and_then(Json::as_str).filter(|_| kind == Kind::Route);
+    let path = path.map(|path| ("path".to_owned(), policy::Attribute::Text(path.to_owned())));
     let judged = policy::Target::new(policy::Facts {
         kind,
+        only: route.as_ref().map(|route| Action::Send(route.method())),
         upstream: pin.upstream.clone(),
         name: pin.name.clone(),
         environment: environment.to_owned(),
         schema: schema(kind, &pin.definition),
         reviewed_read_only: settings.reviewed.as_deref() == Some("read-only"),
-        attributes: BTreeMap::new(),
+        attributes: path.into_iter().collect(),
     });
     let environment = environment.to_owned();
     Target {
@@ -87,6 +100,7 @@ pub(crate) fn of_pin(kind: Kind, pin: Pin, settings: ToolSettings, environment: 
         upstream: pin.upstream.clone(),
         name: pin.name.clone(),
         pin,
+        route,
         environment,
         settings,
         judged,
@@ -100,6 +114,12 @@ pub(crate) fn of_uri(upstream: &str, uri: &str, environment: &str) -> Option<Tar
     }
     let definition = Json::object([("uri", uri)]);
     Some(unpinned(Kind::Resource, upstream, uri, definition, environment))
+}
+
+/// A route as it is configured.
+pub(crate) fn of_route(upstream: &str, name: &str, route: &RouteSettings, environment: &str) -> Target {
+    let pin = unstated(Kind::Route, upstream, name, route.definition.clone());
+    of_pin(Kind::Route, pin, route.settings.clone(), environment)
 }
 
 /// A part of this installation.
@@ -128,7 +148,13 @@ pub(crate) fn own_identity() -> UpstreamHash {
 
 /// What is made of its name alone, and kept nowhere.
 fn unpinned(kind: Kind, upstream: &str, name: &str, definition: Json, environment: &str) -> Target {
-    let pin = Pin {
+    let pin = unstated(kind, upstream, name, definition);
+    of_pin(kind, pin, ToolSettings::default(), environment)
+}
+
+/// A definition that no upstream states, and that stands as it is.
+fn unstated(kind: Kind, upstream: &str, name: &str, definition: Json) -> Pin {
+    Pin {
         id: PinId::NIL,
         upstream: upstream.to_owned(),
         kind: kind.name().to_owned(),
@@ -138,14 +164,14 @@ fn unpinned(kind: Kind, upstream: &str, name: &str, definition: Json, environmen
         state: PinState::Accepted,
         seen_at: Time::from_millis(0),
         decided_by: None,
-    };
-    of_pin(kind, pin, ToolSettings::default(), environment)
+    }
 }
 
-/// The schema of the arguments: a tool states it, and those of a prompt are texts by name (MCP 2025-11-25, prompts).
+/// The schema of the arguments: a tool states it, a route is configured with it, and those of a prompt are texts by name (MCP
+/// 2025-11-25, prompts).
 fn schema(kind: Kind, definition: &Json) -> Json {
     match kind {
-        Kind::Tool => definition.get("inputSchema").cloned().unwrap_or(Json::Null),
+        Kind::Tool | Kind::Route => definition.get("inputSchema").cloned().unwrap_or(Json::Null),
         Kind::Prompt => {
             let arguments = definition.get("arguments").and_then(Json::as_array).into_iter().flatten();
             let names = arguments.filter_map(|argument| argument.get("name")?.as_str());

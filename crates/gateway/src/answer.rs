@@ -108,23 +108,27 @@ impl Refusal {
     }
 
     fn under_status(&self, body: &str) -> Response {
-        let status = StatusCode::from_u16(self.slug.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(status, body);
-        let headers = response.headers_mut();
-        if status == StatusCode::UNAUTHORIZED {
-            let carried = self.slug == Slug::CredentialInvalid;
-            let scheme = if carried {
-                "Bearer realm=\"stepup\", error=\"invalid_token\""
-            } else {
-                "Bearer realm=\"stepup\""
-            };
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
-        }
-        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        under_status(self.slug, body)
     }
+}
+
+/// A JSON answer under the status of a row of the error table.
+pub(crate) fn under_status(slug: Slug, body: &str) -> Response {
+    let status = StatusCode::from_u16(slug.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, body);
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = if slug == Slug::CredentialInvalid {
+            "Bearer realm=\"stepup\", error=\"invalid_token\""
+        } else {
+            "Bearer realm=\"stepup\""
+        };
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+    }
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// The answer to a request: a `result` or an `error` that is written as JSON already. The one place where

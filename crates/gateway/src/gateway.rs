@@ -16,7 +16,7 @@ use terms::{Millis, Slug};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
-use upstream::Upstreams;
+use upstream::{Apis, Upstreams};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{Known, Load, who};
@@ -27,7 +27,7 @@ use crate::pace::Pace;
 use crate::pins::{self, NotPinned};
 use crate::settings::Settings;
 use crate::shelf::Shelf;
-use crate::{elevations, front, mcp, preflight};
+use crate::{elevations, front, http as api, mcp, preflight};
 
 /// The agents' listener.
 #[derive(Clone)]
@@ -40,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) authority: Arc<Authority>,
     pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) apis: Arc<Apis>,
     pub(crate) load: Arc<Load>,
     pub(crate) sessions: Sessions,
     pub(crate) schemas: Schemas,
@@ -65,10 +66,18 @@ impl Inner {
 const SWEEP: Millis = Millis::seconds(30);
 
 impl Gateway {
-    /// A listener over these parts; nothing runs yet.
+    /// A listener over these parts, and what they lead to; nothing runs yet.
     #[must_use]
-    pub fn new(authority: Arc<Authority>, upstreams: Arc<Upstreams>, settings: Settings) -> Self {
+    pub fn new(
+        authority: Arc<Authority>,
+        (upstreams, apis): (Arc<Upstreams>, Arc<Apis>),
+        settings: Settings,
+    ) -> Self {
         let ambient = Arc::clone(authority.ambient());
+        for api in apis.all() {
+            let (name, identity) = (api.name().to_owned(), api.identity());
+            authority.attach(authority::Upstream { name, identity });
+        }
         Self(Arc::new(Inner {
             load: Load::new(settings.budgets),
             sessions: Sessions::new(ambient, settings.budgets),
@@ -79,6 +88,7 @@ impl Gateway {
             watching: AtomicBool::new(false),
             authority,
             upstreams,
+            apis,
             settings,
         }))
     }
@@ -123,6 +133,7 @@ impl Gateway {
         Router::new()
             .route("/mcp", any(to_all))
             .route("/mcp/{upstream}", any(to_one))
+            .route("/http/{*rest}", any(to_api))
             .route("/v1/elevations/{id}", any(to_elevation))
             .route("/v1/preflight", any(to_preflight))
             .fallback(to_nothing)
@@ -180,6 +191,24 @@ async fn to_mcp(gateway: Shared, known: Known, at: Address, request: Request) ->
         span.record("upstream", upstream);
     }
     mcp::serve(gateway, known, at, request).instrument(span).await
+}
+
+async fn to_api(State(gateway): State<Shared>, request: Request) -> Response {
+    let known = match known(&gateway, &request) {
+        Ok(known) => known,
+        Err(refusal) => return refusal.plain(),
+    };
+    // As it is written: only a configured name is used, or logged, from here on.
+    let named = api::place(request.uri().path()).and_then(|(name, _)| gateway.apis.get(name)).cloned();
+    let Some(api) = named else { return Refusal::from(Slug::NotFound).plain() };
+    let span = tracing::info_span!(
+        "http",
+        upstream = api.name(),
+        caller = %known.caller.id,
+        elevation = tracing::field::Empty,
+        attempt = tracing::field::Empty,
+    );
+    api::serve(gateway, known, api, request).instrument(span).await
 }
 
 async fn to_elevation(State(gateway): State<Shared>, Path(id): Path<String>, request: Request) -> Response {

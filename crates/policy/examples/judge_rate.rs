@@ -43,6 +43,7 @@ fn tool(upstream: &str, name: &str, reviewed_read_only: bool, properties: &[(&st
     let properties = properties.iter().map(|(name, kind)| (*name, Json::object([("type", *kind)])));
     Target::new(Facts {
         kind: terms::Kind::Tool,
+        only: None,
         upstream: upstream.into(),
         name: name.into(),
         environment: "production".into(),

@@ -118,7 +118,7 @@ fn entities() -> Json {
     let truth = || scalar("Boolean");
     let reviewed = || vec![("reviewedReadOnly", truth()), ("ruled", truth())];
     let person = || vec![("owner", text())];
-    let table: [Row<'_>; 10] = [
+    let table: [Row<'_>; 11] = [
         (Kind::Group, &[], vec![]),
         (Kind::Agent, &[Kind::Group], person()),
         (Kind::Service, &[Kind::Group], person()),
@@ -128,6 +128,7 @@ fn entities() -> Json {
         (Kind::Tool, &[Kind::Server], reviewed()),
         (Kind::Prompt, &[Kind::Server], reviewed()),
         (Kind::Resource, &[Kind::Server], reviewed().into_iter().chain([("uri", text())]).collect()),
+        (Kind::Route, &[Kind::Server], reviewed().into_iter().chain([("path", text())]).collect()),
         (Kind::Installation, &[Kind::Installation], vec![]),
     ];
     Json::object(table.map(|(kind, parents, attributes)| {

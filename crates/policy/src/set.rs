@@ -423,6 +423,7 @@ mod tests {
     fn tool(environment: &str) -> Target {
         Target::new(Facts {
             kind: terms::Kind::Tool,
+            only: None,
             upstream: "u".into(),
             name: "t".into(),
             environment: environment.into(),

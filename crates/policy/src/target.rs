@@ -1,4 +1,4 @@
-//! What an access reaches for, as policy sees it: a tool, a prompt, a resource, or a part of this installation.
+//! What an access reaches for, as policy sees it: a tool, a prompt, a resource, a route, or a part of this installation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -24,13 +24,15 @@ pub enum Attribute {
 pub struct Facts {
     /// What it is.
     pub kind: Of,
+    /// What alone is done to it, where that is not all that is done to its kind: a route has one method.
+    pub only: Option<Action>,
     /// The upstream's name: `Server::"ops"`.
     pub upstream: String,
-    /// The name of a tool or prompt, the URI of a resource; `Tool::"ops/deploy"` with the upstream's.
+    /// The name of a tool, prompt or route, the URI of a resource; `Tool::"ops/deploy"` with the upstream's.
     pub name: String,
     /// `Environment::"production"`; empty for none.
     pub environment: String,
-    /// The schema of the arguments that a tool or a prompt takes, as pinned. Those of a resource are always the same.
+    /// The schema of the arguments that a tool, a prompt or a route takes, as pinned. Those of a resource are always the same.
     pub schema: Json,
     /// Whether a person reviewed this very definition and found that it only reads (B25):
     /// `resource.reviewedReadOnly`.
@@ -108,7 +110,7 @@ impl<'a> Named<'a> {
 /// own (decisions A1).
 pub(crate) const fn has_own(action: Action) -> bool {
     match action {
-        Action::Call | Action::Get => true,
+        Action::Call | Action::Get | Action::Send(_) => true,
         Action::Read | Action::Complete | Action::Subscribe | Action::Administer => false,
     }
 }
@@ -152,7 +154,7 @@ fn object<const N: usize>(properties: [(&str, Json); N], required: &[&str]) -> J
 /// The arguments of what every target takes alike; `None` where each has its own.
 pub(crate) fn of_all(action: Action) -> Option<&'static Arc<Record>> {
     match action {
-        Action::Call | Action::Get => None,
+        Action::Call | Action::Get | Action::Send(_) => None,
         Action::Read | Action::Subscribe => Some(&READ),
         Action::Complete => Some(&COMPLETE),
         Action::Administer => Some(&ADMINISTER),
@@ -174,14 +176,18 @@ impl Target {
         };
         let ruled = |said: &Entity, ruled| match facts.kind {
             Of::Installation => said.clone(),
-            Of::Tool | Of::Prompt | Of::Resource => said.clone().with("ruled", Attribute::Bool(ruled)),
+            Of::Tool | Of::Prompt | Of::Resource | Of::Route => {
+                said.clone().with("ruled", Attribute::Bool(ruled))
+            }
         };
         let said = match facts.kind {
             Of::Resource => of_server(said).with("uri", Attribute::Text(facts.name)),
-            Of::Tool | Of::Prompt => of_server(said),
+            Of::Tool | Of::Prompt | Of::Route => of_server(said),
             Of::Installation => said.within(Kind::Installation, [INSTALLATION]),
         };
-        let actions = Action::TABLE.iter().map(|row| row.action).filter(|action| action.is_to(facts.kind));
+        let done =
+            |action: &Action| action.is_to(facts.kind) && facts.only.is_none_or(|only| only == *action);
+        let actions = Action::TABLE.iter().map(|row| row.action).filter(done);
         let own = || Arc::new(Record::of(&facts.schema));
         Self {
             kind: facts.kind,
@@ -246,6 +252,8 @@ impl Verb {
 
 #[cfg(test)]
 mod tests {
+    use terms::Method;
+
     use super::*;
 
     #[test]
@@ -259,6 +267,8 @@ mod tests {
             ("resources/read", Action::Read, false, None),
             ("approve:resources/read", Action::Read, true, None),
             ("completion/complete", Action::Complete, false, None),
+            ("http/POST:crm/export", Action::Send(Method::Post), false, Some("crm/export")),
+            ("approve:http/DELETE", Action::Send(Method::Delete), true, None),
         ] {
             assert_eq!(Named::read(id), Some(Named { action, approves, of }), "{id}");
         }

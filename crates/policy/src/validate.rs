@@ -250,7 +250,17 @@ mod tests {
             let schema = terms::json::parse(schema.as_bytes()).unwrap_or(terms::Json::Null);
             let (upstream, name, environment) = ("ops".to_owned(), name.to_owned(), String::new());
             let (reviewed_read_only, attributes) = (false, BTreeMap::new());
-            Target::new(Facts { kind, upstream, name, environment, schema, reviewed_read_only, attributes })
+            let only = None;
+            Target::new(Facts {
+                kind,
+                only,
+                upstream,
+                name,
+                environment,
+                schema,
+                reviewed_read_only,
+                attributes,
+            })
         };
         vec![
             target("deploy", terms::Kind::Tool, r#"{"n":{"type":"integer"}}"#),

@@ -369,6 +369,7 @@ fn names_that_do_not_exist_are_found_in_rules_and_requirements_with_what_was_mea
         upstreams: names(&["ops"]),
         tools: names(&["ops/deploy"]),
         prompts: names(&["ops/brief"]),
+        routes: names(&["crm/export"]),
         environments: names(&["production"]),
         humans: names(&["alice"]),
         agents: names(&["release-bot"]),

@@ -218,7 +218,7 @@ pub fn private(config: &Config) -> Vec<PathBuf> {
     all
 }
 
-/// What the exit needs to know of each upstream.
+/// What the exit needs to know of each upstream that speaks MCP.
 ///
 /// # Errors
 /// [`StartError`] when a credential cannot be read.
@@ -227,5 +227,18 @@ pub fn upstreams(config: &Config) -> Result<Vec<upstream::Config>, StartError> {
         file.exit(name, &config.home)
             .map_err(|why| StartError::Upstreams(upstream::ConfigError { upstream: name.clone(), why }))
     };
-    config.upstreams.iter().map(one).collect()
+    config.upstreams.iter().filter(|(_, file)| !file.is_api()).map(one).collect()
+}
+
+/// The same of each HTTP API.
+///
+/// # Errors
+/// [`StartError`] when a credential cannot be read, or an address cannot be one.
+pub fn apis(config: &Config, ambient: &Arc<dyn Ambient>) -> Result<Arc<upstream::Apis>, StartError> {
+    let one = |(name, file): (&String, &crate::config::UpstreamFile)| {
+        file.api(name, &config.home)
+            .map_err(|why| StartError::Upstreams(upstream::ConfigError { upstream: name.clone(), why }))
+    };
+    let apis = config.upstreams.iter().filter(|(_, file)| file.is_api()).map(one);
+    Ok(upstream::Apis::new(apis.collect::<Result<_, _>>()?, ambient)?)
 }

@@ -56,6 +56,7 @@ impl Server {
         let rules = policy_folder::read_at_start(&desk)?;
         let launcher =
             std::env::current_exe().map_err(|because| system("finding our own program", because))?;
+        let apis = node::apis(&config, &ambient)?;
         let upstreams =
             upstream::Upstreams::new(node::upstreams(&config)?, ambient, &node::private(&config), launcher)?;
         let doors = Doors::open(&config).await?;
@@ -72,7 +73,7 @@ impl Server {
             stop: watch::Sender::new(false),
             tasks: JoinSet::new(),
         };
-        server.listen(&config, doors);
+        server.listen(&config, apis, doors);
         server.beside(&config, webhook);
         if config.policy.activate == Activate::OnSave {
             server.until_stop(policy_folder::follow(Arc::clone(&server.desk), proposed));
@@ -81,10 +82,10 @@ impl Server {
     }
 
     /// Answers at every door.
-    fn listen(&mut self, config: &Config, doors: Doors) {
+    fn listen(&mut self, config: &Config, apis: Arc<upstream::Apis>, doors: Doors) {
         let authority = Arc::clone(&self.desk.authority);
-        let gateway =
-            gateway::Gateway::new(Arc::clone(&authority), Arc::clone(&self.upstreams), agents(config));
+        let exits = (Arc::clone(&self.upstreams), apis);
+        let gateway = gateway::Gateway::new(Arc::clone(&authority), exits, agents(config));
         gateway.watch();
         self.answer(doors.agents, &gateway.router(), DRAIN, of_agents(config));
         self.watch_drain(gateway);

@@ -27,7 +27,7 @@ pub struct Subject {
 /// What the access reaches for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
-    /// `tool`, `prompt` or `resource` ([`Kind`]), and later `route`, ….
+    /// `tool`, `prompt`, `resource`, `route`, … ([`Kind`]).
     pub kind: String,
     /// `upstream/name`, or `upstream/uri`.
     pub id: String,
@@ -352,7 +352,7 @@ impl Access {
     fn binding<'b>(&self, binds: &'b Binds) -> &'b Binds {
         match Kind::named(&self.resource.kind) {
             Some(Kind::Resource | Kind::Installation) => &Binds::Everything,
-            Some(Kind::Tool | Kind::Prompt) | None => binds,
+            Some(Kind::Tool | Kind::Prompt | Kind::Route) | None => binds,
         }
     }
 

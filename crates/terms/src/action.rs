@@ -1,6 +1,8 @@
 //! What can be done, and to what: one table, which rules, doors and the exit share. The names of what callers do to what an
 //! upstream has are those of MCP's methods, as in COAZ, so that a foreign decision point reads the same access.
 
+use crate::Method;
+
 /// What an upstream has, or what we have ourselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -10,6 +12,8 @@ pub enum Kind {
     Prompt,
     /// A resource, by its URI; or a template of such, by its text.
     Resource,
+    /// A route of an HTTP API, by the name that the operator gave it.
+    Route,
     /// A part of this installation: its rules, its people, …. No upstream has one, and no door leads a caller to it.
     Installation,
 }
@@ -27,6 +31,8 @@ pub enum Action {
     Complete,
     /// It is told of whenever a resource changes.
     Subscribe,
+    /// A request is sent along a route, by its method.
+    Send(Method),
     /// A part of this installation is changed: what decisions rest on.
     Administer,
 }
@@ -42,12 +48,18 @@ pub struct Row {
     pub to: &'static [Kind],
 }
 
-const TABLE: [Row; 6] = [
+const TABLE: [Row; 12] = [
     Row { action: Action::Call, name: "tools/call", to: &[Kind::Tool] },
     Row { action: Action::Get, name: "prompts/get", to: &[Kind::Prompt] },
     Row { action: Action::Read, name: "resources/read", to: &[Kind::Resource] },
     Row { action: Action::Complete, name: "completion/complete", to: &[Kind::Prompt, Kind::Resource] },
     Row { action: Action::Subscribe, name: "resources/subscribe", to: &[Kind::Resource] },
+    Row { action: Action::Send(Method::Get), name: "http/GET", to: &[Kind::Route] },
+    Row { action: Action::Send(Method::Head), name: "http/HEAD", to: &[Kind::Route] },
+    Row { action: Action::Send(Method::Post), name: "http/POST", to: &[Kind::Route] },
+    Row { action: Action::Send(Method::Put), name: "http/PUT", to: &[Kind::Route] },
+    Row { action: Action::Send(Method::Patch), name: "http/PATCH", to: &[Kind::Route] },
+    Row { action: Action::Send(Method::Delete), name: "http/DELETE", to: &[Kind::Route] },
     Row { action: Action::Administer, name: "administer", to: &[Kind::Installation] },
 ];
 
@@ -58,13 +70,20 @@ impl Action {
     /// This action's row.
     #[must_use]
     pub const fn row(self) -> &'static Row {
-        let [call, get, read, complete, subscribe, administer] = &TABLE;
+        let [call, get, read, complete, subscribe, sends @ .., administer] = &TABLE;
+        let [send_get, send_head, send_post, send_put, send_patch, send_delete] = sends;
         match self {
             Self::Call => call,
             Self::Get => get,
             Self::Read => read,
             Self::Complete => complete,
             Self::Subscribe => subscribe,
+            Self::Send(Method::Get) => send_get,
+            Self::Send(Method::Head) => send_head,
+            Self::Send(Method::Post) => send_post,
+            Self::Send(Method::Put) => send_put,
+            Self::Send(Method::Patch) => send_patch,
+            Self::Send(Method::Delete) => send_delete,
             Self::Administer => administer,
         }
     }
@@ -80,7 +99,7 @@ impl Action {
     pub const fn ruled_as(self) -> Self {
         match self {
             Self::Subscribe => Self::Read,
-            Self::Call | Self::Get | Self::Read | Self::Complete | Self::Administer => self,
+            Self::Call | Self::Get | Self::Read | Self::Complete | Self::Send(_) | Self::Administer => self,
         }
     }
 
@@ -99,7 +118,7 @@ impl Action {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::Installation];
+    pub const ALL: [Self; 5] = [Self::Tool, Self::Prompt, Self::Resource, Self::Route, Self::Installation];
 
     /// Its name in an access.
     #[must_use]
@@ -108,6 +127,7 @@ impl Kind {
             Self::Tool => "tool",
             Self::Prompt => "prompt",
             Self::Resource => "resource",
+            Self::Route => "route",
             Self::Installation => "installation",
         }
     }
@@ -132,7 +152,16 @@ mod tests {
             assert_eq!(Kind::named(kind.name()), Some(kind));
             assert!(Action::TABLE.iter().any(|row| row.action.is_to(kind)));
         }
-        for name in ["", "Tools/call", "tools/list", "resources/unsubscribe", "server"] {
+        for name in [
+            "",
+            "Tools/call",
+            "tools/list",
+            "resources/unsubscribe",
+            "server",
+            "http",
+            "http/get",
+            "http/TRACE",
+        ] {
             assert_eq!((Action::named(name), Kind::named(name)), (None, None), "{name}");
         }
     }

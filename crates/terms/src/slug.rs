@@ -231,6 +231,12 @@ catalogue! {
     RevisionNotCarried "revision_not_carried" 400 1040 JsonRpc
         "The request is of a revision of MCP that `stepup stdio` does not carry."
         "Send `initialize` and speak in its session, or connect to the gateway over HTTP.";
+    RouteUnknown "route_unknown" 404 1041 Http
+        "There is no such route of this API for this caller. Nothing was sent."
+        "Use a method and a path that the operator has configured, written as they are there.";
+    PathRefused "path_refused" 400 1042 Http
+        "The path or the query is written in a way that two readers could read differently. Nothing was sent."
+        "Write it without dot segments, empty segments, `;`, or what is encoded twice (RFC 3986).";
 }
 
 impl std::fmt::Display for Slug {

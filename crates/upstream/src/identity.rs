@@ -141,7 +141,7 @@ impl Stamp {
 }
 
 /// URL and the name of our credential's header; the certificate is checked by TLS against the URL's host.
-fn of_http(http: &Http) -> Json {
+pub(crate) fn of_http(http: &Http) -> Json {
     Json::object([
         ("url", Json::from(http.url.as_str())),
         ("credential", Json::from(http.credential.as_ref().map(|c| c.header.clone()))),

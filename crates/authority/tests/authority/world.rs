@@ -118,7 +118,7 @@ pub fn bundle_of(rules: &str) -> Bundle {
         ("set_secret".to_owned(), tool(None, &["/token"], &[])),
         ("read_*".to_owned(), ToolSettings { reviewed: Some("read-only".to_owned()), ..Default::default() }),
     ]);
-    let ops = UpstreamSettings { environment: "production".to_owned(), pins_warn: false, tools };
+    let ops = UpstreamSettings { environment: "production".to_owned(), tools, ..UpstreamSettings::default() };
     Bundle {
         texts: BTreeMap::from([("rules.cedar".to_owned(), rules.to_owned())]),
         requirements: requirements(),

@@ -58,7 +58,7 @@ pub fn bundle() -> Bundle {
         ToolSettings { title: Some("Deploy {/version} to {/environment}".to_owned()), ..Default::default() };
     let secret = ToolSettings { secrets: vec!["/token".parse().unwrap()], ..Default::default() };
     let tools = BTreeMap::from([("deploy".to_owned(), deploy), ("set_secret".to_owned(), secret)]);
-    let ops = UpstreamSettings { environment: "production".to_owned(), pins_warn: false, tools };
+    let ops = UpstreamSettings { environment: "production".to_owned(), tools, ..UpstreamSettings::default() };
     let managers = Tree::Approvals { n: NonZeroU8::MIN, from: "managers".to_owned() };
     Bundle {
         texts: BTreeMap::from([("rules.cedar".to_owned(), RULES.to_owned())]),

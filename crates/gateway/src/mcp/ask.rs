@@ -9,13 +9,14 @@ use terms::revision::Era;
 use terms::{Abilities, Action, CallerId, Json, Kind, Slug, Uri, UriTemplate};
 
 use super::address::{Address, Named};
-use super::call::{Prepared, Wanted, access, not_an_access, work};
+use super::call::{Prepared, Wanted, work};
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
 use super::rounds::Returned;
 use super::session::Running;
 use super::stream::between;
 use super::{Structured, refusal, result};
+use crate::access::{access, not_an_access};
 use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::gateway::Shared;
@@ -48,7 +49,7 @@ pub(super) async fn answer(
         // Requests").
         Action::Complete => conversation.abilities = Abilities::default(),
         Action::Subscribe => room_for_one(&gateway, known.caller.id)?,
-        Action::Administer => return Err(Slug::MethodUnknown.into()),
+        Action::Send(_) | Action::Administer => return Err(Slug::MethodUnknown.into()),
     }
     let asked = Asked::read(&gateway, &at, action, params)?;
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
@@ -158,7 +159,7 @@ impl Asked {
                 }
                 Ok(named.map(|named| Self { action, kind, named, arguments: Json::Object(params) }))
             }
-            Action::Administer => Err(Slug::MethodUnknown.into()),
+            Action::Send(_) | Action::Administer => Err(Slug::MethodUnknown.into()),
         }
     }
 }
@@ -248,7 +249,7 @@ fn offered(
         Action::Read => has.resources,
         Action::Complete => has.completions,
         Action::Subscribe => has.subscribe,
-        Action::Administer => false,
+        Action::Send(_) | Action::Administer => false,
     };
     let active = gateway.authority.active();
     let target = active.target(kind, upstream, name).filter(|target| target.pin.state != PinState::Gone);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use authority::{Ask, Challenge, Denial, PinState, Target, unknown};
 use axum::response::Response;
 use http::HeaderMap;
-use terms::access::NotAnAccess;
 use terms::json::Object;
-use terms::{Access, AccessHash, Action, ElevationId, Feature, Json, Kind, Millis, Slug, UpstreamHash};
+use terms::{AccessHash, Action, ElevationId, Feature, Json, Kind, Millis, Slug};
 
 use super::address::{Address, Named};
+use super::asking::{Asking, Passed, enforce};
 use super::carrier::Told;
 use super::conversation::Conversation;
 use super::envelope::{Request, only};
@@ -20,10 +20,10 @@ use super::state::Asked;
 use super::stream::{Client, Work, between};
 use super::watching::Watches;
 use super::{Structured, carrier, own, refusal};
+use crate::access::{access, not_an_access};
 use crate::answer::Refusal;
 use crate::caller::{Known, Place};
 use crate::elevations::unavailable;
-use crate::enforce::{Asking, Passed, enforce};
 use crate::gateway::Shared;
 use crate::{pins, run};
 
@@ -235,33 +235,6 @@ async fn wanted(
     Ok(Wanted::new(ask, room(&tool)))
 }
 
-/// What is asked for, with what its upstream takes of the caller's `_meta`. The one place where an access is made.
-///
-/// # Errors
-/// [`NotAnAccess`] when what the caller sent cannot be one.
-pub(super) fn access(
-    gateway: &Shared,
-    known: &Known,
-    (action, target): (Action, &Target),
-    identity: UpstreamHash,
-    arguments: Json,
-    mut meta: Object,
-) -> Result<Ask, NotAnAccess> {
-    let resource = target.resource(identity);
-    let (subject, secrets) = (known.caller.subject(), &target.settings.secrets);
-    let seal = gateway.authority.seal_key();
-    let (access, secrets) = Access::new(subject, action.name(), resource, arguments, secrets, seal)?;
-    meta.retain(|member| gateway.upstreams.takes(&target.upstream, member));
-    Ok(Ask {
-        caller: Arc::clone(&known.caller),
-        access: access.with_meta(meta)?,
-        secrets,
-        source: known.source.clone(),
-        purpose: None,
-        ticket: None,
-    })
-}
-
 /// What a call takes that is not carried, as far as that can be known before anybody is asked to approve it.
 fn not_carried(gateway: &Shared, tool: &Target, arguments: &Json) -> Option<Feature> {
     let (upstream, definition) = (&tool.upstream, &tool.pin.definition);
@@ -278,14 +251,6 @@ fn not_carried(gateway: &Shared, tool: &Target, arguments: &Json) -> Option<Feat
 fn requires_task(definition: &Json) -> bool {
     let support = definition.get("execution").and_then(|execution| execution.get("taskSupport"));
     support.and_then(Json::as_str) == Some("required")
-}
-
-pub(super) fn not_an_access(why: &NotAnAccess) -> Refusal {
-    let slug = match why {
-        NotAnAccess::Name(_) => Slug::NotCanonical,
-        NotAnAccess::NotAnObject | NotAnAccess::Sealed(_) => Slug::ArgumentsInvalid,
-    };
-    Refusal::because(slug, why.to_string())
 }
 
 /// Whether structured content of ours has a place beside what a tool promises of its own.

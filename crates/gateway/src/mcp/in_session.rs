@@ -11,6 +11,7 @@ use terms::json::Object;
 use terms::{AttemptId, CallerId, Json, Slug};
 use upstream::{Asked, Link, RawJson, Unanswered};
 
+use super::asking::{Answered, Asking, Passed, answered, enforce};
 use super::conversation::Conversation;
 use super::live::{MOST, said};
 use super::rounds::{Coming, Unasked, continuing};
@@ -19,7 +20,7 @@ use super::stream::Client;
 use super::{Structured, refusal, result, state};
 use crate::answer::Refusal;
 use crate::elevations::unavailable;
-use crate::enforce::{Answered, Asking, Passed, Waits, answered, enforce};
+use crate::enforce::Waits;
 use crate::gateway::Inner;
 use crate::run::{UNREACHABLE, unasked};
 

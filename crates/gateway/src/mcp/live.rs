@@ -13,11 +13,12 @@ use terms::{Abilities, AttemptId, Continuation, Json, Millis};
 use tokio::sync::mpsc;
 use upstream::{Asks, Link, Note, Opening, Question, Replied, Unanswered};
 
+use super::asking::{Answered, Asking, Passed, answered, enforce};
 use super::conversation::Conversation;
 use super::rounds::{Unasked, continuing};
 use super::session::Running;
 use super::stream::Client;
-use crate::enforce::{Answered, Asking, Passed, Waits, answered, enforce};
+use crate::enforce::Waits;
 use crate::gateway::Inner;
 
 /// How often an upstream may ask within one call.

@@ -52,7 +52,13 @@ pub(crate) struct Broken {
 /// The result of a call that got no answer: whether it may have run is what matters most.
 pub(crate) fn broken(broken: &Broken, structured: Structured) -> String {
     let Broken { slug, attempt, outcome, elevated } = *broken;
-    let ran = match (outcome, elevated) {
+    let ran = Some(ran(outcome, elevated));
+    told(slug, Particulars { attempt, ran, ..Particulars::default() }, structured)
+}
+
+/// Whether a call that got no answer may have run, and what to do then.
+pub(crate) const fn ran(outcome: Outcome, elevated: bool) -> &'static str {
+    match (outcome, elevated) {
         (Outcome::NotSent, false) => {
             "Nothing was sent: the call did not run. Make the same call again in a while."
         }
@@ -67,8 +73,7 @@ pub(crate) fn broken(broken: &Broken, structured: Structured) -> String {
             "The call was sent, and nobody knows whether it took effect. It will not be run again before a person \
              has found out and resolved the attempt. Do not try to do the same in another way."
         }
-    };
-    told(slug, Particulars { attempt, ran: Some(ran), ..Particulars::default() }, structured)
+    }
 }
 
 fn told(slug: Slug, known: Particulars<'_>, structured: Structured) -> String {

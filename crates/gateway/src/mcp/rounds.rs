@@ -12,10 +12,11 @@ use terms::revision::Era;
 use terms::{Abilities, AccessHash, AttemptId, CallerId, Continuation, Feature, Json, Millis, Secret, Slug};
 use upstream::RawJson;
 
-use super::call::{Prepared, Wanted, not_an_access};
+use super::call::{Prepared, Wanted};
 use super::carrier;
 use super::conversation::Conversation;
 use super::state::{Asked, State};
+use crate::access::not_an_access;
 use crate::answer::Refusal;
 use crate::caller::Known;
 use crate::elevations::{self, unavailable};

@@ -11,13 +11,13 @@ use terms::{Boottime, GrantId, Kind, Millis, Slug};
 use upstream::{Forwarded, Inert, Watch};
 
 use super::address::Address;
+use super::asking::{Asking, Passed, at_once};
 use super::conversation::Conversation;
 use super::envelope::Id;
 use super::session::Running;
 use super::stream::between;
 use crate::caller::Place;
 use crate::elevations::unavailable;
-use crate::enforce::{Asking, Passed, at_once};
 use crate::gateway::Inner;
 use crate::run::quietly;
 use crate::settings::Settings;

@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+mod apis;
 mod asking;
 mod calls;
 mod carriers;
 mod completions;
 mod credentials;
+mod crm;
 mod doors;
 mod faults;
 mod forms;

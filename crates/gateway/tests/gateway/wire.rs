@@ -23,7 +23,7 @@ impl Reply {
     /// The slug that a refusal names, however it is carried.
     pub fn slug(&self) -> String {
         let json = self.json();
-        let places = ["/error/slug", "/error/data/slug", "/result/_meta/dev.stepup~1refusal/slug"];
+        let places = ["/slug", "/error/slug", "/error/data/slug", "/result/_meta/dev.stepup~1refusal/slug"];
         let slug = places.iter().find_map(|place| json.pointer(place)).and_then(Value::as_str);
         slug.unwrap_or_else(|| panic!("no refusal: {}", self.body)).to_owned()
     }

@@ -19,7 +19,7 @@ use terms::hash::{b64url, from_b64url};
 use terms::{
     Ambient, Binds, Boottime, CallerKind, ElevationId, HumanId, Millis, Requirement, Seam, Terms, Time, Tree,
 };
-use upstream::{Config, Eras, Http, Share, Timeouts, Transport, Upstreams};
+use upstream::{ApiConfig, Apis, Config, Eras, Http, Share, Timeouts, Transport, Upstreams};
 
 use crate::ops::Ops;
 use crate::wire::{self, Open, Reply};
@@ -201,6 +201,16 @@ impl World {
         settle: impl FnOnce(&mut Settings),
         configure: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::before((ops, others, Vec::new()), bundle(rules), settle, configure).await
+    }
+
+    /// The same with these HTTP APIs, whose routes are in the bundle.
+    pub async fn before(
+        (ops, others, apis): (Ops, &[(&str, &str)], Vec<ApiConfig>),
+        bundle: Bundle,
+        settle: impl FnOnce(&mut Settings),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let machine = Arc::new(Machine::default());
         let ambient: Arc<dyn Ambient> = Arc::clone(&machine) as Arc<dyn Ambient>;
         let folder = tempfile::tempdir().unwrap();
@@ -222,6 +232,7 @@ impl World {
         configure(&mut config);
         all.push(config);
         let upstreams = Upstreams::new(all, Arc::clone(&ambient), &[], PathBuf::new()).unwrap();
+        let apis = Apis::new(apis, &ambient).unwrap();
         let authority = authority(folder.path(), ambient).await;
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -230,7 +241,7 @@ impl World {
         let mut settings = Settings::at(&format!("http://{at}"), ORIGIN);
         settings.hold = Millis::seconds(20);
         settle(&mut settings);
-        let gateway = Gateway::new(Arc::clone(&authority), upstreams, settings);
+        let gateway = Gateway::new(Arc::clone(&authority), (upstreams, apis), settings);
         let app = gateway.router().into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         gateway.repin("ops").await.unwrap();
@@ -256,7 +267,7 @@ impl World {
             world.caller(name).await;
         }
         // Last, as not all of these rules let anybody add people and callers.
-        let activated = world.authority.activate(&bundle(rules), &authority::By::account(0)).await.unwrap();
+        let activated = world.authority.activate(&bundle, &authority::By::account(0)).await.unwrap();
         assert_eq!(activated, authority::Activated::Done);
         world
     }

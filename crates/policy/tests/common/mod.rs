@@ -52,6 +52,7 @@ pub fn schema(properties: &str) -> Json {
 pub fn facts(name: &str, properties: &str) -> Facts {
     Facts {
         kind: terms::Kind::Tool,
+        only: None,
         upstream: "ops".into(),
         name: name.into(),
         environment: "production".into(),

@@ -6,7 +6,7 @@ use clap::Args;
 use policy::PolicySet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use terms::{Action, Binds, Json, Kind, RecordId};
+use terms::{Binds, Json, Kind, RecordId};
 
 use super::desk::{self, Desk, pick};
 use super::finding::refused;
@@ -16,20 +16,23 @@ use super::say::{Exit, Said, Spoken, count, when};
 #[derive(Args, Debug, Clone, Serialize, Deserialize)]
 pub struct Explain {
     /// A record of the log, as a refusal names it.
-    #[arg(conflicts_with_all = ["caller", "call", "prompt", "read"])]
+    #[arg(conflicts_with_all = ["caller", "call", "prompt", "read", "send"])]
     record: Option<String>,
     /// Who would ask: a caller's name.
     #[arg(long, value_name = "NAME")]
     caller: Option<String>,
     /// The tool that it would call.
-    #[arg(long, value_name = "UPSTREAM/TOOL", requires = "caller", conflicts_with_all = ["prompt", "read"])]
+    #[arg(long, value_name = "UPSTREAM/TOOL", requires = "caller", conflicts_with_all = ["prompt", "read", "send"])]
     call: Option<String>,
     /// The prompt that it would get.
-    #[arg(long, value_name = "UPSTREAM/PROMPT", requires = "caller", conflicts_with = "read")]
+    #[arg(long, value_name = "UPSTREAM/PROMPT", requires = "caller", conflicts_with_all = ["read", "send"])]
     prompt: Option<String>,
     /// The resource that it would read.
-    #[arg(long, value_name = "UPSTREAM/URI", requires = "caller")]
+    #[arg(long, value_name = "UPSTREAM/URI", requires = "caller", conflicts_with = "send")]
     read: Option<String>,
+    /// The route along which it would send a request.
+    #[arg(long, value_name = "UPSTREAM/ROUTE", requires = "caller")]
+    send: Option<String>,
     /// The arguments, as a JSON object.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     arguments: String,
@@ -75,17 +78,19 @@ impl Explain {
         let name = self.caller.as_deref().unwrap_or_default();
         let callers = desk.authority.callers();
         let caller = pick(&desk::CALLER, name, &callers, |c| vec![c.row.name.clone(), c.row.id.to_string()])?;
-        let done = reached(self.call.as_deref(), self.prompt.as_deref(), self.read.as_deref());
-        let (action, kind, of) = done.ok_or_else(|| {
-            Said::failed("nothing is said of what it would do", "add --call, --prompt or --read")
+        let (kind, of) = reached([&self.call, &self.prompt, &self.read, &self.send]).ok_or_else(|| {
+            Said::failed("nothing is said of what it would do", "add --call, --prompt, --read or --send")
         })?;
         let parts = of.split_once('/').ok_or_else(|| {
             Said::failed(format!("{of:?} names no upstream"), "write UPSTREAM/NAME, as in ops/deploy")
         })?;
         let wrong = |why: String| Said::failed(format!("the arguments are not JSON: {why}"), "");
-        let arguments = match action {
-            Action::Read => Json::Object(authority::reads(parts.1)),
-            Action::Call | Action::Get | Action::Complete | Action::Subscribe | Action::Administer => {
+        let action = desk.authority.active().what_for(kind, parts.0, parts.1).ok_or_else(|| {
+            Said::failed(format!("there is no {} {of}", kind.name()), "see `stepup upstream list`")
+        })?;
+        let arguments = match kind {
+            Kind::Resource => Json::Object(authority::reads(parts.1)),
+            Kind::Tool | Kind::Prompt | Kind::Route | Kind::Installation => {
                 terms::json::parse(self.arguments.as_bytes()).map_err(|why| wrong(why.to_string()))?
             }
         };
@@ -103,18 +108,11 @@ impl Explain {
     }
 }
 
-/// What would be done to what, where exactly one of these is named.
-pub(super) const fn reached<'a>(
-    call: Option<&'a str>,
-    prompt: Option<&'a str>,
-    read: Option<&'a str>,
-) -> Option<(Action, Kind, &'a str)> {
-    match (call, prompt, read) {
-        (Some(of), None, None) => Some((Action::Call, Kind::Tool, of)),
-        (None, Some(of), None) => Some((Action::Get, Kind::Prompt, of)),
-        (None, None, Some(of)) => Some((Action::Read, Kind::Resource, of)),
-        _ => None,
-    }
+/// What would be reached for, where exactly one is named of a tool, a prompt, a resource and a route.
+pub(super) fn reached(named: [&Option<String>; 4]) -> Option<(Kind, &str)> {
+    let kinds = [Kind::Tool, Kind::Prompt, Kind::Resource, Kind::Route];
+    let mut named = kinds.into_iter().zip(named).filter_map(|(kind, of)| Some((kind, of.as_deref()?)));
+    named.next().filter(|_| named.next().is_none())
 }
 
 /// The rules of the policy folder.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use authority::{ToolSettings, UpstreamSettings};
+use authority::{RouteSettings, ToolSettings, UpstreamSettings};
 use serde::{Deserialize, Deserializer};
 use terms::{Millis, Pointer, Secret};
 
 use super::requirement::Written;
+use super::route::{self, Route};
 use super::secret;
 use super::wrong::Wrong;
 
@@ -335,6 +336,9 @@ pub struct Upstream {
     /// What is said of its tools.
     #[serde(default)]
     pub tools: BTreeMap<String, Tool>,
+    /// The routes of an HTTP API, by names that are given here: with any, it is one, and speaks no MCP.
+    #[serde(default)]
+    pub routes: BTreeMap<String, Route>,
 }
 
 /// The least that an upstream is left alone between two readings of its list.
@@ -450,17 +454,7 @@ impl Upstream {
     /// A sentence that says what cannot be read.
     pub fn exit(&self, name: &str, home: &Path) -> Result<upstream::Config, String> {
         let transport = match &self.url {
-            Some(url) => {
-                let credential = self.credential.as_ref().map(|from| from.read(home)).transpose()?;
-                let header = |secret: Secret<String>| upstream::Credential {
-                    header: "authorization".to_owned(),
-                    value: Secret::new(format!("Bearer {}", secret.expose())),
-                };
-                upstream::Transport::Http(upstream::Http {
-                    url: url.clone(),
-                    credential: credential.map(header),
-                })
-            }
+            Some(url) => upstream::Transport::Http(self.server(url, home)?),
             None => upstream::Transport::Stdio(self.child(home)?),
         };
         let era = match self.era {
@@ -483,6 +477,30 @@ impl Upstream {
         })
     }
 
+    /// Whether it is an HTTP API.
+    #[must_use]
+    pub fn is_api(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// An HTTP API as the exit needs it.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be read.
+    pub fn api(&self, name: &str, home: &Path) -> Result<upstream::ApiConfig, String> {
+        let http = self.server(self.url.as_deref().unwrap_or_default(), home)?;
+        Ok(upstream::ApiConfig { name: name.to_owned(), http, timeouts: upstream::Timeouts::default() })
+    }
+
+    fn server(&self, url: &str, home: &Path) -> Result<upstream::Http, String> {
+        let credential = self.credential.as_ref().map(|from| from.read(home)).transpose()?;
+        let header = |secret: Secret<String>| upstream::Credential {
+            header: "authorization".to_owned(),
+            value: Secret::new(format!("Bearer {}", secret.expose())),
+        };
+        Ok(upstream::Http { url: url.to_owned(), credential: credential.map(header) })
+    }
+
     fn child(&self, home: &Path) -> Result<upstream::Stdio, String> {
         let set = |(name, from): (&String, &From)| Ok((name.clone(), from.read(home)?));
         let isolation = match self.isolation {
@@ -500,7 +518,7 @@ impl Upstream {
         })
     }
 
-    pub(super) fn settings(&self) -> Result<UpstreamSettings, Wrong> {
+    pub(super) fn settings(&self, home: &Path) -> Result<UpstreamSettings, Wrong> {
         match (&self.url, self.command.as_slice()) {
             (Some(url), []) => web(url).map_err(|wrong| wrong.within(["url"]))?,
             (None, [_, ..]) => {
@@ -528,12 +546,24 @@ impl Upstream {
             environment: self.environment.clone(),
             pins_warn: self.pins == Pins::Warn,
             tools: tools.collect::<Result<_, Wrong>>()?,
+            routes: self.routes(home)?,
         })
     }
 }
 
+impl Upstream {
+    /// Its routes, no two of which have the same paths.
+    fn routes(&self, home: &Path) -> Result<BTreeMap<String, RouteSettings>, Wrong> {
+        if self.is_api() && (self.url.is_none() || !self.tools.is_empty()) {
+            let help = "routes are those of an HTTP API at a url, which has no tools";
+            return Err(Wrong::new("is for an HTTP API").help(help).within(["routes"]));
+        }
+        route::read_all(&self.routes, home).map_err(|wrong| wrong.within(["routes"]))
+    }
+}
+
 impl Tool {
-    fn settings(&self) -> Result<ToolSettings, Wrong> {
+    pub(super) fn settings(&self) -> Result<ToolSettings, Wrong> {
         let reviewed = self.reviewed.map(|r| match r {
             Reviewed::ReadOnly => "read-only".to_owned(),
             Reviewed::Acts => "acts".to_owned(),

@@ -4,6 +4,7 @@
 mod file;
 mod folder;
 mod requirement;
+mod route;
 mod secret;
 mod wrong;
 
@@ -158,7 +159,7 @@ impl Config {
         addresses(&file).map_err(wrong)?;
         bounds(&file).map_err(wrong)?;
         let requirements = requirement::read_all(&file.requirements).map_err(wrong)?;
-        let upstreams = upstream_settings(&file).map_err(wrong)?;
+        let upstreams = upstream_settings(&file, &home).map_err(wrong)?;
         let webhook = file.notify.map(|notify| webhook(notify, path, text)).transpose().map_err(wrong)?;
         let people = people(&file.people).map_err(wrong)?;
         Ok(Self {
@@ -273,14 +274,14 @@ fn webhook(notify: file::Notify, path: &Path, text: &str) -> Result<Webhook, Wro
     Ok(Webhook { url: notify.webhook, secret: notify.secret, file: path.display().to_string(), line })
 }
 
-fn upstream_settings(file: &file::File) -> Result<BTreeMap<String, UpstreamSettings>, Wrong> {
+fn upstream_settings(file: &file::File, home: &Path) -> Result<BTreeMap<String, UpstreamSettings>, Wrong> {
     let good = |name: &str| {
         (1..=32).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     let one = |(name, upstream): (&String, &UpstreamFile)| {
         let settings = if good(name) {
-            upstream.settings()
+            upstream.settings(home)
         } else {
             Err(Wrong::new("cannot be a name").help("use 1 to 32 of a-z, 0-9 and \"-\""))
         };

@@ -174,22 +174,43 @@ impl Endpoint {
         idle.pop().map(|(connection, _)| connection)
     }
 
-    /// A request in origin form (RFC 9112, 3.2.1), with the headers that every request to this address has.
+    /// A request of MCP to this very address, with the headers that every request to it has.
     #[must_use]
     pub fn request(&self, method: Method, body: Bytes) -> HttpRequest<Body> {
         let accept = if method == Method::POST { EITHER } else { EVENTS };
         let json = method == Method::POST;
-        let mut request = HttpRequest::new(Full::new(body));
-        *request.method_mut() = method;
-        // `Host` is among the fixed headers.
-        *request.uri_mut() = self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        let here = self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        let mut request = self.blank(method, here, body);
         let headers = request.headers_mut();
-        headers.extend(self.fixed.clone());
         headers.insert(ACCEPT, accept);
         if json {
             headers.insert(CONTENT_TYPE, JSON);
         }
         request
+    }
+
+    /// A request in origin form (RFC 9112, 3.2.1), with nothing but what every request to this place has.
+    pub(crate) fn blank(&self, method: Method, to: Uri, body: Bytes) -> HttpRequest<Body> {
+        let mut request = HttpRequest::new(Full::new(body));
+        *request.method_mut() = method;
+        // `Host` is among the fixed headers.
+        *request.uri_mut() = to;
+        request.headers_mut().extend(self.fixed.clone());
+        request
+    }
+
+    /// Host and port as they are configured.
+    pub(crate) fn authority(&self) -> &str {
+        self.uri.authority().map_or("", http::uri::Authority::as_str)
+    }
+
+    /// Path and query as they are configured.
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str)
+    }
+
+    pub(crate) fn ambient(&self) -> &dyn Ambient {
+        self.ambient.as_ref()
     }
 
     /// Reads the little that may be left of a body, so that its connection can be used again.
@@ -402,7 +423,7 @@ impl Drop for Waiting {
 }
 
 /// What a connection's error means for a request that was begun.
-fn fault(error: &hyper::Error) -> Fault {
+pub(crate) fn fault(error: &hyper::Error) -> Fault {
     use std::error::Error as _;
     use std::io::ErrorKind::{InvalidData, InvalidInput};
     // A head that is none hyper calls a parse error, chunks that are none an error of what it reads.

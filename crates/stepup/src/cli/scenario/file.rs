@@ -77,6 +77,7 @@ pub(super) struct Scenario {
     call: Option<String>,
     prompt: Option<String>,
     read: Option<String>,
+    send: Option<String>,
     #[serde(default)]
     arguments: Option<serde_json::Value>,
     purpose: Option<String>,
@@ -240,7 +241,7 @@ impl TargetFile {
                 json!({ "name": name, "inputSchema": { "type": "object" } })
             }
             Kind::Tool => json!({ "name": name, "inputSchema": self.input }),
-            Kind::Prompt | Kind::Resource | Kind::Installation => {
+            Kind::Prompt | Kind::Resource | Kind::Route | Kind::Installation => {
                 let names = self.input.as_array().cloned().unwrap_or_default();
                 let arguments: Vec<_> = names.into_iter().map(|name| json!({ "name": name })).collect();
                 json!({ "name": name, "arguments": arguments })
@@ -334,7 +335,8 @@ impl Scenario {
     /// What its caller asks for.
     fn asks(&self, stage: &Stage) -> Result<Supposed, String> {
         let name = self.caller.as_deref().ok_or("names no caller")?;
-        self.supposed(stage.caller(name).ok_or_else(|| format!("there is no caller {name:?}"))?)
+        let caller = stage.caller(name).ok_or_else(|| format!("there is no caller {name:?}"))?;
+        self.supposed(stage, caller)
     }
 
     fn scene(&self, supposed: Supposed) -> Result<Scene, String> {
@@ -351,13 +353,17 @@ impl Scenario {
         Ok(Time::from_millis(at.as_millisecond()))
     }
 
-    fn supposed(&self, caller: CallerId) -> Result<Supposed, String> {
-        let done = reached(self.call.as_deref(), self.prompt.as_deref(), self.read.as_deref());
-        let (action, kind, of) = done.ok_or("says not one of call, prompt and read")?;
+    fn supposed(&self, stage: &Stage, caller: CallerId) -> Result<Supposed, String> {
+        let reached = reached([&self.call, &self.prompt, &self.read, &self.send]);
+        let (kind, of) = reached.ok_or("says not one of call, prompt, read and send")?;
         let (upstream, name) = of.split_once('/').ok_or_else(|| format!("{of:?} is not UPSTREAM/NAME"))?;
+        let action = stage.active().what_for(kind, upstream, name);
+        let action = action.ok_or_else(|| format!("there is no {} {of:?}", kind.name()))?;
         let arguments = match (&self.arguments, kind) {
             (None, Kind::Resource) => Json::Object(authority::reads(name)),
-            (None, Kind::Tool | Kind::Prompt | Kind::Installation) => Json::object::<&str, Json>([]),
+            (None, Kind::Tool | Kind::Prompt | Kind::Route | Kind::Installation) => {
+                Json::object::<&str, Json>([])
+            }
             (Some(said), _) => json(said)?,
         };
         Ok(self.of(caller, (action, kind), (upstream, name), arguments))

@@ -1,0 +1,278 @@
+//! How a sender is answered: the upstream's own answer as it comes, or a problem in JSON (RFC 9457) with the same words and data
+//! that every other protocol carries.
+
+use std::sync::Arc;
+
+use authority::{Challenge, Denial, Settlement};
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use elevation::Outcome;
+use futures_util::stream;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use terms::json::Object;
+use terms::{AttemptId, Json, Seam, Slug, text};
+use tokio::sync::oneshot;
+use upstream::{Api, Fault, Head, Relayed, Rest};
+
+use super::Prefer;
+use crate::answer::{Refusal, under_status};
+use crate::caller::Place;
+use crate::gateway::Shared;
+use crate::mcp::refusal::ran;
+use crate::run::settle;
+use crate::settings::Settings;
+use crate::told;
+
+/// The answer of an elevated request is taken whole up to so many bytes before its outcome is recorded, and only then passed on.
+const WHOLE: usize = 1 << 20;
+
+/// Names the attempt.
+const ATTEMPT: HeaderName = HeaderName::from_static("stepup-attempt");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// A problem, by the row of the error table and what is known beside it.
+fn problem(slug: Slug, detail: &str, members: Object) -> Response {
+    let row = slug.row();
+    let mut told = Object::new();
+    told.insert("type", format!("stepup:error:{}", row.name));
+    told.insert("title", row.happened);
+    told.insert("status", u32::from(row.http));
+    told.insert("detail", detail);
+    told.insert("slug", row.name);
+    for (name, value) in members.iter() {
+        told.insert(name, value.clone());
+    }
+    let mut response = under_status(slug, &Json::Object(told).text());
+    response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM);
+    response
+}
+
+/// What did not become an access, or failed here.
+pub(super) fn refused(refusal: &Refusal) -> Response {
+    let detail = refusal.detail.as_ref().map(|detail| format!("{detail}. ")).unwrap_or_default();
+    let record = refusal.record.map(|record| ("record", Json::from(record)));
+    let mut response =
+        problem(refusal.slug, &format!("{detail}{}", refusal.slug.row().todo), record.into_iter().collect());
+    if refusal.slug == Slug::MethodNotAllowed {
+        let allowed = terms::Method::ALL.map(terms::Method::name).join(", ");
+        response.headers_mut().extend(HeaderValue::from_str(&allowed).ok().map(|it| (header::ALLOW, it)));
+    }
+    response
+}
+
+/// What may not run.
+pub(super) fn denied(denial: &Denial) -> Response {
+    let mut members = Object::new();
+    if let Some(record) = denial.record {
+        members.insert("record", record);
+    }
+    if let Some(attempt) = denial.attempt {
+        members.insert("attempt", attempt);
+    }
+    if let Some(why) = &denial.why {
+        members.insert("why", text::visible(why));
+    }
+    problem(denial.slug, denial.slug.row().todo, members)
+}
+
+/// What nothing was decided about.
+pub(super) fn unsent(slug: Slug) -> Response {
+    problem(slug, ran(Outcome::NotSent, false), Object::new())
+}
+
+/// What takes evidence first: 401 with where to look, or 202 where its sender prefers to be told elsewhere (RFC 7240, 4.1).
+pub(super) fn challenged(settings: &Settings, challenge: &Challenge, prefer: Prefer) -> Response {
+    let members = told::challenge(settings, challenge);
+    let status_url = members.get("status_url").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let detail = what_to_do(settings, challenge);
+    let mut response = problem(challenge.slug, &detail, members);
+    if prefer.elsewhere {
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    let accepted = prefer.elsewhere;
+    let headers = response.headers_mut();
+    if accepted {
+        headers.insert(APPLIED, HeaderValue::from_static("respond-async"));
+        headers.extend(HeaderValue::from_str(&status_url).ok().map(|it| (header::LOCATION, it)));
+    } else {
+        // As draft-ietf-oauth-rar-metadata-remediation names it; what exactly is in the problem.
+        let says = "Bearer realm=\"stepup\", error=\"insufficient_authorization\"";
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(says));
+    }
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+fn what_to_do(settings: &Settings, challenge: &Challenge) -> String {
+    let mut detail = String::from("Nothing was sent. ");
+    if let Some(ran) = &challenge.ran {
+        detail.push_str(&told::ran(ran));
+    }
+    detail.push_str(&told::takes(&challenge.label, &challenge.lines));
+    let missing = [
+        (challenge.wants_purpose, "Stepup-Purpose", "why"),
+        (challenge.wants_ticket, "Stepup-Ticket", "a ticket"),
+    ];
+    for (_, header, what) in missing.into_iter().filter(|(wanted, ..)| *wanted) {
+        detail.push_str(&format!("Say {what} first: send the same request with the header {header}. "));
+    }
+    let link = told::link(settings, challenge.elevation);
+    detail.push_str(&format!(
+        "Ask a person to open {link}. Then send exactly the same request again; with `Prefer: wait=50` it waits for them. Any \
+         other request needs an approval of its own."
+    ));
+    detail
+}
+
+/// What an answer is passed on with.
+pub(super) struct Passing {
+    pub(super) api: Arc<Api>,
+    pub(super) attempt: Option<AttemptId>,
+    pub(super) elevated: bool,
+    /// Held until the answer is out.
+    pub(super) place: Arc<Place>,
+}
+
+/// Passes an answer on, and settles its attempt: of an elevated one before anybody is told, as far as the answer is not long.
+pub(super) async fn pass(
+    gateway: Shared,
+    passing: Passing,
+    relayed: Relayed,
+    answer: oneshot::Sender<Response>,
+) {
+    let Relayed { answer: relayed, outcome, settlement } = relayed;
+    let Passing { api, attempt, elevated, place } = passing;
+    let (head, mut rest) = match relayed {
+        Ok(answered) => answered,
+        Err(fault) => {
+            settle(&gateway, settlement, outcome, Some(!answer.is_closed())).await;
+            let _left = answer.send(broken(fault, attempt, (outcome, elevated)));
+            return;
+        }
+    };
+    gateway.authority.ambient().seam(Seam::AnswerSend);
+    let mut flow = Flow { gateway, settlement, outcome, place, attempt };
+    let whole = if elevated { taken(&mut rest).await } else { Taken::Begun(Vec::new()) };
+    let body = match whole {
+        Taken::Whole(bytes) => {
+            flow.settle(!answer.is_closed()).await;
+            Body::from(bytes)
+        }
+        Taken::Broken(fault) => {
+            flow.outcome = Outcome::Unknown;
+            flow.settle(!answer.is_closed()).await;
+            let _left = answer.send(broken(fault, attempt, (Outcome::Unknown, elevated)));
+            return;
+        }
+        Taken::Begun(first) => flow.body(first, rest),
+    };
+    let mut response = Response::new(body);
+    pass_head(&mut response, head, &api, attempt);
+    let _left = answer.send(response);
+}
+
+/// How much of an answer was taken.
+enum Taken {
+    /// All.
+    Whole(Vec<u8>),
+    /// As much as is taken before it is passed on.
+    Begun(Vec<u8>),
+    /// It broke off.
+    Broken(Fault),
+}
+
+async fn taken(rest: &mut Rest) -> Taken {
+    let mut bytes = Vec::new();
+    while bytes.len() <= WHOLE {
+        match rest.next().await {
+            Ok(Some(piece)) => bytes.extend_from_slice(&piece),
+            Ok(None) => return Taken::Whole(bytes),
+            Err(fault) => return Taken::Broken(fault),
+        }
+    }
+    Taken::Begun(bytes)
+}
+
+/// The head as its sender gets it. Where it leads to the upstream itself, it leads to us instead: nobody goes round.
+fn pass_head(response: &mut Response, head: Head, api: &Api, attempt: Option<AttemptId>) {
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    let headers = response.headers_mut();
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        let here = |value: &HeaderValue| {
+            let path = api.path_of(value.to_str().ok()?)?;
+            HeaderValue::from_str(&format!("/http/{}{path}", api.name())).ok()
+        };
+        if let Some(here) = headers.get(&name).and_then(here) {
+            headers.insert(name, here);
+        }
+    }
+    let attempt = attempt.and_then(|attempt| HeaderValue::from_str(&attempt.to_string()).ok());
+    headers.extend(attempt.map(|attempt| (ATTEMPT, attempt)));
+}
+
+/// What is told where there is no answer.
+fn broken(fault: Fault, attempt: Option<AttemptId>, (outcome, elevated): (Outcome, bool)) -> Response {
+    let mut members = Object::new();
+    members.insert("outcome", outcome.name());
+    if let Some(attempt) = attempt {
+        members.insert("attempt", attempt);
+    }
+    problem(fault.slug(), ran(outcome, elevated), members)
+}
+
+/// An answer that is passed on as it comes, with the duty to say how its attempt ended.
+struct Flow {
+    gateway: Shared,
+    settlement: Option<Settlement>,
+    outcome: Outcome,
+    place: Arc<Place>,
+    attempt: Option<AttemptId>,
+}
+
+impl Flow {
+    async fn settle(&mut self, delivered: bool) {
+        settle(&self.gateway, self.settlement.take(), self.outcome, Some(delivered)).await;
+    }
+
+    /// The content: what came first, and the rest. Whoever takes it goes away, or it breaks off: either is recorded.
+    fn body(self, first: Vec<u8>, rest: Rest) -> Body {
+        let first = (!first.is_empty()).then(|| Bytes::from(first));
+        Body::from_stream(stream::unfold((self, first, Some(rest)), |(mut flow, first, rest)| async move {
+            let mut rest = rest?;
+            if let Some(first) = first {
+                return Some((Ok(first), (flow, None, Some(rest))));
+            }
+            match rest.next().await {
+                Ok(Some(piece)) => Some((Ok(piece), (flow, None, Some(rest)))),
+                Ok(None) => {
+                    flow.settle(true).await;
+                    None
+                }
+                // The sender sees that it is not whole: its connection ends.
+                Err(fault) => {
+                    tracing::warn!(%fault, attempt = ?flow.attempt, "an answer broke off");
+                    flow.outcome = Outcome::Unknown;
+                    flow.settle(false).await;
+                    Some((Err(fault), (flow, None, None)))
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Flow {
+    /// Its taker went away. The upstream had answered: what it did is done.
+    fn drop(&mut self) {
+        let (Some(settlement), Ok(runtime)) = (self.settlement.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        let (gateway, outcome, place) = (Arc::clone(&self.gateway), self.outcome, Arc::clone(&self.place));
+        runtime.spawn(async move {
+            settle(&gateway, Some(settlement), outcome, Some(false)).await;
+            drop(place);
+        });
+    }
+}

@@ -1,0 +1,204 @@
+//! A request to an API becomes an access: by the one spelling of its path, along the one route that fits, with nothing but what
+//! the route takes (T43–T50). What the route does not name is not judged, and so it is not sent.
+
+use std::sync::Arc;
+
+use authority::{Ask, Target};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request as HttpRequest;
+use http::{HeaderMap, Version, header};
+use terms::json::{self, Limits, Object};
+use terms::route::{self, Content, Crooked, Path, Query, Template};
+use terms::{Action, Json, Kind, Method, Route, Slug};
+use upstream::{Api, Beside};
+
+use super::representation;
+use crate::access::{access, not_an_access};
+use crate::answer::Refusal;
+use crate::caller::{self, Known};
+use crate::elevations::{LONGEST_PURPOSE, LONGEST_TICKET};
+use crate::front::one;
+use crate::gateway::Shared;
+use crate::mcp::envelope::{holds_key, not_json, within};
+
+/// Where the addresses of APIs begin.
+const PREFIX: &str = "/http/";
+
+/// What a caller says beside its request.
+const PURPOSE: header::HeaderName = header::HeaderName::from_static("stepup-purpose");
+const TICKET: header::HeaderName = header::HeaderName::from_static("stepup-ticket");
+
+/// The name of the API in a path, and what follows it; `None` for another address.
+pub(crate) fn place(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix(PREFIX)?;
+    let at = rest.find('/').unwrap_or(rest.len());
+    Some(rest.split_at(at))
+}
+
+/// The access that a request asks for, and what goes along with it.
+///
+/// # Errors
+/// Why it is none.
+pub(super) async fn read(
+    gateway: &Shared,
+    known: &Known,
+    api: &Api,
+    request: HttpRequest,
+) -> Result<(Box<Ask>, Box<Beside>), Refusal> {
+    let (parts, body) = request.into_parts();
+    // Older versions frame content by its end (T40).
+    if parts.version < Version::HTTP_11 {
+        return Err(Refusal::because(Slug::RequestInvalid, "speak HTTP/1.1"));
+    }
+    let method = Method::named(parts.method.as_str()).ok_or(Slug::MethodNotAllowed)?;
+    let (_, path) = place(parts.uri.path()).ok_or(Slug::NotFound)?;
+    let path = Path::read(if path.is_empty() { "/" } else { path }).map_err(crooked)?;
+    let query = Query::read(parts.uri.query().unwrap_or_default()).map_err(crooked)?;
+    let target = along(gateway, known, api, method, &path).ok_or(Slug::RouteUnknown)?;
+    let route = target.route.as_ref().ok_or(Slug::RouteUnknown)?;
+    let headers = headers(route, &parts.headers)?;
+    let given = route.arguments(&path, &query, &headers).map_err(crooked)?;
+    let mut arguments = given.ok_or(Slug::RouteUnknown)?;
+    let content = content(gateway, &target, &parts.headers, body).await?;
+    let mut beside = Beside { route: Some(Arc::clone(&target)), ..Beside::default() };
+    if let Some((body, bytes)) = content {
+        arguments.insert("body", body);
+        beside.content = bytes;
+    }
+    // No log holds a key, and no upstream sees it (T26).
+    if caller::key(&parts.headers).is_ok_and(|key| within(&arguments, key)) {
+        return Err(holds_key());
+    }
+    beside.accept = representation(&parts.headers, &header::ACCEPT);
+    beside.languages = representation(&parts.headers, &header::ACCEPT_LANGUAGE);
+    let arguments = Json::Object(arguments);
+    let checked = gateway.schemas.check(target.pin.digest, &target.pin.definition, &arguments);
+    checked.map_err(|what| Refusal::because(Slug::ArgumentsInvalid, what))?;
+    let asked = (Action::Send(method), &*target);
+    let ask = access(gateway, known, asked, api.identity(), arguments, Object::new());
+    let ask = ask.map_err(|why| not_an_access(&why))?;
+    let said = |name, longest| said(&parts.headers, name, longest);
+    let ask =
+        Ask { purpose: said(&PURPOSE, LONGEST_PURPOSE)?, ticket: said(&TICKET, LONGEST_TICKET)?, ..ask };
+    Ok((Box::new(ask), Box::new(beside)))
+}
+
+/// The route that is meant, if its caller may know of it: of those that fit, the one that says most.
+fn along(gateway: &Shared, known: &Known, api: &Api, method: Method, path: &Path) -> Option<Arc<Target>> {
+    let active = gateway.authority.active();
+    let fits = |target: &&Arc<Target>| {
+        target.route.as_ref().is_some_and(|route| route.method() == method && route.path().of(path).is_some())
+    };
+    let fitting = active.named(api.name(), Kind::Route).filter(fits);
+    let target = fitting.min_by(|one, other| path_of(one).cmp(&path_of(other)))?;
+    gateway.authority.seen(&known.caller, Kind::Route, &target.upstream, &target.name)
+}
+
+fn path_of(target: &Target) -> Option<&Template> {
+    target.route.as_ref().map(|route| route.path())
+}
+
+/// The values of the headers that a route takes.
+fn headers<'r>(route: &'r Route, headers: &'r HeaderMap) -> Result<Vec<(&'r str, &'r str)>, Refusal> {
+    let mut given = Vec::new();
+    for name in route.headers() {
+        for value in headers.get_all(name) {
+            let text = value.to_str().map_err(|_| {
+                Refusal::because(Slug::ArgumentsInvalid, format!("the header {name} is not plain ASCII"))
+            })?;
+            given.push((name, text.trim()));
+        }
+    }
+    Ok(given)
+}
+
+/// What the caller says in a header of ours.
+fn said(headers: &HeaderMap, name: &header::HeaderName, longest: usize) -> Result<Option<String>, Refusal> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    let text = one(headers, name).map(str::trim).filter(|text| (1..=longest).contains(&text.len()));
+    let detail = || format!("the header {name} is not one text of 1 to {longest} bytes");
+    text.map(|text| Some(text.to_owned())).ok_or_else(|| Refusal::because(Slug::ArgumentsInvalid, detail()))
+}
+
+/// What is judged of the content, and the bytes themselves where that is their digest.
+async fn content(
+    gateway: &Shared,
+    target: &Target,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Option<(Json, Option<Bytes>)>, Refusal> {
+    let Some(route) = &target.route else { return Ok(None) };
+    let within = gateway.settings.budgets.body_within.duration();
+    let bytes = match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => return Err(Slug::TooLarge.into()),
+        Err(_) => return Err(Refusal::because(Slug::RequestInvalid, "the body did not arrive in time")),
+    };
+    let is = |wanted: &str| media_type(headers).is_some_and(|given| given == wanted);
+    let wrong = |takes: &str| Refusal::because(Slug::MediaType, format!("this route takes {takes}"));
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(Slug::MediaType.into());
+    }
+    match route.content() {
+        Content::None if bytes.is_empty() => Ok(None),
+        Content::None => Err(Refusal::because(Slug::ArgumentsInvalid, "this route takes no content")),
+        Content::Json if is("application/json") => {
+            Ok(Some((json::parse(&bytes).map_err(|why| not_json(&why))?, None)))
+        }
+        Content::Json => Err(wrong("application/json")),
+        Content::Form if is("application/x-www-form-urlencoded") => {
+            let text = std::str::from_utf8(&bytes).map_err(|_| crooked(Crooked::Query("is no UTF-8")))?;
+            Ok(Some((route::form(&target.pin.definition, text).map_err(crooked)?, None)))
+        }
+        Content::Form => Err(wrong("application/x-www-form-urlencoded")),
+        Content::Bytes(types) => {
+            let given = types.iter().find(|wanted| is(wanted)).ok_or_else(|| wrong(&types.join(", ")))?;
+            Ok(Some((route::digest_of(given, &bytes), Some(bytes))))
+        }
+    }
+}
+
+/// The one media type of the content, in lower case; with no parameter but that it is UTF-8.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let given = one(headers, &header::CONTENT_TYPE)?.to_ascii_lowercase();
+    let (essence, parameter) = given.split_once(';').unwrap_or((&given, ""));
+    ["", "charset=utf-8"].contains(&parameter.trim()).then(|| essence.trim().to_owned())
+}
+
+fn crooked(why: Crooked) -> Refusal {
+    let slug = match why {
+        Crooked::Path(_) | Crooked::Query(_) => Slug::PathRefused,
+        Crooked::Undeclared(_) | Crooked::Twice(_) | Crooked::Form(..) => Slug::ArgumentsInvalid,
+    };
+    Refusal::because(slug, terms::text::visible(&why.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_api_ends_at_the_first_slash_and_is_not_decoded() {
+        assert_eq!(place("/http/crm/a/b"), Some(("crm", "/a/b")));
+        assert_eq!(place("/http/crm"), Some(("crm", "")));
+        assert_eq!(place("/http/%63rm/a"), Some(("%63rm", "/a")));
+        assert_eq!(place("/http//a"), Some(("", "/a")));
+        assert_eq!((place("/httpx/crm"), place("/mcp/crm")), (None, None));
+    }
+
+    #[test]
+    fn a_media_type_is_one_and_says_nothing_but_utf_8() {
+        let of = |value: &'static str| {
+            media_type(&HeaderMap::from_iter([(header::CONTENT_TYPE, http::HeaderValue::from_static(value))]))
+        };
+        assert_eq!(of("Application/JSON; charset=UTF-8").as_deref(), Some("application/json"));
+        assert_eq!(of("application/json; charset=utf-7"), None);
+        assert_eq!(of("application/json; boundary=x"), None);
+        let mut two = HeaderMap::new();
+        two.append(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        two.append(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
+        assert_eq!((media_type(&two), media_type(&HeaderMap::new())), (None, None));
+    }
+}

@@ -1,0 +1,563 @@
+//! HTTP APIs: what is sent was judged, what was not judged is not sent, and what waits for people waits once.
+
+use std::time::Duration;
+
+use authority::{RouteSettings, ToolSettings, UpstreamSettings};
+use gateway::Settings;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+
+use crate::crm::{Crm, routes};
+use crate::ops::Ops;
+use crate::wire::{self, Reply};
+use crate::world::{World, becomes, bundle};
+
+const RULES: &str = r#"
+@id("administer") permit (principal is Human, action == Action::"administer", resource);
+@id("work") permit (principal in Group::"ops-agents", action, resource is Route);
+@id("hide") forbid (principal, action in [Action::"discover", Action::"http/GET"], resource == Route::"crm/hidden");
+@id("no-drop") forbid (principal, action in Action::"http/DELETE", resource);
+@id("transfer") @stepup("release") forbid (principal, action == Action::"http/POST:crm/transfer", resource);
+@id("act") @stepup("release") forbid (principal, action == Action::"http/POST:crm/act", resource);
+@id("import") @stepup("release") forbid (principal, action == Action::"http/PUT:crm/import", resource);
+@id("note") @stepup("told") forbid (principal, action == Action::"http/POST:crm/note", resource);
+@id("export") @stepup("release") forbid (principal, action == Action::"http/GET:crm/export", resource)
+unless { context.arguments.query has limit && context.arguments.query.limit <= 10 };
+"#;
+
+async fn world_with(settle: impl FnOnce(&mut Settings)) -> (World, Crm) {
+    let crm = Crm::start().await;
+    let mut bundle = bundle(RULES);
+    let of = |(name, definition): (String, terms::Json)| {
+        let secrets = if name == "note" { vec!["/body/pin".parse().unwrap()] } else { Vec::new() };
+        (name, RouteSettings { definition, settings: ToolSettings { secrets, ..ToolSettings::default() } })
+    };
+    let said = UpstreamSettings { routes: routes().map(of).collect(), ..UpstreamSettings::default() };
+    bundle.upstreams.insert("crm".to_owned(), said);
+    let parts = (Ops::start().await, &[][..], vec![crm.config()]);
+    (World::before(parts, bundle, settle, |_| {}).await, crm)
+}
+
+async fn world() -> (World, Crm) {
+    world_with(|_| {}).await
+}
+
+impl World {
+    async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let key = format!("Bearer {}", self.key("bot"));
+        let mut all = vec![("Authorization", key.as_str())];
+        all.extend_from_slice(headers);
+        self.request(method, &format!("/http/crm{path}"), &all, body).await
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.send_with("GET", path, &[], "").await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> Reply {
+        self.send_with("POST", path, &[("Content-Type", "application/json")], body).await
+    }
+}
+
+const TRANSFER: &str = "/accounts/7/transfers";
+
+fn amount(amount: &str) -> String {
+    format!(r#"{{"to":"bob","amount":{amount}}}"#)
+}
+
+#[tokio::test]
+async fn r2_what_is_sent_is_written_from_what_was_judged_and_nothing_else() {
+    let (world, crm) = world().await;
+    let headers = [
+        ("Cookie", "session=1"),
+        ("X-Forwarded-For", "10.0.0.1"),
+        ("X-Forwarded-User", "admin"),
+        ("X_Forwarded_User", "admin"),
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("X-Original-URL", "/admin"),
+        ("Accept", "application/json"),
+        ("Expect", "nothing"),
+        ("TE", "trailers"),
+        ("Stepup-Subject", "root"),
+    ];
+    let path = "/customers/%31%37?q=a+b%26c&fields=name&fields=%65mail";
+    let reply = world.send_with("GET", path, &headers, "").await;
+    assert_eq!(
+        (reply.status, reply.json()["at"].as_str().unwrap().to_owned()),
+        (200, crm.sole().line()[4..].split(' ').next().unwrap().to_owned())
+    );
+    let arrived = crm.sole();
+    assert_eq!(arrived.line(), "GET /api/customers/17?fields=name&fields=email&q=a%20b%26c HTTP/1.1");
+    assert_eq!(arrived.names(), ["accept", "accept-encoding", "authorization", "host", "user-agent"]);
+    assert_eq!(arrived.header("authorization").as_deref(), Some("Bearer upstream-secret"));
+    assert_eq!(arrived.header("accept").as_deref(), Some("application/json"));
+    assert_eq!(arrived.header("host"), Some(crm.at.to_string()));
+    let [permitted] = [world.records().await.into_iter().filter(|kind| kind == "permitted").count()];
+    assert_eq!(permitted, 1);
+}
+
+#[tokio::test]
+async fn t43_no_second_reading_of_a_path_or_query_gets_through() {
+    let (world, crm) = world().await;
+    for path in [
+        "/search/..",
+        "/search/../customers/17",
+        "/search/%2e%2e/customers/17",
+        "/search/%2E%2E%2Fcustomers",
+        "/search/.",
+        "/search//",
+        "//search/a",
+        "/search/a/",
+        "/search/a%2fb",
+        "/search/a%5cb",
+        "/search/a;b",
+        "/search/a%3bb",
+        "/search/%252e%252e",
+        "/search/a%00",
+        "/search/%ff",
+        "/search/a%0d%0aHost:%20x",
+        "/Search/a",
+        "/search",
+        "/",
+        "",
+        "/customers/17/",
+        "/customers/17%2e%2e",
+        "/customers/017",
+        "/customers/1e2",
+        "/customers/17?x=1",
+        "/customers/17?q=1&q=2",
+        "/customers/17?q=%2541",
+        "/customers/17?q=1;x=2",
+        "/customers/17?q=1&_method=DELETE",
+        "/health?",
+        "/health?a",
+        "/..;/health",
+    ] {
+        let reply = world.get(path).await;
+        if path == "/health?" {
+            assert_eq!(reply.status, 200, "an empty query says nothing");
+            continue;
+        }
+        assert!(matches!(reply.status, 400 | 404), "{path}: {reply:?}");
+        assert!(reply.json()["record"].is_string(), "{path}: {reply:?}");
+        assert_eq!(reply.headers["content-type"], "application/problem+json");
+    }
+    assert_eq!(crm.sole().line(), "GET /api/health HTTP/1.1");
+    // What an upstream would decode is what was judged.
+    assert_eq!(world.get("/search/a%20b+c@d").await.status, 200);
+    assert_eq!(crm.arrived()[1].line(), "GET /api/search/a%20b%2Bc%40d HTTP/1.1");
+}
+
+#[tokio::test]
+async fn of_two_routes_that_fit_the_one_that_says_more_is_meant() {
+    let (world, crm) = world().await;
+    assert_eq!(world.get("/customers/me").await.status, 200);
+    assert_eq!(crm.sole().line(), "GET /api/customers/me HTTP/1.1");
+}
+
+#[tokio::test]
+async fn t48_a_method_is_one_that_the_route_has() {
+    let (world, crm) = world().await;
+    for (method, status) in [
+        ("DELETE", 403),
+        ("get", 405),
+        ("TRACE", 405),
+        ("OPTIONS", 405),
+        ("PROPFIND", 405),
+        ("HEAD", 404),
+        ("PATCH", 404),
+        ("POST", 404),
+    ] {
+        let reply = world.send_with(method, "/customers/17", &[], "").await;
+        assert_eq!(reply.status, status, "{method}: {reply:?}");
+    }
+    assert!(crm.arrived().is_empty());
+}
+
+#[tokio::test]
+async fn t44_a_header_that_is_judged_comes_once() {
+    let (world, crm) = world().await;
+    let twice = [("X-Reason", "a"), ("x-reason", "b")];
+    let reply = world.send_with("GET", "/export?limit=1", &twice, "").await;
+    assert_eq!((reply.status, reply.slug()), (400, "arguments_invalid".to_owned()));
+    let reply = world.send_with("GET", "/export?limit=1", &[("X-Reason", "audit")], "").await;
+    assert_eq!((reply.status, crm.sole().header("x-reason").as_deref()), (200, Some("audit")));
+}
+
+#[tokio::test]
+async fn r2_content_is_what_the_route_takes_and_is_written_again() {
+    let (world, crm) = world().await;
+    let json = [("Content-Type", "application/json")];
+    for (method, path, headers, body, slug) in [
+        ("GET", "/health", &json[..], "{}", "arguments_invalid"),
+        ("POST", TRANSFER, &[][..], "{}", "media_type"),
+        ("POST", TRANSFER, &[("Content-Type", "text/json")][..], "{}", "media_type"),
+        (
+            "POST",
+            TRANSFER,
+            &[("Content-Type", "application/json"), ("Content-Encoding", "gzip")][..],
+            "{}",
+            "media_type",
+        ),
+        ("POST", TRANSFER, &json[..], "", "not_json"),
+        ("POST", TRANSFER, &json[..], r#"{"amount":1,"amount":2}"#, "duplicate_key"),
+        ("POST", TRANSFER, &json[..], r#"{"amount":"1"}"#, "arguments_invalid"),
+        ("POST", TRANSFER, &json[..], r#"{"amount":1,"role":"admin"}"#, "arguments_invalid"),
+        ("POST", TRANSFER, &json[..], "[1]", "arguments_invalid"),
+        ("POST", "/login", &json[..], "{}", "media_type"),
+        (
+            "POST",
+            "/login",
+            &[("Content-Type", "application/x-www-form-urlencoded")][..],
+            "user=a&user=b",
+            "arguments_invalid",
+        ),
+        ("PUT", "/import", &[("Content-Type", "text/html")][..], "a,b", "media_type"),
+    ] {
+        let reply = world.send_with(method, path, headers, body).await;
+        assert_eq!(reply.slug(), slug, "{method} {path} {body}: {reply:?}");
+    }
+    let large = format!(r#"{{"to":"{}"}}"#, "x".repeat(1 << 20));
+    assert_eq!(world.post(TRANSFER, &large).await.status, 413);
+    assert!(crm.arrived().is_empty());
+    let form = [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")];
+    assert_eq!(world.send_with("POST", "/login", &form, "user=a%26b+c&n=3").await.status, 200);
+    let arrived = crm.sole();
+    assert_eq!(
+        (arrived.header("content-type").as_deref(), arrived.body.as_str()),
+        (Some("application/x-www-form-urlencoded"), "n=3&user=a%26b%20c")
+    );
+}
+
+#[tokio::test]
+async fn what_takes_approval_is_sent_once_after_it_and_anything_else_is_another_request() {
+    let (world, crm) = world().await;
+    let stopped = world.post(TRANSFER, &amount("10.00")).await;
+    assert_eq!((stopped.status, stopped.slug()), (401, "approval_required".to_owned()));
+    assert_eq!(
+        stopped.headers["www-authenticate"],
+        "Bearer realm=\"stepup\", error=\"insufficient_authorization\""
+    );
+    assert_eq!(stopped.headers["content-type"], "application/problem+json");
+    let told = stopped.json();
+    for member in ["type", "title", "detail", "elevation", "requirement", "expires_at", "status_url", "link"]
+    {
+        assert!(!told[member].is_null(), "{member} in {told}");
+    }
+    assert_eq!(told["status"], 401);
+    let elevation = told["elevation"].as_str().unwrap();
+    world.approve(elevation).await;
+    // By one cent, to another, along another path: each is a request of its own.
+    for (path, body) in [
+        (TRANSFER, amount("10.01")),
+        (TRANSFER, amount("10").replace("bob", "eve")),
+        ("/accounts/8/transfers", amount("10")),
+    ] {
+        let other = world.post(path, &body).await;
+        assert_eq!(other.status, 401, "{path} {body}");
+        assert_ne!(other.json()["elevation"], told["elevation"]);
+    }
+    assert!(crm.arrived().is_empty());
+    // The same in another spelling.
+    let reply = world.post("/accounts/%37/transfers", r#"{ "amount": 1e1, "to": "bob" }"#).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(reply.headers["stepup-attempt"].starts_with("att_"), "{reply:?}");
+    let arrived = crm.sole();
+    assert_eq!(arrived.line(), "POST /api/accounts/7/transfers HTTP/1.1");
+    assert_eq!(arrived.body, r#"{"amount":10,"to":"bob"}"#);
+    let again = world.post(TRANSFER, &amount("10")).await;
+    assert!(matches!(again.status, 401 | 409), "{again:?}");
+    assert_eq!(crm.arrived().len(), 1);
+    let kinds = world.records().await;
+    assert!(kinds.contains(&"spent".to_owned()) && kinds.contains(&"settled".to_owned()), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn who_prefers_to_wait_is_held_and_answered_with_what_the_upstream_says() {
+    let (world, crm) = world().await;
+    let body = amount("5");
+    let first = world.post(TRANSFER, &body).await;
+    let elevation = first.json()["elevation"].as_str().unwrap().to_owned();
+    let headers = [("Content-Type", "application/json"), ("Prefer", "wait=20")];
+    let (waited, ()) = tokio::join!(world.send_with("POST", TRANSFER, &headers, &body), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(crm.arrived().is_empty());
+        world.approve(&elevation).await;
+    });
+    assert_eq!(waited.status, 200, "{waited:?}");
+    assert_eq!(crm.sole().body, r#"{"amount":5,"to":"bob"}"#);
+}
+
+#[tokio::test]
+async fn who_prefers_to_be_told_elsewhere_is_told_where() {
+    let (world, _crm) = world().await;
+    let headers = [("Content-Type", "application/json"), ("Prefer", "respond-async")];
+    let reply = world.send_with("POST", TRANSFER, &headers, &amount("5")).await;
+    assert_eq!((reply.status, reply.headers["preference-applied"].as_str()), (202, "respond-async"));
+    let key = format!("Bearer {}", world.key("bot"));
+    let path = reply.headers["location"].strip_prefix(&format!("http://{}", world.at)).unwrap();
+    let status = world.request("GET", path, &[("Authorization", &key)], "").await;
+    assert_eq!(status.json()["state"], "pending");
+}
+
+#[tokio::test]
+async fn a_sender_that_went_away_spends_nothing() {
+    let (world, crm) = world().await;
+    let body = amount("5");
+    let elevation = world.post(TRANSFER, &body).await.json()["elevation"].as_str().unwrap().to_owned();
+    let key = format!("Bearer {}", world.key("bot"));
+    let headers =
+        [("Authorization", key.as_str()), ("Content-Type", "application/json"), ("Prefer", "wait=20")];
+    let head = world.head("POST", "/http/crm/accounts/7/transfers", &headers, body.len());
+    let waiting = wire::write(world.at, &head, body.as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    drop(waiting);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    world.approve(&elevation).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(crm.arrived().is_empty());
+    assert_eq!(world.post(TRANSFER, &body).await.status, 200, "its approval is still there");
+}
+
+#[tokio::test]
+async fn what_a_person_refused_stays_refused_and_says_why() {
+    let (world, crm) = world().await;
+    let stopped = world.post(TRANSFER, &amount("5")).await;
+    world.reject(stopped.json()["elevation"].as_str().unwrap(), "not today").await;
+    let reply = world.post(TRANSFER, &amount("5")).await;
+    assert_eq!(
+        (reply.status, reply.slug(), reply.json()["why"].clone()),
+        (403, "rejected".to_owned(), Value::from("not today"))
+    );
+    assert!(crm.arrived().is_empty());
+}
+
+#[tokio::test]
+async fn a_limit_that_policy_can_read_is_the_line_between_baseline_and_approval() {
+    let (world, crm) = world().await;
+    assert_eq!(world.get("/export?limit=10").await.status, 200);
+    for path in ["/export?limit=11", "/export"] {
+        assert_eq!(world.get(path).await.status, 401, "{path}");
+    }
+    assert_eq!(crm.sole().line(), "GET /api/export?limit=10 HTTP/1.1");
+}
+
+#[tokio::test]
+async fn what_has_to_be_said_first_is_said_in_headers() {
+    let (world, crm) = world().await;
+    let json = ("Content-Type", "application/json");
+    let body = r#"{"text":"hi","pin":"1234"}"#;
+    let stopped = world.send_with("POST", "/notes", &[json], body).await;
+    let detail = stopped.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("Stepup-Purpose") && detail.contains("Stepup-Ticket"), "{detail}");
+    let said = [json, ("Stepup-Purpose", "a customer asked"), ("Stepup-Ticket", "OPS-7")];
+    let stopped = world.send_with("POST", "/notes", &said, body).await;
+    world.approve(stopped.json()["elevation"].as_str().unwrap()).await;
+    assert_eq!(world.send_with("POST", "/notes", &said, body).await.status, 200);
+    // The secret went to the upstream, and nowhere else.
+    assert_eq!(crm.sole().body, r#"{"pin":"1234","text":"hi"}"#);
+    let lines = world.authority.store().records(0, 10_000).await.unwrap();
+    let bodies =
+        lines.into_iter().filter_map(|line| line.body).map(|(body, _)| String::from_utf8(body).unwrap());
+    assert!(bodies.into_iter().all(|body| !body.contains("1234")));
+}
+
+#[tokio::test]
+async fn bytes_that_were_approved_are_the_bytes_that_are_sent() {
+    let (world, crm) = world().await;
+    let csv = [("Content-Type", "text/csv")];
+    let stopped = world.send_with("PUT", "/import", &csv, "a,b\n1,2\n").await;
+    world.approve(stopped.json()["elevation"].as_str().unwrap()).await;
+    assert_eq!(world.send_with("PUT", "/import", &csv, "a,b\n1,3\n").await.status, 401);
+    assert_eq!(world.send_with("PUT", "/import", &csv, "a,b\n1,2\n").await.status, 200);
+    let arrived = crm.sole();
+    assert_eq!(
+        (arrived.body.as_str(), arrived.header("content-type").as_deref()),
+        ("a,b\n1,2\n", Some("text/csv"))
+    );
+}
+
+#[tokio::test]
+async fn t124_a_route_that_is_hidden_is_as_unknown_as_one_that_is_not_there() {
+    let (world, crm) = world().await;
+    let (hidden, absent) = (world.get("/hidden").await, world.get("/nothing-here").await);
+    let without = |reply: &Reply| {
+        let mut json = reply.json();
+        json["record"] = Value::Null;
+        (reply.status, json)
+    };
+    assert_eq!(without(&hidden), without(&absent));
+    assert_eq!((hidden.status, hidden.slug()), (404, "route_unknown".to_owned()));
+    assert!(crm.arrived().is_empty());
+}
+
+#[tokio::test]
+async fn t26_the_key_of_a_caller_goes_nowhere() {
+    let (world, crm) = world().await;
+    let key = world.key("bot");
+    let reply = world.post(TRANSFER, &format!(r#"{{"to":"{key}","amount":1}}"#)).await;
+    assert_eq!(reply.slug(), "request_invalid");
+    assert_eq!(world.get(&format!("/search/{key}")).await.slug(), "request_invalid");
+    let bare = world.request("GET", "/http/crm/health", &[], "").await;
+    assert_eq!((bare.status, bare.slug()), (401, "no_credential".to_owned()));
+    let unknown =
+        world.request("GET", "/http/ops/health", &[("Authorization", &format!("Bearer {key}"))], "").await;
+    assert_eq!(unknown.status, 404);
+    assert!(crm.arrived().is_empty());
+}
+
+#[tokio::test]
+async fn t46_t55_t57_what_is_between_us_and_the_upstream_does_not_reach_its_caller() {
+    let (world, crm) = world().await;
+    let reply = world.get("/odd/hop").await;
+    assert_eq!(
+        (reply.status, reply.headers["x-kept"].as_str(), reply.headers["cache-control"].as_str()),
+        (200, "yes", "no-store")
+    );
+    for name in ["x-inside", "set-cookie", "www-authenticate"] {
+        assert!(!reply.headers.contains_key(name), "{name}");
+    }
+    // No redirect is followed; one to the upstream itself leads to us.
+    assert_eq!(world.get("/odd/moved").await.headers["location"], "/http/crm/health");
+    assert_eq!(world.get("/odd/away").await.headers["location"], "https://elsewhere.example/x");
+    assert_eq!(crm.arrived().len(), 3);
+    assert_eq!(world.get("/odd/chunks").await.body, "abcde");
+    assert_eq!(world.get("/odd/refuses").await.status, 422);
+    let big = world.get("/odd/big").await;
+    assert_eq!((big.body.len(), big.headers["content-length"].as_str()), (3 << 20, "3145728"));
+}
+
+#[tokio::test]
+async fn f36_an_answer_that_is_none_is_told_with_what_may_have_happened() {
+    let (world, crm) = world().await;
+    for (how, status, outcome) in [
+        ("refuses-us", 502, "failed"),
+        ("nothing", 502, "unknown"),
+        ("garbage", 502, "unknown"),
+        ("upgrade", 502, "unknown"),
+    ] {
+        let reply = world.get(&format!("/odd/{how}")).await;
+        assert_eq!(
+            (reply.status, reply.json()["outcome"].as_str().unwrap()),
+            (status, outcome),
+            "{how}: {reply:?}"
+        );
+        assert!(reply.json()["attempt"].is_string());
+    }
+    assert_eq!(crm.arrived().len(), 4, "each was sent once");
+}
+
+#[tokio::test]
+async fn f37_an_upstream_that_dies_midway_is_unknown_and_never_asked_again() {
+    let (world, crm) = world().await;
+    for how in ["half", "nothing", "fails"] {
+        let path = format!("/act/{how}");
+        let stopped = world.post(&path, "{}").await;
+        world.approve(stopped.json()["elevation"].as_str().unwrap()).await;
+        let before = crm.arrived().len();
+        let reply = world.post(&path, "{}").await;
+        assert!(reply.status >= 500, "{how}: {reply:?}");
+        let again = world.post(&path, "{}").await;
+        assert_eq!((again.status, again.slug()), (409, "outcome_unknown".to_owned()), "{how}");
+        assert_eq!(crm.arrived().len(), before + 1, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn t39_t40_whatever_frames_a_request_all_that_arrives_was_judged() {
+    let (world, crm) = world().await;
+    let key = world.key("bot");
+    let head = |line: &str, framing: &str| {
+        let host = world.at;
+        format!("{line}\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n{framing}\r\n\r\n")
+    };
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let inner = head("GET /http/crm/customers/17 HTTP/1.1", "X-Inner: 1");
+    let length = inner.len();
+    for (version, framing, arrives) in [
+        // As it should be, so that the rest of this could go wrong: the content is no form, or is one.
+        ("HTTP/1.1", format!("Content-Length: {length}"), 0),
+        ("HTTP/1.1", "Content-Length: 0".to_owned(), 2),
+        ("HTTP/1.1", format!("Content-Length: {length}\r\nTransfer-Encoding: chunked"), 0),
+        ("HTTP/1.1", "Transfer-Encoding: chunked\r\nContent-Length: 0".to_owned(), 0),
+        ("HTTP/1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity".to_owned(), 0),
+        ("HTTP/1.1", "Transfer-Encoding: xchunked\r\nContent-Length: 0".to_owned(), 0),
+        ("HTTP/1.1", "Transfer-Encoding : chunked".to_owned(), 0),
+        ("HTTP/1.1", format!("Content-Length: 0\r\nContent-Length: {length}"), 0),
+        ("HTTP/1.1", format!("Content-Length: +{length}"), 0),
+        ("HTTP/1.1", format!("Content-Length: 0, {length}"), 0),
+        ("HTTP/1.1", "Content-Length: 0x0".to_owned(), 0),
+        ("HTTP/1.1", "Content-Length: 0\r\n Folded: 1".to_owned(), 0),
+        ("HTTP/1.0", "Transfer-Encoding: chunked".to_owned(), 0),
+        ("HTTP/1.0", "Content-Length: 0".to_owned(), 0),
+        ("HTTP/1.0", "Content-Length: 0\r\nConnection: keep-alive".to_owned(), 1),
+        ("HTTP/2.0", "Content-Length: 0".to_owned(), 0),
+        ("HTTP/1.32", "Content-Length: 0".to_owned(), 0),
+    ] {
+        let before = crm.arrived().len();
+        let outer = head(&format!("POST /http/crm/login {version}"), &format!("{form}\r\n{framing}"));
+        let mut stream = tokio::net::TcpStream::connect(world.at).await.unwrap();
+        stream.write_all(format!("{outer}{inner}").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let reading = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
+        let _ = tokio::time::timeout(Duration::from_millis(300), reading).await;
+        let arrived = crm.arrived().split_off(before);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(arrived.len(), arrives, "{version} {framing}: {arrived:?}\n{answer}");
+        assert!(arrived.iter().all(|one| !one.body.contains("HTTP/") && one.header("x-inner").is_none()));
+    }
+    let permitted = world.records().await.into_iter().filter(|kind| kind == "permitted").count();
+    assert_eq!(crm.arrived().len(), permitted);
+}
+
+#[tokio::test]
+async fn of_an_upstream_that_is_not_there_nothing_is_decided() {
+    let world = lonely().await;
+    for (method, path, body) in [("GET", "/health", ""), ("POST", TRANSFER, r#"{"to":"bob","amount":1}"#)] {
+        let reply = world.send_with(method, path, &[("Content-Type", "application/json")], body).await;
+        assert_eq!((reply.status, reply.slug()), (502, "upstream_unreachable".to_owned()), "{reply:?}");
+    }
+    let kinds = world.records().await;
+    assert!(!kinds.iter().any(|kind| kind == "permitted" || kind == "challenged"), "{kinds:?}");
+}
+
+/// A gateway whose API is not there.
+async fn lonely() -> World {
+    let mut config = Crm::start().await.config();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    config.http.url = format!("http://{free}/api");
+    let mut bundle = bundle(RULES);
+    let of = |(name, definition)| (name, RouteSettings { definition, settings: ToolSettings::default() });
+    let said = UpstreamSettings { routes: routes().map(of).collect(), ..UpstreamSettings::default() };
+    bundle.upstreams.insert("crm".to_owned(), said);
+    let parts = (Ops::start().await, &[][..], vec![config]);
+    World::before(parts, bundle, |_| {}, |_| {}).await
+}
+
+#[tokio::test]
+async fn f37_what_was_sent_goes_on_when_its_sender_goes_away() {
+    let (world, crm) = world().await;
+    let key = format!("Bearer {}", world.key("bot"));
+    let head = world.head("GET", "/http/crm/odd/slow", &[("Authorization", &key)], 0);
+    let sent = wire::write(world.at, &head, b"").await;
+    becomes("it arrived", || crm.arrived().len() == 1).await;
+    drop(sent);
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if world.records().await.contains(&"settled".to_owned()) {
+            return;
+        }
+    }
+    panic!("nobody said how it ended: {:?}", world.records().await);
+}
+
+#[tokio::test]
+async fn who_is_locked_reaches_nothing() {
+    let (world, crm) = world().await;
+    let bot = world.authority.active().caller_named("bot").unwrap().id;
+    let why = "stop".to_owned();
+    world.authority.lock(store::LockSubject::Caller(bot), "ann".to_owned(), why, None).await.unwrap();
+    let reply = world.get("/health").await;
+    assert_eq!((reply.status, reply.slug()), (403, "caller_locked".to_owned()));
+    assert!(crm.arrived().is_empty());
+}

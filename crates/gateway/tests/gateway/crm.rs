@@ -1,0 +1,221 @@
+//! An HTTP API that keeps what arrives to the byte, and that answers badly where it is asked to.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use terms::json::parse;
+use terms::{Json, Millis, Secret};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use upstream::{ApiConfig, Credential, Http, Timeouts};
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    pub head: String,
+    pub body: String,
+}
+
+impl Arrived {
+    /// Its first line.
+    pub fn line(&self) -> &str {
+        self.head.lines().next().unwrap()
+    }
+
+    /// The value of a header that is there once.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let mut values = self.head.lines().skip(1).filter_map(|line| {
+            let (had, value) = line.split_once(": ")?;
+            had.eq_ignore_ascii_case(name).then(|| value.to_owned())
+        });
+        let value = values.next();
+        assert_eq!(values.next(), None, "{name} twice in {}", self.head);
+        value
+    }
+
+    /// The names of its headers, in order of the alphabet.
+    pub fn names(&self) -> Vec<String> {
+        let names =
+            self.head.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase()));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+#[derive(Clone)]
+pub struct Crm {
+    pub at: SocketAddr,
+    arrived: Arc<Mutex<Vec<Arrived>>>,
+}
+
+/// What the API has: name, method, path, and what of the definition is said beside these.
+const ROUTES: [(&str, &str, &str, &str); 13] = [
+    ("health", "GET", "/health", ""),
+    (
+        "customer",
+        "GET",
+        "/customers/{id}",
+        r#""path":{"id":"integer"},"query":{"fields":"string[]","q":"string"}"#,
+    ),
+    ("me", "GET", "/customers/me", ""),
+    ("search", "GET", "/search/{word}", r#""path":{"word":"string"}"#),
+    ("export", "GET", "/export", r#""query":{"limit":"integer"},"headers":{"x-reason":"string"}"#),
+    (
+        "transfer",
+        "POST",
+        "/accounts/{id}/transfers",
+        r#""path":{"id":"string"},"json":{"amount":"number","to":"string"}"#,
+    ),
+    ("note", "POST", "/notes", r#""json":{"text":"string","pin":"string"}"#),
+    ("login", "POST", "/login", r#""form":{"user":"string","n":"integer"}"#),
+    ("import", "PUT", "/import", r#""bytes":["text/csv"]"#),
+    ("drop", "DELETE", "/customers/{id}", r#""path":{"id":"integer"}"#),
+    ("hidden", "GET", "/hidden", ""),
+    ("odd", "GET", "/odd/{how}", r#""path":{"how":"string"}"#),
+    ("act", "POST", "/act/{how}", r#""path":{"how":"string"},"json":{}"#),
+];
+
+/// The definitions of its routes.
+pub fn routes() -> impl Iterator<Item = (String, Json)> {
+    ROUTES.into_iter().map(|(name, method, path, said)| {
+        let said: serde_json::Value = serde_json::from_str(&format!("{{{said}}}")).unwrap();
+        let object = |fields: &serde_json::Value| {
+            let fields = fields.as_object().unwrap();
+            let typed = fields.iter().map(|(name, of)| {
+                let of = of.as_str().unwrap();
+                let schema = of.strip_suffix("[]").map_or_else(
+                    || serde_json::json!({"type": of}),
+                    |item| serde_json::json!({"type": "array", "items": {"type": item}}),
+                );
+                (name.clone(), schema)
+            });
+            let properties: serde_json::Map<_, _> = typed.collect();
+            serde_json::json!({"type": "object", "properties": properties, "additionalProperties": false})
+        };
+        let mut properties = serde_json::Map::new();
+        for place in ["path", "query", "headers"] {
+            if let Some(fields) = said.get(place) {
+                properties.insert(place.to_owned(), object(fields));
+            }
+        }
+        let mut definition = serde_json::json!({"method": method, "path": path});
+        for (content, place) in [("json", "json"), ("form", "form")] {
+            if let Some(fields) = said.get(place) {
+                definition["content"] = content.into();
+                properties.insert("body".to_owned(), object(fields));
+            }
+        }
+        if let Some(types) = said.get("bytes") {
+            definition["content"] = "bytes".into();
+            definition["types"] = types.clone();
+            let members = serde_json::json!({"type": "string", "bytes": "integer", "digest": "string"});
+            properties.insert("body".to_owned(), object(&members));
+        }
+        let required: Vec<String> = properties.keys().cloned().collect();
+        definition["inputSchema"] = serde_json::json!({"type": "object", "properties": properties,
+            "required": required, "additionalProperties": false});
+        (name.to_owned(), parse(definition.to_string().as_bytes()).unwrap())
+    })
+}
+
+impl Crm {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let crm = Self { at: listener.local_addr().unwrap(), arrived: Arc::default() };
+        let serving = crm.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serving.clone().serve(stream));
+            }
+        });
+        crm
+    }
+
+    /// As the exit is told of it.
+    pub fn config(&self) -> ApiConfig {
+        let credential = Credential {
+            header: "authorization".to_owned(),
+            value: Secret::new("Bearer upstream-secret".to_owned()),
+        };
+        ApiConfig {
+            name: "crm".to_owned(),
+            http: Http { url: format!("http://{}/api/", self.at), credential: Some(credential) },
+            timeouts: Timeouts { connect: Millis::seconds(2), ..Timeouts::default() },
+        }
+    }
+
+    pub fn arrived(&self) -> Vec<Arrived> {
+        self.arrived.lock().unwrap().clone()
+    }
+
+    /// The one request that arrived.
+    pub fn sole(&self) -> Arrived {
+        let arrived = self.arrived();
+        assert_eq!(arrived.len(), 1, "{arrived:?}");
+        arrived[0].clone()
+    }
+
+    async fn serve(self, mut stream: TcpStream) {
+        let mut had: Vec<u8> = Vec::new();
+        let mut buffer = [0; 65536];
+        loop {
+            let end = loop {
+                if let Some(at) = had.windows(4).position(|window| window == b"\r\n\r\n") {
+                    break at + 4;
+                }
+                let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
+                had.extend_from_slice(&buffer[..read]);
+            };
+            let head = String::from_utf8(had.drain(..end).collect()).unwrap();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+                .unwrap_or(0);
+            while had.len() < length {
+                let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
+                had.extend_from_slice(&buffer[..read]);
+            }
+            let body = String::from_utf8(had.drain(..length).collect()).unwrap();
+            let arrived = Arrived { head: head.trim_end().to_owned(), body };
+            let path = arrived.line().split(' ').nth(1).unwrap().to_owned();
+            self.arrived.lock().unwrap().push(arrived);
+            let (answer, goes_on) = self.answer(&path).await;
+            if stream.write_all(&answer).await.is_err() || !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// The bytes of an answer, and whether the connection goes on after them.
+    async fn answer(&self, path: &str) -> (Vec<u8>, bool) {
+        let plain = |status: &str, headers: &str, body: &str| {
+            let length = body.len();
+            format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n{body}").into_bytes()
+        };
+        let how = path.rsplit('/').next().unwrap();
+        match how {
+            "moved" => (plain("302 Found", &format!("Location: http://{}/api/health\r\n", self.at), ""), true),
+            "away" => (plain("302 Found", "Location: https://elsewhere.example/x\r\n", ""), true),
+            "hop" => {
+                let headers = "Connection: X-Inside\r\nX-Inside: 1\r\nSet-Cookie: s=1\r\nWWW-Authenticate: Basic\r\n\
+                    Cache-Control: public\r\nX-Kept: yes\r\n";
+                (plain("200 OK", headers, "{}"), true)
+            }
+            "refuses-us" => (plain("401 Unauthorized", "", "who?"), true),
+            "fails" => (plain("500 Internal Server Error", "", "oh"), true),
+            "refuses" => (plain("422 Unprocessable Content", "", "no"), true),
+            "nothing" => (Vec::new(), false),
+            "half" => (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of".to_vec(), false),
+            "garbage" => (b"SSH-2.0-no\r\n\r\n".to_vec(), false),
+            "upgrade" => (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec(), true),
+            "big" => (plain("200 OK", "Content-Type: text/plain\r\n", &"x".repeat(3 << 20)), true),
+            "chunks" => (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n".to_vec(), true),
+            "slow" => {
+                tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+                (plain("200 OK", "", "late"), true)
+            }
+            _ => (plain("200 OK", "Content-Type: application/json\r\n", &format!("{{\"at\":\"{path}\"}}")), true),
+        }
+    }
+}
