@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 use store::{Pin, PinState};
 use terms::access::Resource;
 use terms::{
-    Access, Action, DefinitionHash, Json, Kind, Part, PinId, Route, Time, UpstreamHash, Uri, UriTemplate,
+    Access, Action, DefinitionHash, Digest, Json, Kind, Part, PinId, Route, Time, UpstreamHash, Uri,
+    UriTemplate,
 };
 
 use crate::bundle::{RouteSettings, ToolSettings};
@@ -118,7 +119,13 @@ pub(crate) fn of_uri(upstream: &str, uri: &str, environment: &str) -> Option<Tar
 
 /// A route as it is configured.
 pub(crate) fn of_route(upstream: &str, name: &str, route: &RouteSettings, environment: &str) -> Target {
-    let pin = unstated(Kind::Route, upstream, name, route.definition.clone());
+    let mut pin = unstated(Kind::Route, upstream, name, route.definition.clone());
+    // So that it can be named as what is pinned is: another definition is another.
+    let named = Digest::of(
+        "stepup/route/v1\0",
+        &[upstream.as_bytes(), b"/", name.as_bytes(), pin.digest.digest().bytes()],
+    );
+    pin.id = named.bytes().get(..16).and_then(PinId::from_slice).unwrap_or(PinId::NIL);
     of_pin(Kind::Route, pin, route.settings.clone(), environment)
 }
 

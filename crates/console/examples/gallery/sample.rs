@@ -417,7 +417,7 @@ pub fn tool_row(name: &str, state: &'static str) -> ToolRow {
         state,
         reviewed: (name == "deploy").then(|| Foreign::line("acts")),
         digest: Foreign::exact("sha256:7b0d3d0d6c0bb1b7ff7c6a2b8e3b8f7f6b7a4a2f1f7f2a2f8f8e1c1d9a0b3c4d"),
-        seen: ago(90_000),
+        seen: Some(ago(90_000)),
         decided_by: None,
     }
 }

@@ -90,7 +90,11 @@ fn callers(active: &Active, person: &Person, chosen: Option<&str>) -> Vec<Choice
 fn things(active: &Active, chosen: Option<&str>) -> Vec<Choice> {
     let choice = |target: &Target| {
         let id = target.pin.id.to_string();
-        let kind = if target.kind == Kind::Prompt { " (prompt)" } else { "" };
+        let kind = match target.kind {
+            Kind::Prompt => " (prompt)",
+            Kind::Route => " (route)",
+            Kind::Tool | Kind::Resource | Kind::Installation => "",
+        };
         let chosen = chosen == Some(id.as_str());
         Choice { id, name: Foreign::line(format!("{}{kind}", target.id())).plain(), chosen }
     };
@@ -110,7 +114,8 @@ fn supposed(
     let pinned = of.and_then(|of| active.targets().find(|target| target.pin.id.to_string() == of));
     let (action, kind, upstream, name, arguments) = match (pinned, uri) {
         (Some(target), None) => {
-            let action = if target.kind == Kind::Prompt { Action::Get } else { Action::Call };
+            let action = active.what_for(target.kind, &target.upstream, &target.name);
+            let action = action.ok_or_else(|| "that is not there any more".to_owned())?;
             let read = terms::json::parse(arguments.as_bytes());
             let arguments = read.map_err(|why| format!("the arguments are not JSON: {why}"))?;
             (action, target.kind, target.upstream.clone(), target.name.clone(), arguments)
@@ -121,7 +126,7 @@ fn supposed(
             let arguments = Json::Object(authority::reads(uri));
             (Action::Read, Kind::Resource, upstream.to_owned(), uri.to_owned(), arguments)
         }
-        _ => return Err("choose a tool or prompt, or write a resource, but not both".to_owned()),
+        _ => return Err("choose a tool, prompt or route, or write a resource, but not both".to_owned()),
     };
     let (purpose, ticket, source) = (None, None, SOURCE.to_owned());
     Ok(Supposed { caller, action, kind, upstream, name, arguments, purpose, ticket, source })

@@ -4,7 +4,7 @@ use authority::{Active, PinState, Target};
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use terms::{Part, PinId};
+use terms::{Kind, Part, PinId};
 
 use super::{frame, leaves};
 use crate::answer::{NoPage, NotDone, done, json, page};
@@ -36,7 +36,7 @@ fn row(active: &Active, tool: &Target) -> ToolRow {
         state: tool.state(),
         reviewed: tool.settings.reviewed.as_ref().map(Foreign::line),
         digest: Foreign::exact(tool.pin.digest.to_string()),
-        seen: When(tool.pin.seen_at),
+        seen: (tool.kind != Kind::Route).then_some(When(tool.pin.seen_at)),
         decided_by: tool.pin.decided_by.as_ref().map(|by| super::who(active, by)),
     }
 }

@@ -25,7 +25,7 @@ pub struct ToolRow {
     pub pin: String,
     /// Its upstream.
     pub upstream: Foreign,
-    /// What it is: `tool` or `prompt`.
+    /// What it is: `tool`, `prompt` or `route`.
     pub kind: &'static str,
     /// Its name.
     pub name: Foreign,
@@ -37,8 +37,8 @@ pub struct ToolRow {
     pub reviewed: Option<Foreign>,
     /// Digest of the definition.
     pub digest: Foreign,
-    /// When this definition was first seen.
-    pub seen: When,
+    /// When this definition was first seen; `None` where it is the operator's own.
+    pub seen: Option<When>,
     /// Who decided on it.
     pub decided_by: Option<Foreign>,
 }
