@@ -108,7 +108,7 @@ impl Authority {
             State::Concluded(Conclusion::Approved) => whole.attempts.last().and_then(|last| {
                 let slug = match last.outcome {
                     None => Slug::AlreadyRunning,
-                    Some(Outcome::Done | Outcome::Failed) => Slug::AlreadyRan,
+                    Some(Outcome::Done | Outcome::Failed | Outcome::Released) => Slug::AlreadyRan,
                     Some(Outcome::Unknown) => Slug::OutcomeUnknown,
                     Some(Outcome::NotSent) => return None,
                 };

@@ -496,9 +496,12 @@ fn still_open(situation: &Situation) -> Option<Denial> {
     let slug = match last.outcome {
         None => Slug::AlreadyRunning,
         Some(elevation::Outcome::Unknown) => Slug::OutcomeUnknown,
-        Some(elevation::Outcome::Done | elevation::Outcome::Failed | elevation::Outcome::NotSent) => {
-            return None;
-        }
+        Some(
+            elevation::Outcome::Done
+            | elevation::Outcome::Failed
+            | elevation::Outcome::NotSent
+            | elevation::Outcome::Released,
+        ) => return None,
     };
     Some(Denial { attempt: Some(last.id), ..Denial::of(slug) })
 }

@@ -137,6 +137,19 @@ impl Permit {
     }
 }
 
+impl Permit {
+    /// Gives the permit to another enforcement point, which asked for it and carries out what was judged: looks once more, as
+    /// [`Permit::embark`] does. Nothing is handed out but the attempt.
+    ///
+    /// # Errors
+    /// [`Stale`] when it may not run any more; then it is settled as not sent.
+    pub fn release(self) -> Result<Settlement, Stale> {
+        let (_, mut settlement) = self.embark()?;
+        settlement.sending();
+        Ok(settlement)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(load) = self.load.take() {

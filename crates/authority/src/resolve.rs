@@ -23,7 +23,8 @@ impl Authority {
         human: HumanId,
     ) -> Result<Result<Begun, NotCounted>, Failed> {
         let attempt = self.store.attempt(id).await?.filter(|a| a.outcome == Some(Outcome::Unknown));
-        let Some(attempt) = attempt.filter(|_| outcome != Outcome::Unknown) else {
+        let Some(attempt) = attempt.filter(|_| !matches!(outcome, Outcome::Unknown | Outcome::Released))
+        else {
             return Ok(Err(NotCounted::NotFound));
         };
         if self.active().human(human).is_none() {

@@ -73,7 +73,7 @@ pub fn tell(log: &Log) -> Story {
 /// Permits without outcome, beyond so many that may be under way (O4).
 #[must_use]
 pub fn without_outcome(calls: &[Call], in_flight: usize) -> Vec<String> {
-    let known = ["done", "failed", "unknown", "not_sent"];
+    let known = ["done", "failed", "unknown", "not_sent", "released"];
     let mut found: Vec<String> = calls
         .iter()
         .filter(|call| call.outcome.as_deref().is_some_and(|outcome| !known.contains(&outcome)))

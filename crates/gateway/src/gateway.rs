@@ -78,6 +78,10 @@ impl Gateway {
             let (name, identity) = (api.name().to_owned(), api.identity());
             authority.attach(authority::Upstream { name, identity });
         }
+        for name in settings.asked.keys().filter(|name| apis.get(name).is_none()) {
+            let identity = api::asked::identity(name);
+            authority.attach(authority::Upstream { name: name.clone(), identity });
+        }
         Self(Arc::new(Inner {
             load: Load::new(settings.budgets),
             sessions: Sessions::new(ambient, settings.budgets),
@@ -134,6 +138,7 @@ impl Gateway {
             .route("/mcp", any(to_all))
             .route("/mcp/{upstream}", any(to_one))
             .route("/http/{*rest}", any(to_api))
+            .route("/authz/{*rest}", any(to_asked))
             .route("/v1/elevations/{id}", any(to_elevation))
             .route("/v1/preflight", any(to_preflight))
             .fallback(to_nothing)
@@ -209,6 +214,11 @@ async fn to_api(State(gateway): State<Shared>, request: Request) -> Response {
         attempt = tracing::field::Empty,
     );
     api::serve(gateway, known, api, request).instrument(span).await
+}
+
+async fn to_asked(State(gateway): State<Shared>, request: Request) -> Response {
+    let span = tracing::info_span!("asked", attempt = tracing::field::Empty);
+    api::asked::serve(gateway, request).instrument(span).await
 }
 
 async fn to_elevation(State(gateway): State<Shared>, Path(id): Path<String>, request: Request) -> Response {

@@ -1,6 +1,7 @@
 //! What the operator configures of the agents' listener (decisions §8 `[agents]`, `[challenge]`, `[budgets]`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use terms::Millis;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub carriers: BTreeMap<String, Pin>,
     /// Whether a stopped call also has the data of SEP-2643, which is a draft.
     pub denial_data: bool,
+    /// The addresses of the proxies that may ask about requests to an API which they hold, by its name (T47).
+    pub asked: BTreeMap<String, BTreeSet<IpAddr>>,
     /// Limits.
     pub budgets: Budgets,
 }
@@ -93,6 +96,7 @@ impl Settings {
             keep_alive: Millis::seconds(15),
             carriers: BTreeMap::new(),
             denial_data: false,
+            asked: BTreeMap::new(),
             budgets: Budgets::default(),
         }
     }

@@ -239,6 +239,6 @@ pub fn apis(config: &Config, ambient: &Arc<dyn Ambient>) -> Result<Arc<upstream:
         file.api(name, &config.home)
             .map_err(|why| StartError::Upstreams(upstream::ConfigError { upstream: name.clone(), why }))
     };
-    let apis = config.upstreams.iter().filter(|(_, file)| file.is_api()).map(one);
+    let apis = config.upstreams.iter().filter(|(_, file)| file.is_api() && file.url.is_some()).map(one);
     Ok(upstream::Apis::new(apis.collect::<Result<_, _>>()?, ambient)?)
 }

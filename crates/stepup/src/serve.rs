@@ -299,6 +299,8 @@ fn agents(config: &Config) -> gateway::Settings {
     settings.denial_data = config.challenge.denial_data;
     let carriers = config.challenge.carriers.iter();
     settings.carriers = carriers.map(|(caller, carrier)| (caller.clone(), carrier.pin())).collect();
+    let asked = config.upstreams.iter().filter(|(_, file)| !file.asked_by.is_empty());
+    settings.asked = asked.map(|(name, file)| (name.clone(), file.asked_by.clone())).collect();
     settings.budgets.in_flight = config.budgets.in_flight;
     settings.budgets.held = config.budgets.held;
     settings.budgets.preflights = config.budgets.preflights_per_minute;

@@ -11,15 +11,18 @@ pub enum Outcome {
     NotSent,
     /// Nobody knows; a person has to say. Nothing is ever sent again.
     Unknown,
+    /// Another enforcement point asked and was told that it may run: what became of it is seen there.
+    Released,
 }
 
 impl Outcome {
     /// Every outcome with its number in the store and its name.
-    pub const TABLE: [(Self, u8, &'static str); 4] = [
+    pub const TABLE: [(Self, u8, &'static str); 5] = [
         (Self::Done, 1, "done"),
         (Self::Failed, 2, "failed"),
         (Self::NotSent, 3, "not_sent"),
         (Self::Unknown, 4, "unknown"),
+        (Self::Released, 5, "released"),
     ];
 
     /// Its number in the store.

@@ -421,7 +421,8 @@ impl<'a> Life<'a> {
     fn resolved(&mut self, seen: &Seen<'_>) -> Result<(), Wrong> {
         let id = seen.attempt()?;
         if let Some(resolved) = self.body::<Resolved>(seen)? {
-            must(resolved.outcome != Outcome::Unknown, "it resolves nothing")?;
+            let says = !matches!(resolved.outcome, Outcome::Unknown | Outcome::Released);
+            must(says, "it resolves nothing")?;
             let says = resolved.signed.subject.get("outcome").and_then(Json::as_str);
             must(says == Some(resolved.outcome.name()), "another outcome was signed")?;
             consent::act(self, seen.at(), "resolve", ("attempt", id.to_string()), &resolved.signed)?;

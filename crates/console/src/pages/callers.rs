@@ -88,6 +88,7 @@ fn run(attempt: &Attempt) -> RunRow {
             Outcome::Failed => "failed",
             Outcome::NotSent => "not sent",
             Outcome::Unknown => "unknown",
+            Outcome::Released => "released",
         }),
         granted: attempt.grant.is_some(),
     }

@@ -82,6 +82,7 @@ pub(crate) fn outcome(whole: &Whole, now: Time) -> &'static str {
             Some(Outcome::Failed) => "ran: failed",
             Some(Outcome::NotSent) => "not sent",
             Some(Outcome::Unknown) => "outcome unknown",
+            Some(Outcome::Released) => "let through",
         },
         (Stands::Concluded(Conclusion::Approved), None) => match whole.grant.as_ref().map(|g| g.state(now)) {
             Some(GrantState::Live) => "not run yet",
@@ -134,6 +135,10 @@ fn attempted(attempt: &Attempt) -> Step {
         Some(Outcome::Failed) => (Tone::Bad, "It ran, and the upstream answered that it failed."),
         Some(Outcome::NotSent) => (Tone::Plain, "It was started, but nothing was sent to the upstream."),
         Some(Outcome::Unknown) => (Tone::Open, "It was started, and nobody knows whether it took effect."),
+        Some(Outcome::Released) => (
+            Tone::Good,
+            "The proxy or program that asked was told to let it through. What became of it is seen there.",
+        ),
     };
     Step { tone, says, by: None, at: Some(When(attempt.settled_at.unwrap_or(attempt.at))), until: None }
 }
@@ -276,5 +281,7 @@ pub(crate) async fn resolve(
 
 fn named_outcome(asked: &Asked) -> Result<Outcome, NotDone> {
     let name = asked.text("outcome")?;
-    Outcome::named(name).filter(|outcome| *outcome != Outcome::Unknown).ok_or(NotDone::Malformed)
+    Outcome::named(name)
+        .filter(|outcome| !matches!(outcome, Outcome::Unknown | Outcome::Released))
+        .ok_or(NotDone::Malformed)
 }

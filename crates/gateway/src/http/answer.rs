@@ -27,7 +27,9 @@ use crate::told;
 const WHOLE: usize = 1 << 20;
 
 /// Names the attempt.
-const ATTEMPT: HeaderName = HeaderName::from_static("stepup-attempt");
+pub(super) const ATTEMPT: HeaderName = HeaderName::from_static("stepup-attempt");
+const SLUG: HeaderName = HeaderName::from_static("stepup-slug");
+const LINK: HeaderName = HeaderName::from_static("stepup-link");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -44,7 +46,10 @@ fn problem(slug: Slug, detail: &str, members: Object) -> Response {
         told.insert(name, value.clone());
     }
     let mut response = under_status(slug, &Json::Object(told).text());
-    response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, PROBLEM);
+    // For proxies that pass on nothing but heads.
+    headers.insert(SLUG, HeaderValue::from_static(row.name));
     response
 }
 
@@ -100,6 +105,8 @@ pub(super) fn challenged(settings: &Settings, challenge: &Challenge, prefer: Pre
         let says = "Bearer realm=\"stepup\", error=\"insufficient_authorization\"";
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(says));
     }
+    let link = told::link(settings, challenge.elevation);
+    headers.extend(HeaderValue::from_str(&link).ok().map(|link| (LINK, link)));
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }

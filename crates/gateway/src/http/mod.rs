@@ -1,6 +1,7 @@
 //! HTTP APIs, at `/http/{upstream}/…`: a request along a route is an access like any other, and what is sent is written from it.
 
 mod answer;
+pub(crate) mod asked;
 mod party;
 mod request;
 

@@ -9,7 +9,7 @@ use axum::extract::Request as HttpRequest;
 use http::{HeaderMap, Version, header};
 use terms::json::{self, Limits, Object};
 use terms::route::{self, Content, Crooked, Path, Query, Template};
-use terms::{Action, Json, Kind, Method, Route, Slug};
+use terms::{Action, Json, Kind, Method, Route, Slug, UpstreamHash};
 use upstream::{Api, Beside};
 
 use super::representation;
@@ -50,46 +50,75 @@ pub(super) async fn read(
     if parts.version < Version::HTTP_11 {
         return Err(Refusal::because(Slug::RequestInvalid, "speak HTTP/1.1"));
     }
-    let method = Method::named(parts.method.as_str()).ok_or(Slug::MethodNotAllowed)?;
     let (_, path) = place(parts.uri.path()).ok_or(Slug::NotFound)?;
-    let path = Path::read(if path.is_empty() { "/" } else { path }).map_err(crooked)?;
-    let query = Query::read(parts.uri.query().unwrap_or_default()).map_err(crooked)?;
-    let target = along(gateway, known, api, method, &path).ok_or(Slug::RouteUnknown)?;
+    let line = Line { method: parts.method.as_str(), path, query: parts.uri.query() };
+    let to = (api.name(), api.identity());
+    of_line(gateway, known, to, (line, &parts.headers, Some(body))).await
+}
+
+/// The first line of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'l> {
+    pub(super) method: &'l str,
+    pub(super) path: &'l str,
+    pub(super) query: Option<&'l str>,
+}
+
+/// The access that a request asks for, of which this is known; its content is `None` where that is not.
+///
+/// # Errors
+/// Why it is none.
+pub(super) async fn of_line(
+    gateway: &Shared,
+    known: &Known,
+    (upstream, identity): (&str, UpstreamHash),
+    (line, given, body): (Line<'_>, &HeaderMap, Option<Body>),
+) -> Result<(Box<Ask>, Box<Beside>), Refusal> {
+    let method = Method::named(line.method).ok_or(Slug::MethodNotAllowed)?;
+    let path = Path::read(if line.path.is_empty() { "/" } else { line.path }).map_err(crooked)?;
+    let query = Query::read(line.query.unwrap_or_default()).map_err(crooked)?;
+    let target = along(gateway, known, upstream, method, &path).ok_or(Slug::RouteUnknown)?;
     let route = target.route.as_ref().ok_or(Slug::RouteUnknown)?;
-    let headers = headers(route, &parts.headers)?;
-    let given = route.arguments(&path, &query, &headers).map_err(crooked)?;
-    let mut arguments = given.ok_or(Slug::RouteUnknown)?;
-    let content = content(gateway, &target, &parts.headers, body).await?;
+    let headers = headers(route, given)?;
+    let arguments = route.arguments(&path, &query, &headers).map_err(crooked)?;
+    let mut arguments = arguments.ok_or(Slug::RouteUnknown)?;
+    let content = content(gateway, &target, given, body).await?;
     let mut beside = Beside { route: Some(Arc::clone(&target)), ..Beside::default() };
     if let Some((body, bytes)) = content {
         arguments.insert("body", body);
         beside.content = bytes;
     }
     // No log holds a key, and no upstream sees it (T26).
-    if caller::key(&parts.headers).is_ok_and(|key| within(&arguments, key)) {
+    if caller::key(given).is_ok_and(|key| within(&arguments, key)) {
         return Err(holds_key());
     }
-    beside.accept = representation(&parts.headers, &header::ACCEPT);
-    beside.languages = representation(&parts.headers, &header::ACCEPT_LANGUAGE);
+    beside.accept = representation(given, &header::ACCEPT);
+    beside.languages = representation(given, &header::ACCEPT_LANGUAGE);
     let arguments = Json::Object(arguments);
     let checked = gateway.schemas.check(target.pin.digest, &target.pin.definition, &arguments);
     checked.map_err(|what| Refusal::because(Slug::ArgumentsInvalid, what))?;
     let asked = (Action::Send(method), &*target);
-    let ask = access(gateway, known, asked, api.identity(), arguments, Object::new());
+    let ask = access(gateway, known, asked, identity, arguments, Object::new());
     let ask = ask.map_err(|why| not_an_access(&why))?;
-    let said = |name, longest| said(&parts.headers, name, longest);
+    let said = |name, longest| said(given, name, longest);
     let ask =
         Ask { purpose: said(&PURPOSE, LONGEST_PURPOSE)?, ticket: said(&TICKET, LONGEST_TICKET)?, ..ask };
     Ok((Box::new(ask), Box::new(beside)))
 }
 
 /// The route that is meant, if its caller may know of it: of those that fit, the one that says most.
-fn along(gateway: &Shared, known: &Known, api: &Api, method: Method, path: &Path) -> Option<Arc<Target>> {
+fn along(
+    gateway: &Shared,
+    known: &Known,
+    upstream: &str,
+    method: Method,
+    path: &Path,
+) -> Option<Arc<Target>> {
     let active = gateway.authority.active();
     let fits = |target: &&Arc<Target>| {
         target.route.as_ref().is_some_and(|route| route.method() == method && route.path().of(path).is_some())
     };
-    let fitting = active.named(api.name(), Kind::Route).filter(fits);
+    let fitting = active.named(upstream, Kind::Route).filter(fits);
     let target = fitting.min_by(|one, other| path_of(one).cmp(&path_of(other)))?;
     gateway.authority.seen(&known.caller, Kind::Route, &target.upstream, &target.name)
 }
@@ -127,9 +156,15 @@ async fn content(
     gateway: &Shared,
     target: &Target,
     headers: &HeaderMap,
-    body: Body,
+    body: Option<Body>,
 ) -> Result<Option<(Json, Option<Bytes>)>, Refusal> {
     let Some(route) = &target.route else { return Ok(None) };
+    let Some(body) = body else {
+        // What nobody has seen, nobody can judge (T50, T51).
+        let unseen = "what asks does not pass the content on, and this route takes some";
+        let unseen = || Refusal::because(Slug::ArgumentUnjudgeable, unseen);
+        return if *route.content() == Content::None { Ok(None) } else { Err(unseen()) };
+    };
     let within = gateway.settings.budgets.body_within.duration();
     let bytes = match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
         Ok(Ok(bytes)) => bytes,

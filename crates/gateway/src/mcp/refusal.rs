@@ -65,7 +65,7 @@ pub(crate) const fn ran(outcome: Outcome, elevated: bool) -> &'static str {
         (Outcome::NotSent, true) => {
             "Nothing was sent: the call did not run. Its approval is used up; to run it, ask again."
         }
-        (Outcome::Done | Outcome::Failed, _) => "The upstream refused the call.",
+        (Outcome::Done | Outcome::Failed | Outcome::Released, _) => "The upstream refused the call.",
         (Outcome::Unknown, false) => {
             "The call was sent, and nobody knows whether it took effect. Look before you repeat it."
         }

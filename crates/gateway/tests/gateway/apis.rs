@@ -25,7 +25,7 @@ const RULES: &str = r#"
 unless { context.arguments.query has limit && context.arguments.query.limit <= 10 };
 "#;
 
-async fn world_with(settle: impl FnOnce(&mut Settings)) -> (World, Crm) {
+pub async fn world_with(settle: impl FnOnce(&mut Settings)) -> (World, Crm) {
     let crm = Crm::start().await;
     let mut bundle = bundle(RULES);
     let of = |(name, definition): (String, terms::Json)| {

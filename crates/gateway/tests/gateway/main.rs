@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod apis;
+mod asked;
 mod asking;
 mod calls;
 mod carriers;

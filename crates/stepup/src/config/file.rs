@@ -1,6 +1,7 @@
 //! The file as it is written: one struct a table, every default in one place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use authority::{RouteSettings, ToolSettings, UpstreamSettings};
@@ -336,6 +337,9 @@ pub struct Upstream {
     /// What is said of its tools.
     #[serde(default)]
     pub tools: BTreeMap<String, Tool>,
+    /// The addresses of proxies that stand before it and ask here whether a request may pass.
+    #[serde(default)]
+    pub asked_by: BTreeSet<IpAddr>,
     /// The routes of an HTTP API, by names that are given here: with any, it is one, and speaks no MCP.
     #[serde(default)]
     pub routes: BTreeMap<String, Route>,
@@ -527,6 +531,8 @@ impl Upstream {
                     return Err(Wrong::new("is for a url").help(help).within(["credential"]));
                 }
             }
+            // Only proxies reach it.
+            (None, []) if self.is_api() && !self.asked_by.is_empty() && self.credential.is_none() => {}
             (Some(_), [_, ..]) | (None, []) => {
                 let help =
                     "write url for a server that runs already, command for a program that stepup starts";
@@ -554,9 +560,13 @@ impl Upstream {
 impl Upstream {
     /// Its routes, no two of which have the same paths.
     fn routes(&self, home: &Path) -> Result<BTreeMap<String, RouteSettings>, Wrong> {
-        if self.is_api() && (self.url.is_none() || !self.tools.is_empty()) {
-            let help = "routes are those of an HTTP API at a url, which has no tools";
+        if self.is_api() && (!self.command.is_empty() || !self.tools.is_empty()) {
+            let help = "routes are those of an HTTP API, which has no command and no tools";
             return Err(Wrong::new("is for an HTTP API").help(help).within(["routes"]));
+        }
+        if !self.is_api() && !self.asked_by.is_empty() {
+            let help = "name the routes that a proxy may ask about, or leave it out";
+            return Err(Wrong::new("is for an HTTP API").help(help).within(["asked_by"]));
         }
         route::read_all(&self.routes, home).map_err(|wrong| wrong.within(["routes"]))
     }

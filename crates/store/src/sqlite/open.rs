@@ -16,8 +16,11 @@ use super::{OpenError, Options};
 use crate::rows::Head;
 
 /// Every migration with its number, in order. One that was published never changes.
-pub(super) const MIGRATIONS: &[(u32, &str)] =
-    &[(1, include_str!("migrations/0001.sql")), (2, include_str!("migrations/0002.sql"))];
+pub(super) const MIGRATIONS: &[(u32, &str)] = &[
+    (1, include_str!("migrations/0001.sql")),
+    (2, include_str!("migrations/0002.sql")),
+    (4, include_str!("migrations/0004.sql")),
+];
 
 /// The oldest SQLite whose WAL can be trusted: earlier ones may lose a transaction at a reset (F21).
 const OLDEST: i32 = 3_051_003;

@@ -4,7 +4,7 @@
 mod spelling;
 mod template;
 
-pub use spelling::{LONGEST, Path, Query};
+pub use spelling::{LONGEST, Path, Query, plainly_spelled};
 pub use template::Template;
 
 use crate::json::{self, Object};

@@ -113,6 +113,14 @@ fn part(piece: &str) -> Result<(String, String), &'static str> {
     Ok((name, read(value)?))
 }
 
+/// Whether a path or a query is written as every reader reads it, decoded or not: without an encoding of what needs none, and
+/// without `+`, which is a space to some. For whoever passes it on as it came.
+#[must_use]
+pub fn plainly_spelled(text: &str) -> bool {
+    let encoded = text.split('%').skip(1).filter_map(|rest| u8::from_str_radix(rest.get(..2)?, 16).ok());
+    !text.contains('+') && !encoded.into_iter().any(unreserved)
+}
+
 /// Whether a second decoding would find something.
 fn encoded_again(text: &str) -> bool {
     let hex = |b: Option<&u8>| b.is_some_and(u8::is_ascii_hexdigit);

@@ -308,7 +308,7 @@ async fn invariant_5_a_connection_that_closes_while_unused_costs_no_call_twice()
             Outcome::Done => ran += 1,
             Outcome::Unknown => unknown += 1,
             Outcome::NotSent => {}
-            Outcome::Failed => panic!(),
+            Outcome::Failed | Outcome::Released => panic!(),
         }
     }
     let arrived = server.calls();
