@@ -6,6 +6,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, sleep } from "../lib/home.mjs";
 import { Person } from "../lib/person.mjs";
+import { REQUEST, configured, nginx } from "./apis.mjs";
 import { start as startContextForge } from "./contextforge/contextforge.mjs";
 import { hold } from "./held.mjs";
 import { opa } from "./opa/opa.mjs";
@@ -33,6 +34,13 @@ const listening = (program, args) => new Promise((done, fail) => {
   child.stdout.once("data", (line) => done(String(line).trim()));
 });
 
+/** What wrk is told to report. */
+const REPORT = `
+done = function(summary, latency)
+  io.write(string.format("JSON{\\"p50\\":%d,\\"p99\\":%d,\\"rps\\":%.0f,\\"bad\\":%d}\\n", latency:percentile(50), latency:percentile(99),
+    summary.requests / summary.duration * 1e6, summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
+end`;
+
 /** One wrk run of tools/call; every request has an id of its own. */
 const load = (url, headers, call, connections) => {
   const lua = join(home, "load.lua");
@@ -43,10 +51,20 @@ local n = 0
 wrk.method = "POST"
 ${Object.entries(headers).map(([name, value]) => `wrk.headers[${quoted(name)}] = ${quoted(value)}`).join("\n")}
 request = function() n = n + 1; return wrk.format(nil, nil, nil, ${quoted(before)} .. n .. ${quoted(after)}) end
-done = function(summary, latency)
-  io.write(string.format("JSON{\\"p50\\":%d,\\"p99\\":%d,\\"rps\\":%.0f,\\"bad\\":%d}\\n", latency:percentile(50), latency:percentile(99),
-    summary.requests / summary.duration * 1e6, summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
-end`);
+${REPORT}`);
+  return measured(url, connections, lua);
+};
+
+/** One wrk run of a request without content. */
+const gets = (url, headers, connections) => {
+  const lua = join(home, "get.lua");
+  writeFileSync(lua, `
+${Object.entries(headers).map(([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`).join("\n")}
+${REPORT}`);
+  return measured(url, connections, lua);
+};
+
+const measured = (url, connections, lua) => {
   const out = execFileSync("wrk", ["-t1", `-c${connections}`, `-d${seconds}s`, "-s", lua, url], { encoding: "utf8" });
   const result = JSON.parse(out.match(/JSON(\{.*\})/)[1]);
   if (result.bad > 0) throw new Error(`${url}: ${result.bad} requests failed\n${out}`);
@@ -114,7 +132,7 @@ const configure = async (upstream) => {
   execFileSync(stepup, ["init", home, "--team"]);
   writeFileSync(join(home, "policies", "starter.cedar"), `
 @id("host") permit (principal in Group::"host", action == Action::"administer", resource);
-@id("baseline") permit (principal in Group::"bots", action in [Action::"discover", Action::"tools/call"], resource);
+@id("baseline") permit (principal in Group::"bots", action in [Action::"discover", Action::"tools/call", Action::"http/GET"], resource);
 @id("act") @stepup("many") forbid (principal, action == Action::"tools/call:bench/act", resource);
 `);
   writeFileSync(join(home, "stepup.toml"), `
@@ -144,7 +162,7 @@ share = "all"
 url = "http://${upstream}/modern"
 environment = "bench"
 era = "modern"
-`);
+${configured(upstream)}`);
   return { agents, people, operations };
 };
 
@@ -190,6 +208,21 @@ const beside = async (upstream, call) => {
   // Nothing is asked of it after a load: meanwhile it closes the connection on which that would be.
   figures.contextforge_list_1000_tools_ms = await listing(many.url, headers, 1000);
   figures.contextforge_p50_us_c1 = load(few.url, headers, call(few.named("read")), 1).p50;
+  await stop(child);
+};
+
+/** Requests to an HTTP API: past nginx alone, through stepup, and past nginx that asks it. */
+const apis = async (upstream, { agents }, key) => {
+  const { child, plain, asks } = await nginx(home, children, { upstream, agents });
+  const headers = { authorization: `Bearer ${key}` };
+  const through = { nginx: `http://127.0.0.1:${plain}${REQUEST}`, api: `http://127.0.0.1:${agents}/http/api${REQUEST}`, asked: `http://127.0.0.1:${asks}${REQUEST}` };
+  for (const [name, url] of Object.entries(through)) {
+    figures[`${name}_p50_us_c1`] = gets(url, headers, 1).p50;
+    figures[`${name}_rps_c32`] = gets(url, headers, 32).rps;
+  }
+  await awake(() => {
+    for (const name of ["nginx", "api"]) figures[`awake_${name}_p50_us_c1`] = gets(through[name], headers, 1).p50;
+  });
   await stop(child);
 };
 
@@ -248,6 +281,7 @@ const main = async () => {
     figures.awake_proxy_p50_us_c1 = load(`http://${proxy}/mcp`, all, call("read"), 1).p50;
     figures.awake_permitted_p50_us_c1 = load(url, all, call("read"), 1).p50;
   });
+  await apis(upstream, ports, key);
   await stop(child);
 
   // By itself, so that a thousand definitions are in no other figure.
@@ -281,7 +315,7 @@ share = "all"
   figures.verify_records_s = Math.round(records / (Number(process.hrtime.bigint() - begin) / 1e9));
 };
 
-const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "list_1000_tools_ms", "contextforge_p50_us_c1", "contextforge_list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", ...[10, 100, 1000, 10_000].flatMap((n) => [`pdp_us_${n}`, `pdp_step_up_us_${n}`, `plain_cedar_us_${n}`, `opa_us_${n}`, `opa_step_up_us_${n}`]), "activation_ms_1000", "opa_prepare_ms_1000", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
+const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "nginx_p50_us_c1", "nginx_rps_c32", "api_p50_us_c1", "api_rps_c32", "asked_p50_us_c1", "asked_rps_c32", "awake_nginx_p50_us_c1", "awake_api_p50_us_c1", "list_1000_tools_ms", "contextforge_p50_us_c1", "contextforge_list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", ...[10, 100, 1000, 10_000].flatMap((n) => [`pdp_us_${n}`, `pdp_step_up_us_${n}`, `plain_cedar_us_${n}`, `opa_us_${n}`, `opa_step_up_us_${n}`]), "activation_ms_1000", "opa_prepare_ms_1000", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
 try {
   await main();
   mkdirSync("target/bench", { recursive: true });

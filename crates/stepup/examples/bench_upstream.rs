@@ -23,6 +23,7 @@ async fn main() {
         .route("/mcp", post(legacy).get(no_stream))
         .route("/modern", post(modern))
         .route("/many", post(many).get(no_stream))
+        .route("/items/{id}", get(item))
         .route(
             "/arrivals",
             get(|State(n): State<Arrivals>| async move { n.load(Ordering::Relaxed).to_string() }),
@@ -31,6 +32,13 @@ async fn main() {
     let listener = tokio::net::TcpListener::bind(listen).await.unwrap();
     println!("{}", listener.local_addr().unwrap());
     axum::serve(listener, router).await.unwrap();
+}
+
+/// An HTTP API, for what is no MCP.
+async fn item() -> Answer {
+    let headers =
+        HeaderMap::from_iter([("content-type".parse().unwrap(), "application/json".parse().unwrap())]);
+    (StatusCode::OK, headers, format!(r#"{{"text":"{}"}}"#, "t".repeat(1800)))
 }
 
 async fn no_stream() -> StatusCode {
