@@ -1,7 +1,8 @@
 // HTTP APIs behind the real binary, as docs/http.md says it: the routes are configured, one header and one address change.
 import assert from "node:assert/strict";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Home, until } from "../lib/home.mjs";
 
@@ -38,6 +39,26 @@ on = "DELETE /customers/{id}"
 path = { id = "integer" }
 `;
 
+const SHOP = `
+openapi: 3.0.3
+info: { title: shop, version: "1" }
+paths:
+  /orders/{id}:
+    get:
+      operationId: look
+      parameters:
+        - { name: id, in: path, required: true, schema: { type: integer } }
+  /orders:
+    post:
+      operationId: order
+      requestBody:
+        required: true
+        content: { application/json: { schema: { $ref: "#/components/schemas/order" } } }
+components:
+  schemas:
+    order: { type: object, required: [what], additionalProperties: false, properties: { what: { type: string, description: "a thing" } } }
+`;
+
 /** A request as an upstream reads it, in the form that the checker reads: another reading than ours, by Node's own URL. */
 function read({ line, body }) {
   const [method, target] = line.split(" ");
@@ -47,10 +68,12 @@ function read({ line, body }) {
   const routes = {
     "GET /api/health": ["health", {}],
     "GET /api/customers/export": ["export", { query }],
+    "GET /api/orders/7": ["look", { path: { id: 7 } }],
+    "POST /api/orders": ["order", { body: body && JSON.parse(body) }],
     [`POST /api/keys/${name}/rotate`]: ["rotate", { path: { name: decodeURIComponent(name) }, headers: {}, body: body && JSON.parse(body) }],
   };
   const [route, args] = routes[`${method} ${pathname}`] ?? [line, {}];
-  return { at: Date.now(), tool: `crm/${route}`, arguments: args };
+  return { at: Date.now(), tool: `${pathname.startsWith("/api/orders") ? "shop" : "crm"}/${route}`, arguments: args };
 }
 
 describe("an HTTP API", () => {
@@ -80,6 +103,15 @@ describe("an HTTP API", () => {
     await new Promise((done) => server.listen(0, "127.0.0.1", done));
     home = await Home.make();
     home.edit(/$/, routes(server.address().port));
+    writeFileSync(join(home.folder, "shop.yaml"), SHOP);
+    home.edit(/$/, `
+[upstreams.shop]
+url = "http://127.0.0.1:${server.address().port}/api"
+environment = "test"
+openapi = "shop.yaml"
+[upstreams.shop.routes.order]
+title = "Order {/body/what}"
+`);
     home.permitEverything(RULES);
     await home.serve({ env: { CRM_TOKEN: "crm-credential" } });
     ann = await home.person("ann", "release-managers");
@@ -163,6 +195,16 @@ describe("an HTTP API", () => {
     assert.match(stdout, /http\/GET:crm\/export/);
     const checked = await home.saidBy("check");
     assert.equal(checked.code, 0, checked.stdout + checked.stderr);
+  });
+
+  test("the operations of an OpenAPI document are routes", async () => {
+    const order = (body) => fetch(`${home.agentsUrl}/http/shop/orders`, {
+      method: "POST", body, headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    });
+    const look = (id) => fetch(`${home.agentsUrl}/http/shop/orders/${id}`, { headers: { authorization: `Bearer ${key}` } });
+    assert.deepEqual([(await look(7)).status, (await look("x")).status], [200, 400]);
+    assert.deepEqual([(await order('{"what":"tea"}')).status, (await order('{"what":7}')).status, (await order("{}")).status], [200, 400, 400]);
+    assert.deepEqual(arrived.splice(0).map(({ line, body }) => [line, body]), [["GET /api/orders/7", ""], ["POST /api/orders", '{"what":"tea"}']]);
   });
 
   test("a changed route is another revision of the rules, and voids what was approved of it", async () => {

@@ -68,6 +68,10 @@ fn warnings(config: &Config) -> Vec<String> {
         if !runner.is_empty() && !found(runner) {
             warnings.push(format!("[upstreams.{name}] there is no program {runner} on this machine"));
         }
+        let left_out = upstream.left_out(&config.home).into_iter();
+        warnings.extend(
+            left_out.map(|why| format!("[upstreams.{name}] left out of its OpenAPI document: {why}")),
+        );
         if upstream.environment.is_empty() {
             warnings.push(format!("[upstreams.{name}] has no environment: approvers are shown none"));
         }

@@ -220,7 +220,7 @@ fn written(
 ) -> Option<(Option<String>, Bytes)> {
     let typed = |media_type: &str, text: String| Some((Some(media_type.to_owned()), Bytes::from(text)));
     match (content, body, bytes) {
-        (Content::None, None, None) => Some((None, Bytes::new())),
+        (_, None, None) => Some((None, Bytes::new())),
         (Content::Json, Some(body), None) => typed("application/json", body.text()),
         (Content::Form, Some(body), None) => typed(
             "application/x-www-form-urlencoded",

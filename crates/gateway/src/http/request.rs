@@ -178,6 +178,12 @@ async fn content(
     }
     match route.content() {
         Content::None if bytes.is_empty() => Ok(None),
+        // What it comes to without content, its schema says.
+        Content::Json | Content::Form | Content::Bytes(_)
+            if bytes.is_empty() && !headers.contains_key(header::CONTENT_TYPE) =>
+        {
+            Ok(None)
+        }
         Content::None => Err(Refusal::because(Slug::ArgumentsInvalid, "this route takes no content")),
         Content::Json if is("application/json") => {
             Ok(Some((json::parse(&bytes).map_err(|why| not_json(&why))?, None)))

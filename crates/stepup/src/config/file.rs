@@ -340,6 +340,8 @@ pub struct Upstream {
     /// The addresses of proxies that stand before it and ask here whether a request may pass.
     #[serde(default)]
     pub asked_by: BTreeSet<IpAddr>,
+    /// An OpenAPI document, whose operations are routes.
+    pub openapi: Option<PathBuf>,
     /// The routes of an HTTP API, by names that are given here: with any, it is one, and speaks no MCP.
     #[serde(default)]
     pub routes: BTreeMap<String, Route>,
@@ -433,15 +435,15 @@ pub enum Pins {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tool {
-    reviewed: Option<Reviewed>,
-    secrets: Vec<String>,
-    references: Vec<String>,
-    title: Option<String>,
+    pub(super) reviewed: Option<Reviewed>,
+    pub(super) secrets: Vec<String>,
+    pub(super) references: Vec<String>,
+    pub(super) title: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Reviewed {
+pub(super) enum Reviewed {
     ReadOnly,
     Acts,
 }
@@ -484,7 +486,14 @@ impl Upstream {
     /// Whether it is an HTTP API.
     #[must_use]
     pub fn is_api(&self) -> bool {
-        !self.routes.is_empty()
+        !self.routes.is_empty() || self.openapi.is_some()
+    }
+
+    /// Operations of its document that are no routes, each with why.
+    #[must_use]
+    pub fn left_out(&self, home: &Path) -> Vec<String> {
+        let read = self.openapi.as_ref().map(|file| route::document(&home.join(file)));
+        read.and_then(Result::ok).map(|read| read.left_out).unwrap_or_default()
     }
 
     /// An HTTP API as the exit needs it.
@@ -568,7 +577,9 @@ impl Upstream {
             let help = "name the routes that a proxy may ask about, or leave it out";
             return Err(Wrong::new("is for an HTTP API").help(help).within(["asked_by"]));
         }
-        route::read_all(&self.routes, home).map_err(|wrong| wrong.within(["routes"]))
+        let read = self.openapi.as_ref().map(|file| route::document(&home.join(file))).transpose();
+        let read = read.map_err(|why| Wrong::new(why).within(["openapi"]))?.unwrap_or_default();
+        route::read_all(read.routes, &self.routes, home).map_err(|wrong| wrong.within(["routes"]))
     }
 }
 

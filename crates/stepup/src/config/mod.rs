@@ -3,6 +3,7 @@
 
 mod file;
 mod folder;
+mod openapi;
 mod requirement;
 mod route;
 mod secret;

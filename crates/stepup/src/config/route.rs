@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use authority::RouteSettings;
+use authority::{RouteSettings, ToolSettings};
 use serde::Deserialize;
 use terms::json::{self, Object};
 use terms::{Json, Route as Read};
 
-use super::file::Tool;
+use super::file::{Reviewed, Tool};
+use super::openapi;
 use super::wrong::Wrong;
 
 /// A route.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// Method and path: `POST /accounts/{id}/transfers`.
-    on: String,
+    /// Method and path: `POST /accounts/{id}/transfers`. Left out, the operation of that name in the OpenAPI document is meant.
+    on: Option<String>,
     /// What varies in the path; a text where nothing is said.
     #[serde(default)]
     path: Fields,
@@ -34,9 +35,13 @@ pub struct Route {
     form: Option<Fields>,
     /// Content of these media types, of which the digest is judged.
     bytes: Option<Vec<String>>,
-    /// What is said of it, as of a tool.
-    #[serde(flatten)]
-    said: Tool,
+    // What is said of it, as of a tool.
+    reviewed: Option<Reviewed>,
+    #[serde(default)]
+    secrets: Vec<String>,
+    #[serde(default)]
+    references: Vec<String>,
+    title: Option<String>,
 }
 
 /// Names with their types.
@@ -50,13 +55,58 @@ enum Field {
     Schema(toml::Table),
 }
 
-/// The routes of one API, no two of which have the same paths under one method.
+/// The longest document that is read, in bytes.
+const LONGEST: u64 = 8 << 20;
+
+/// An OpenAPI document, in JSON or YAML.
+pub(super) fn document(file: &Path) -> Result<openapi::Read, String> {
+    let wrong = |why: String| format!("= {:?} cannot be read: {why}", file.display());
+    let meta = std::fs::metadata(file).map_err(|e| wrong(e.to_string()))?;
+    if !meta.is_file() || meta.len() > LONGEST {
+        return Err(wrong("it is no file, or over 8 MiB".to_owned()));
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| wrong(e.to_string()))?;
+    let plainly = serde_saphyr::options! { with_snippet: false };
+    let value: serde_json::Value =
+        serde_saphyr::from_str_with_options(&text, plainly).map_err(|e| wrong(e.to_string()))?;
+    let document = exact(&value).ok_or_else(|| wrong("it is no document".to_owned()))?;
+    openapi::read(&document).map_err(wrong)
+}
+
+/// The same value; without the numbers that two readers could read differently, as some documents have for bounds.
+fn exact(value: &serde_json::Value) -> Option<Json> {
+    Some(match value {
+        serde_json::Value::Object(members) => {
+            let members = members.iter().filter_map(|(name, value)| Some((name.as_str(), exact(value)?)));
+            Json::Object(members.collect())
+        }
+        serde_json::Value::Array(items) => Json::Array(items.iter().filter_map(exact).collect()),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => json::parse(value.to_string().as_bytes()).ok()?,
+    })
+}
+
+/// The routes of one API, no two of which have the same paths under one method: those of its document, and what is written of
+/// them and beside them.
 pub(super) fn read_all(
+    stated: BTreeMap<String, Json>,
     written: &BTreeMap<String, Route>,
     home: &Path,
 ) -> Result<BTreeMap<String, RouteSettings>, Wrong> {
     let mut routes = BTreeMap::new();
     let mut known: Vec<(&str, Read)> = Vec::new();
+    for (name, definition) in &stated {
+        let read = Read::of(definition).map_err(|why| Wrong::new(format!("{name:?} is no route: {why}")))?;
+        if written.get(name).is_none_or(|route| route.on.is_none()) {
+            known.push((name, read));
+        }
+    }
+    for (name, definition) in &stated {
+        let settings = ToolSettings::default();
+        routes.insert(name.clone(), RouteSettings { definition: definition.clone(), settings });
+    }
     for (name, route) in written {
         let within = |wrong: Wrong| wrong.within([name.as_str()]);
         let good = (1..=128).contains(&name.len())
@@ -65,6 +115,13 @@ pub(super) fn read_all(
             return Err(within(
                 Wrong::new("cannot be a name").help("use letters, digits, \".\", \"_\" and \"-\""),
             ));
+        }
+        if route.on.is_none() {
+            let stated = routes.get_mut(name).filter(|_| route.says_only_what_is_said_of_it());
+            let help = "say `on`, or name an operation of the OpenAPI document and nothing of what it takes";
+            let stated = stated.ok_or_else(|| within(Wrong::new("says no method and path").help(help)))?;
+            stated.settings = route.said().settings().map_err(within)?;
+            continue;
         }
         let (settings, read) = route.settings(home).map_err(within)?;
         let same = |other: &Read| other.method() == read.method() && other.path().same_as(read.path());
@@ -81,16 +138,33 @@ pub(super) fn read_all(
 }
 
 impl Route {
+    /// What is said of it, as of a tool.
+    fn said(&self) -> Tool {
+        let Self { reviewed, secrets, references, title, .. } = self.clone();
+        Tool { reviewed, secrets, references, title }
+    }
+
+    fn says_only_what_is_said_of_it(&self) -> bool {
+        self.path.is_empty()
+            && self.query.is_empty()
+            && self.headers.is_empty()
+            && self.json.is_none()
+            && self.json_schema.is_none()
+            && self.form.is_none()
+            && self.bytes.is_none()
+    }
+
     fn settings(&self, home: &Path) -> Result<(RouteSettings, Read), Wrong> {
         let definition = self.definition(home)?;
         let read = Read::of(&definition).map_err(|why| Wrong::new(format!("is no route: {why}")))?;
-        Ok((RouteSettings { definition, settings: self.said.settings()? }, read))
+        Ok((RouteSettings { definition, settings: self.said().settings()? }, read))
     }
 
     fn definition(&self, home: &Path) -> Result<Json, Wrong> {
-        let on = || Wrong::new(format!("= {:?} is not a method and a path", self.on)).within(["on"]);
+        let on = self.on.as_deref().unwrap_or_default();
+        let wrong = || Wrong::new(format!("= {on:?} is not a method and a path")).within(["on"]);
         let help = "write it as in \"POST /accounts/{id}/transfers\"";
-        let (method, path) = self.on.split_once(' ').ok_or_else(|| on().help(help))?;
+        let (method, path) = on.split_once(' ').ok_or_else(|| wrong().help(help))?;
         let variables = path.split('/').filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'));
         let mut varies: Fields =
             variables.map(|name| (name.to_owned(), Field::Name("string".to_owned()))).collect();
