@@ -147,6 +147,7 @@ fn ask(authority: &Authority, caller: &Arc<Caller>, tool: &str, n: u64) -> Ask {
         source: "192.0.2.1".to_owned(),
         purpose: None,
         ticket: None,
+        once: None,
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use audit::body::{self, Arguments, Who, logged};
 use audit::record::{Record, Refs};
-use elevation::{Eligible, Evidence, Pending, Weighed, weigh};
+use elevation::{Eligible, Evidence, Outcome, Pending, Weighed, weigh};
 use policy::{History, Judgement, Moment, PolicySet, Question};
 use store::{
     Attempt, Change, Claim, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation, Standing,
 };
-use terms::{Access, AttemptId, Caller, ElevationId, KeyId, Kind, Requirement, Secrets, Slug, Time};
+use terms::{Access, AttemptId, Caller, Digest, ElevationId, KeyId, Kind, Requirement, Secrets, Slug, Time};
 
 use crate::active::Active;
 use crate::authority::Authority;
@@ -35,6 +35,8 @@ pub struct Ask {
     pub purpose: Option<String>,
     /// Under which ticket, as the caller says.
     pub ticket: Option<String>,
+    /// The digest of the caller's own name for what it wants done once, however often it asks.
+    pub once: Option<Digest>,
 }
 
 /// How often something that collides with others starts again.
@@ -126,6 +128,9 @@ impl Authority {
             return self.denied(&case, Denial::of(Slug::CredentialInvalid), &[]).await;
         };
         let case = Case { active, ask, caller, back };
+        if let Some(denial) = self.begun(&case).await? {
+            return self.denied(&case, denial, &[]).await;
+        }
         let Said { target, moment, judgement } = match self.said(&case).await? {
             Ok(said) => said,
             Err(slug) => return self.denied(&case, Denial::of(slug), &[]).await,
@@ -141,6 +146,20 @@ impl Authority {
                 self.step_up(&judged).await
             }
         }
+    }
+
+    /// What becomes of a request whose caller has named it and that was begun by that name already: it is not begun again.
+    async fn begun(&self, case: &Case<'_>) -> Result<Option<Denial>, Failed> {
+        let Some(key) = case.ask.once else { return Ok(None) };
+        let Some(attempt) = self.store.once(case.caller.id, key).await? else { return Ok(None) };
+        let slug = match self.outcome_of(&attempt) {
+            _ if attempt.access != case.ask.access.hash() => Slug::KeyReused,
+            None => Slug::AlreadyRunning,
+            Some(Outcome::Unknown) => Slug::OutcomeUnknown,
+            Some(Outcome::Done | Outcome::Failed | Outcome::Released) => Slug::AlreadyRan,
+            Some(Outcome::NotSent) => return Ok(None),
+        };
+        Ok(Some(Denial { attempt: Some(attempt.id), ..Denial::of(slug) }))
     }
 
     /// What the rules in force say, of a caller that is still one.
@@ -317,10 +336,12 @@ impl Authority {
         let until = self.ambient.boottime().after(self.settings.permit_for);
         let claiming = Claiming::new(attempt, until, self.live.ticket(), Arc::clone(&self.settler));
         let records = std::iter::once(record).chain(shadow).collect();
-        match self.store.commit(Commit { changes: vec![change], records }).await? {
+        let once = ask.once.map(|key| Change::Once { caller: caller.id, key, attempt });
+        let changes = std::iter::once(change).chain(once).collect();
+        match self.store.commit(Commit { changes, records }).await? {
             Ok(receipt) => {
-                let (access, secrets) = (ask.access.clone(), ask.secrets.clone());
-                let permit = receipt.claimed.and_then(|c| claiming.permit(c, caller.id, access, secrets));
+                let what = (ask.access.clone(), ask.secrets.clone(), ask.once.is_some());
+                let permit = receipt.claimed.and_then(|c| claiming.permit(c, caller.id, what));
                 Ok(permit.map_or(Tried::Again(None), |permit| Tried::Ruled(Ruling::Permitted(permit))))
             }
             Err(refused) => {
@@ -352,9 +373,11 @@ impl Authority {
             Refused::Full => {
                 Err(Failed { doing: "recording a permit", because: "the disk is full".to_owned() })
             }
-            Refused::Conflict | Refused::Missing | Refused::NameTaken | Refused::Exists(_) => {
-                Ok(Tried::Again(None))
-            }
+            Refused::Conflict
+            | Refused::Missing
+            | Refused::NameTaken
+            | Refused::Exists(_)
+            | Refused::Repeats => Ok(Tried::Again(None)),
         }
     }
 
@@ -495,13 +518,8 @@ fn still_open(situation: &Situation) -> Option<Denial> {
     let last = situation.last.as_ref()?;
     let slug = match last.outcome {
         None => Slug::AlreadyRunning,
-        Some(elevation::Outcome::Unknown) => Slug::OutcomeUnknown,
-        Some(
-            elevation::Outcome::Done
-            | elevation::Outcome::Failed
-            | elevation::Outcome::NotSent
-            | elevation::Outcome::Released,
-        ) => return None,
+        Some(Outcome::Unknown) => Slug::OutcomeUnknown,
+        Some(Outcome::Done | Outcome::Failed | Outcome::NotSent | Outcome::Released) => return None,
     };
     Some(Denial { attempt: Some(last.id), ..Denial::of(slug) })
 }

@@ -216,6 +216,7 @@ impl Authority {
             secrets: Secrets::default(),
             purpose: by.purpose.clone(),
             ticket: by.ticket.clone(),
+            once: None,
         })
     }
 

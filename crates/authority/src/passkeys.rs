@@ -262,6 +262,7 @@ impl Authority {
             | Refused::Stale(_)
             | Refused::NameTaken
             | Refused::Missing
+            | Refused::Repeats
             | Refused::Full) => NotCounted::NotRecorded(other),
         }))
     }

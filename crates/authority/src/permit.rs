@@ -32,6 +32,8 @@ struct Load {
     access: Access,
     secrets: Secrets,
     caller: CallerId,
+    /// Whether its caller wants it done once, however often it asks.
+    once: bool,
     until: Boottime,
     ticket: Ticket,
     settler: Arc<Settler>,
@@ -71,8 +73,7 @@ impl Claiming {
         mut self,
         claimed: Claimed,
         caller: CallerId,
-        access: Access,
-        secrets: Secrets,
+        (access, secrets, once): (Access, Secrets, bool),
     ) -> Option<Permit> {
         if claimed.access() != access.hash() || claimed.attempt() != self.attempt {
             return None;
@@ -80,7 +81,7 @@ impl Claiming {
         let ticket = self.ticket.take()?;
         let (until, settler) = (self.until, Arc::clone(&self.settler));
         Some(Permit {
-            load: Some(Box::new(Load { claimed, access, secrets, caller, until, ticket, settler })),
+            load: Some(Box::new(Load { claimed, access, secrets, caller, once, until, ticket, settler })),
         })
     }
 }
@@ -106,6 +107,12 @@ impl Permit {
         self.load.as_ref().and_then(|load| load.claimed.grant())
     }
 
+    /// Whether its outcome is recorded before anyone is answered: a grant was spent for it, or it is to be done once.
+    #[must_use]
+    pub fn awaited(&self) -> bool {
+        self.load.as_ref().is_some_and(|load| load.once || load.claimed.grant().is_some())
+    }
+
     /// The access that it permits.
     #[must_use]
     pub fn access(&self) -> Option<&Access> {
@@ -119,10 +126,11 @@ impl Permit {
     /// # Errors
     /// [`Stale`] when it may not run any more; then it is settled as not sent.
     pub fn embark(mut self) -> Result<(Cargo, Settlement), Stale> {
+        let awaited = self.awaited();
         let Some(load) = self.load.take().map(|load| *load) else { return Err(Stale(Slug::Busy)) };
         let settlement = Settlement {
             attempt: load.claimed.attempt(),
-            grant: load.claimed.grant(),
+            awaited,
             sent: false,
             ended: None,
             ticket: Some(load.ticket),
@@ -181,7 +189,7 @@ pub struct Cargo {
 #[must_use = "an attempt that was sent has an outcome"]
 pub struct Settlement {
     attempt: AttemptId,
-    grant: Option<GrantId>,
+    awaited: bool,
     sent: bool,
     ended: Option<(Outcome, Option<bool>)>,
     ticket: Option<Ticket>,
@@ -195,10 +203,10 @@ impl Settlement {
         self.attempt
     }
 
-    /// Whether a grant was spent for it: then its outcome is recorded before anyone is answered.
+    /// Whether its outcome is recorded before anyone is answered: see [`Permit::awaited`].
     #[must_use]
-    pub const fn elevated(&self) -> bool {
-        self.grant.is_some()
+    pub const fn awaited(&self) -> bool {
+        self.awaited
     }
 
     /// The first byte is about to leave: from here on silence means unknown.

@@ -170,7 +170,7 @@ fn change(ended: &Ended) -> Change {
 }
 
 impl Authority {
-    /// Records how an attempt ended: at once for an elevated one, in the next group otherwise.
+    /// Records how an attempt ended: at once for one that is awaited, in the next group otherwise.
     ///
     /// # Errors
     /// [`Failed`] when an elevated attempt's outcome could not be recorded; it counts as unknown.
@@ -181,7 +181,7 @@ impl Authority {
         delivered: Option<bool>,
     ) -> Result<(), Failed> {
         settlement.ended(outcome, delivered);
-        if !settlement.elevated() {
+        if !settlement.awaited() {
             return Ok(()); // dropped, it is queued
         }
         let attempt = settlement.attempt();

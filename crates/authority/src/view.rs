@@ -114,6 +114,7 @@ impl Authority {
                     source: source.to_owned(),
                     purpose: None,
                     ticket: None,
+                    once: None,
                 })
             },
             Err,

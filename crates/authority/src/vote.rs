@@ -218,6 +218,7 @@ impl Authority {
                 | Refused::Locked(_)
                 | Refused::NameTaken
                 | Refused::Missing
+                | Refused::Repeats
                 | Refused::Full),
             ) => Ok(Some(Err(NotCounted::NotRecorded(other)))),
         }

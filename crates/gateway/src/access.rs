@@ -35,6 +35,7 @@ pub(crate) fn access(
         source: known.source.clone(),
         purpose: None,
         ticket: None,
+        once: None,
     })
 }
 

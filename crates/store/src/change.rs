@@ -73,6 +73,16 @@ pub enum Change {
     Issue(Box<Grant>),
     /// Claims one attempt at baseline.
     Attempt(Claim),
+    /// Names an attempt that is claimed in the same commit, by what its caller wants done once. Refused with [`Refused::Repeats`] where
+    /// that names another already; the name of one that was not sent is free again.
+    Once {
+        /// Whose name it is.
+        caller: CallerId,
+        /// The name's digest.
+        key: Digest,
+        /// What it names.
+        attempt: AttemptId,
+    },
     /// Spends one use of a grant and claims one attempt under it: one conditional write (R4). Where today's terms are
     /// stricter than those that the grant was issued under, theirs count, in the same write (decisions B3).
     Spend {
@@ -300,6 +310,9 @@ pub enum Refused {
     /// Its time is over.
     #[error("its time is over")]
     Lapsed,
+    /// What is to be done once was begun already.
+    #[error("what is to be done once was begun already")]
+    Repeats,
     /// The grant is used up.
     #[error("the grant is used up")]
     Spent,

@@ -84,6 +84,9 @@ pub trait Store: Send + Sync {
     /// One attempt.
     fn attempt(&self, id: AttemptId) -> Answer<'_, Option<Attempt>>;
 
+    /// The attempt that a caller named by what it wants done once.
+    fn once(&self, caller: terms::CallerId, key: Digest) -> Answer<'_, Option<Attempt>>;
+
     /// Attempts of earlier runs that nobody settled: after a crash they are unknown (decisions B6).
     fn unsettled(&self, but: BootId) -> Answer<'_, Vec<Attempt>>;
 

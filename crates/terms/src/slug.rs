@@ -237,6 +237,9 @@ catalogue! {
     PathRefused "path_refused" 400 1042 Http
         "The path or the query is written in a way that two readers could read differently. Nothing was sent."
         "Write it without dot segments, empty segments, `;`, or what is encoded twice (RFC 3986).";
+    KeyReused "key_reused" 422 1043 ToolError
+        "The name by which this was to be done once is that of another request. It did not run."
+        "Use a new Idempotency-Key for each new request, and the same one to repeat it.";
 }
 
 impl std::fmt::Display for Slug {

@@ -149,6 +149,10 @@ impl Store for Between {
         self.real.attempt(id)
     }
 
+    fn once(&self, caller: CallerId, key: Digest) -> Answer<'_, Option<Attempt>> {
+        self.real.once(caller, key)
+    }
+
     fn unsettled(&self, but: BootId) -> Answer<'_, Vec<Attempt>> {
         self.real.unsettled(but)
     }

@@ -49,7 +49,8 @@ fn ask(world: &World, kind: Kind, name: &str, action: &str, arguments: Json) -> 
     let caller = world.bot();
     let (access, _) = Access::new(caller.subject(), action, resource, arguments, &[], key).unwrap();
     let source = "10.0.0.1".to_owned();
-    Ask { caller, access, secrets: Secrets::default(), source, purpose: None, ticket: None }
+    let (purpose, ticket, once) = (None, None, None);
+    Ask { caller, access, secrets: Secrets::default(), source, purpose, ticket, once }
 }
 
 fn read(world: &World, uri: &str) -> Ask {

@@ -479,6 +479,7 @@ impl World {
             source: "192.0.2.1".to_owned(),
             purpose: None,
             ticket: None,
+            once: None,
         }
     }
 

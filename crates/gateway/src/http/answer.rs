@@ -23,7 +23,7 @@ use crate::run::settle;
 use crate::settings::Settings;
 use crate::told;
 
-/// The answer of an elevated request is taken whole up to so many bytes before its outcome is recorded, and only then passed on.
+/// The answer of a request whose outcome is awaited is taken whole up to so many bytes before its outcome is recorded, and only then passed on.
 const WHOLE: usize = 1 << 20;
 
 /// Names the attempt.
@@ -137,11 +137,13 @@ pub(super) struct Passing {
     pub(super) api: Arc<Api>,
     pub(super) attempt: Option<AttemptId>,
     pub(super) elevated: bool,
+    /// Whether its outcome is recorded before it is answered.
+    pub(super) awaited: bool,
     /// Held until the answer is out.
     pub(super) place: Arc<Place>,
 }
 
-/// Passes an answer on, and settles its attempt: of an elevated one before anybody is told, as far as the answer is not long.
+/// Passes an answer on, and settles its attempt: of one that is awaited before anybody is told, as far as the answer is not long.
 pub(super) async fn pass(
     gateway: Shared,
     passing: Passing,
@@ -149,7 +151,7 @@ pub(super) async fn pass(
     answer: oneshot::Sender<Response>,
 ) {
     let Relayed { answer: relayed, outcome, settlement } = relayed;
-    let Passing { api, attempt, elevated, place } = passing;
+    let Passing { api, attempt, elevated, awaited, place } = passing;
     let (head, mut rest) = match relayed {
         Ok(answered) => answered,
         Err(fault) => {
@@ -160,7 +162,7 @@ pub(super) async fn pass(
     };
     gateway.authority.ambient().seam(Seam::AnswerSend);
     let mut flow = Flow { gateway, settlement, outcome, place, attempt };
-    let whole = if elevated { taken(&mut rest).await } else { Taken::Begun(Vec::new()) };
+    let whole = if awaited { taken(&mut rest).await } else { Taken::Begun(Vec::new()) };
     let body = match whole {
         Taken::Whole(bytes) => {
             flow.settle(!answer.is_closed()).await;

@@ -89,10 +89,10 @@ async fn run(
     sender: Sender,
     (permit, line, beside): (Permit, Line, Beside),
 ) {
-    let (attempt, elevated) = (permit.attempt(), permit.grant().is_some());
+    let (attempt, elevated, awaited) = (permit.attempt(), permit.grant().is_some(), permit.awaited());
     let api = Arc::clone(&sender.api);
     let relayed = upstream::relay(permit, line, beside, gateway.settings.answer_within).await;
-    let passing = answer::Passing { api, attempt, elevated, place };
+    let passing = answer::Passing { api, attempt, elevated, awaited, place };
     answer::pass(gateway, passing, relayed, sender.answer).await;
 }
 

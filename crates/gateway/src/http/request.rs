@@ -9,7 +9,7 @@ use axum::extract::Request as HttpRequest;
 use http::{HeaderMap, Version, header};
 use terms::json::{self, Limits, Object};
 use terms::route::{self, Content, Crooked, Path, Query, Template};
-use terms::{Action, Json, Kind, Method, Route, Slug, UpstreamHash};
+use terms::{Action, Digest, Json, Kind, Method, Route, Slug, UpstreamHash};
 use upstream::{Api, Beside};
 
 use super::representation;
@@ -23,6 +23,9 @@ use crate::mcp::envelope::{holds_key, not_json, within};
 
 /// Where the addresses of APIs begin.
 const PREFIX: &str = "/http/";
+
+/// Names what is to be done once.
+const ONCE: header::HeaderName = header::HeaderName::from_static("idempotency-key");
 
 /// What a caller says beside its request.
 const PURPOSE: header::HeaderName = header::HeaderName::from_static("stepup-purpose");
@@ -101,8 +104,9 @@ pub(super) async fn of_line(
     let ask = access(gateway, known, asked, identity, arguments, Object::new());
     let ask = ask.map_err(|why| not_an_access(&why))?;
     let said = |name, longest| said(given, name, longest);
-    let ask =
-        Ask { purpose: said(&PURPOSE, LONGEST_PURPOSE)?, ticket: said(&TICKET, LONGEST_TICKET)?, ..ask };
+    let once = once(method, given)?;
+    let (purpose, ticket) = (said(&PURPOSE, LONGEST_PURPOSE)?, said(&TICKET, LONGEST_TICKET)?);
+    let ask = Ask { purpose, ticket, once, ..ask };
     Ok((Box::new(ask), Box::new(beside)))
 }
 
@@ -139,6 +143,19 @@ fn headers<'r>(route: &'r Route, headers: &'r HeaderMap) -> Result<Vec<(&'r str,
         }
     }
     Ok(given)
+}
+
+/// The caller's own name for what it wants done once (draft-ietf-httpapi-idempotency-key-header). What only reads may be read again.
+fn once(method: Method, headers: &HeaderMap) -> Result<Option<Digest>, Refusal> {
+    if !headers.contains_key(ONCE) || matches!(method, Method::Get | Method::Head) {
+        return Ok(None);
+    }
+    let plain =
+        |key: &&str| (1..=255).contains(&key.len()) && key.bytes().all(|b| (b' '..=b'~').contains(&b));
+    let key = one(headers, &ONCE).map(str::trim).filter(plain);
+    let detail = "the Idempotency-Key is not one text of 1 to 255 plain characters";
+    let key = key.ok_or_else(|| Refusal::because(Slug::ArgumentsInvalid, detail))?;
+    Ok(Some(Digest::of("stepup/once/v1\0", &[key.as_bytes()])))
 }
 
 /// What the caller says in a header of ours.

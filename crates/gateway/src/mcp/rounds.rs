@@ -233,7 +233,7 @@ impl Wanted {
 /// # Errors
 /// [`NotAnAccess`] when a name in the question or the answer could deceive.
 pub(super) fn continuing(inner: &Inner, ask: &Ask, continuation: Continuation) -> Result<Ask, NotAnAccess> {
-    let Ask { caller, access, secrets, source, purpose, ticket } = ask.clone();
+    let (access, secrets) = (ask.access.clone(), ask.secrets.clone());
     let (access, secrets) = access.continuing(secrets, continuation, inner.authority.seal_key())?;
-    Ok(Ask { caller, access, secrets, source, purpose, ticket })
+    Ok(Ask { access, secrets, ..ask.clone() })
 }

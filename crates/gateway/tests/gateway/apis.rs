@@ -561,3 +561,55 @@ async fn who_is_locked_reaches_nothing() {
     assert_eq!((reply.status, reply.slug()), (403, "caller_locked".to_owned()));
     assert!(crm.arrived().is_empty());
 }
+
+/// A request that is to be done once, under this name.
+async fn once(world: &World, path: &str, body: &str, key: &str) -> Reply {
+    let form = (
+        "Content-Type",
+        if path == "/login" { "application/x-www-form-urlencoded" } else { "application/json" },
+    );
+    world.send_with("POST", path, &[form, ("Idempotency-Key", key)], body).await
+}
+
+#[tokio::test]
+async fn what_is_named_to_be_done_once_is_sent_once_with_approval_or_without() {
+    let (world, crm) = world().await;
+    // At baseline.
+    assert_eq!(once(&world, "/login", "user=a", "k1").await.status, 200);
+    let again = once(&world, "/login", "user=a", "k1").await;
+    assert_eq!((again.status, again.slug()), (409, "already_ran".to_owned()));
+    assert!(again.json()["attempt"].as_str().unwrap().starts_with("att_"));
+    let other = once(&world, "/login", "user=b", "k1").await;
+    assert_eq!((other.status, other.slug()), (422, "key_reused".to_owned()));
+    assert_eq!(once(&world, "/login", "user=a", "k2").await.status, 200, "another name is another request");
+    // The name is not the upstream's business unless its route takes it.
+    assert!(crm.arrived().iter().all(|arrived| arrived.header("idempotency-key").is_none()));
+    // With approval: the retry is told that it ran, and asks nobody again.
+    let body = amount("10");
+    let stopped = once(&world, TRANSFER, &body, "t1").await;
+    assert_eq!(stopped.status, 401, "what did not begin may be asked for again");
+    world.approve(stopped.json()["elevation"].as_str().unwrap()).await;
+    assert_eq!(once(&world, TRANSFER, &body, "t1").await.status, 200);
+    for _ in 0..2 {
+        let again = once(&world, TRANSFER, &body, "t1").await;
+        assert_eq!((again.status, again.slug()), (409, "already_ran".to_owned()), "{again:?}");
+    }
+    assert_eq!(crm.arrived().len(), 3);
+    for key in ["", "a\u{7f}", &"x".repeat(256)] {
+        assert_eq!(once(&world, "/login", "user=a", key).await.status, 400, "{key:?}");
+    }
+    // What only reads is not counted.
+    for _ in 0..2 {
+        assert_eq!(world.send_with("GET", "/health", &[("Idempotency-Key", "k1")], "").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn of_many_at_once_under_one_name_one_is_sent() {
+    let (world, crm) = world().await;
+    let all = (0..16).map(|_| once(&world, "/login", "user=a", "k1"));
+    let replies = futures_util::future::join_all(all).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 1, "{replies:?}");
+    assert!(replies.iter().all(|reply| matches!(reply.status, 200 | 409)), "{replies:?}");
+    assert_eq!(crm.arrived().len(), 1);
+}

@@ -254,6 +254,27 @@ pub async fn an_attempt_ends_once(world: &mut World) {
     assert_eq!(world.refused(settle(unknown, Outcome::Done, false)).await, Refused::Missing);
 }
 
+pub async fn what_is_to_be_done_once_names_one_attempt_unless_that_was_not_sent(world: &mut World) {
+    let key = terms::Digest::plain(b"order 7");
+    let claims = [world.claim(&world.access("1")).await, world.claim(&world.access("2")).await];
+    let [first, second] = claims.map(|claim| {
+        let once = Change::Once { caller: claim.subjects.caller, key, attempt: claim.attempt };
+        (claim.attempt, vec![Change::Attempt(claim), once])
+    });
+    world.commit(first.1).await.unwrap();
+    let named = world.store().once(world.caller, key).await.unwrap().unwrap();
+    assert_eq!(named.id, first.0);
+    assert_eq!(world.commit(second.1.clone()).await.unwrap_err(), Refused::Repeats);
+    assert!(world.store().attempt(second.0).await.unwrap().is_none(), "nothing of it is left");
+    let other = terms::CallerId::fresh(world.ambient.as_ref());
+    assert!(world.store().once(other, key).await.unwrap().is_none(), "a name is its caller's own");
+    world.commit(vec![settle(first.0, Outcome::NotSent, false)]).await.unwrap();
+    assert!(world.store().once(world.caller, key).await.unwrap().is_none());
+    world.commit(second.1).await.unwrap();
+    world.commit(vec![settle(second.0, Outcome::Done, false)]).await.unwrap();
+    assert_eq!(world.store().once(world.caller, key).await.unwrap().unwrap().id, second.0);
+}
+
 pub async fn only_what_is_unknown_is_resolved_and_only_once(world: &mut World) {
     let claim = world.claim(&world.access("1")).await;
     world.commit(vec![Change::Attempt(claim.clone())]).await.unwrap();

@@ -92,6 +92,7 @@ sentences! { $
         a_claim_judged_under_another_epoch_is_stale
         an_attempt_is_claimed_once
         an_attempt_ends_once
+        what_is_to_be_done_once_names_one_attempt_unless_that_was_not_sent
         only_what_is_unknown_is_resolved_and_only_once
         what_an_earlier_run_left_is_found
         revoking_counts_what_was_live

@@ -273,6 +273,10 @@ impl Store for Sqlite {
         self.read("reading an attempt", move |at| at.attempt(id))
     }
 
+    fn once(&self, caller: CallerId, key: Digest) -> Answer<'_, Option<Attempt>> {
+        self.read("reading what is done once", move |at| at.once(caller, &key))
+    }
+
     fn unsettled(&self, but: BootId) -> Answer<'_, Vec<Attempt>> {
         self.list("listing unsettled attempts", move |at| at.unsettled(but))
     }

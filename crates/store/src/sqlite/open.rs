@@ -20,6 +20,7 @@ pub(super) const MIGRATIONS: &[(u32, &str)] = &[
     (1, include_str!("migrations/0001.sql")),
     (2, include_str!("migrations/0002.sql")),
     (4, include_str!("migrations/0004.sql")),
+    (5, include_str!("migrations/0005.sql")),
 ];
 
 /// The oldest SQLite whose WAL can be trusted: earlier ones may lose a transaction at a reset (F21).

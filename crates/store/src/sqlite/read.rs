@@ -295,6 +295,15 @@ impl Snapshot<'_> {
         self.one(sql, [id.bytes()], attempt)
     }
 
+    pub(super) fn once(&self, caller: CallerId, key: &Digest) -> Read<Option<Attempt>> {
+        let sql = concat!(
+            "SELECT ",
+            attempt_columns!(),
+            " FROM attempts WHERE id = (SELECT attempt FROM once WHERE caller = ?1 AND key = ?2)"
+        );
+        self.one(sql, params![caller.bytes(), key.bytes()], attempt)
+    }
+
     pub(super) fn unsettled(&self, but: BootId) -> Read<Vec<Attempt>> {
         self.all(
             concat!(

@@ -205,6 +205,7 @@ impl World {
             source: "127.0.0.1".to_owned(),
             purpose: None,
             ticket: None,
+            once: None,
         };
         match self.authority.decide(&ask).await.unwrap() {
             Ruling::Permitted(permit) => permit,
@@ -236,7 +237,7 @@ impl World {
         let (subject, key) = (self.caller.subject(), self.authority.seal_key());
         let (access, secrets) = Access::new(subject, action, resource, arguments, &[], key).unwrap();
         let (caller, source) = (Arc::clone(&self.caller), "127.0.0.1".to_owned());
-        let ask = Ask { caller, access, secrets, source, purpose: None, ticket: None };
+        let ask = Ask { caller, access, secrets, source, purpose: None, ticket: None, once: None };
         match self.authority.decide(&ask).await.unwrap() {
             Ruling::Permitted(permit) => permit,
             other @ (Ruling::Challenged(_) | Ruling::Denied(_)) => panic!("{other:?}"),

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use elevation::Outcome;
 use rusqlite::{OptionalExtension as _, params};
-use terms::{AttemptId, BindHash, CallerId, GrantId, Json, LockId, Time};
+use terms::{AttemptId, BindHash, CallerId, Digest, GrantId, Json, LockId, Time};
 
 use super::super::cells::{Cells, single};
 use super::super::writer::{Stop, Tx};
@@ -213,6 +213,13 @@ fn unspendable(tx: &Tx<'_>, spend: Spend, claim: &Claim, subjects: &str) -> Resu
     })
 }
 
+/// Names an attempt, once.
+pub(super) fn once(tx: &Tx<'_>, caller: CallerId, key: &Digest, attempt: AttemptId) -> Done {
+    let sql = "INSERT INTO once (caller, key, attempt) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let named = changed(tx, sql, params![caller.bytes(), key.bytes(), attempt.bytes()])?;
+    if named { Ok(()) } else { Err(Refused::Repeats.into()) }
+}
+
 /// An attempt ends once; what is unknown a person may resolve once, to something that is known.
 pub(super) fn settle(
     tx: &Tx<'_>,
@@ -228,6 +235,9 @@ pub(super) fn settle(
         "UPDATE attempts SET outcome = ?2, delivered = ?3, settled_at = ?4 WHERE id = ?1 AND outcome IS NULL"
     };
     if changed(tx, sql, params![attempt.bytes(), outcome.number(), delivered, tx.now.millis()])? {
+        if outcome == Outcome::NotSent {
+            changed(tx, "DELETE FROM once WHERE attempt = ?1", [attempt.bytes()])?;
+        }
         return Ok(());
     }
     missing_or_conflict(tx, "SELECT 1 FROM attempts WHERE id = ?1", [attempt.bytes()])

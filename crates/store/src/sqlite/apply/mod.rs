@@ -82,6 +82,7 @@ fn apply(tx: &Tx<'_>, change: &Change, applied: &mut Applied) -> Done {
         }
         Change::Issue(grant) => elevations::issue(tx, grant, applied),
         Change::Attempt(claim) => claims::attempt(tx, claim, applied),
+        Change::Once { caller, key, attempt } => claims::once(tx, *caller, key, *attempt),
         Change::Spend { grant, bind, uses, not_after, claim } => {
             let spend = claims::Spend { grant: *grant, bind: *bind, uses: *uses, not_after: *not_after };
             claims::spend(tx, spend, claim, applied)
@@ -122,6 +123,7 @@ const fn carries_authority(change: &Change) -> bool {
         | Change::Conclude { .. }
         | Change::Issue(_)
         | Change::Attempt(_)
+        | Change::Once { .. }
         | Change::Spend { .. }
         | Change::Settle { .. }
         | Change::Revoke(_)
@@ -147,6 +149,7 @@ const fn takes_power_away(change: &Change) -> bool {
         | Change::Vote { .. }
         | Change::Issue(_)
         | Change::Attempt(_)
+        | Change::Once { .. }
         | Change::Spend { .. }
         | Change::Settle { .. }
         | Change::Unlock(_)
