@@ -12,7 +12,7 @@ use terms::{Access, Action, Caller, CallerId, HumanId, InstallId, Kind, Part, Po
 
 use crate::bundle::{Bundle, ToolSettings};
 use crate::people::People;
-use crate::target::{Target, of_part, of_pin, of_route, of_uri};
+use crate::target::{Target, of_declared, of_part, of_pin, of_uri};
 
 /// The rules of a bundle, by its hash.
 pub(crate) struct Compiled {
@@ -71,7 +71,7 @@ impl Active {
     #[must_use]
     pub fn target(&self, kind: Kind, upstream: &str, name: &str) -> Option<Arc<Target>> {
         match kind {
-            Kind::Tool | Kind::Prompt | Kind::Route => {
+            Kind::Tool | Kind::Prompt | Kind::Route | Kind::Operation => {
                 self.pinned.get(upstream)?.get(&kind)?.get(name).cloned()
             }
             Kind::Resource => of_uri(upstream, name, environment(&self.bundle, upstream)).map(Arc::new),
@@ -96,6 +96,7 @@ impl Active {
             Kind::Prompt => Some(Action::Get),
             Kind::Resource => Some(Action::Read),
             Kind::Route => Some(Action::Send(self.target(kind, upstream, name)?.route.as_ref()?.method())),
+            Kind::Operation => Some(Action::Do),
             Kind::Installation => Some(Action::Administer),
         }
     }
@@ -153,9 +154,9 @@ impl Active {
         })
     }
 
-    /// Every pin. A route has none: nobody states it but who configures it.
+    /// Every pin. A route or an operation has none: nobody states it but who configures it.
     pub fn pins(&self) -> impl Iterator<Item = &Pin> {
-        self.targets().filter(|target| target.kind != Kind::Route).map(|target| &target.pin)
+        self.targets().filter(|target| !is_declared(target.kind)).map(|target| &target.pin)
     }
 
     /// A person who is not disabled.
@@ -329,7 +330,7 @@ fn pinned(pins: Vec<Pin>, bundle: &Bundle, since: Option<Time>, before: Option<&
     let mut pinned = Pinned::new();
     for pin in pins {
         // A kind that this version does not know is nothing that it could be asked about.
-        let stated = |kind: &Kind| !matches!(kind, Kind::Installation | Kind::Route);
+        let stated = |kind: &Kind| *kind != Kind::Installation && !is_declared(*kind);
         let Some(kind) = Kind::named(&pin.kind).filter(stated) else { continue };
         let environment = environment(bundle, &pin.upstream);
         let settings = settings(bundle, kind, &pin, since);
@@ -341,16 +342,21 @@ fn pinned(pins: Vec<Pin>, bundle: &Bundle, since: Option<Time>, before: Option<&
         pinned.entry(upstream).or_default().entry(kind).or_default().insert(name, target);
     }
     for (upstream, said) in &bundle.upstreams {
-        for (name, route) in &said.routes {
+        for (kind, name, declared) in said.declared() {
             let same = before
-                .and_then(|before| before.target(Kind::Route, upstream, name))
-                .filter(|old| old.is_route(route) && old.environment == said.environment);
-            let target = same.unwrap_or_else(|| Arc::new(of_route(upstream, name, route, &said.environment)));
+                .and_then(|before| before.target(kind, upstream, name))
+                .filter(|old| old.is_declared(declared) && old.environment == said.environment);
+            let made = || Arc::new(of_declared(kind, upstream, name, declared, &said.environment));
             let kinds = pinned.entry(upstream.clone()).or_default();
-            kinds.entry(Kind::Route).or_default().insert(name.clone(), target);
+            kinds.entry(kind).or_default().insert(name.clone(), same.unwrap_or_else(made));
         }
     }
     pinned
+}
+
+/// Whether nobody states it but who configures it.
+pub(crate) const fn is_declared(kind: Kind) -> bool {
+    matches!(kind, Kind::Route | Kind::Operation)
 }
 
 fn environment<'b>(bundle: &'b Bundle, upstream: &str) -> &'b str {
@@ -365,7 +371,9 @@ fn settings(bundle: &Bundle, kind: Kind, pin: &Pin, since: Option<Time>) -> Tool
             settings.reviewed = settings.reviewed.filter(|_| review_holds(pin, since));
             settings
         }
-        Kind::Prompt | Kind::Resource | Kind::Route | Kind::Installation => ToolSettings::default(),
+        Kind::Prompt | Kind::Resource | Kind::Route | Kind::Operation | Kind::Installation => {
+            ToolSettings::default()
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use terms::{Json, Pointer, PolicyHash, Requirement, Route};
+use terms::{Json, Kind, Pointer, PolicyHash, Requirement, Route};
 
 /// One revision, before it is compiled.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,13 +27,16 @@ pub struct UpstreamSettings {
     /// Tools by name or by a pattern with one `*`; the longest that fits is taken.
     pub tools: BTreeMap<String, ToolSettings>,
     /// The routes of an HTTP API, by name. What is no route of it is not there.
-    pub routes: BTreeMap<String, RouteSettings>,
+    pub routes: BTreeMap<String, Declared>,
+    /// The operations of an application that asks, by name.
+    pub operations: BTreeMap<String, Declared>,
 }
 
-/// One route of an HTTP API: what it is, and what the operator says of it.
+/// What the operator declares, since nobody states it: a route of an HTTP API, or an operation of an application. And what is said of
+/// it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RouteSettings {
-    /// What [`terms::Route`] is read from.
+pub struct Declared {
+    /// What it is; [`terms::Route`] is read from that of a route.
     pub definition: Json,
     /// What is said of it, as of a tool.
     pub settings: ToolSettings,
@@ -124,39 +127,51 @@ impl Bundle {
 }
 
 impl UpstreamSettings {
+    /// Everything that the operator declares of it.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (Kind, &String, &Declared)> {
+        let routes = self.routes.iter().map(|(name, route)| (Kind::Route, name, route));
+        routes.chain(self.operations.iter().map(|(name, one)| (Kind::Operation, name, one)))
+    }
+
     fn to_json(&self) -> Json {
         let tools = self.tools.iter().map(|(name, tool)| (name.as_str(), tool.to_json()));
-        let routes = self.routes.iter().map(|(name, route)| (name.as_str(), route.to_json()));
-        // A revision from before there were routes has no such member, and keeps its hash.
-        let routes = (!self.routes.is_empty()).then(|| ("routes", Json::object(routes)));
+        // A revision from before there were any has no such member, and keeps its hash.
+        let declared = |name, all: &BTreeMap<String, Declared>| {
+            let each = all.iter().map(|(name, one)| (name.as_str(), one.to_json()));
+            (!all.is_empty()).then(|| (name, Json::object(each)))
+        };
+        let declared = [declared("routes", &self.routes), declared("operations", &self.operations)];
         let members = [
             ("environment", Json::from(self.environment.as_str())),
             ("pins_warn", Json::from(self.pins_warn)),
             ("tools", Json::object(tools)),
         ];
-        Json::object(members.into_iter().chain(routes))
+        Json::object(members.into_iter().chain(declared.into_iter().flatten()))
     }
 
     fn read(json: &Json) -> Option<Self> {
         let tools = members(json, "tools")?.map(|(name, tool)| Some((name, ToolSettings::read(tool)?)));
-        let route = |(name, route): (String, &Json)| Some((name, RouteSettings::read(route)?));
-        let routes = members(json, "routes").map(|routes| routes.map(route).collect());
+        let declared = |name, fits: fn(&Json) -> bool| {
+            let one = |(name, one): (String, &Json)| Some((name, Declared::read(one, fits)?));
+            members(json, name).map_or_else(|| Some(BTreeMap::new()), |all| all.map(one).collect())
+        };
         Some(Self {
             environment: json.get("environment")?.as_str()?.to_owned(),
             pins_warn: json.get("pins_warn")?.as_bool()?,
             tools: tools.collect::<Option<_>>()?,
-            routes: routes.unwrap_or_else(|| Some(BTreeMap::new()))?,
+            routes: declared("routes", |definition| Route::of(definition).is_ok())?,
+            operations: declared("operations", |definition| definition.as_object().is_some())?,
         })
     }
 }
 
-impl RouteSettings {
+impl Declared {
     fn to_json(&self) -> Json {
         Json::object([("definition", self.definition.clone()), ("settings", self.settings.to_json())])
     }
 
-    fn read(json: &Json) -> Option<Self> {
-        let definition = json.get("definition").filter(|definition| Route::of(definition).is_ok())?.clone();
+    fn read(json: &Json, fits: fn(&Json) -> bool) -> Option<Self> {
+        let definition = json.get("definition").filter(|definition| fits(definition))?.clone();
         Some(Self { definition, settings: ToolSettings::read(json.get("settings")?)? })
     }
 }

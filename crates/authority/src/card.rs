@@ -114,7 +114,7 @@ impl Authority {
         let unreviewed = target.kind == Kind::Tool && target.settings.reviewed.is_none();
         let first = match target.kind {
             Kind::Tool => UnusualText::FirstTime,
-            Kind::Prompt | Kind::Resource | Kind::Route => UnusualText::FirstUse,
+            Kind::Prompt | Kind::Resource | Kind::Route | Kind::Operation => UnusualText::FirstUse,
             Kind::Installation => UnusualText::FirstChange,
         };
         let ran = situation.last.as_ref().and_then(lost);
@@ -192,7 +192,7 @@ pub(crate) struct Headline {
 fn public_name(access: &Access) -> &str {
     let resource = access.resource();
     match Kind::named(&resource.kind) {
-        Some(Kind::Tool | Kind::Prompt | Kind::Route | Kind::Installation) => &resource.id,
+        Some(Kind::Tool | Kind::Prompt | Kind::Route | Kind::Operation | Kind::Installation) => &resource.id,
         Some(Kind::Resource) | None => resource.upstream_name(),
     }
 }
@@ -206,6 +206,7 @@ fn verb_and_object(target: &Target, access: &Access) -> String {
         (Kind::Tool, _) => format!("Call {name} on {upstream}"),
         (Kind::Prompt, _) => format!("Get the prompt {name} of {upstream}"),
         (Kind::Route, _) => format!("Send {name} to {upstream}"),
+        (Kind::Operation, _) => format!("Do {name} in {upstream}"),
         (Kind::Installation, _) => change(target, access),
         (Kind::Resource, Some(Action::Subscribe)) => format!("Tell whenever {name} changes on {upstream}"),
         (Kind::Resource, _) => format!("Read {name} on {upstream}"),

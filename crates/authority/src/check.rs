@@ -7,20 +7,18 @@ use policy::{Code, Finding, Known, Place, PolicySet, Schema, Severity};
 use store::PinState;
 use terms::{Caller, CallerKind, Kind, Requirement};
 
-use crate::active::Active;
-use crate::bundle::{Bundle, RouteSettings, UpstreamSettings};
+use crate::active::{Active, is_declared};
+use crate::bundle::Bundle;
 use crate::leaves::groups;
 use crate::operator::HOST;
-use crate::target::{Target, of_route};
+use crate::target::{Target, of_declared};
 
-/// The routes of a bundle.
-fn routes(bundle: &Bundle) -> Vec<Target> {
-    let of = |(upstream, said): (&String, &UpstreamSettings)| {
-        let route =
-            |(name, route): (&String, &RouteSettings)| of_route(upstream, name, route, &said.environment);
-        said.routes.iter().map(route).collect::<Vec<_>>()
-    };
-    bundle.upstreams.iter().flat_map(of).collect()
+/// What a bundle declares.
+fn declared(bundle: &Bundle) -> Vec<Target> {
+    let all = bundle.upstreams.iter().flat_map(|(upstream, said)| {
+        said.declared().map(move |(kind, name, one)| (kind, upstream, name, one, &said.environment))
+    });
+    all.map(|(kind, upstream, name, one, at)| of_declared(kind, upstream, name, one, at)).collect()
 }
 
 impl Active {
@@ -30,10 +28,10 @@ impl Active {
         Schema::of(self.there().map(|target| &target.judged))
     }
 
-    /// The same with these routes in the place of those in force.
-    fn schema_with<'t>(&'t self, routes: &'t [Target]) -> Schema<'t> {
-        let pinned = self.there().filter(|target| target.kind != Kind::Route);
-        Schema::of(pinned.chain(routes).map(|target| &target.judged))
+    /// The same with what is declared so in the place of what is in force.
+    fn schema_with<'t>(&'t self, declared: &'t [Target]) -> Schema<'t> {
+        let pinned = self.there().filter(|target| !is_declared(target.kind));
+        Schema::of(pinned.chain(declared).map(|target| &target.judged))
     }
 
     /// The rules of a bundle, if nothing is wrong with them as far as texts and types go: then they may come into force.
@@ -42,8 +40,8 @@ impl Active {
     /// Everything that is wrong, warnings included.
     pub fn compile(&self, bundle: &Bundle) -> Result<PolicySet, Vec<Finding>> {
         let set = bundle.compile()?;
-        let routes = routes(bundle);
-        let findings = set.validate(&self.schema_with(&routes));
+        let declared = declared(bundle);
+        let findings = set.validate(&self.schema_with(&declared));
         let wrong = findings.iter().any(|finding| finding.severity() == Severity::Error);
         if wrong { Err(findings) } else { Ok(set) }
     }
@@ -57,8 +55,8 @@ impl Active {
             Err(findings) => return findings,
         };
         let mut findings = set.warnings().to_vec();
-        let routes = routes(bundle);
-        findings.extend(set.validate(&self.schema_with(&routes)));
+        let declared = declared(bundle);
+        findings.extend(set.validate(&self.schema_with(&declared)));
         findings.extend(set.check_names(&self.known(bundle, live)));
         if live {
             let named = bundle.requirements.iter().filter(|(name, _)| set.names(name));
@@ -74,7 +72,7 @@ impl Active {
     #[must_use]
     pub fn unread<'b>(&self, bundle: &'b Bundle) -> Vec<&'b str> {
         let pinned: BTreeSet<&str> = self.there().map(|target| target.upstream.as_str()).collect();
-        let speak_mcp = bundle.upstreams.iter().filter(|(_, said)| said.routes.is_empty());
+        let speak_mcp = bundle.upstreams.iter().filter(|(_, said)| said.declared().next().is_none());
         speak_mcp.map(|(name, _)| name.as_str()).filter(|name| !pinned.contains(name)).collect()
     }
 
@@ -86,6 +84,10 @@ impl Active {
     fn known(&self, bundle: &Bundle, live: bool) -> Known {
         let pinned = |kind: Kind| -> BTreeSet<String> {
             self.there().filter(|target| target.kind == kind).map(Target::id).collect()
+        };
+        let of_bundle = declared(bundle);
+        let declared_as = |kind: Kind| -> BTreeSet<String> {
+            of_bundle.iter().filter(|target| target.kind == kind).map(Target::id).collect()
         };
         let environments = bundle.upstreams.values().map(|said| said.environment.clone());
         let callers = |kind: &str| -> BTreeSet<String> {
@@ -99,7 +101,8 @@ impl Active {
             environments: any.then(|| environments.filter(|name| !name.is_empty()).collect()),
             tools: any.then(|| pinned(Kind::Tool)),
             prompts: any.then(|| pinned(Kind::Prompt)),
-            routes: any.then(|| routes(bundle).iter().map(Target::id).collect()),
+            routes: any.then(|| declared_as(Kind::Route)),
+            operations: any.then(|| declared_as(Kind::Operation)),
             groups: live.then(|| self.people.groups().cloned().chain([HOST.to_owned()]).collect()),
             humans: live.then(|| self.people.humans().map(|human| human.name.clone()).collect()),
             agents: live.then(|| callers("agent")),

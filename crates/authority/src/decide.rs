@@ -468,6 +468,7 @@ pub const fn unknown(kind: Kind) -> Slug {
         Kind::Tool => Slug::ToolUnknown,
         Kind::Prompt => Slug::PromptUnknown,
         Kind::Route => Slug::RouteUnknown,
+        Kind::Operation => Slug::OperationUnknown,
         // No caller has an action on it.
         Kind::Installation => Slug::PolicyDenied,
         Kind::Resource => Slug::ResourceUnknown,

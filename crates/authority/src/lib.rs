@@ -50,7 +50,7 @@ pub use activate::Activated;
 pub use active::Active;
 pub use administer::{Added, NewCaller, NewKey};
 pub use authority::{Authority, Settings, Upstream};
-pub use bundle::{Bundle, BundleError, RouteSettings, ToolSettings, UpstreamSettings};
+pub use bundle::{Bundle, BundleError, Declared, ToolSettings, UpstreamSettings};
 pub use card::Shown;
 pub use ceremony::{Begun, Ceremonial, SignedAssertion, token_hash};
 pub use decide::{Ask, unknown};

@@ -64,6 +64,7 @@ impl Authority {
             Kind::Prompt => "prompts",
             Kind::Resource => "resources",
             Kind::Route => "routes",
+            Kind::Operation => "operations",
             Kind::Installation => "parts",
         };
         let names = targets.iter().map(|(target, _)| target.name.as_str());

@@ -22,7 +22,7 @@ const fn members(kind: Kind) -> &'static [&'static str] {
         Kind::Prompt => &["name", "title", "description", "arguments"],
         Kind::Resource => &["uri"],
         // No upstream states these.
-        Kind::Route | Kind::Installation => &[],
+        Kind::Route | Kind::Operation | Kind::Installation => &[],
     }
 }
 

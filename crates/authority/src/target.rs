@@ -9,9 +9,9 @@ use terms::{
     UriTemplate,
 };
 
-use crate::bundle::{RouteSettings, ToolSettings};
+use crate::bundle::{Declared, ToolSettings};
 
-/// A tool or a prompt as it is pinned, or a route as it is configured, made once an epoch; a resource, made of its URI when one is
+/// A tool or a prompt as it is pinned, or a route or an operation as it is configured, made once an epoch; a resource, made of its URI when one is
 /// named; or a part of this installation.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -48,8 +48,8 @@ impl Target {
         Resource { kind, id, definition: self.pin.digest, upstream }
     }
 
-    /// Whether it is the route that is configured so.
-    pub(crate) fn is_route(&self, configured: &RouteSettings) -> bool {
+    /// Whether it is what is configured so.
+    pub(crate) fn is_declared(&self, configured: &Declared) -> bool {
         self.pin.definition == configured.definition && self.settings == configured.settings
     }
 
@@ -68,7 +68,7 @@ impl Target {
                 Uri::new(&self.name).is_ok() && *access.arguments() == reads(&self.name)
             }
             Some(Action::Send(method)) => self.route.as_ref().is_some_and(|route| route.method() == method),
-            Some(Action::Call | Action::Get | Action::Complete | Action::Administer) => true,
+            Some(Action::Call | Action::Get | Action::Complete | Action::Do | Action::Administer) => true,
             None => false,
         }
     }
@@ -117,16 +117,22 @@ pub(crate) fn of_uri(upstream: &str, uri: &str, environment: &str) -> Option<Tar
     Some(unpinned(Kind::Resource, upstream, uri, definition, environment))
 }
 
-/// A route as it is configured.
-pub(crate) fn of_route(upstream: &str, name: &str, route: &RouteSettings, environment: &str) -> Target {
-    let mut pin = unstated(Kind::Route, upstream, name, route.definition.clone());
+/// A route or an operation as it is configured.
+pub(crate) fn of_declared(
+    kind: Kind,
+    upstream: &str,
+    name: &str,
+    declared: &Declared,
+    environment: &str,
+) -> Target {
+    let mut pin = unstated(kind, upstream, name, declared.definition.clone());
     // So that it can be named as what is pinned is: another definition is another.
     let named = Digest::of(
-        "stepup/route/v1\0",
+        "stepup/declared/v1\0",
         &[upstream.as_bytes(), b"/", name.as_bytes(), pin.digest.digest().bytes()],
     );
     pin.id = named.bytes().get(..16).and_then(PinId::from_slice).unwrap_or(PinId::NIL);
-    of_pin(Kind::Route, pin, route.settings.clone(), environment)
+    of_pin(kind, pin, declared.settings.clone(), environment)
 }
 
 /// A part of this installation.
@@ -174,11 +180,13 @@ fn unstated(kind: Kind, upstream: &str, name: &str, definition: Json) -> Pin {
     }
 }
 
-/// The schema of the arguments: a tool states it, a route is configured with it, and those of a prompt are texts by name (MCP
+/// The schema of the arguments: a tool states it, a route or an operation is configured with it, and those of a prompt are texts by name (MCP
 /// 2025-11-25, prompts).
 fn schema(kind: Kind, definition: &Json) -> Json {
     match kind {
-        Kind::Tool | Kind::Route => definition.get("inputSchema").cloned().unwrap_or(Json::Null),
+        Kind::Tool | Kind::Route | Kind::Operation => {
+            definition.get("inputSchema").cloned().unwrap_or(Json::Null)
+        }
         Kind::Prompt => {
             let arguments = definition.get("arguments").and_then(Json::as_array).into_iter().flatten();
             let names = arguments.filter_map(|argument| argument.get("name")?.as_str());

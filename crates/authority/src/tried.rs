@@ -75,8 +75,9 @@ impl Active {
     /// The tools that no rule is about in particular.
     fn uncovered(&self) -> BTreeSet<String> {
         let Some(set) = &self.set else { return BTreeSet::new() };
-        let tools =
-            self.targets().filter(|target| matches!(target.kind, terms::Kind::Tool | terms::Kind::Route));
+        let tools = self.targets().filter(|target| {
+            matches!(target.kind, terms::Kind::Tool | terms::Kind::Route | terms::Kind::Operation)
+        });
         let open = tools.filter(|tool| tool.pin.state != store::PinState::Gone && !set.covers(&tool.judged));
         open.map(|tool| tool.id()).collect()
     }

@@ -440,6 +440,7 @@ pub(crate) fn has_changed(access: &Access) -> &'static str {
         Some(Kind::Tool) | None => "its tool has changed",
         Some(Kind::Prompt) => "its prompt has changed",
         Some(Kind::Route) => "its route has changed",
+        Some(Kind::Operation) => "its operation has changed",
         Some(Kind::Resource) => "its upstream has changed",
         Some(Kind::Installation) => "this version of stepup does it in another way",
     }

@@ -33,7 +33,7 @@ impl Refusal {
     }
 
     /// What happened and what to do, as one text.
-    fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let row = self.slug.row();
         let detail = self.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
         format!("{}{detail} {}", row.happened, row.todo)

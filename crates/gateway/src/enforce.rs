@@ -41,6 +41,40 @@ pub(crate) trait Party: Send {
     fn notes(&self) -> Option<&Waits>;
 }
 
+/// Another enforcement point, which asks and carries out what it is told itself: it waits for nobody, and nothing leads anywhere.
+pub(crate) struct AtOnce;
+
+impl Party for AtOnce {
+    type Way = ();
+    type Told = ();
+
+    async fn way(&self, _: &Inner, _: &Ask) -> Result<(), Unreachable> {
+        Ok(())
+    }
+
+    fn gone(&self) -> bool {
+        false
+    }
+
+    fn took_back(&self) -> bool {
+        false
+    }
+
+    fn choose(&self, _: &Inner, _: &Challenge) -> (Option<Millis>, ()) {
+        (None, ())
+    }
+
+    async fn leaves(&mut self) -> Leaves {
+        std::future::pending().await
+    }
+
+    fn tell(&self, _: &str) {}
+
+    fn notes(&self) -> Option<&Waits> {
+        None
+    }
+}
+
 /// How a wait ends for whoever waits.
 pub(crate) enum Leaves {
     /// It is gone. What it asked for stays asked for: a broken connection is no word (B9).

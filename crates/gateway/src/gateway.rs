@@ -27,7 +27,7 @@ use crate::pace::Pace;
 use crate::pins::{self, NotPinned};
 use crate::settings::Settings;
 use crate::shelf::Shelf;
-use crate::{elevations, front, http as api, mcp, preflight};
+use crate::{authzen, elevations, front, http as api, mcp, preflight};
 
 /// The agents' listener.
 #[derive(Clone)]
@@ -78,7 +78,8 @@ impl Gateway {
             let (name, identity) = (api.name().to_owned(), api.identity());
             authority.attach(authority::Upstream { name, identity });
         }
-        for name in settings.asked.keys().filter(|name| apis.get(name).is_none()) {
+        let reached = |name: &str| apis.get(name).is_some() || upstreams.names().any(|one| one == name);
+        for name in settings.asked.keys().chain(settings.askers.keys()).filter(|name| !reached(name)) {
             let identity = api::asked::identity(name);
             authority.attach(authority::Upstream { name: name.clone(), identity });
         }
@@ -139,6 +140,8 @@ impl Gateway {
             .route("/mcp/{upstream}", any(to_one))
             .route("/http/{*rest}", any(to_api))
             .route("/authz/{*rest}", any(to_asked))
+            .route("/.well-known/authzen-configuration", any(authzen::metadata))
+            .route("/access/v1/{*rest}", any(to_authzen))
             .route("/v1/elevations/{id}", any(to_elevation))
             .route("/v1/preflight", any(to_preflight))
             .fallback(to_nothing)
@@ -219,6 +222,15 @@ async fn to_api(State(gateway): State<Shared>, request: Request) -> Response {
 async fn to_asked(State(gateway): State<Shared>, request: Request) -> Response {
     let span = tracing::info_span!("asked", attempt = tracing::field::Empty);
     api::asked::serve(gateway, request).instrument(span).await
+}
+
+async fn to_authzen(State(gateway): State<Shared>, request: Request) -> Response {
+    let known = match known(&gateway, &request) {
+        Ok(known) => known,
+        Err(refusal) => return refusal.plain(),
+    };
+    let span = tracing::info_span!("authzen", caller = %known.caller.id, attempt = tracing::field::Empty);
+    authzen::serve(gateway, known, request).instrument(span).await
 }
 
 async fn to_elevation(State(gateway): State<Shared>, Path(id): Path<String>, request: Request) -> Response {

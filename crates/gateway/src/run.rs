@@ -300,9 +300,8 @@ async fn give(
 fn as_asked(era: Era, action: Option<Action>, structured: Structured, text: &str) -> Cow<'_, str> {
     match (action, structured) {
         (Some(Action::Read), Structured::Error) => result::read(era, text),
-        (Some(Action::Call | Action::Send(_) | Action::Administer) | None, _) | (_, Structured::Error) => {
-            Cow::Borrowed(text)
-        }
+        (Some(Action::Call | Action::Send(_) | Action::Do | Action::Administer) | None, _)
+        | (_, Structured::Error) => Cow::Borrowed(text),
         (Some(Action::Read | Action::Get | Action::Complete | Action::Subscribe), _) => {
             Cow::Owned(result::of_a_tool(text))
         }

@@ -32,8 +32,19 @@ pub struct Settings {
     pub denial_data: bool,
     /// The addresses of the proxies that may ask about requests to an API which they hold, by its name (T47).
     pub asked: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// Who may ask about others, by upstream.
+    pub askers: BTreeMap<String, Askers>,
     /// Limits.
     pub budgets: Budgets,
+}
+
+/// Who may ask about others, in the name of what it keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Askers {
+    /// The names of callers.
+    pub callers: BTreeSet<String>,
+    /// Names that those have for callers, where they are not the callers' own.
+    pub subjects: BTreeMap<String, String>,
 }
 
 /// What one request and one caller may take (decisions B23).
@@ -97,6 +108,7 @@ impl Settings {
             carriers: BTreeMap::new(),
             denial_data: false,
             asked: BTreeMap::new(),
+            askers: BTreeMap::new(),
             budgets: Budgets::default(),
         }
     }

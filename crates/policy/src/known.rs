@@ -23,6 +23,8 @@ pub struct Known {
     pub prompts: Option<BTreeSet<String>>,
     /// The names of routes, `upstream/route`.
     pub routes: Option<BTreeSet<String>>,
+    /// The names of operations, `upstream/operation`.
+    pub operations: Option<BTreeSet<String>>,
     /// The names of environments.
     pub environments: Option<BTreeSet<String>>,
     /// The names of humans.
@@ -70,6 +72,7 @@ impl Known {
             (Kind::Prompt, self.prompts.as_ref()),
             (Kind::Resource, self.upstreams.as_ref()),
             (Kind::Route, self.routes.as_ref()),
+            (Kind::Operation, self.operations.as_ref()),
             (Kind::Environment, self.environments.as_ref()),
             (Kind::Human, self.humans.as_ref()),
             (Kind::Agent, self.agents.as_ref()),
@@ -90,6 +93,7 @@ impl Known {
         let (name, names) = match (kind, own) {
             (Kind::Action, Some((Action::Get, prompt))) => (prompt, self.prompts.as_ref()?),
             (Kind::Action, Some((Action::Send(_), route))) => (route, self.routes.as_ref()?),
+            (Kind::Action, Some((Action::Do, operation))) => (operation, self.operations.as_ref()?),
             (Kind::Action, Some((_, tool))) => (tool, self.tools.as_ref()?),
             // Which resources there are is not known; how they are written, and of which upstreams, is.
             (Kind::Resource, _) => match id.split_once('/') {

@@ -118,7 +118,7 @@ fn entities() -> Json {
     let truth = || scalar("Boolean");
     let reviewed = || vec![("reviewedReadOnly", truth()), ("ruled", truth())];
     let person = || vec![("owner", text())];
-    let table: [Row<'_>; 11] = [
+    let table: [Row<'_>; 12] = [
         (Kind::Group, &[], vec![]),
         (Kind::Agent, &[Kind::Group], person()),
         (Kind::Service, &[Kind::Group], person()),
@@ -129,6 +129,7 @@ fn entities() -> Json {
         (Kind::Prompt, &[Kind::Server], reviewed()),
         (Kind::Resource, &[Kind::Server], reviewed().into_iter().chain([("uri", text())]).collect()),
         (Kind::Route, &[Kind::Server], reviewed().into_iter().chain([("path", text())]).collect()),
+        (Kind::Operation, &[Kind::Server], reviewed()),
         (Kind::Installation, &[Kind::Installation], vec![]),
     ];
     Json::object(table.map(|(kind, parents, attributes)| {

@@ -1,4 +1,4 @@
-//! What an access reaches for, as policy sees it: a tool, a prompt, a resource, a route, or a part of this installation.
+//! What an access reaches for, as policy sees it: a tool, a prompt, a resource, a route, an operation, or a part of this installation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -110,7 +110,7 @@ impl<'a> Named<'a> {
 /// own (decisions A1).
 pub(crate) const fn has_own(action: Action) -> bool {
     match action {
-        Action::Call | Action::Get | Action::Send(_) => true,
+        Action::Call | Action::Get | Action::Send(_) | Action::Do => true,
         Action::Read | Action::Complete | Action::Subscribe | Action::Administer => false,
     }
 }
@@ -154,7 +154,7 @@ fn object<const N: usize>(properties: [(&str, Json); N], required: &[&str]) -> J
 /// The arguments of what every target takes alike; `None` where each has its own.
 pub(crate) fn of_all(action: Action) -> Option<&'static Arc<Record>> {
     match action {
-        Action::Call | Action::Get | Action::Send(_) => None,
+        Action::Call | Action::Get | Action::Send(_) | Action::Do => None,
         Action::Read | Action::Subscribe => Some(&READ),
         Action::Complete => Some(&COMPLETE),
         Action::Administer => Some(&ADMINISTER),
@@ -176,13 +176,13 @@ impl Target {
         };
         let ruled = |said: &Entity, ruled| match facts.kind {
             Of::Installation => said.clone(),
-            Of::Tool | Of::Prompt | Of::Resource | Of::Route => {
+            Of::Tool | Of::Prompt | Of::Resource | Of::Route | Of::Operation => {
                 said.clone().with("ruled", Attribute::Bool(ruled))
             }
         };
         let said = match facts.kind {
             Of::Resource => of_server(said).with("uri", Attribute::Text(facts.name)),
-            Of::Tool | Of::Prompt | Of::Route => of_server(said),
+            Of::Tool | Of::Prompt | Of::Route | Of::Operation => of_server(said),
             Of::Installation => said.within(Kind::Installation, [INSTALLATION]),
         };
         let done =

@@ -370,6 +370,7 @@ fn names_that_do_not_exist_are_found_in_rules_and_requirements_with_what_was_mea
         tools: names(&["ops/deploy"]),
         prompts: names(&["ops/brief"]),
         routes: names(&["crm/export"]),
+        operations: names(&["todo/update"]),
         environments: names(&["production"]),
         humans: names(&["alice"]),
         agents: names(&["release-bot"]),

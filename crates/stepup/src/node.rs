@@ -227,7 +227,8 @@ pub fn upstreams(config: &Config) -> Result<Vec<upstream::Config>, StartError> {
         file.exit(name, &config.home)
             .map_err(|why| StartError::Upstreams(upstream::ConfigError { upstream: name.clone(), why }))
     };
-    config.upstreams.iter().filter(|(_, file)| !file.is_api()).map(one).collect()
+    let speak = config.upstreams.iter().filter(|(_, file)| !file.is_api() && !file.is_application());
+    speak.map(one).collect()
 }
 
 /// The same of each HTTP API.

@@ -301,6 +301,12 @@ fn agents(config: &Config) -> gateway::Settings {
     settings.carriers = carriers.map(|(caller, carrier)| (caller.clone(), carrier.pin())).collect();
     let asked = config.upstreams.iter().filter(|(_, file)| !file.asked_by.is_empty());
     settings.asked = asked.map(|(name, file)| (name.clone(), file.asked_by.clone())).collect();
+    let askers = config.upstreams.iter().filter(|(_, file)| !file.askers.is_empty());
+    let askers = askers.map(|(name, file)| {
+        let askers = gateway::Askers { callers: file.askers.clone(), subjects: file.subjects.clone() };
+        (name.clone(), askers)
+    });
+    settings.askers = askers.collect();
     settings.budgets.in_flight = config.budgets.in_flight;
     settings.budgets.held = config.budgets.held;
     settings.budgets.preflights = config.budgets.preflights_per_minute;

@@ -352,7 +352,7 @@ impl Access {
     fn binding<'b>(&self, binds: &'b Binds) -> &'b Binds {
         match Kind::named(&self.resource.kind) {
             Some(Kind::Resource | Kind::Installation) => &Binds::Everything,
-            Some(Kind::Tool | Kind::Prompt | Kind::Route) | None => binds,
+            Some(Kind::Tool | Kind::Prompt | Kind::Route | Kind::Operation) | None => binds,
         }
     }
 

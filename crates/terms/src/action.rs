@@ -14,6 +14,8 @@ pub enum Kind {
     Resource,
     /// A route of an HTTP API, by the name that the operator gave it.
     Route,
+    /// An operation of an application, by the name that the operator gave it: the application does it itself, and asks.
+    Operation,
     /// A part of this installation: its rules, its people, …. No upstream has one, and no door leads a caller to it.
     Installation,
 }
@@ -33,6 +35,8 @@ pub enum Action {
     Subscribe,
     /// A request is sent along a route, by its method.
     Send(Method),
+    /// An operation is done.
+    Do,
     /// A part of this installation is changed: what decisions rest on.
     Administer,
 }
@@ -48,7 +52,7 @@ pub struct Row {
     pub to: &'static [Kind],
 }
 
-const TABLE: [Row; 12] = [
+const TABLE: [Row; 13] = [
     Row { action: Action::Call, name: "tools/call", to: &[Kind::Tool] },
     Row { action: Action::Get, name: "prompts/get", to: &[Kind::Prompt] },
     Row { action: Action::Read, name: "resources/read", to: &[Kind::Resource] },
@@ -60,6 +64,7 @@ const TABLE: [Row; 12] = [
     Row { action: Action::Send(Method::Put), name: "http/PUT", to: &[Kind::Route] },
     Row { action: Action::Send(Method::Patch), name: "http/PATCH", to: &[Kind::Route] },
     Row { action: Action::Send(Method::Delete), name: "http/DELETE", to: &[Kind::Route] },
+    Row { action: Action::Do, name: "do", to: &[Kind::Operation] },
     Row { action: Action::Administer, name: "administer", to: &[Kind::Installation] },
 ];
 
@@ -70,7 +75,7 @@ impl Action {
     /// This action's row.
     #[must_use]
     pub const fn row(self) -> &'static Row {
-        let [call, get, read, complete, subscribe, sends @ .., administer] = &TABLE;
+        let [call, get, read, complete, subscribe, sends @ .., done, administer] = &TABLE;
         let [send_get, send_head, send_post, send_put, send_patch, send_delete] = sends;
         match self {
             Self::Call => call,
@@ -84,6 +89,7 @@ impl Action {
             Self::Send(Method::Put) => send_put,
             Self::Send(Method::Patch) => send_patch,
             Self::Send(Method::Delete) => send_delete,
+            Self::Do => done,
             Self::Administer => administer,
         }
     }
@@ -99,7 +105,13 @@ impl Action {
     pub const fn ruled_as(self) -> Self {
         match self {
             Self::Subscribe => Self::Read,
-            Self::Call | Self::Get | Self::Read | Self::Complete | Self::Send(_) | Self::Administer => self,
+            Self::Call
+            | Self::Get
+            | Self::Read
+            | Self::Complete
+            | Self::Send(_)
+            | Self::Do
+            | Self::Administer => self,
         }
     }
 
@@ -118,7 +130,8 @@ impl Action {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Tool, Self::Prompt, Self::Resource, Self::Route, Self::Installation];
+    pub const ALL: [Self; 6] =
+        [Self::Tool, Self::Prompt, Self::Resource, Self::Route, Self::Operation, Self::Installation];
 
     /// Its name in an access.
     #[must_use]
@@ -128,6 +141,7 @@ impl Kind {
             Self::Prompt => "prompt",
             Self::Resource => "resource",
             Self::Route => "route",
+            Self::Operation => "operation",
             Self::Installation => "installation",
         }
     }

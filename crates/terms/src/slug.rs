@@ -240,6 +240,9 @@ catalogue! {
     KeyReused "key_reused" 422 1043 ToolError
         "The name by which this was to be done once is that of another request. It did not run."
         "Use a new Idempotency-Key for each new request, and the same one to repeat it.";
+    OperationUnknown "operation_unknown" 404 1044 Http
+        "There is no such operation for this caller."
+        "Use an operation that the operator has named for the application.";
 }
 
 impl std::fmt::Display for Slug {

@@ -191,7 +191,7 @@ fn ready(access: &Access, clear: &Json, link: &Link, pinned: Option<&Target>) ->
         // They name nothing that a router would look for (streamable HTTP, "Standard Request Headers").
         Action::Complete | Action::Subscribe => Ok(Vec::new()),
         // Another exit leads to an API ([`crate::relay()`]), and no upstream has a part of this installation.
-        Action::Send(_) | Action::Administer => return Err(stale),
+        Action::Send(_) | Action::Do | Action::Administer => return Err(stale),
     };
     let headers = headers.map_err(|why| match why {
         NotTold::Secret => Fault::Needs(Feature::ParameterHeaders),
@@ -220,12 +220,12 @@ fn params(access: &Access, (action, era): (Action, Era), name: &str, clear: &Jso
             let stream = action == Action::Subscribe && era == Era::Modern;
             Some(if stream { watching(name) } else { uri })
         }
-        Action::Send(_) | Action::Administer => None,
+        Action::Send(_) | Action::Do | Action::Administer => None,
         Action::Complete => {
             let to = match Kind::named(&access.resource().kind)? {
                 Kind::Prompt => Json::object([("type", "ref/prompt"), ("name", name)]),
                 Kind::Resource => Json::object([("type", "ref/resource"), ("uri", name)]),
-                Kind::Tool | Kind::Route | Kind::Installation => return None,
+                Kind::Tool | Kind::Route | Kind::Operation | Kind::Installation => return None,
             };
             let mut params = clear.as_object()?.clone();
             params.insert("ref", to);

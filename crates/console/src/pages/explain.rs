@@ -93,6 +93,7 @@ fn things(active: &Active, chosen: Option<&str>) -> Vec<Choice> {
         let kind = match target.kind {
             Kind::Prompt => " (prompt)",
             Kind::Route => " (route)",
+            Kind::Operation => " (operation)",
             Kind::Tool | Kind::Resource | Kind::Installation => "",
         };
         let chosen = chosen == Some(id.as_str());

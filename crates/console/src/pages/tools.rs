@@ -36,7 +36,7 @@ fn row(active: &Active, tool: &Target) -> ToolRow {
         state: tool.state(),
         reviewed: tool.settings.reviewed.as_ref().map(Foreign::line),
         digest: Foreign::exact(tool.pin.digest.to_string()),
-        seen: (tool.kind != Kind::Route).then_some(When(tool.pin.seen_at)),
+        seen: (!matches!(tool.kind, Kind::Route | Kind::Operation)).then_some(When(tool.pin.seen_at)),
         decided_by: tool.pin.decided_by.as_ref().map(|by| super::who(active, by)),
     }
 }

@@ -4,22 +4,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use authority::{Ask, Challenge, Settlement};
+use authority::{Ask, Settlement};
 use axum::extract::{ConnectInfo, Request as HttpRequest};
 use axum::response::Response;
 use elevation::Outcome;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use terms::{Json, Millis, Slug, UpstreamHash, route};
-use upstream::Unreachable;
+use terms::{Json, Slug, UpstreamHash, route};
 
 use super::request::{Line, of_line};
 use super::{Prefer, answer, hidden, unread};
 use crate::answer::Refusal;
 use crate::caller::{Known, who};
 use crate::elevations::unavailable;
-use crate::enforce::{Leaves, Party, Passed, Waits, decide};
+use crate::enforce::{AtOnce, Passed, decide};
 use crate::front::one;
-use crate::gateway::{Inner, Shared};
+use crate::gateway::Shared;
 use crate::run::settle;
 
 /// How a kind of proxy asks.
@@ -141,43 +140,9 @@ async fn read(
     Ok(ask)
 }
 
-/// Who asks of the one behind it, as far as deciding takes it: it waits for nobody, and leads nowhere itself.
-struct Proxy;
-
-impl Party for Proxy {
-    type Way = ();
-    type Told = ();
-
-    async fn way(&self, _: &Inner, _: &Ask) -> Result<(), Unreachable> {
-        Ok(())
-    }
-
-    fn gone(&self) -> bool {
-        false
-    }
-
-    fn took_back(&self) -> bool {
-        false
-    }
-
-    fn choose(&self, _: &Inner, _: &Challenge) -> (Option<Millis>, ()) {
-        (None, ())
-    }
-
-    async fn leaves(&mut self) -> Leaves {
-        std::future::pending().await
-    }
-
-    fn tell(&self, _: &str) {}
-
-    fn notes(&self) -> Option<&Waits> {
-        None
-    }
-}
-
 /// Decides, and tells. What may pass is let go here and now: its grant is spent, and its record says to whom it was given.
 async fn told(gateway: &Shared, ask: &Ask) -> Response {
-    match Box::pin(decide(gateway, &Proxy, ask, None)).await {
+    match Box::pin(decide(gateway, &AtOnce, ask, None)).await {
         Ok(Passed::Run(permit, ())) => match permit.release() {
             Ok(settlement) => released(gateway, settlement).await,
             Err(stale) => answer::unsent(stale.0),
@@ -229,9 +194,9 @@ fn plainly(mut answer: Response) -> Response {
     answer
 }
 
-/// What an upstream is that only a proxy reaches.
+/// What an upstream is that only who asks here reaches.
 pub(crate) fn identity(upstream: &str) -> UpstreamHash {
-    UpstreamHash::of(&Json::object([("name", Json::from(upstream)), ("behind", Json::from("a proxy"))]))
+    UpstreamHash::of(&Json::object([("name", Json::from(upstream)), ("behind", Json::from("who asks"))]))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl Address {
             (Self::All, Kind::Tool | Kind::Prompt) => {
                 Some(format!("{upstream}{BETWEEN}{name}")).filter(|name| name.len() <= LONGEST)
             }
-            (Self::All, Kind::Route | Kind::Installation) => None,
+            (Self::All, Kind::Route | Kind::Operation | Kind::Installation) => None,
         }
     }
 
@@ -107,7 +107,7 @@ fn split(kind: Kind, text: &str) -> Option<(&str, &str)> {
     match kind {
         Kind::Tool | Kind::Prompt => text.split_once(BETWEEN),
         Kind::Resource => text.strip_prefix(SCHEME)?.split_once('+'),
-        Kind::Route | Kind::Installation => None,
+        Kind::Route | Kind::Operation | Kind::Installation => None,
     }
 }
 

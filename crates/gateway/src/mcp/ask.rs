@@ -49,7 +49,7 @@ pub(super) async fn answer(
         // Requests").
         Action::Complete => conversation.abilities = Abilities::default(),
         Action::Subscribe => room_for_one(&gateway, known.caller.id)?,
-        Action::Send(_) | Action::Administer => return Err(Slug::MethodUnknown.into()),
+        Action::Send(_) | Action::Do | Action::Administer => return Err(Slug::MethodUnknown.into()),
     }
     let asked = Asked::read(&gateway, &at, action, params)?;
     let (client, ear) = between(conversation.era(), id, meta.progress, meta.inert);
@@ -159,7 +159,7 @@ impl Asked {
                 }
                 Ok(named.map(|named| Self { action, kind, named, arguments: Json::Object(params) }))
             }
-            Action::Send(_) | Action::Administer => Err(Slug::MethodUnknown.into()),
+            Action::Send(_) | Action::Do | Action::Administer => Err(Slug::MethodUnknown.into()),
         }
     }
 }
@@ -249,7 +249,7 @@ fn offered(
         Action::Read => has.resources,
         Action::Complete => has.completions,
         Action::Subscribe => has.subscribe,
-        Action::Send(_) | Action::Administer => false,
+        Action::Send(_) | Action::Do | Action::Administer => false,
     };
     let active = gateway.authority.active();
     let target = active.target(kind, upstream, name).filter(|target| target.pin.state != PinState::Gone);

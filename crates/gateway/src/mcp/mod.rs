@@ -85,7 +85,7 @@ pub(crate) async fn would_ask(
             (Action::Get, Object::from_iter([("name", Json::from(name)), ("arguments", arguments)]))
         }
         Kind::Resource => (Action::Read, Object::from_iter([("uri", name)])),
-        Kind::Route | Kind::Installation => return Err(Slug::MethodUnknown.into()),
+        Kind::Route | Kind::Operation | Kind::Installation => return Err(Slug::MethodUnknown.into()),
     };
     ask::would_ask(gateway, known, at, action, params, meta).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authority::{RouteSettings, ToolSettings, UpstreamSettings};
+use authority::{Declared, ToolSettings, UpstreamSettings};
 use gateway::Settings;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -30,7 +30,7 @@ pub async fn world_with(settle: impl FnOnce(&mut Settings)) -> (World, Crm) {
     let mut bundle = bundle(RULES);
     let of = |(name, definition): (String, terms::Json)| {
         let secrets = if name == "note" { vec!["/body/pin".parse().unwrap()] } else { Vec::new() };
-        (name, RouteSettings { definition, settings: ToolSettings { secrets, ..ToolSettings::default() } })
+        (name, Declared { definition, settings: ToolSettings { secrets, ..ToolSettings::default() } })
     };
     let said = UpstreamSettings { routes: routes().map(of).collect(), ..UpstreamSettings::default() };
     bundle.upstreams.insert("crm".to_owned(), said);
@@ -527,7 +527,7 @@ async fn lonely() -> World {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     config.http.url = format!("http://{free}/api");
     let mut bundle = bundle(RULES);
-    let of = |(name, definition)| (name, RouteSettings { definition, settings: ToolSettings::default() });
+    let of = |(name, definition)| (name, Declared { definition, settings: ToolSettings::default() });
     let said = UpstreamSettings { routes: routes().map(of).collect(), ..UpstreamSettings::default() };
     bundle.upstreams.insert("crm".to_owned(), said);
     let parts = (Ops::start().await, &[][..], vec![config]);

@@ -6,6 +6,7 @@
 mod apis;
 mod asked;
 mod asking;
+mod authzen;
 mod calls;
 mod carriers;
 mod completions;

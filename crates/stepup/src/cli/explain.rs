@@ -90,7 +90,7 @@ impl Explain {
         })?;
         let arguments = match kind {
             Kind::Resource => Json::Object(authority::reads(parts.1)),
-            Kind::Tool | Kind::Prompt | Kind::Route | Kind::Installation => {
+            Kind::Tool | Kind::Prompt | Kind::Route | Kind::Operation | Kind::Installation => {
                 terms::json::parse(self.arguments.as_bytes()).map_err(|why| wrong(why.to_string()))?
             }
         };

@@ -55,7 +55,7 @@ impl Verb {
 fn named(target: &Target) -> String {
     match target.kind {
         Kind::Tool => target.id(),
-        Kind::Prompt | Kind::Resource | Kind::Route | Kind::Installation => {
+        Kind::Prompt | Kind::Resource | Kind::Route | Kind::Operation | Kind::Installation => {
             format!("{} {}", target.kind.name(), target.id())
         }
     }

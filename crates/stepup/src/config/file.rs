@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use authority::{RouteSettings, ToolSettings, UpstreamSettings};
+use authority::{Declared, ToolSettings, UpstreamSettings};
 use serde::{Deserialize, Deserializer};
 use terms::{Millis, Pointer, Secret};
 
+use super::operation::{self, Operation};
 use super::requirement::Written;
 use super::route::{self, Route};
 use super::secret;
@@ -337,6 +338,15 @@ pub struct Upstream {
     /// What is said of its tools.
     #[serde(default)]
     pub tools: BTreeMap<String, Tool>,
+    /// Callers that may ask about others, in the name of what they keep.
+    #[serde(default)]
+    pub askers: BTreeSet<String>,
+    /// Names that those have for callers, where they are not the callers' own.
+    #[serde(default)]
+    pub subjects: BTreeMap<String, String>,
+    /// Operations of an application that asks.
+    #[serde(default)]
+    pub operations: BTreeMap<String, Operation>,
     /// The addresses of proxies that stand before it and ask here whether a request may pass.
     #[serde(default)]
     pub asked_by: BTreeSet<IpAddr>,
@@ -496,6 +506,12 @@ impl Upstream {
         read.and_then(Result::ok).map(|read| read.left_out).unwrap_or_default()
     }
 
+    /// Whether nothing leads to it: it asks, and does what it does itself.
+    #[must_use]
+    pub fn is_application(&self) -> bool {
+        !self.operations.is_empty() && self.url.is_none() && self.command.is_empty()
+    }
+
     /// An HTTP API as the exit needs it.
     ///
     /// # Errors
@@ -540,6 +556,8 @@ impl Upstream {
                     return Err(Wrong::new("is for a url").help(help).within(["credential"]));
                 }
             }
+            // An application that does everything itself.
+            (None, []) if self.is_application() && self.credential.is_none() => {}
             // Only proxies reach it.
             (None, []) if self.is_api() && !self.asked_by.is_empty() && self.credential.is_none() => {}
             (Some(_), [_, ..]) | (None, []) => {
@@ -562,13 +580,15 @@ impl Upstream {
             pins_warn: self.pins == Pins::Warn,
             tools: tools.collect::<Result<_, Wrong>>()?,
             routes: self.routes(home)?,
+            operations: operation::read_all(&self.operations)
+                .map_err(|wrong| wrong.within(["operations"]))?,
         })
     }
 }
 
 impl Upstream {
     /// Its routes, no two of which have the same paths.
-    fn routes(&self, home: &Path) -> Result<BTreeMap<String, RouteSettings>, Wrong> {
+    fn routes(&self, home: &Path) -> Result<BTreeMap<String, Declared>, Wrong> {
         if self.is_api() && (!self.command.is_empty() || !self.tools.is_empty()) {
             let help = "routes are those of an HTTP API, which has no command and no tools";
             return Err(Wrong::new("is for an HTTP API").help(help).within(["routes"]));

@@ -4,6 +4,7 @@
 mod file;
 mod folder;
 mod openapi;
+mod operation;
 mod requirement;
 mod route;
 mod secret;

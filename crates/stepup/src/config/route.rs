@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use authority::{RouteSettings, ToolSettings};
+use authority::{Declared, ToolSettings};
 use serde::Deserialize;
 use terms::json::{self, Object};
 use terms::{Json, Route as Read};
@@ -45,12 +45,12 @@ pub struct Route {
 }
 
 /// Names with their types.
-type Fields = BTreeMap<String, Field>;
+pub(super) type Fields = BTreeMap<String, Field>;
 
 /// A type: by name, with `?` after it where it may be left out; or by its schema.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "a type is written as \"string\", \"integer?\", …, or as a JSON Schema")]
-enum Field {
+pub(super) enum Field {
     Name(String),
     Schema(toml::Table),
 }
@@ -94,7 +94,7 @@ pub(super) fn read_all(
     stated: BTreeMap<String, Json>,
     written: &BTreeMap<String, Route>,
     home: &Path,
-) -> Result<BTreeMap<String, RouteSettings>, Wrong> {
+) -> Result<BTreeMap<String, Declared>, Wrong> {
     let mut routes = BTreeMap::new();
     let mut known: Vec<(&str, Read)> = Vec::new();
     for (name, definition) in &stated {
@@ -105,7 +105,7 @@ pub(super) fn read_all(
     }
     for (name, definition) in &stated {
         let settings = ToolSettings::default();
-        routes.insert(name.clone(), RouteSettings { definition: definition.clone(), settings });
+        routes.insert(name.clone(), Declared { definition: definition.clone(), settings });
     }
     for (name, route) in written {
         let within = |wrong: Wrong| wrong.within([name.as_str()]);
@@ -154,10 +154,10 @@ impl Route {
             && self.bytes.is_none()
     }
 
-    fn settings(&self, home: &Path) -> Result<(RouteSettings, Read), Wrong> {
+    fn settings(&self, home: &Path) -> Result<(Declared, Read), Wrong> {
         let definition = self.definition(home)?;
         let read = Read::of(&definition).map_err(|why| Wrong::new(format!("is no route: {why}")))?;
-        Ok((RouteSettings { definition, settings: self.said().settings()? }, read))
+        Ok((Declared { definition, settings: self.said().settings()? }, read))
     }
 
     fn definition(&self, home: &Path) -> Result<Json, Wrong> {
@@ -211,6 +211,20 @@ impl Route {
 
 /// The schema of an object with these members and no others.
 fn object(place: &'static str, fields: &Fields) -> Result<Json, Wrong> {
+    members(place, fields).map(|(properties, required)| closed(properties, required))
+}
+
+/// The schema of an object with these members, and with others that no rule speaks of.
+pub(super) fn open(place: &'static str, fields: &Fields) -> Result<Json, Wrong> {
+    let (properties, required) = members(place, fields)?;
+    Ok(Json::object([
+        ("type", Json::from("object")),
+        ("properties", Json::Object(properties)),
+        ("required", Json::Array(required)),
+    ]))
+}
+
+fn members(place: &'static str, fields: &Fields) -> Result<(Object, Vec<Json>), Wrong> {
     let mut properties = Object::new();
     let mut required = Vec::new();
     for (name, field) in fields {
@@ -220,7 +234,7 @@ fn object(place: &'static str, fields: &Fields) -> Result<Json, Wrong> {
             required.push(Json::from(name.as_str()));
         }
     }
-    Ok(closed(properties, required))
+    Ok((properties, required))
 }
 
 fn closed(properties: Object, required: Vec<Json>) -> Json {

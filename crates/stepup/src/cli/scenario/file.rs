@@ -241,7 +241,7 @@ impl TargetFile {
                 json!({ "name": name, "inputSchema": { "type": "object" } })
             }
             Kind::Tool => json!({ "name": name, "inputSchema": self.input }),
-            Kind::Prompt | Kind::Resource | Kind::Route | Kind::Installation => {
+            Kind::Prompt | Kind::Resource | Kind::Route | Kind::Operation | Kind::Installation => {
                 let names = self.input.as_array().cloned().unwrap_or_default();
                 let arguments: Vec<_> = names.into_iter().map(|name| json!({ "name": name })).collect();
                 json!({ "name": name, "arguments": arguments })
@@ -361,7 +361,7 @@ impl Scenario {
         let action = action.ok_or_else(|| format!("there is no {} {of:?}", kind.name()))?;
         let arguments = match (&self.arguments, kind) {
             (None, Kind::Resource) => Json::Object(authority::reads(name)),
-            (None, Kind::Tool | Kind::Prompt | Kind::Route | Kind::Installation) => {
+            (None, Kind::Tool | Kind::Prompt | Kind::Route | Kind::Operation | Kind::Installation) => {
                 Json::object::<&str, Json>([])
             }
             (Some(said), _) => json(said)?,
