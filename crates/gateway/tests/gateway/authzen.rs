@@ -315,7 +315,7 @@ async fn a_step_up_is_never_a_yes_and_a_tool_that_was_approved_runs_once_by_whic
 }
 
 #[tokio::test]
-async fn bad_questions_are_400_and_a_bad_entry_is_a_no_among_others() {
+async fn bad_questions_are_400_and_what_is_not_known_is_ignored() {
     let world = world().await;
     let good = json!({"subject": {"type": "user", "id": PEOPLE[0].0}, "action": {"name": "can_read_todos"}, "resource": {"type": "todo", "id": "1"}});
     let without = |name: &str| {
@@ -352,6 +352,12 @@ async fn bad_questions_are_400_and_a_bad_entry_is_a_no_among_others() {
         true,
         "what is not known is ignored, and what is a property is carried"
     );
+}
+
+#[tokio::test]
+async fn a_batch_goes_as_far_as_it_is_told_to_and_a_bad_entry_is_a_no_among_others() {
+    let world = world().await;
+    let good = json!({"subject": {"type": "user", "id": PEOPLE[0].0}, "action": {"name": "can_read_todos"}, "resource": {"type": "todo", "id": "1"}});
     let entries = |semantic: &str, evaluations: Value| {
         let mut batch = good.clone();
         batch["evaluations"] = evaluations;

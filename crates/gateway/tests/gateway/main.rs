@@ -1,7 +1,14 @@
 //! The agents' listener as callers meet it: real HTTP, a real authority over a real store, people with passkeys,
 //! and an upstream that counts what arrives.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod apis;
 mod asked;
