@@ -135,6 +135,11 @@ impl Claims {
         Ok(Self { purpose: text("purpose", LONGEST_PURPOSE)?, ticket: text("ticket", LONGEST_TICKET)? })
     }
 
+    /// Purpose and ticket.
+    pub(crate) fn into_parts(self) -> (Option<String>, Option<String>) {
+        (self.purpose, self.ticket)
+    }
+
     /// These, and where there are none, those.
     pub(crate) fn or(self, others: Self) -> Self {
         Self { purpose: self.purpose.or(others.purpose), ticket: self.ticket.or(others.ticket) }

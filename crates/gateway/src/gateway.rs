@@ -27,7 +27,7 @@ use crate::pace::Pace;
 use crate::pins::{self, NotPinned};
 use crate::settings::Settings;
 use crate::shelf::Shelf;
-use crate::{authzen, elevations, front, http as api, mcp, preflight};
+use crate::{authzen, elevations, front, http as api, mcp, permits, preflight};
 
 /// The agents' listener.
 #[derive(Clone)]
@@ -143,6 +143,7 @@ impl Gateway {
             .route("/.well-known/authzen-configuration", any(authzen::metadata))
             .route("/access/v1/{*rest}", any(to_authzen))
             .route("/v1/elevations/{id}", any(to_elevation))
+            .route("/v1/permits", any(to_permits))
             .route("/v1/preflight", any(to_preflight))
             .fallback(to_nothing)
             .layer(from_fn_with_state(Arc::clone(&self.0), front::pass))
@@ -241,6 +242,20 @@ async fn to_elevation(State(gateway): State<Shared>, Path(id): Path<String>, req
     let Ok(id) = id.parse() else { return Refusal::from(Slug::ElevationUnknown).plain() };
     let span = tracing::info_span!("elevation", caller = %known.caller.id, elevation = %id);
     elevations::serve(gateway, known, id, request).instrument(span).await
+}
+
+async fn to_permits(State(gateway): State<Shared>, request: Request) -> Response {
+    let known = match known(&gateway, &request) {
+        Ok(known) => known,
+        Err(refusal) => return refusal.plain(),
+    };
+    let span = tracing::info_span!(
+        "permit",
+        caller = %known.caller.id,
+        elevation = tracing::field::Empty,
+        attempt = tracing::field::Empty,
+    );
+    permits::serve(gateway, known, request).instrument(span).await
 }
 
 async fn to_preflight(State(gateway): State<Shared>, request: Request) -> Response {

@@ -16,6 +16,7 @@ mod gateway;
 mod http;
 mod mcp;
 mod pace;
+mod permits;
 mod pins;
 mod preflight;
 mod run;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use authority::{Challenge, Denial, Settlement};
+use authority::{Challenge, Denial, Permit, Settlement};
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use elevation::Outcome;
@@ -27,7 +27,7 @@ use crate::told;
 const WHOLE: usize = 1 << 20;
 
 /// Names the attempt.
-pub(super) const ATTEMPT: HeaderName = HeaderName::from_static("stepup-attempt");
+const ATTEMPT: HeaderName = HeaderName::from_static("stepup-attempt");
 const SLUG: HeaderName = HeaderName::from_static("stepup-slug");
 const LINK: HeaderName = HeaderName::from_static("stepup-link");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -54,7 +54,7 @@ fn problem(slug: Slug, detail: &str, members: Object) -> Response {
 }
 
 /// What did not become an access, or failed here.
-pub(super) fn refused(refusal: &Refusal) -> Response {
+pub(crate) fn refused(refusal: &Refusal) -> Response {
     let detail = refusal.detail.as_ref().map(|detail| format!("{detail}. ")).unwrap_or_default();
     let record = refusal.record.map(|record| ("record", Json::from(record)));
     let mut response =
@@ -84,6 +84,20 @@ pub(super) fn denied(denial: &Denial) -> Response {
 /// What nothing was decided about.
 pub(super) fn unsent(slug: Slug) -> Response {
     problem(slug, ran(Outcome::NotSent, false), Object::new())
+}
+
+/// What may run, and is run by who asked. Its record says to whom it was given, before that hears it.
+pub(super) async fn released(gateway: &Shared, permit: Permit) -> Response {
+    let settlement = match permit.release() {
+        Ok(settlement) => settlement,
+        Err(stale) => return unsent(stale.0),
+    };
+    let attempt = settlement.attempt();
+    settle(gateway, Some(settlement), Outcome::Released, None).await;
+    let mut response = crate::answer::json(StatusCode::OK, &Json::object([("attempt", attempt)]).text());
+    let named = HeaderValue::from_str(&attempt.to_string()).ok();
+    response.headers_mut().extend(named.map(|attempt| (ATTEMPT, attempt)));
+    response
 }
 
 /// What takes evidence first: 401 with where to look, or 202 where its sender prefers to be told elsewhere (RFC 7240, 4.1).

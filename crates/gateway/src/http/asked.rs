@@ -4,11 +4,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use authority::{Ask, Settlement};
+use authority::Ask;
 use axum::extract::{ConnectInfo, Request as HttpRequest};
 use axum::response::Response;
-use elevation::Outcome;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use terms::{Json, Slug, UpstreamHash, route};
 
 use super::request::{Line, of_line};
@@ -19,7 +18,6 @@ use crate::elevations::unavailable;
 use crate::enforce::{AtOnce, Passed, decide};
 use crate::front::one;
 use crate::gateway::Shared;
-use crate::run::settle;
 
 /// How a kind of proxy asks.
 struct Convention {
@@ -143,10 +141,7 @@ async fn read(
 /// Decides, and tells. What may pass is let go here and now: its grant is spent, and its record says to whom it was given.
 async fn told(gateway: &Shared, ask: &Ask) -> Response {
     match Box::pin(decide(gateway, &AtOnce, ask, None)).await {
-        Ok(Passed::Run(permit, ())) => match permit.release() {
-            Ok(settlement) => released(gateway, settlement).await,
-            Err(stale) => answer::unsent(stale.0),
-        },
+        Ok(Passed::Run(permit, ())) => answer::released(gateway, permit).await,
         Ok(Passed::Challenged(challenge, ())) => {
             answer::challenged(&gateway.settings, &challenge, Prefer::default())
         }
@@ -157,14 +152,6 @@ async fn told(gateway: &Shared, ask: &Ask) -> Response {
         Ok(Passed::Unreachable | Passed::Left) => answer::unsent(Slug::UpstreamUnreachable),
         Err(failed) => answer::refused(&unavailable(&failed)),
     }
-}
-
-async fn released(gateway: &Shared, settlement: Settlement) -> Response {
-    let attempt = HeaderValue::from_str(&settlement.attempt().to_string());
-    settle(gateway, Some(settlement), Outcome::Released, None).await;
-    let mut response = crate::answer::empty(StatusCode::OK);
-    response.headers_mut().extend(attempt.ok().map(|attempt| (answer::ATTEMPT, attempt)));
-    response
 }
 
 /// The convention, the upstream's name, and what follows it.
@@ -201,6 +188,8 @@ pub(crate) fn identity(upstream: &str) -> UpstreamHash {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

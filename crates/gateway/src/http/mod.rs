@@ -7,7 +7,7 @@ mod request;
 
 use std::sync::Arc;
 
-use authority::{Ask, Failed, Permit};
+use authority::{Ask, Failed, Permit, unknown};
 use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use http::{HeaderMap, header};
@@ -22,25 +22,33 @@ use crate::elevations::unavailable;
 use crate::enforce::{Passed, PassedBy, decide, held};
 use crate::gateway::Shared;
 use party::Sender;
-pub(crate) use request::place;
+pub(crate) use request::{once, place};
 
 /// One request to an API.
 pub(crate) async fn serve(gateway: Shared, known: Known, api: Arc<Api>, request: HttpRequest) -> Response {
     let prefer = Prefer::of(request.headers());
     match request::read(&gateway, &known, &api, request).await {
-        Ok((ask, beside)) => {
-            let (answer, answered) = oneshot::channel();
-            let sender = Sender { api, answer, waits: prefer.wait };
-            // What was sent goes on, whoever goes away.
-            tokio::spawn(perform(gateway, known.place, sender, (ask, beside, prefer)).in_current_span());
-            answered.await.unwrap_or_else(|_| answer::refused(&Slug::Busy.into()))
-        }
+        Ok((ask, beside)) => asked_for(gateway, known, (Some(api), beside), (ask, prefer)).await,
         Err(refusal) => unread(&gateway, &known, refusal).await,
     }
 }
 
+/// What is asked for, through the one door and on: sent, or given to who asks.
+pub(crate) async fn asked_for(
+    gateway: Shared,
+    known: Known,
+    (api, beside): (Option<Arc<Api>>, Box<Beside>),
+    (ask, prefer): (Box<Ask>, Prefer),
+) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let sender = Sender { api, answer, waits: prefer.wait };
+    // What was sent goes on, whoever goes away.
+    tokio::spawn(perform(gateway, known.place, sender, (ask, beside, prefer)).in_current_span());
+    answered.await.unwrap_or_else(|_| answer::refused(&Slug::Busy.into()))
+}
+
 /// Tells what did not become an access. It is recorded as every denial is; where that fails, there is still nothing that runs.
-async fn unread(gateway: &Shared, known: &Known, mut refusal: Refusal) -> Response {
+pub(crate) async fn unread(gateway: &Shared, known: &Known, mut refusal: Refusal) -> Response {
     let recording = gateway.authority.deny_unread(&known.caller, &known.source, refusal.slug);
     refusal.record = recording.await.unwrap_or_default();
     answer::refused(&refusal)
@@ -65,7 +73,7 @@ async fn perform(
         }
         // Not allowed, and not to be known of: as unknown as any other.
         Ok(Passed::Denied(_) | Passed::Unreachable) if hidden(&gateway, &ask) => {
-            answer::refused(&Slug::RouteUnknown.into())
+            answer::refused(&unknown(kind_of(&ask)).into())
         }
         Ok(Passed::Denied(denial)) => answer::denied(&denial),
         Ok(Passed::Unreachable) => answer::unsent(Slug::UpstreamUnreachable),
@@ -82,29 +90,36 @@ async fn enforce(gateway: &Shared, sender: &mut Sender, ask: &Ask) -> Result<Pas
     }
 }
 
-/// Sends what is permitted, and passes the answer on.
+/// Sends what is permitted, and passes the answer on; or gives the permit to who asked for it.
 async fn run(
     gateway: Shared,
     place: Arc<Place>,
     sender: Sender,
-    (permit, line, beside): (Permit, Line, Beside),
+    (permit, line, beside): (Permit, Option<Line>, Beside),
 ) {
+    let (Some(api), Some(line)) = (sender.api, line) else {
+        let _left = sender.answer.send(answer::released(&gateway, permit).await);
+        return;
+    };
     let (attempt, elevated, awaited) = (permit.attempt(), permit.grant().is_some(), permit.awaited());
-    let api = Arc::clone(&sender.api);
     let relayed = upstream::relay(permit, line, beside, gateway.settings.answer_within).await;
     let passing = answer::Passing { api, attempt, elevated, awaited, place };
     answer::pass(gateway, passing, relayed, sender.answer).await;
 }
 
+fn kind_of(ask: &Ask) -> Kind {
+    Kind::named(&ask.access.resource().kind).unwrap_or(Kind::Route)
+}
+
 /// Whether a caller may not know that there is what it named.
 fn hidden(gateway: &Shared, ask: &Ask) -> bool {
     let (upstream, name) = ask.access.resource().parts().unwrap_or_default();
-    gateway.authority.seen(&ask.caller, Kind::Route, upstream, name).is_none()
+    gateway.authority.seen(&ask.caller, kind_of(ask), upstream, name).is_none()
 }
 
 /// What a caller prefers (RFC 7240) where people have to be asked first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Prefer {
+pub(crate) struct Prefer {
     /// To wait so long for them (`wait`).
     wait: Option<Millis>,
     /// To be told where to look (`respond-async`).
@@ -112,7 +127,7 @@ struct Prefer {
 }
 
 impl Prefer {
-    fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut prefer = Self::default();
         let said = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         for one in said.flat_map(|value| value.split(',')).map(str::trim) {

@@ -1,4 +1,4 @@
-//! Who sends a request to an API, as far as deciding on it takes.
+//! Who sends a request to an API, or asks for a permit, as far as deciding on it takes.
 
 use std::sync::Arc;
 
@@ -12,19 +12,23 @@ use crate::enforce::{Leaves, Party, Waits};
 use crate::gateway::Inner;
 
 /// One request on its way, and the way back to who sent it.
-pub(super) struct Sender {
-    pub(super) api: Arc<Api>,
-    pub(super) answer: oneshot::Sender<Response>,
+pub(crate) struct Sender {
+    /// Where it goes; `None` where who asks does it itself.
+    pub(crate) api: Option<Arc<Api>>,
+    pub(crate) answer: oneshot::Sender<Response>,
     /// How long it asks to wait for people.
-    pub(super) waits: Option<Millis>,
+    pub(crate) waits: Option<Millis>,
 }
 
 impl Party for Sender {
-    type Way = Line;
+    type Way = Option<Line>;
     type Told = ();
 
-    async fn way(&self, _: &Inner, _: &Ask) -> Result<Line, Unreachable> {
-        Arc::clone(&self.api).line().await
+    async fn way(&self, _: &Inner, _: &Ask) -> Result<Option<Line>, Unreachable> {
+        match &self.api {
+            Some(api) => Arc::clone(api).line().await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn gone(&self) -> bool {

@@ -104,7 +104,9 @@ pub(super) async fn of_line(
     let ask = access(gateway, known, asked, identity, arguments, Object::new());
     let ask = ask.map_err(|why| not_an_access(&why))?;
     let said = |name, longest| said(given, name, longest);
-    let once = once(method, given)?;
+    // What only reads may be read again.
+    let reads = matches!(method, Method::Get | Method::Head);
+    let once = if reads { None } else { once(given)? };
     let (purpose, ticket) = (said(&PURPOSE, LONGEST_PURPOSE)?, said(&TICKET, LONGEST_TICKET)?);
     let ask = Ask { purpose, ticket, once, ..ask };
     Ok((Box::new(ask), Box::new(beside)))
@@ -145,9 +147,9 @@ fn headers<'r>(route: &'r Route, headers: &'r HeaderMap) -> Result<Vec<(&'r str,
     Ok(given)
 }
 
-/// The caller's own name for what it wants done once (draft-ietf-httpapi-idempotency-key-header). What only reads may be read again.
-fn once(method: Method, headers: &HeaderMap) -> Result<Option<Digest>, Refusal> {
-    if !headers.contains_key(ONCE) || matches!(method, Method::Get | Method::Head) {
+/// The caller's own name for what it wants done once (draft-ietf-httpapi-idempotency-key-header).
+pub(crate) fn once(headers: &HeaderMap) -> Result<Option<Digest>, Refusal> {
+    if !headers.contains_key(ONCE) {
         return Ok(None);
     }
     let plain =

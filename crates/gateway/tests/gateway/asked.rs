@@ -50,7 +50,7 @@ impl World {
 async fn what_policy_permits_passes_and_is_recorded_as_released() {
     let (world, crm) = world().await;
     for reply in world.asked("GET", "/customers/17?q=a%20b", &[], None).await {
-        assert_eq!((reply.status, reply.body.as_str()), (200, ""), "{reply:?}");
+        assert_eq!(reply.status, 200, "{reply:?}");
         assert!(reply.headers["stepup-attempt"].starts_with("att_"));
     }
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
