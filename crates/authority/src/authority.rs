@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::active::{Active, Compiled};
 use crate::denials::Denials;
 use crate::live::Live;
+use crate::schema::Schemas;
 use crate::settle::Settler;
 use crate::sources::Sources;
 use crate::watch::{Waiting, Watch};
@@ -69,6 +70,7 @@ pub struct Authority {
     pub(crate) denials: Denials,
     pub(crate) sources: Sources,
     pub(crate) live: Arc<Live>,
+    pub(crate) schemas: Schemas,
     /// Looking at upstreams goes one at a time: first contact is once.
     pub(crate) observing: tokio::sync::Mutex<()>,
     /// How far each passkey has counted in this run; what is in force is read once an epoch. Bounded by the
@@ -114,6 +116,7 @@ impl Authority {
             denials,
             sources: Sources::default(),
             live: Arc::default(),
+            schemas: Schemas::default(),
             observing: tokio::sync::Mutex::new(()),
             counters: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),

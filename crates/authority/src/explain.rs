@@ -9,8 +9,8 @@ use policy::{DenyReason, Judgement, Moment, PolicySet, Question, RuleId};
 use store::{Failed, LogLine};
 use terms::access::SealKey;
 use terms::{
-    Access, Action, Caller, CallerId, Digest, Json, Kind, PolicyHash, RecordId, Requirement, Time, Tree,
-    UpstreamHash,
+    Access, Action, Caller, CallerId, Digest, Json, Kind, PolicyHash, RecordId, Requirement, Slug, Time,
+    Tree, UpstreamHash,
 };
 
 use crate::active::Active;
@@ -114,6 +114,10 @@ pub struct Explained {
     pub stopped: Option<&'static str>,
     /// Whether a lock stops it: then nothing runs either.
     pub locked: bool,
+    /// What is wrong with its arguments: its caller is told that before anything is decided.
+    pub misfit: Option<String>,
+    /// Whether it is a change of this installation, which is made and does not run.
+    pub change: bool,
 }
 
 /// What the log holds of a decision.
@@ -168,7 +172,8 @@ impl Authority {
         };
         let moment = self.moment(&active, caller.id, &access, &supposed.source).await?;
         let known = Known { caller, target: &target, access: &access, moment: &moment };
-        Ok(Ok(self.explained(&active, set, &known, &supposed.evidence())))
+        let misfit = self.misfit(&target, &supposed.arguments);
+        Ok(Ok(Explained { misfit, ..self.explained(&active, set, &known, &supposed.evidence()) }))
     }
 
     fn explained(
@@ -187,6 +192,8 @@ impl Authority {
             rules: shown(set, &by),
             stopped: Some(target.state()).filter(|state| *state != "accepted"),
             locked: active.lock_on(caller, access, self.now()).is_some(),
+            misfit: None,
+            change: access.reaches().is_none(),
         }
     }
 
@@ -340,13 +347,18 @@ impl Explained {
     /// What stops it whatever the rules say.
     #[must_use]
     pub fn held(&self) -> Vec<String> {
+        let misfit = self.misfit.as_ref().map(|what| {
+            let row = Slug::ArgumentsInvalid.row();
+            let (told, happened) = (row.name, row.happened);
+            format!("Nothing runs, and its caller is told {told}: {happened} ({what}) Were they taken, the rules would say:")
+        });
         let state = self.stopped.map(|state| {
             format!("Nothing runs: its definition is {state}. Were it accepted, the rules would say:")
         });
         let locked = self
             .locked
             .then(|| "Nothing runs: a lock stops it. Were that lifted, the rules would say:".to_owned());
-        state.into_iter().chain(locked).collect()
+        misfit.into_iter().chain(state).chain(locked).collect()
     }
 }
 

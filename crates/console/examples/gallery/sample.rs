@@ -513,6 +513,7 @@ pub fn explanation() -> Explanation {
         way: None,
         bounds: Some(bounds(&model().grants)),
         rules: vec![rule("deploy-needs-approval", "starter.cedar:8:1", deploy)],
+        change: false,
     }
 }
 
