@@ -79,6 +79,11 @@ impl Active {
         }
     }
 
+    /// The environment that an upstream stands in; empty for none.
+    pub(crate) fn environment(&self, upstream: &str) -> &str {
+        environment(&self.bundle, upstream)
+    }
+
     /// What an access reaches for, as it is now.
     #[must_use]
     pub fn target_of(&self, access: &Access) -> Option<Arc<Target>> {
