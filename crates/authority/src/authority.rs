@@ -9,7 +9,10 @@ use audit::record::{Draft, Kind, Record, Refs};
 use elevation::Outcome;
 use store::{Attempt, Change, Commit, Epoch, Failed, Receipt, Refused, Shared};
 use terms::access::SealKey;
-use terms::{Ambient, BootId, Caller, Digest, ElevationId, Json, Millis, RecordId, Slug, Time, UpstreamHash};
+use terms::{
+    Ambient, BootId, Caller, CallerKind, Digest, ElevationId, Json, Millis, RecordId, Slug, Time,
+    UpstreamHash,
+};
 use tokio::sync::watch;
 
 use crate::active::{Active, Compiled};
@@ -129,7 +132,16 @@ impl Authority {
     /// recorded yet (decisions B6). `None` while it runs.
     #[must_use]
     pub fn outcome_of(&self, attempt: &Attempt) -> Option<Outcome> {
-        attempt.outcome.or((attempt.boot != self.boot).then_some(Outcome::Unknown))
+        attempt.outcome.or_else(|| (attempt.boot != self.boot).then(|| self.silence(attempt)))
+    }
+
+    /// How an attempt ended of which an earlier run said nothing. Nobody knows, but for a change of this installation: it is
+    /// committed with its outcome, so this one was not made.
+    pub(crate) fn silence(&self, attempt: &Attempt) -> Outcome {
+        let active = self.active.load();
+        let operator =
+            active.people.any_caller(attempt.caller).is_some_and(|who| who.kind == CallerKind::Operator);
+        if operator { Outcome::NotSent } else { Outcome::Unknown }
     }
 
     /// Why the rules that are proposed are not in force; `None` when they are, as far as is known.

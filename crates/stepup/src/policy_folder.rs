@@ -21,9 +21,6 @@ use crate::node::StartError;
 pub const ROLLED_BACK: &str =
     "other rules were put in force since: change the folder, or run `stepup policy activate`";
 
-/// What is said of a folder without rules, as one is for a moment while it is replaced.
-pub const EMPTY: &str = "it has no rules, and nobody could change the rules under none: those in force stay";
-
 /// Editors write a file in several steps; the folder is read once it has been quiet for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -227,11 +224,6 @@ async fn propose(
     bundle: &Bundle,
     owners: &BTreeSet<u32>,
 ) -> Result<Option<ElevationId>, Failed> {
-    if takes_all_away(desk, bundle) {
-        desk.authority.troubled(Some(EMPTY.to_owned()));
-        tracing::error!("the policy folder has no rules; the rules in force stay");
-        return Ok(None);
-    }
     let Some(by) = proposer(desk, owners).await? else {
         let names = owners.iter().map(|uid| format!("os:{uid}")).collect::<Vec<_>>().join(", ");
         let why = format!(
@@ -267,11 +259,6 @@ async fn propose(
         }
     }
     Ok(None)
-}
-
-/// Whether there are rules in force, and none in the folder.
-pub fn takes_all_away(desk: &Desk, bundle: &Bundle) -> bool {
-    bundle.texts.is_empty() && !desk.authority.active().rules().is_empty()
 }
 
 /// Whoever could have written what the folder proposes: the owners of the folder, of its rules and of the configuration, whose
