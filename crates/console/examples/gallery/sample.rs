@@ -241,7 +241,7 @@ pub fn rejected() -> RequestPage {
 pub fn waiting() -> RequestPage {
     RequestPage {
         can: Can::Look {
-            why: Foreign::line("You are behind this caller: it takes somebody else."),
+            why: Foreign::line("You stand behind this yourself: it takes somebody else."),
             rejects: true,
             until: until(751),
         },
