@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
+use audit::Envelope;
+use audit::envelope::References;
 use audit::record::Kind as Recorded;
 use elevation::{Eligible, Evidence, Leaf, Pending, Weighed, attainable, weigh};
 use policy::{DenyReason, Judgement, Moment, PolicySet, Question, RuleId};
 use store::{Failed, LogLine};
 use terms::access::SealKey;
 use terms::{
-    Access, Action, Caller, CallerId, Digest, Json, Kind, PolicyHash, RecordId, Requirement, Slug, Time,
-    Tree, UpstreamHash,
+    Access, Action, Caller, CallerId, Json, Kind, PolicyHash, RecordId, Requirement, Slug, Time, Tree,
+    UpstreamHash,
 };
 
 use crate::active::Active;
@@ -223,20 +225,18 @@ impl Authority {
         }
         let lines = self.store.records(low.saturating_sub(NEAR), LOOKED_THROUGH).await?;
         let opens = |line: &LogLine| {
-            let envelope = terms::json::parse(&line.envelope).ok();
-            let id =
-                envelope.and_then(|envelope| envelope.get("refs")?.get("elevation")?.as_str()?.parse().ok());
-            line.kind == Recorded::Challenged.name() && id == Some(request.id)
+            let envelope = Envelope::read(&line.envelope);
+            envelope
+                .is_some_and(|it| it.kind == Recorded::Challenged && it.refs.elevation == Some(request.id))
         };
         Ok(lines.into_iter().find(opens))
     }
 
     /// What the rules in force say of the access of a record.
-    async fn of_today(&self, refs: &Json, body: &Json) -> Result<Option<Explained>, Failed> {
+    async fn of_today(&self, refs: &References, body: &Json) -> Result<Option<Explained>, Failed> {
         let active = self.active();
         let access = body.get("access").and_then(Access::from_json);
-        let id = refs.get("caller").and_then(Json::as_str).and_then(|id| id.parse().ok());
-        let caller = id.and_then(|id| active.people.caller(id));
+        let caller = refs.caller.and_then(|id| active.people.caller(id));
         let (Some(set), Some(access), Some(caller)) = (active.set.as_deref(), access, caller) else {
             return Ok(None);
         };
@@ -244,8 +244,7 @@ impl Authority {
         let source = body.get("caller").and_then(|who| who.get("source")).and_then(Json::as_str);
         let moment = self.moment(&active, caller.id, &access, source.unwrap_or_default()).await?;
         let known = Known { caller, target: &target, access: &access, moment: &moment };
-        let request = refs.get("elevation").and_then(Json::as_str).and_then(|id| id.parse().ok());
-        let gathered = match request {
+        let gathered = match refs.elevation {
             Some(id) => self.store.elevation(id).await?.map(|whole| evidence(&whole.request)),
             None => None,
         };
@@ -264,12 +263,10 @@ impl Authority {
     }
 
     async fn told_of(&self, line: LogLine) -> Result<Told, Failed> {
-        let read = |bytes: &[u8]| terms::json::parse(bytes).ok();
-        let body = line.body.as_ref().and_then(|(body, _)| read(body)).unwrap_or(Json::Null);
-        let refs = read(&line.envelope).and_then(|envelope| envelope.get("refs").cloned());
-        let refs = refs.unwrap_or(Json::Null);
-        let digest = refs.get("policy").and_then(Json::as_str).and_then(|text| text.parse::<Digest>().ok());
-        let policy = digest.map(PolicyHash::from_digest);
+        let body = line.body.as_ref().and_then(|(body, _)| terms::json::parse(body).ok());
+        let body = body.unwrap_or(Json::Null);
+        let refs = Envelope::read(&line.envelope).map(|envelope| envelope.refs).unwrap_or_default();
+        let policy = refs.policy;
         let named = body.get("by").and_then(Json::as_array).unwrap_or_default();
         let named: Vec<&str> = named.iter().filter_map(Json::as_str).collect();
         let mut rules = Vec::new();

@@ -75,7 +75,9 @@ pub enum NotCounted {
     #[error("This takes approval first: request {0} waits for it. Once it is approved, do this again.")]
     Asked(ElevationId),
     /// The caller has not said yet what it has to say.
-    #[error("Who asks has not yet said what this request asks them to say ({0}). You can sign once they have.")]
+    #[error(
+        "Who asks has not yet said what this request asks them to say ({0}). You can sign once they have."
+    )]
     ClaimsMissing(&'static str),
     /// This person has voted already.
     #[error("You have signed this already.")]
