@@ -114,7 +114,8 @@ impl Authority {
 
     async fn put_in_force(&self, coming: &Coming<'_>) -> Result<Activated, Failed> {
         let active = self.active();
-        match active.compile(coming.bundle) {
+        let (held_against, bundle) = (Arc::clone(&active), coming.bundle.clone());
+        match self.apart("reading rules", move || held_against.compile(&bundle)).await? {
             Ok(set) => {
                 // A folder is empty for a moment while it is replaced: that is no record.
                 if let Some(lost) = active.loses_all(&set) {

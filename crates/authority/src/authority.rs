@@ -286,6 +286,20 @@ impl Authority {
         Ok(())
     }
 
+    /// Does what takes tens of milliseconds and waits for nothing, as holding a thousand rules against their types does
+    /// (docs/performance.md), where it keeps no request waiting.
+    ///
+    /// # Errors
+    /// [`Failed`] when it panicked, or this node is ending.
+    pub(crate) async fn apart<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failed> {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|why| Failed { doing, because: why.to_string() })
+    }
+
     /// Returns once no permit is left that was made before: what took power away can be acknowledged (B28).
     pub(crate) async fn quiet(&self) {
         self.live.gone(self.settings.permit_for).await;

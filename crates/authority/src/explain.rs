@@ -284,7 +284,8 @@ impl Authority {
         let Some(hash) = policy else { return Ok(None) };
         let stored = self.store.policy(hash).await?;
         let bundle = stored.and_then(|stored| Bundle::from_json(&stored.bundle).ok());
-        Ok(bundle.filter(|bundle| bundle.hash() == hash).and_then(|bundle| bundle.compile().ok()))
+        let Some(bundle) = bundle.filter(|bundle| bundle.hash() == hash) else { return Ok(None) };
+        self.apart("reading earlier rules", move || bundle.compile().ok()).await
     }
 }
 

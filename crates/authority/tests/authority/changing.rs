@@ -313,3 +313,21 @@ async fn roots_account_that_rules_name_by_its_number_is_among_those_who_may_come
     assert!(findings.iter().any(|found| found.code.name() == "entity_unknown"), "and no account has a name");
     world.verified().await;
 }
+
+#[tokio::test]
+async fn rules_that_are_many_are_read_without_keeping_anybody_waiting() {
+    let world = World::new().await;
+    let one = |n: usize| {
+        format!(
+            "@id(\"r{n}\") forbid (principal, action == Action::\"tools/call:ops/deploy\", resource)\n\
+                 when {{ context.arguments has version && context.arguments.version like \"{n}.*\" }};\n"
+        )
+    };
+    let many = bundle_of(&(0..400).map(one).fold(guarded(), |rules, rule| rules + &rule));
+    let active = world.authority().active();
+    let (compiled, alone, _) = held_up(async { active.compile(&many).is_ok() }).await;
+    let (activated, longest, _) = held_up(world.authority().activate(&many, &By::account(0))).await;
+    assert!(compiled && activated.unwrap() == Activated::Done);
+    assert!(longest < alone / 2, "nobody was let on for {longest:?}, of {alone:?} that reading them takes");
+    world.verified().await;
+}
