@@ -4,19 +4,15 @@
 // Inside: the k-th passing of a seam aborts the process (crates/stepup/src/clock.rs), for every k until a life ends
 // well. Outside, where no seam was thought of: strace kills at the k-th system call of a class, which it counts per
 // thread; so on one thread for every k, and with all of them at a few random ones (rfd 14).
-// STEPUP_FAULTS=all takes every k; otherwise one in STRIDE, beginning at another one each day.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Agent, challenge, refusal } from "../lib/agent.mjs";
 import { arrivals } from "../lib/arrivals.mjs";
 import { Home, sleep } from "../lib/home.mjs";
+import { sweep } from "../lib/sweep.mjs";
 import { ops } from "../lib/upstreams.mjs";
 
-const ALL = process.env.STEPUP_FAULTS === "all";
-const DAY = Math.floor(Date.now() / 86_400_000);
 const CALL = { service: "checkout", version: "2.4.1", environment: "production" };
-/** Far more than a life has; a sweep that gets here never ends by itself. */
-const TOO_MANY = 2000;
 
 let home, key, alice;
 
@@ -90,24 +86,12 @@ async function ended(start) {
   return true;
 }
 
-/** Every k, or one in `stride`, until a life is not ended any more; answers how many were. */
-async function sweep(stride, start) {
-  const step = ALL ? 1 : stride;
-  let crashes = 0;
-  for (let k = ALL ? 1 : 1 + (DAY % stride); ; k += step) {
-    assert.ok(k < TOO_MANY, "no life ends well");
-    const was = await ended(start(k)).catch((error) => { throw new Error(`k = ${k}: ${error.message}\n${home.said()}`, { cause: error }); });
-    if (!was) return crashes;
-    crashes += 1;
-  }
-}
-
 test("a life without a crash", async () => {
   assert.equal(await ended({}), false);
 });
 
 test("a crash at a seam", { skip: !process.env.STEPUP_SEAM_BIN }, async (t) => {
-  const crashes = await sweep(6, (k) => ({ env: { STEPUP_CRASH_AT: String(k) } }));
+  const crashes = await sweep(6, (k) => ended({ env: { STEPUP_CRASH_AT: String(k) } }), () => home.said());
   t.diagnostic(`${crashes} crashes`);
   assert.ok(crashes > 4, `only ${crashes} crashes: the seams are gone`);
 });
@@ -124,7 +108,7 @@ for (const [title, calls, stride] of CLASSES) {
   const under = (k) => ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e", `inject=${calls}:signal=SIGKILL:when=${k}`];
 
   test(`kill -9 at ${title}`, { skip: !process.env.STEPUP_SEAM_BIN }, async (t) => {
-    const crashes = await sweep(stride, (k) => ({ under: under(k), env: { STEPUP_TEST_ONE_THREAD: "1" } }));
+    const crashes = await sweep(stride, (k) => ended({ under: under(k), env: { STEPUP_TEST_ONE_THREAD: "1" } }), () => home.said());
     t.diagnostic(`${crashes} crashes`);
     assert.ok(crashes > 0, "strace ended nothing");
   });

@@ -1,6 +1,6 @@
 // A21: changing what decisions rest on is asked of the rules in force. docs/changing-policy.md, played.
 import assert from "node:assert/strict";
-import { appendFileSync, chownSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, chownSync, lchownSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Home, until } from "../lib/home.mjs";
@@ -21,6 +21,7 @@ describe("where changes are approved", () => {
 
   before(async () => {
     home = await Home.make();
+    home.edit(/$/, '\n[requirements.told]\nall = [{ approvals = 1, from = "release-managers" }, { purpose = true }, { ticket = "CHG-[0-9]+" }]\n');
     policy = join(home.folder, "policies/starter.cedar");
     await home.serve();
     olga = await home.person("olga", "on-duty");
@@ -92,6 +93,54 @@ describe("where changes are approved", () => {
     await until("the rules", async () => (await said("policy", "show")).rules.includes("third"));
   });
 
+  test("where the requirement asks why and for a ticket, the command says both, and nobody signs before", async () => {
+    const before = readFileSync(policy, "utf8");
+    const told = `\n@id("said") @stepup("told")\nforbid (principal, action == Action::"administer", resource == Installation::"stepup/callers");\n`;
+    writeFileSync(policy, before + told);
+    const waiting = /its change waits for approval: \S+\/r\/(\S+)/;
+    await ann.approve(await until("the proposal", async () => waiting.exec((await ready()).policy_folder)?.[1]));
+    await until("the rules", async () => (await said("policy", "show")).rules.includes("said"));
+    const words = ["caller", "add", "clerk", "--owner", "ann"];
+    const first = await said(...words);
+    assert.deepEqual([first.code, first.wants_purpose, first.wants_ticket], [10, true, true]);
+    const { stderr } = await home.saidBy(...words);
+    assert.match(stderr, /It asks why, and for a ticket: run the command again with --purpose and --ticket\./);
+    await assert.rejects(ann.approve(first.request), /not yet said/);
+    const half = await said("--purpose", "a clerk for the desk", "--ticket", "no-ticket", ...words);
+    assert.deepEqual([half.request, half.wants_purpose, half.wants_ticket], [first.request, false, true]);
+    await assert.rejects(ann.approve(first.request), /not yet said/);
+    const whole = await said("--ticket", "CHG-7", ...words);
+    assert.deepEqual([whole.code, whole.request, whole.wants_purpose, whole.wants_ticket], [10, first.request, false, false]);
+    const { text: page } = await ann.page(`/r/${first.request}`);
+    assert.match(page, /a clerk for the desk/);
+    assert.match(page, /CHG-7/);
+    await ann.approve(first.request);
+    assert.match((await said(...words)).key, /^stepup_/);
+  });
+
+  test("a proposal is read as lines on the command line, and whose account it was in the history", async () => {
+    const before = readFileSync(policy, "utf8");
+    writeFileSync(policy, `${before}\n@id("shown")\nforbid (principal, action == Action::"tools/call:ops/v", resource);\n`);
+    const { code, request } = await said("policy", "propose");
+    assert.equal(code, 10, "propose is activate by another name");
+    const { stdout } = await home.saidBy("requests", "show", request);
+    assert.match(stdout, /^ {2}changes › starter\.cedar$/m);
+    assert.match(stdout, /^ {4}\+ @id\("shown"\)$/m);
+    assert.match(stdout, /^ {4}@@ -\d+,\d+ \+\d+,\d+ @@$/m);
+    assert.match(stdout, /^ {2}asked by os:\d+ \(owner olga\)\n {2}changes {2}stepup\/policy$/m);
+    writeFileSync(policy, before.replaceAll("\n", "\r\n"));
+    const ends = await said("policy", "propose");
+    const { stdout: shown } = await home.saidBy("requests", "show", ends.request);
+    assert.match(shown, /nothing changes but how they end/);
+    assert.match(shown, /⟨U\+000D⟩$/m);
+    assert.match((await ann.page(`/r/${ends.request}`)).text, /nothing changes but how they end/);
+    writeFileSync(policy, before);
+    await until("the folder", async () => (await ready()).policy_folder === "in force");
+    const { stdout: history } = await home.saidBy("policy", "history");
+    assert.match(history, new RegExp(`os:${process.getuid()} \\(olga\\)`));
+    assert.equal((await said("policy", "history")).revisions[0].human, "olga");
+  });
+
   test("a roll-back is a proposal, and the folder does not undo it at the next start", async () => {
     const { revisions: [now, earlier] } = await said("policy", "history");
     const words = ["policy", "rollback", String(earlier.revision)];
@@ -146,6 +195,19 @@ describe("where changes are approved", () => {
       writeFileSync(policy, `${kept}\n// ${file}`);
       await until("the word", async () => /several accounts could have written it \(os:0, os:12345\)/.test((await ready()).policy_folder));
       chownSync(file, 0, 0);
+      writeFileSync(policy, kept);
+      await until("the folder", async () => (await ready()).policy_folder === "in force");
+    }
+    // A link, and what it leads to.
+    const [link, led] = [join(home.folder, "policies/linked.cedar"), join(home.folder, "policies/linked.rules")];
+    for (const [file, chown] of [[led, chownSync], [link, lchownSync]]) {
+      writeFileSync(led, `@id("linked") forbid (principal, action == Action::"tools/call:ops/u", resource);\n`);
+      symlinkSync(led, link);
+      chown(file, 12345, 12345);
+      writeFileSync(policy, `${kept}\n// linked`);
+      await until("the word", async () => /several accounts could have written it \(os:0, os:12345\)/.test((await ready()).policy_folder));
+      rmSync(link);
+      rmSync(led);
       writeFileSync(policy, kept);
       await until("the folder", async () => (await ready()).policy_folder === "in force");
     }

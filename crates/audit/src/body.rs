@@ -390,11 +390,11 @@ members! {
         why: Option<String>,
     }
 
-    /// An elevation made room for another because what it takes had changed.
+    /// An elevation made room for another because what it takes had changed, or was a change of rules that are not in force any more.
     Superseded = Superseded {
         /// The other, where one was opened.
         by: Option<ElevationId>,
-        /// Why: `requirement_changed`, ….
+        /// Why: `requirement_changed`, `rules_changed`, ….
         why: String,
     }
 
@@ -456,6 +456,8 @@ members! {
         epoch: u32,
         /// Who.
         by: String,
+        /// Whose account that is, where it is known.
+        human: Option<HumanId>,
     }
 
     /// A policy revision came into force without asking the rules that were: whoever was locked out by them had the store and
@@ -465,6 +467,8 @@ members! {
         policy: PolicyHash,
         /// Who.
         by: String,
+        /// Whose account that is, where it is known.
+        human: Option<HumanId>,
     }
 
     /// A proposed policy revision was refused.

@@ -4,6 +4,7 @@
 //! is written down in `docs/records.md`, so that others can read a log without this code.
 
 pub mod body;
+pub mod envelope;
 pub mod export;
 pub mod note;
 pub mod prove;
@@ -11,6 +12,7 @@ pub mod record;
 pub mod tree;
 pub mod verify;
 
+pub use envelope::Envelope;
 pub use note::{Checkpoint, CheckpointKey, NotANote, VerifierKey};
 pub use prove::Proof;
 pub use record::{Draft, Kind, Record, Refs};

@@ -51,6 +51,7 @@ fn again(kind: Kind, json: Json) -> Option<Json> {
         (Kind::Unlocked, by::<Unlocked>),
         (Kind::PolicyProposed, by::<PolicyProposed>),
         (Kind::PolicyActivated, by::<PolicyActivated>),
+        (Kind::PolicyRecovered, by::<PolicyRecovered>),
         (Kind::PolicyRefused, by::<PolicyRefused>),
         (Kind::Pinned, by::<Pinned>),
         (Kind::PinAccepted, by::<PinAccepted>),

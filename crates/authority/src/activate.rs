@@ -7,13 +7,13 @@ use audit::body;
 use audit::record::Refs;
 use policy::{Code, Finding, Place};
 use store::{Change, Commit, Failed, Policy, Refused};
-use terms::{Part, PolicyHash};
+use terms::{Outcome, Part, PolicyHash};
 
 use crate::active::{Active, Compiled};
 use crate::authority::Authority;
 use crate::bundle::Bundle;
 use crate::decide::TRIES;
-use crate::operator::{By, Leave, Stopped};
+use crate::operator::{By, Doing, Leave, Stopped};
 use crate::proposal;
 
 /// What became of rules that were to come into force.
@@ -113,8 +113,14 @@ impl Authority {
     }
 
     async fn put_in_force(&self, coming: &Coming<'_>) -> Result<Activated, Failed> {
-        match self.active().compile(coming.bundle) {
+        let active = self.active();
+        let (held_against, bundle) = (Arc::clone(&active), coming.bundle.clone());
+        match self.apart("reading rules", move || held_against.compile(&bundle)).await? {
             Ok(set) => {
+                // A folder is empty for a moment while it is replaced: that is no record.
+                if let Some(lost) = active.loses_all(&set) {
+                    return Ok(Activated::Wrong(vec![lost]));
+                }
                 let compiled = Compiled { hash: coming.hash, set: Arc::new(set) };
                 self.compiled.store(Some(Arc::new(compiled)));
             }
@@ -134,9 +140,16 @@ impl Authority {
         let refs = leave.refs(Refs { policy: Some(coming.hash), ..Refs::default() });
         let stale = |_| Failed { doing: "activating policy", because: "it took too long".to_owned() };
         let doing = leave.begin().map_err(stale)?;
-        let answer = self.commit_rules(active.hash, coming, refs).await?;
-        self.done(doing, answer.is_ok()).await?;
+        let answer = self.commit_rules(active.hash, coming, (&doing, refs)).await?;
+        match answer {
+            Ok(true) => self.recorded(doing),
+            Ok(false) => self.done(doing, Outcome::Done).await?,
+            Err(_) => self.done(doing, Outcome::Failed).await?,
+        }
         self.quiet().await;
+        if answer == Ok(true) {
+            self.close_proposals_or_warn().await;
+        }
         match answer {
             Ok(changed) => Ok(if changed { Activated::Done } else { Activated::Already }),
             Err(refused) => Err(Failed { doing: "activating policy", because: refused.to_string() }),
@@ -179,7 +192,7 @@ impl Authority {
         &self,
         judged_under: PolicyHash,
         coming: &Coming<'_>,
-        refs: Refs,
+        (doing, refs): (&Doing, Refs),
     ) -> Result<Result<bool, Refused>, Failed> {
         for _ in 0..TRIES {
             let active = self.active();
@@ -189,7 +202,9 @@ impl Authority {
             if active.hash != judged_under {
                 break;
             }
-            match self.commit(self.activation(&active, coming, refs.clone())).await? {
+            let mut commit = self.activation(&active, coming, refs.clone());
+            self.with_outcome(&mut commit, doing);
+            match self.commit(commit).await? {
                 Ok(_) => return Ok(Ok(true)),
                 Err(Refused::Stale(_)) => {}
                 Err(refused) => return Ok(Err(refused)),
@@ -207,14 +222,16 @@ impl Authority {
 
     fn activation(&self, active: &Active, coming: &Coming<'_>, refs: Refs) -> Commit {
         let (hash, by) = (coming.hash, coming.by.to_string());
+        let human = active.person_of(&by).map(|human| human.id);
         let record = body::PolicyActivated {
             policy: hash,
             epoch: u32::try_from(active.epoch.0.saturating_add(1)).unwrap_or(u32::MAX),
             by: by.clone(),
+            human,
         };
         let mut records = vec![self.record(refs.clone(), &record)];
         if coming.why == Why::Recovery {
-            records.push(self.record(refs, &body::PolicyRecovered { policy: hash, by: by.clone() }));
+            records.push(self.record(refs, &body::PolicyRecovered { policy: hash, by: by.clone(), human }));
         }
         let change = Change::Activate { hash, bundle: coming.bundle.to_json(), by, expects: active.epoch };
         Commit { changes: vec![change], records }

@@ -11,6 +11,7 @@ use store::{
 use terms::{Access, Action, Caller, CallerId, HumanId, InstallId, Kind, Part, PolicyHash, Time};
 
 use crate::bundle::{Bundle, ToolSettings};
+use crate::operator::ACCOUNT;
 use crate::people::People;
 use crate::target::{Target, of_declared, of_part, of_pin, of_uri};
 
@@ -77,6 +78,11 @@ impl Active {
             Kind::Resource => of_uri(upstream, name, environment(&self.bundle, upstream)).map(Arc::new),
             Kind::Installation => Part::named(name).filter(|_| upstream == Part::OF).map(of_part),
         }
+    }
+
+    /// The environment that an upstream stands in; empty for none.
+    pub(crate) fn environment(&self, upstream: &str) -> &str {
+        environment(&self.bundle, upstream)
     }
 
     /// What an access reaches for, as it is now.
@@ -171,6 +177,13 @@ impl Active {
         self.people.human_named(name)
     }
 
+    /// The person whose account of this machine that is, disabled or not.
+    #[must_use]
+    pub fn person_of(&self, account: &str) -> Option<&Human> {
+        let row = self.people.caller_named(account).filter(|row| row.name.starts_with(ACCOUNT))?;
+        self.people.any_human(self.people.owner(row)?)
+    }
+
     /// A caller by name.
     #[must_use]
     pub fn caller_named(&self, name: &str) -> Option<&RegisteredCaller> {
@@ -201,13 +214,23 @@ impl Active {
         self.locks_on(caller, roots, upstream, now).next()
     }
 
-    /// The lock that stops this caller in reaching for this. What changes the installation reaches for no upstream: it is not
-    /// stopped with everything that does, or nobody could lift that lock.
+    /// The lock that stops this caller in reaching for this, if one does.
     #[must_use]
     pub fn lock_on(&self, caller: &Caller, access: &Access, now: Time) -> Option<&Lock> {
+        self.locks_in_the_way(caller, access, now).next()
+    }
+
+    /// Every lock that stops this caller in reaching for this. What changes the installation reaches for no upstream: it is not
+    /// stopped with everything that does, or nobody could lift that lock.
+    pub fn locks_in_the_way(
+        &self,
+        caller: &Caller,
+        access: &Access,
+        now: Time,
+    ) -> impl Iterator<Item = &Lock> {
         let upstream = access.reaches();
-        let stops = |lock: &&Lock| upstream.is_some() || lock.subject != LockSubject::All;
-        self.locks_on(caller.id, &caller.roots, upstream.unwrap_or_default(), now).find(stops)
+        let locks = self.locks_on(caller.id, &caller.roots, upstream.unwrap_or_default(), now);
+        locks.filter(move |lock| upstream.is_some() || lock.subject != LockSubject::All)
     }
 
     /// Every lock that stops this caller at this upstream: it is stopped until the last of them is over.

@@ -9,12 +9,16 @@ use audit::record::{Draft, Kind, Record, Refs};
 use elevation::Outcome;
 use store::{Attempt, Change, Commit, Epoch, Failed, Receipt, Refused, Shared};
 use terms::access::SealKey;
-use terms::{Ambient, BootId, Caller, Digest, ElevationId, Json, Millis, RecordId, Slug, Time, UpstreamHash};
+use terms::{
+    Ambient, BootId, Caller, CallerKind, Digest, ElevationId, Json, Millis, RecordId, Slug, Time,
+    UpstreamHash,
+};
 use tokio::sync::watch;
 
 use crate::active::{Active, Compiled};
 use crate::denials::Denials;
 use crate::live::Live;
+use crate::schema::Schemas;
 use crate::settle::Settler;
 use crate::sources::Sources;
 use crate::watch::{Waiting, Watch};
@@ -69,6 +73,7 @@ pub struct Authority {
     pub(crate) denials: Denials,
     pub(crate) sources: Sources,
     pub(crate) live: Arc<Live>,
+    pub(crate) schemas: Schemas,
     /// Looking at upstreams goes one at a time: first contact is once.
     pub(crate) observing: tokio::sync::Mutex<()>,
     /// How far each passkey has counted in this run; what is in force is read once an epoch. Bounded by the
@@ -114,6 +119,7 @@ impl Authority {
             denials,
             sources: Sources::default(),
             live: Arc::default(),
+            schemas: Schemas::default(),
             observing: tokio::sync::Mutex::new(()),
             counters: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
@@ -126,7 +132,16 @@ impl Authority {
     /// recorded yet (decisions B6). `None` while it runs.
     #[must_use]
     pub fn outcome_of(&self, attempt: &Attempt) -> Option<Outcome> {
-        attempt.outcome.or((attempt.boot != self.boot).then_some(Outcome::Unknown))
+        attempt.outcome.or_else(|| (attempt.boot != self.boot).then(|| self.silence(attempt)))
+    }
+
+    /// How an attempt ended of which an earlier run said nothing. Nobody knows, but for a change of this installation: it is
+    /// committed with its outcome, so this one was not made.
+    pub(crate) fn silence(&self, attempt: &Attempt) -> Outcome {
+        let active = self.active.load();
+        let operator =
+            active.people.any_caller(attempt.caller).is_some_and(|who| who.kind == CallerKind::Operator);
+        if operator { Outcome::NotSent } else { Outcome::Unknown }
     }
 
     /// Why the rules that are proposed are not in force; `None` when they are, as far as is known.
@@ -269,6 +284,20 @@ impl Authority {
         self.active.store(Arc::new(read));
         self.watch.changed();
         Ok(())
+    }
+
+    /// Does what takes tens of milliseconds and waits for nothing, as holding a thousand rules against their types does
+    /// (docs/performance.md), where it keeps no request waiting.
+    ///
+    /// # Errors
+    /// [`Failed`] when it panicked, or this node is ending.
+    pub(crate) async fn apart<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failed> {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|why| Failed { doing, because: why.to_string() })
     }
 
     /// Returns once no permit is left that was made before: what took power away can be acknowledged (B28).

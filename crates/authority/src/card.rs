@@ -137,7 +137,8 @@ impl Authority {
 
     /// What recent decisions would have become under the rules that a change leads to.
     async fn would_become(&self, active: &Active, access: &Access) -> Result<Vec<Unusual>, Failed> {
-        let Some(set) = proposal::proposed(active, access).and_then(|bundle| bundle.compile().ok()) else {
+        let Some(bundle) = proposal::proposed(active, access) else { return Ok(Vec::new()) };
+        let Some(set) = self.apart("reading proposed rules", move || bundle.compile().ok()).await? else {
             return Ok(Vec::new());
         };
         let replayed = self.replay_within(&set, self.now().before(LOOKED_AT), RECORDS).await?;

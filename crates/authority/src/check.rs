@@ -46,6 +46,15 @@ impl Active {
         if wrong { Err(findings) } else { Ok(set) }
     }
 
+    /// That there are rules in force, and would be none.
+    pub(crate) fn loses_all(&self, to: &PolicySet) -> Option<Finding> {
+        let none = |set: &PolicySet| set.rules().next().is_none();
+        let lost = none(to) && self.set.as_deref().is_some_and(|set| !none(set));
+        let says = "there are no rules, and nobody could change that under none: those in force stay";
+        let at = Place { file: "the policy folder".to_owned(), ..Place::default() };
+        lost.then(|| Finding::new(Code::NoRules, &at, says))
+    }
+
     /// Everything that is wrong with a bundle or probably not meant: names that are nowhere are among it, with `live` those
     /// of people, callers and groups too, and requirements that the people who are there could not meet.
     #[must_use]
@@ -55,6 +64,7 @@ impl Active {
             Err(findings) => return findings,
         };
         let mut findings = set.warnings().to_vec();
+        findings.extend(self.loses_all(&set));
         let declared = declared(bundle);
         findings.extend(set.validate(&self.schema_with(&declared)));
         findings.extend(set.check_names(&self.known(bundle, live)));

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use audit::Envelope;
+use audit::envelope::References;
 use audit::record::Kind as Recorded;
 use elevation::{Eligible, Evidence, Leaf, Pending, Weighed, attainable, weigh};
 use policy::{DenyReason, Judgement, Moment, PolicySet, Question, RuleId};
 use store::{Failed, LogLine};
 use terms::access::SealKey;
 use terms::{
-    Access, Action, Caller, CallerId, Digest, Json, Kind, PolicyHash, RecordId, Requirement, Time, Tree,
+    Access, Action, Caller, CallerId, Json, Kind, PolicyHash, RecordId, Requirement, Slug, Time, Tree,
     UpstreamHash,
 };
 
@@ -114,6 +116,10 @@ pub struct Explained {
     pub stopped: Option<&'static str>,
     /// Whether a lock stops it: then nothing runs either.
     pub locked: bool,
+    /// What is wrong with its arguments: its caller is told that before anything is decided.
+    pub misfit: Option<String>,
+    /// Whether it is a change of this installation, which is made and does not run.
+    pub change: bool,
 }
 
 /// What the log holds of a decision.
@@ -168,7 +174,8 @@ impl Authority {
         };
         let moment = self.moment(&active, caller.id, &access, &supposed.source).await?;
         let known = Known { caller, target: &target, access: &access, moment: &moment };
-        Ok(Ok(self.explained(&active, set, &known, &supposed.evidence())))
+        let misfit = self.misfit(&target, &supposed.arguments);
+        Ok(Ok(Explained { misfit, ..self.explained(&active, set, &known, &supposed.evidence()) }))
     }
 
     fn explained(
@@ -187,6 +194,8 @@ impl Authority {
             rules: shown(set, &by),
             stopped: Some(target.state()).filter(|state| *state != "accepted"),
             locked: active.lock_on(caller, access, self.now()).is_some(),
+            misfit: None,
+            change: access.reaches().is_none(),
         }
     }
 
@@ -216,20 +225,18 @@ impl Authority {
         }
         let lines = self.store.records(low.saturating_sub(NEAR), LOOKED_THROUGH).await?;
         let opens = |line: &LogLine| {
-            let envelope = terms::json::parse(&line.envelope).ok();
-            let id =
-                envelope.and_then(|envelope| envelope.get("refs")?.get("elevation")?.as_str()?.parse().ok());
-            line.kind == Recorded::Challenged.name() && id == Some(request.id)
+            let envelope = Envelope::read(&line.envelope);
+            envelope
+                .is_some_and(|it| it.kind == Recorded::Challenged && it.refs.elevation == Some(request.id))
         };
         Ok(lines.into_iter().find(opens))
     }
 
     /// What the rules in force say of the access of a record.
-    async fn of_today(&self, refs: &Json, body: &Json) -> Result<Option<Explained>, Failed> {
+    async fn of_today(&self, refs: &References, body: &Json) -> Result<Option<Explained>, Failed> {
         let active = self.active();
         let access = body.get("access").and_then(Access::from_json);
-        let id = refs.get("caller").and_then(Json::as_str).and_then(|id| id.parse().ok());
-        let caller = id.and_then(|id| active.people.caller(id));
+        let caller = refs.caller.and_then(|id| active.people.caller(id));
         let (Some(set), Some(access), Some(caller)) = (active.set.as_deref(), access, caller) else {
             return Ok(None);
         };
@@ -237,8 +244,7 @@ impl Authority {
         let source = body.get("caller").and_then(|who| who.get("source")).and_then(Json::as_str);
         let moment = self.moment(&active, caller.id, &access, source.unwrap_or_default()).await?;
         let known = Known { caller, target: &target, access: &access, moment: &moment };
-        let request = refs.get("elevation").and_then(Json::as_str).and_then(|id| id.parse().ok());
-        let gathered = match request {
+        let gathered = match refs.elevation {
             Some(id) => self.store.elevation(id).await?.map(|whole| evidence(&whole.request)),
             None => None,
         };
@@ -257,12 +263,10 @@ impl Authority {
     }
 
     async fn told_of(&self, line: LogLine) -> Result<Told, Failed> {
-        let read = |bytes: &[u8]| terms::json::parse(bytes).ok();
-        let body = line.body.as_ref().and_then(|(body, _)| read(body)).unwrap_or(Json::Null);
-        let refs = read(&line.envelope).and_then(|envelope| envelope.get("refs").cloned());
-        let refs = refs.unwrap_or(Json::Null);
-        let digest = refs.get("policy").and_then(Json::as_str).and_then(|text| text.parse::<Digest>().ok());
-        let policy = digest.map(PolicyHash::from_digest);
+        let body = line.body.as_ref().and_then(|(body, _)| terms::json::parse(body).ok());
+        let body = body.unwrap_or(Json::Null);
+        let refs = Envelope::read(&line.envelope).map(|envelope| envelope.refs).unwrap_or_default();
+        let policy = refs.policy;
         let named = body.get("by").and_then(Json::as_array).unwrap_or_default();
         let named: Vec<&str> = named.iter().filter_map(Json::as_str).collect();
         let mut rules = Vec::new();
@@ -280,7 +284,8 @@ impl Authority {
         let Some(hash) = policy else { return Ok(None) };
         let stored = self.store.policy(hash).await?;
         let bundle = stored.and_then(|stored| Bundle::from_json(&stored.bundle).ok());
-        Ok(bundle.filter(|bundle| bundle.hash() == hash).and_then(|bundle| bundle.compile().ok()))
+        let Some(bundle) = bundle.filter(|bundle| bundle.hash() == hash) else { return Ok(None) };
+        self.apart("reading earlier rules", move || bundle.compile().ok()).await
     }
 }
 
@@ -340,13 +345,18 @@ impl Explained {
     /// What stops it whatever the rules say.
     #[must_use]
     pub fn held(&self) -> Vec<String> {
+        let misfit = self.misfit.as_ref().map(|what| {
+            let row = Slug::ArgumentsInvalid.row();
+            let (told, happened) = (row.name, row.happened);
+            format!("Nothing runs, and its caller is told {told}: {happened} ({what}) Were they taken, the rules would say:")
+        });
         let state = self.stopped.map(|state| {
             format!("Nothing runs: its definition is {state}. Were it accepted, the rules would say:")
         });
         let locked = self
             .locked
             .then(|| "Nothing runs: a lock stops it. Were that lifted, the rules would say:".to_owned());
-        state.into_iter().chain(locked).collect()
+        misfit.into_iter().chain(state).chain(locked).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use store::{Commit, Failed};
 use terms::{Caller, Digest, Json, Kind, Slug};
 
 use crate::authority::Authority;
-use crate::target::Target;
+use crate::target::{Target, supposed};
 
 /// One page of what a caller is shown.
 #[derive(Clone, Debug)]
@@ -137,5 +137,14 @@ impl Authority {
         let known =
             target.pin.state != store::PinState::Gone && set.may_discover(caller, &target.judged).yes();
         known.then_some(target)
+    }
+
+    /// Whether this caller could know of something of that name, were it there: of an upstream of which nothing was read yet, or by
+    /// a URI that is none.
+    #[must_use]
+    pub fn could_see(&self, caller: &Caller, kind: Kind, upstream: &str, name: &str) -> bool {
+        let active = self.active();
+        let judged = supposed(kind, upstream, name, active.environment(upstream)).judged;
+        active.set.as_ref().is_some_and(|set| set.may_discover(caller, &judged).yes())
     }
 }

@@ -98,7 +98,7 @@ pub(crate) struct Leave {
     permit: Option<Permit>,
 }
 
-/// A change on its way to the store. Dropped without a word it is settled as any attempt.
+/// A change on its way to the store. It is committed with its outcome, so one that was dropped without a word was not made.
 #[must_use = "a change that was begun ends"]
 pub(crate) struct Doing {
     settlement: Option<Settlement>,
@@ -114,11 +114,10 @@ impl Leave {
         Refs { attempt, grant, ..refs }
     }
 
-    /// Begins: from here on silence means that nobody knows.
+    /// Begins. Nothing leaves us: until the store has it, nothing was done.
     pub(crate) fn begin(self) -> Result<Doing, Refused> {
         let Some(permit) = self.permit else { return Ok(Doing { settlement: None }) };
-        let (_, mut settlement) = permit.embark().map_err(|_| Refused::Conflict)?;
-        settlement.sending();
+        let (_, settlement) = permit.embark().map_err(|_| Refused::Conflict)?;
         Ok(Doing { settlement: Some(settlement) })
     }
 }
@@ -224,20 +223,38 @@ impl Authority {
     pub(crate) async fn enact(
         &self,
         leave: Leave,
-        commit: Commit,
+        mut commit: Commit,
     ) -> Result<Result<Receipt, Refused>, Failed> {
         let doing = match leave.begin() {
             Ok(doing) => doing,
             Err(refused) => return Ok(Err(refused)),
         };
+        self.with_outcome(&mut commit, &doing);
         let answer = self.commit(commit).await?;
-        self.done(doing, answer.is_ok()).await?;
+        match answer {
+            Ok(_) => self.recorded(doing),
+            Err(_) => self.done(doing, Outcome::Failed).await?,
+        }
         Ok(answer)
     }
 
-    /// Says how a change ended.
-    pub(crate) async fn done(&self, doing: Doing, changed: bool) -> Result<(), Failed> {
-        let outcome = if changed { Outcome::Done } else { Outcome::Failed };
+    /// Adds to the commit of a change that it is done: either both are in the store or neither is.
+    pub(crate) fn with_outcome(&self, commit: &mut Commit, doing: &Doing) {
+        if let Some(settlement) = &doing.settlement {
+            self.settled_with(commit, settlement.attempt());
+        }
+    }
+
+    /// A change was committed with its outcome.
+    pub(crate) fn recorded(&self, doing: Doing) {
+        if let Some(settlement) = doing.settlement {
+            settlement.recorded();
+            self.watch.changed();
+        }
+    }
+
+    /// Says how a change ended that was not committed.
+    pub(crate) async fn done(&self, doing: Doing, outcome: Outcome) -> Result<(), Failed> {
         match doing.settlement {
             Some(settlement) => self.settle(settlement, outcome, None).await,
             None => Ok(()),

@@ -89,7 +89,8 @@ pub(crate) fn proposed(active: &Active, access: &Access) -> Option<Bundle> {
     bundle(texts).filter(|bundle| member(access, "to").is_some_and(|to| to == bundle.hash().to_string()))
 }
 
-fn is_change(access: &Access) -> bool {
+/// Whether an access is a change of rules.
+pub(crate) fn is_change(access: &Access) -> bool {
     access.reaches().is_none() && access.resource().parts() == Some((Part::OF, Part::Policy.name()))
 }
 

@@ -17,6 +17,9 @@ use crate::card::headline;
 /// Records of one read.
 const AT_ONCE: u32 = 1000;
 
+/// Records that are judged in one go: somebody else's request waits no longer than for these.
+const IN_ONE_GO: usize = 64;
+
 /// Records that are looked at, at most.
 const MOST: u64 = 200_000;
 
@@ -100,7 +103,7 @@ impl Authority {
     }
 
     /// Looks at the records since a moment, newest thousand first; whether there were more than are looked at.
-    pub(crate) async fn since(&self, since: Time, look: impl FnMut(&LogLine)) -> Result<bool, Failed> {
+    pub(crate) async fn since(&self, since: Time, look: impl FnMut(&LogLine) + Send) -> Result<bool, Failed> {
         self.since_within(since, MOST, look).await
     }
 
@@ -108,7 +111,7 @@ impl Authority {
         &self,
         since: Time,
         most: u64,
-        mut look: impl FnMut(&LogLine),
+        mut look: impl FnMut(&LogLine) + Send,
     ) -> Result<bool, Failed> {
         let head = self.store.head().await?.size;
         let (mut end, last) = (head, head.saturating_sub(most));
@@ -116,7 +119,10 @@ impl Authority {
             let from = end.saturating_sub(u64::from(AT_ONCE)).max(last);
             let number = u32::try_from(end - from).unwrap_or(AT_ONCE);
             let lines = self.store.records(from, number).await?;
-            lines.iter().filter(|line| line.at >= since).for_each(&mut look);
+            for some in lines.chunks(IN_ONE_GO) {
+                some.iter().filter(|line| line.at >= since).for_each(&mut look);
+                tokio::task::yield_now().await;
+            }
             if lines.first().is_none_or(|line| line.at < since) {
                 return Ok(false);
             }

@@ -196,7 +196,15 @@ impl Authority {
         Ok(())
     }
 
-    /// Records that it starts; attempts that an earlier run claimed and did not settle are unknown (decisions B6).
+    /// Adds to the commit of a change of this installation that its attempt is done.
+    pub(crate) fn settled_with(&self, commit: &mut Commit, attempt: AttemptId) {
+        let ended = Ended { attempt, outcome: Outcome::Done, delivered: None };
+        commit.changes.push(change(&ended));
+        commit.records.push(self.settler.record(&ended));
+    }
+
+    /// Records that it starts; attempts that an earlier run claimed and did not settle are unknown (decisions B6), but for changes
+    /// of this installation, which were not made. Proposals of other rules than those in force are closed.
     ///
     /// # Errors
     /// [`Failed`] when the store cannot be read or written.
@@ -214,11 +222,14 @@ impl Authority {
             // One answer of the store does not hold any number of them.
             let left = self.store.unsettled(self.boot).await?;
             if left.is_empty() && commit.records.is_empty() {
-                return Ok(());
+                return self.close_proposals().await;
             }
-            let unknown =
-                |attempt: Attempt| Ended { attempt: attempt.id, outcome: Outcome::Unknown, delivered: None };
-            let ended: Vec<Ended> = left.into_iter().map(unknown).collect();
+            let silent = |attempt: Attempt| Ended {
+                attempt: attempt.id,
+                outcome: self.silence(&attempt),
+                delivered: None,
+            };
+            let ended: Vec<Ended> = left.into_iter().map(silent).collect();
             let Commit { changes, records } = self.settler.commit_of(&ended);
             commit.changes.extend(changes);
             commit.records.extend(records);

@@ -159,6 +159,11 @@ pub(crate) fn own_identity() -> UpstreamHash {
     UpstreamHash::of(&Json::object([("installation", Part::OF)]))
 }
 
+/// What something of that name would be, were it there.
+pub(crate) fn supposed(kind: Kind, upstream: &str, name: &str, environment: &str) -> Target {
+    unpinned(kind, upstream, name, Json::object([("name", name)]), environment)
+}
+
 /// What is made of its name alone, and kept nowhere.
 fn unpinned(kind: Kind, upstream: &str, name: &str, definition: Json, environment: &str) -> Target {
     let pin = unstated(kind, upstream, name, definition);

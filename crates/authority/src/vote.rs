@@ -66,7 +66,7 @@ pub enum NotCounted {
     #[error("You are not among the people who are asked for this.")]
     NotEligible,
     /// This person stands behind the caller.
-    #[error("You are behind this caller: it takes somebody else.")]
+    #[error("You stand behind this yourself: it takes somebody else.")]
     Behind,
     /// The rules do not let this person change this.
     #[error("The rules in force do not let you do this ({0}).")]
@@ -75,7 +75,9 @@ pub enum NotCounted {
     #[error("This takes approval first: request {0} waits for it. Once it is approved, do this again.")]
     Asked(ElevationId),
     /// The caller has not said yet what it has to say.
-    #[error("The caller has not yet said what this request asks it to say ({0}). You can sign once it has.")]
+    #[error(
+        "Who asks has not yet said what this request asks them to say ({0}). You can sign once they have."
+    )]
     ClaimsMissing(&'static str),
     /// This person has voted already.
     #[error("You have signed this already.")]

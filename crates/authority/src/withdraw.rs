@@ -4,11 +4,12 @@
 use audit::body;
 use audit::record::Refs;
 use elevation::{Conclusion, Pending, State};
-use store::{Change, Commit, Failed, Refused};
-use terms::{Caller, CallerId, ElevationId, HumanId, Slug, Time};
+use store::{Change, Commit, Failed, Listing, Refused};
+use terms::{Caller, CallerId, CallerKind, ElevationId, HumanId, Slug, Time};
 
 use crate::authority::Authority;
 use crate::decide::TRIES;
+use crate::proposal;
 use crate::reject::stated;
 use crate::vote::NotCounted;
 
@@ -18,6 +19,8 @@ pub(crate) enum End {
     Expired,
     /// What it takes has changed; the request that takes its place, where one is opened.
     Superseded(Option<ElevationId>),
+    /// It is a change of rules that are not in force any more.
+    Outdated,
     /// Its caller, a person behind it, or an operator took it back: the id of either, or the operator's account.
     Withdrawn { by: String, why: Option<String> },
     /// A person said no.
@@ -117,6 +120,10 @@ impl Authority {
                 let why = "requirement_changed".to_owned();
                 (self.record(refs, &body::Superseded { by, why }), Conclusion::Superseded, None, None)
             }
+            End::Outdated => {
+                let record = body::Superseded { by: None, why: "rules_changed".to_owned() };
+                (self.record(refs, &record), Conclusion::Superseded, None, None)
+            }
             End::Withdrawn { by, why } => {
                 let record = self.record(refs, &body::Withdrawn { by: by.clone(), why: why.clone() });
                 (record, Conclusion::Withdrawn, why, Some(by))
@@ -138,7 +145,46 @@ impl Authority {
         self.watch.wake(pending.id);
         Ok(())
     }
+
+    /// Closes every proposal of other rules than those in force: it leads nowhere any more, and nobody is to read it in vain.
+    pub(crate) async fn close_proposals(&self) -> Result<(), Failed> {
+        let active = self.active();
+        for row in active.callers().filter(|row| row.kind == CallerKind::Operator) {
+            // A vote may come between; of a proposal that is over none counts.
+            for _ in 0..TRIES {
+                let mut over = self.waiting_of(row.id).await?;
+                over.retain(|pending| proposal::is_over(&active, &pending.access));
+                if over.is_empty() {
+                    break;
+                }
+                for pending in over {
+                    let mut commit = Commit::default();
+                    self.conclude(&mut commit, &pending, End::Outdated);
+                    let _ = self.commit(commit).await?;
+                    self.watch.wake(pending.id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The requests of a caller that wait.
+    async fn waiting_of(&self, caller: CallerId) -> Result<Vec<Pending>, Failed> {
+        let waits =
+            Listing { state: Some(State::Pending), caller: Some(caller), limit: MOST, ..Listing::default() };
+        Ok(self.store.elevations(waits).await?.into_iter().map(|whole| whole.request).collect())
+    }
+
+    /// The same where the rules are in force already: what stays open is closed at the next start.
+    pub(crate) async fn close_proposals_or_warn(&self) {
+        if let Err(failed) = self.close_proposals().await {
+            tracing::warn!(%failed, "proposals of the rules before still wait");
+        }
+    }
 }
+
+/// Requests of one caller that are looked at: more than may wait at once.
+const MOST: u32 = 500;
 
 /// Why nobody can act on a request any more; `None` while it waits.
 pub(crate) fn over_now(state: State, pending: &Pending, now: Time) -> Option<NotCounted> {
@@ -149,6 +195,9 @@ pub(crate) fn over_now(state: State, pending: &Pending, now: Time) -> Option<Not
         State::Concluded(Conclusion::Rejected) => "it was rejected",
         State::Concluded(Conclusion::Expired) => "it has expired",
         State::Concluded(Conclusion::Withdrawn) => "it was withdrawn",
+        State::Concluded(Conclusion::Superseded) if proposal::is_change(&pending.access) => {
+            "other rules came into force since it was made"
+        }
         State::Concluded(Conclusion::Superseded) => "another one took its place",
     };
     Some(NotCounted::Over(how))

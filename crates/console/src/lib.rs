@@ -19,6 +19,7 @@ mod settings;
 mod throttle;
 pub mod view;
 mod webauthn;
+mod words;
 
 pub use router::{Who, router, routes};
 pub use settings::Settings;

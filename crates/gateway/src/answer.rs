@@ -16,6 +16,8 @@ pub(crate) struct Refusal {
     pub(crate) slug: Slug,
     /// What exactly, where that helps the caller; never policy, people or upstream text (T124).
     pub(crate) detail: Option<String>,
+    /// What to do, where that is not what is always to be done.
+    pub(crate) todo: Option<&'static str>,
     pub(crate) record: Option<RecordId>,
     /// The revision that was asked for and is not spoken, as it may be repeated.
     pub(crate) requested: Option<String>,
@@ -23,7 +25,7 @@ pub(crate) struct Refusal {
 
 impl From<Slug> for Refusal {
     fn from(slug: Slug) -> Self {
-        Self { slug, detail: None, record: None, requested: None }
+        Self { slug, detail: None, todo: None, record: None, requested: None }
     }
 }
 
@@ -32,18 +34,22 @@ impl Refusal {
         Self { detail: Some(detail.into()), ..Self::from(slug) }
     }
 
+    /// What to do.
+    pub(crate) fn todo(&self) -> &'static str {
+        self.todo.unwrap_or(self.slug.row().todo)
+    }
+
     /// What happened and what to do, as one text.
     pub(crate) fn message(&self) -> String {
-        let row = self.slug.row();
         let detail = self.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-        format!("{}{detail} {}", row.happened, row.todo)
+        format!("{}{detail} {}", self.slug.row().happened, self.todo())
     }
 
     /// The `error` member of JSON-RPC.
     pub(crate) fn error(&self) -> Json {
         let mut data = terms::json::Object::new();
         data.insert("slug", self.slug.row().name);
-        data.insert("todo", self.slug.row().todo);
+        data.insert("todo", self.todo());
         if let Some(record) = self.record {
             data.insert("record", record);
         }
@@ -100,7 +106,7 @@ impl Refusal {
         let mut error = terms::json::Object::new();
         error.insert("slug", self.slug.row().name);
         error.insert("message", self.message());
-        error.insert("todo", self.slug.row().todo);
+        error.insert("todo", self.todo());
         if let Some(record) = self.record {
             error.insert("record", record);
         }

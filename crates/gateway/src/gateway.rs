@@ -21,7 +21,6 @@ use upstream::{Apis, Upstreams};
 use crate::answer::{self, Refusal};
 use crate::caller::{Known, Load, who};
 use crate::mcp::address::Address;
-use crate::mcp::schema::Schemas;
 use crate::mcp::session::Sessions;
 use crate::pace::Pace;
 use crate::pins::{self, NotPinned};
@@ -43,7 +42,6 @@ pub(crate) struct Inner {
     pub(crate) apis: Arc<Apis>,
     pub(crate) load: Arc<Load>,
     pub(crate) sessions: Sessions,
-    pub(crate) schemas: Schemas,
     pub(crate) shelf: Shelf,
     pub(crate) pace: Pace,
     draining: watch::Sender<bool>,
@@ -86,7 +84,6 @@ impl Gateway {
         Self(Arc::new(Inner {
             load: Load::new(settings.budgets),
             sessions: Sessions::new(ambient, settings.budgets),
-            schemas: Schemas::default(),
             shelf: Shelf::default(),
             pace: Pace::new(settings.budgets.preflights),
             draining: watch::Sender::new(false),

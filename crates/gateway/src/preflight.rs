@@ -2,7 +2,7 @@
 //! and never made. Who may not know of something is told that there is none, before anything is judged or recorded: what is hidden
 //! and what was never there are one answer (T124, rfd 33).
 
-use authority::{Ask, Needs, PinState, Preflight, unknown};
+use authority::{Ask, Needs, Preflight, unknown};
 use axum::extract::Request;
 use axum::response::Response;
 use http::{Method, StatusCode};
@@ -87,14 +87,13 @@ pub(crate) async fn foreseen(
     let (authority, kind) = (&gateway.authority, question.kind);
     if !gateway.pace.take(known.caller.id, authority.now()) {
         let detail = format!("{} preflights a minute", gateway.settings.budgets.preflights);
-        return Err(Refusal::because(Slug::OverBudget, detail));
+        return Err(Refusal { todo: Some(SLOWER), ..Refusal::because(Slug::OverBudget, detail) });
     }
-    let Some(Named { upstream, name }) = at.named(gateway, kind, &question.name) else {
+    let Some(named) = at.named(gateway, kind, &question.name) else {
         return Err(unknown(kind).into());
     };
-    let seen = authority.seen(&known.caller, kind, &upstream, &name);
-    let target = authority.active().target(kind, &upstream, &name);
-    if seen.is_none() && target.is_some_and(|target| target.pin.state != PinState::Gone) {
+    let seen = authority.seen(&known.caller, kind, &named.upstream, &named.name);
+    if seen.is_none() && !open(gateway, known, kind, &named) {
         return Err(unknown(kind).into());
     }
     let preflight = match (seen, question.arguments) {
@@ -103,11 +102,40 @@ pub(crate) async fn foreseen(
         }
         (_, arguments) => {
             let arguments = arguments.unwrap_or_else(|| Json::Object(Object::new()));
-            let ask: Ask = mcp::would_ask(gateway, known, at, (kind, question.name), arguments, meta).await?;
+            let asked = mcp::would_ask(gateway, known, at, (kind, question.name), arguments, meta).await;
+            let ask: Ask = asked.map_err(of_no_call)?;
             authority.preflight(&ask).await
         }
     };
     Ok(data(&preflight.map_err(|failed| unavailable(&failed))??))
+}
+
+/// Whether it is open what is named: nothing was ever read of its upstream, or the URI is none. That is told to whom the rules would
+/// let know of something of that name there; for all others there is no such upstream.
+fn open(gateway: &Shared, known: &Known, kind: Kind, named: &Named) -> bool {
+    let (authority, Named { upstream, name }) = (&gateway.authority, named);
+    let active = authority.active();
+    let open = match kind {
+        Kind::Tool | Kind::Prompt => {
+            let read = active.named(upstream, kind).next().is_some();
+            !read && gateway.upstreams.unreached().any(|unreached| unreached == upstream)
+        }
+        Kind::Resource => active.target(kind, upstream, name).is_none(),
+        Kind::Route | Kind::Operation | Kind::Installation => false,
+    };
+    open && authority.could_see(&known.caller, kind, upstream, name)
+}
+
+/// What is said to who asks too often.
+const SLOWER: &str = "Nothing was decided and nothing ran. Ask again in a few seconds; calls go on.";
+
+/// What is said where an upstream is not there: nothing was to be sent to it.
+const LATER: &str = "Nothing was decided and nothing ran. Ask again once it can be reached.";
+
+/// A refusal in words of a question: there is no call that may have run.
+fn of_no_call(refusal: Refusal) -> Refusal {
+    let todo = (refusal.slug == Slug::UpstreamUnreachable).then_some(LATER);
+    Refusal { todo: todo.or(refusal.todo), ..refusal }
 }
 
 /// What it would come to, for programs; `says` is the same for models and people.

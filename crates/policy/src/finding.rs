@@ -85,6 +85,9 @@ codes! {
     NobodyAdministers "nobody_administers" Warning
         "Under these rules nobody who is there could change them, or people, groups and callers, again."
         "Let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`.";
+    NoRules "no_rules" Error
+        "There are no rules, as there are none for a moment while a folder is replaced. Under none everything is denied, and nobody could change that."
+        "Put the files of rules, which end in `.cedar`, into the folder. To stop everything, lock it: `stepup lock all`.";
     ChangeTooLarge "change_too_large" Error
         "The change takes approval, and is too large for whoever would approve it to read: more than 64 KiB of differences."
         "Make it in smaller steps.";

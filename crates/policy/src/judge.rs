@@ -1,8 +1,9 @@
 //! The judgement: `A` first, then `S`. Pure: the same set and question give the same answer.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
-use terms::{Access, Caller, Pointer, Requirement, Slug};
+use terms::{Access, Binds, Caller, Kind, Pointer, Requirement, Slug, Terms};
 
 use crate::context;
 use crate::entities::Unaskable;
@@ -64,6 +65,19 @@ pub enum DenyReason {
     ActionUnknown,
 }
 
+impl Judgement {
+    /// The same for a change of the installation: what is approved is exactly this, once, whatever the requirement says for calls.
+    fn once(self) -> Self {
+        match self {
+            Self::StepUp { requirement: Requirement { parts, terms }, by, permits } => {
+                let terms = Terms { uses: NonZeroU32::MIN, binds: Binds::Everything, ..terms };
+                Self::StepUp { requirement: Requirement { parts, terms }, by, permits }
+            }
+            Self::Permit { .. } | Self::Deny { .. } => self,
+        }
+    }
+}
+
 impl DenyReason {
     /// How the caller is told; the rules are not (T124).
     #[must_use]
@@ -118,7 +132,8 @@ fn asked(set: &PolicySet, question: &Question<'_>, verb: &Verb) -> Result<Judgem
         return Ok(Judgement::Permit { by: base.by });
     }
     let steps = set.ask(&slice.steps, &prepared);
-    step_up(set, &slice, base, steps)
+    let judgement = step_up(set, &slice, base, steps)?;
+    Ok(if target.kind() == Kind::Installation { judgement.once() } else { judgement })
 }
 
 /// What the rules that are only tried would have made of an access.

@@ -11,6 +11,7 @@ use authority::{Activated, Bundle, By, Failed, Stopped};
 use elevation::{Conclusion, State};
 use notify::{RecursiveMode, Watcher as _};
 use terms::ElevationId;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::cli::Desk;
@@ -20,9 +21,6 @@ use crate::node::StartError;
 /// What is said of a folder whose rules were replaced by a person's word.
 pub const ROLLED_BACK: &str =
     "other rules were put in force since: change the folder, or run `stepup policy activate`";
-
-/// What is said of a folder without rules, as one is for a moment while it is replaced.
-pub const EMPTY: &str = "it has no rules, and nobody could change the rules under none: those in force stay";
 
 /// Editors write a file in several steps; the folder is read once it has been quiet for this long.
 const QUIET: Duration = Duration::from_millis(200);
@@ -65,18 +63,27 @@ pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
 /// # Errors
 /// [`StartError`] when the store fails.
 pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<Option<ElevationId>, StartError> {
-    let hash = bundle.hash();
-    if hash != desk.authority.active().policy() && desk.authority.store().policy(hash).await?.is_some() {
-        desk.authority.troubled(Some(ROLLED_BACK.to_owned()));
-        tracing::warn!(policy = %hash, "the policy folder holds rules that were replaced; those in force stay");
+    if was_replaced(desk, bundle).await? {
         return Ok(None);
     }
     propose(desk, bundle, &owners(desk)).await.map_err(StartError::from)
 }
 
-/// Proposes the folder each time it is saved, and once more when what it proposed, `waits`, is approved. One that is gone is looked
-/// for until there is one again, and another one in its place is followed instead.
-pub async fn follow(desk: Arc<Desk>, mut waits: Option<ElevationId>) {
+/// Whether other rules have replaced these: then they do not come back unasked, by a restart or by being read again.
+async fn was_replaced(desk: &Desk, bundle: &Bundle) -> Result<bool, Failed> {
+    let hash = bundle.hash();
+    let was =
+        hash != desk.authority.active().policy() && desk.authority.store().policy(hash).await?.is_some();
+    if was {
+        desk.authority.troubled(Some(ROLLED_BACK.to_owned()));
+        tracing::warn!(policy = %hash, "the policy folder holds rules that were replaced; those in force stay");
+    }
+    Ok(was)
+}
+
+/// Proposes the folder each time it is saved or is to be read again, and once more when what it proposed, `waits`, is approved. One
+/// that is gone is looked for until there is one again, and another one in its place is followed instead.
+pub async fn follow(desk: Arc<Desk>, mut waits: Option<ElevationId>, again: Arc<Notify>) {
     let dir = &desk.config.policy.dir;
     let mut read = true;
     loop {
@@ -88,7 +95,7 @@ pub async fn follow(desk: Arc<Desk>, mut waits: Option<ElevationId>) {
                 if !std::mem::replace(&mut read, false) {
                     waits = saved_now(&desk, waits).await;
                 }
-                waits = listen(&desk, heard, waits, || which(dir) == watched).await;
+                waits = listen(&desk, (heard, &again), waits, || which(dir) == watched).await;
             }
             Err(error) => {
                 tracing::error!(%error, "the policy folder is not watched: use stepup policy activate");
@@ -104,16 +111,17 @@ pub async fn follow(desk: Arc<Desk>, mut waits: Option<ElevationId>) {
 /// Listens while it is the same folder; what waits for approval then.
 async fn listen(
     desk: &Desk,
-    mut heard: Receiver<()>,
+    (mut heard, again): (Receiver<()>, &Notify),
     mut waits: Option<ElevationId>,
     same: impl Fn() -> bool,
 ) -> Option<ElevationId> {
     while same() {
-        match next(desk, &mut heard, waits).await {
+        match next(desk, (&mut heard, again), waits).await {
             Next::Saved => {
                 while tokio::time::timeout(QUIET, heard.recv()).await.is_ok_and(|more| more.is_some()) {}
                 waits = saved_now(desk, waits).await;
             }
+            Next::Again => waits = again_now(desk, waits).await,
             Next::Decided => waits = saved_now(desk, None).await,
             Next::Over(why) => {
                 waits = None;
@@ -145,6 +153,8 @@ fn watch(dir: &Path, saved: Sender<()>) -> notify::Result<notify::RecommendedWat
 enum Next {
     /// It was saved.
     Saved,
+    /// It is to be read again.
+    Again,
     /// What it proposes was approved.
     Decided,
     /// What it proposes was not, and why.
@@ -154,12 +164,17 @@ enum Next {
 }
 
 /// Waits for the folder to be saved, or for what it proposes to be decided on.
-async fn next(desk: &Desk, heard: &mut Receiver<()>, waits: Option<ElevationId>) -> Next {
-    let saved = |more: Option<()>| if more.is_some() { Next::Saved } else { Next::Gone };
-    let Some(id) = waits else { return saved(heard.recv().await) };
+async fn next(desk: &Desk, (heard, again): (&mut Receiver<()>, &Notify), waits: Option<ElevationId>) -> Next {
+    let over = async {
+        match waits {
+            Some(id) => decided(desk, id).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        more = heard.recv() => saved(more),
-        decided = decided(desk, id) => decided,
+        more = heard.recv() => if more.is_some() { Next::Saved } else { Next::Gone },
+        () = again.notified() => Next::Again,
+        over = over => over,
     }
 }
 
@@ -211,6 +226,22 @@ async fn saved_now(desk: &Desk, waits: Option<ElevationId>) -> Option<ElevationI
     proposed
 }
 
+/// The same where nobody saved it: what other rules have replaced stays out.
+async fn again_now(desk: &Desk, waits: Option<ElevationId>) -> Option<ElevationId> {
+    let replaced = match desk.config.with_policy() {
+        Ok(bundle) => was_replaced(desk, &bundle).await,
+        Err(_) => Ok(false), // said below
+    };
+    match replaced {
+        Ok(true) => waits,
+        Ok(false) => saved_now(desk, waits).await,
+        Err(failed) => {
+            tracing::error!(%failed, "the policy folder is not read again");
+            waits
+        }
+    }
+}
+
 async fn take_back(desk: &Desk, id: ElevationId) {
     let Ok(Some(whole)) = desk.authority.store().elevation(id).await else { return };
     let why = "the policy folder was saved again".to_owned();
@@ -227,11 +258,6 @@ async fn propose(
     bundle: &Bundle,
     owners: &BTreeSet<u32>,
 ) -> Result<Option<ElevationId>, Failed> {
-    if takes_all_away(desk, bundle) {
-        desk.authority.troubled(Some(EMPTY.to_owned()));
-        tracing::error!("the policy folder has no rules; the rules in force stay");
-        return Ok(None);
-    }
     let Some(by) = proposer(desk, owners).await? else {
         let names = owners.iter().map(|uid| format!("os:{uid}")).collect::<Vec<_>>().join(", ");
         let why = format!(
@@ -267,11 +293,6 @@ async fn propose(
         }
     }
     Ok(None)
-}
-
-/// Whether there are rules in force, and none in the folder.
-pub fn takes_all_away(desk: &Desk, bundle: &Bundle) -> bool {
-    bundle.texts.is_empty() && !desk.authority.active().rules().is_empty()
 }
 
 /// Whoever could have written what the folder proposes: the owners of the folder, of its rules and of the configuration, whose

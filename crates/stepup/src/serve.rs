@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use terms::{Ambient, Millis};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::cli::{Desk, Serve};
@@ -75,8 +75,13 @@ impl Server {
         };
         server.listen(&config, apis, doors);
         server.beside(&config, webhook);
+        let again = Arc::new(Notify::new());
+        // Who closes the window of a demo wants it to end.
+        if !demo {
+            server.until_stop(read_again(config.policy.activate, Arc::clone(&again)));
+        }
         if config.policy.activate == Activate::OnSave {
-            server.until_stop(policy_folder::follow(Arc::clone(&server.desk), proposed));
+            server.until_stop(policy_folder::follow(Arc::clone(&server.desk), proposed, again));
         }
         Ok(server)
     }
@@ -276,6 +281,30 @@ pub fn told_to_stop() -> impl Future<Output = ()> {
                 }
             }
             _ => std::future::pending().await,
+        }
+    }
+}
+
+/// Hears SIGHUP from now on: what can be read again while it runs is, and nothing ends.
+fn read_again(activate: Activate, again: Arc<Notify>) -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let heard = signal(SignalKind::hangup());
+    async move {
+        let Ok(mut hangup) = heard else { return std::future::pending().await };
+        while hangup.recv().await.is_some() {
+            match activate {
+                Activate::OnSave => {
+                    tracing::info!(
+                        "SIGHUP: the policy folder and the requirements are read again; all else takes a restart"
+                    );
+                    again.notify_one();
+                }
+                Activate::ByCommand => {
+                    tracing::info!(
+                        "SIGHUP: nothing is read again; rules wait for `stepup policy activate`, all else for a restart"
+                    );
+                }
+            }
         }
     }
 }

@@ -11,10 +11,10 @@ mod met;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::BufRead;
 
-use terms::json::{Limits, parse_within};
-use terms::{AttemptId, CallerId, Digest, ElevationId, GrantId, InstallId, Json, PolicyHash, RecordId, Time};
+use terms::{Digest, InstallId, Json, RecordId, Time};
 
 use crate::body::{Erased, PasskeyEnrolled, RelyingParty};
+use crate::envelope::Envelope;
 use crate::export::{Contents, Entry, Header, Line, Reader, Unreadable};
 use crate::note::{Checkpoint, VerifierKey};
 use crate::record::{Kind, body_digest};
@@ -214,7 +214,8 @@ impl<'a> Verification<'a> {
             leaf_hash(entry.envelope.as_bytes()) == entry.hash,
             "its envelope was altered after it was hashed",
         )?;
-        let envelope = Envelope::parse(&entry.envelope).ok_or("its envelope is not one of this format")?;
+        let envelope =
+            Envelope::read(entry.envelope.as_bytes()).ok_or("its envelope is not one of this format")?;
         match &entry.contents {
             Some(Contents { body, salt }) => {
                 must(
@@ -294,63 +295,5 @@ impl<'a> Verification<'a> {
             unproven: life.unproven,
             open_attempts: life.open_attempts,
         })
-    }
-}
-
-/// An envelope as it is read.
-pub(crate) struct Envelope {
-    id: RecordId,
-    at: Time,
-    kind: Kind,
-    refs: Refs,
-    body: Digest,
-}
-
-/// What an envelope refers to; the access only by its salted hash.
-#[derive(Default)]
-pub(crate) struct Refs {
-    caller: Option<CallerId>,
-    elevation: Option<ElevationId>,
-    grant: Option<GrantId>,
-    attempt: Option<AttemptId>,
-    access_hash: Option<Digest>,
-}
-
-impl Envelope {
-    /// What envelopes are at most; [`crate::Draft::seal`] stays far below.
-    const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 2, items: 32, string: 8 << 10 };
-
-    fn parse(text: &str) -> Option<Self> {
-        let json = parse_within(text.as_bytes(), Self::LIMITS).ok()?;
-        let envelope = json.as_object()?;
-        let text = |name: &str| envelope.get(name).and_then(Json::as_str);
-        let known = envelope.len() == 7 && envelope.get("v")?.as_i64() == Some(1) && text("node").is_some();
-        known.then_some(())?;
-        Some(Self {
-            id: text("id")?.parse().ok()?,
-            at: Time::from_millis(envelope.get("at")?.as_i64()?),
-            kind: Kind::named(text("kind")?)?,
-            refs: Refs::parse(envelope.get("refs")?)?,
-            body: text("body")?.parse().ok()?,
-        })
-    }
-}
-
-impl Refs {
-    fn parse(json: &Json) -> Option<Self> {
-        let mut refs = Self::default();
-        for (name, value) in json.as_object()?.iter() {
-            let text = value.as_str()?;
-            match name {
-                "caller" => refs.caller = Some(text.parse().ok()?),
-                "elevation" => refs.elevation = Some(text.parse().ok()?),
-                "grant" => refs.grant = Some(text.parse().ok()?),
-                "attempt" => refs.attempt = Some(text.parse().ok()?),
-                "access_hash" => refs.access_hash = Some(text.parse().ok()?),
-                "policy" => drop(PolicyHash::from_digest(text.parse().ok()?)),
-                _ => return None,
-            }
-        }
-        Some(refs)
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin as Pinned;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use store::{
     Answer, Attempt, Ceremony, Commit, Directory, Failed, Head, Invite, Listing, LogLine, Notice, Pin,
@@ -25,6 +25,7 @@ type Hook = Pinned<Box<dyn Future<Output = ()> + Send>>;
 /// The store between an authority and the real one.
 pub struct Between {
     real: Shared,
+    passes: AtomicUsize,
     fails: Mutex<Option<Fails>>,
     after_standing: Mutex<Option<Hook>>,
     before_commit: Mutex<Option<Hook>>,
@@ -36,12 +37,18 @@ impl Between {
     pub fn new(real: Shared) -> Self {
         Self {
             real,
+            passes: AtomicUsize::new(0),
             fails: Mutex::new(None),
             after_standing: Mutex::new(None),
             before_commit: Mutex::new(None),
             lost: Mutex::new(None),
             confused: AtomicBool::new(false),
         }
+    }
+
+    /// So many commits pass first, before one fails or something happens before it.
+    pub fn lets_pass(&self, commits: usize) {
+        self.passes.store(commits, Ordering::Release);
     }
 
     /// The next commit fails.
@@ -72,6 +79,10 @@ fn failed<T>() -> Result<T, Failed> {
 impl Store for Between {
     fn commit(&self, commit: Commit) -> Answer<'_, Result<Receipt, Refused>> {
         Box::pin(async move {
+            let pass = |left: usize| left.checked_sub(1);
+            if self.passes.fetch_update(Ordering::AcqRel, Ordering::Acquire, pass).is_ok() {
+                return self.real.commit(commit).await;
+            }
             let hook = self.before_commit.lock().unwrap().take();
             if let Some(hook) = hook {
                 hook.await;

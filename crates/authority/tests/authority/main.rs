@@ -13,6 +13,7 @@ mod between;
 mod world;
 
 mod administering;
+mod changing;
 mod checking;
 mod concluding;
 mod deciding;

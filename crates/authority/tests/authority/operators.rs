@@ -8,7 +8,7 @@ use crate::world::*;
 use authority::NotCounted;
 
 /// The rules of the world, under which every change takes a manager who is not behind whoever makes it.
-fn guarded() -> String {
+pub fn guarded() -> String {
     format!(
         r#"{RULES}
 @id("changes") @stepup("release")
@@ -17,7 +17,7 @@ forbid (principal, action == Action::"administer", resource);"#
 }
 
 /// olga's account, in a world whose changes are approved.
-async fn world() -> (World, By) {
+pub async fn world() -> (World, By) {
     let world = World::new().await;
     let by = By::account(1000);
     let Added::Done(_) = world.authority().own_account("olga", 1000, &by).await.unwrap() else { panic!() };
@@ -25,17 +25,17 @@ async fn world() -> (World, By) {
     (world, by)
 }
 
-fn asked<T: std::fmt::Debug>(added: Added<T>) -> ElevationId {
+pub fn asked<T: std::fmt::Debug>(added: Added<T>) -> ElevationId {
     let Added::Stopped(Stopped::Asked(challenge)) = added else { panic!("{added:?}") };
     challenge.elevation
 }
 
-fn denied_for<T: std::fmt::Debug>(added: Added<T>) -> Slug {
+pub fn denied_for<T: std::fmt::Debug>(added: Added<T>) -> Slug {
     let Added::Stopped(Stopped::Denied(denial)) = added else { panic!("{added:?}") };
     denial.slug
 }
 
-fn waits(activated: Activated) -> ElevationId {
+pub fn waits(activated: Activated) -> ElevationId {
     let Activated::Stopped(Stopped::Asked(challenge)) = activated else { panic!("{activated:?}") };
     challenge.elevation
 }

@@ -1,9 +1,9 @@
 //! Recorded decisions are judged again under other rules: what would change is told with its count, and nothing else.
 
 use authority::Ruled;
-use terms::Millis;
+use terms::{Millis, Time};
 
-use crate::world::{RULES, World, bundle_of, deploy};
+use crate::world::{RULES, World, bundle, bundle_of, deploy, held_up};
 
 #[tokio::test]
 async fn what_would_be_ruled_otherwise_is_told_and_what_would_not_is_not() {
@@ -39,5 +39,19 @@ async fn what_would_be_ruled_otherwise_is_told_and_what_would_not_is_not() {
     let late = world.authority().now().before(Millis::seconds(3600));
     let set = active.compile(&bundle_of(RULES)).unwrap();
     assert_eq!(world.authority().replay(&set, late).await.unwrap().judged, 0);
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn decisions_that_are_many_are_judged_again_without_keeping_anybody_waiting() {
+    let world = World::new().await;
+    for n in 0..600 {
+        drop(world.decide("read_ticket", &format!("{{\"id\":{n}}}")).await);
+    }
+    world.settled().await;
+    let set = bundle().compile().unwrap();
+    let (replayed, longest, took) = held_up(world.authority().replay(&set, Time::from_millis(0))).await;
+    assert_eq!(replayed.unwrap().judged, 600);
+    assert!(longest < took / 2, "nobody was let on for {longest:?} of {took:?}");
     world.verified().await;
 }

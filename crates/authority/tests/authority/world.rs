@@ -679,3 +679,28 @@ pub fn signed_with(authenticator: &mut SoftAuthenticator, begun: &Begun) -> Sign
         user_handle: assertion.user_handle,
     }
 }
+
+/// The longest that nobody else was let on while something was done, and how long that took in all. On one thread: whoever does not
+/// wait lets nobody else on.
+#[allow(clippy::disallowed_methods)] // nothing is decided by it
+pub async fn held_up<T>(done: impl Future<Output = T>) -> (T, Duration, Duration) {
+    let longest = Arc::new(std::sync::Mutex::new(Duration::ZERO));
+    let others = Arc::clone(&longest);
+    let other = tokio::spawn(async move {
+        let mut last = std::time::Instant::now();
+        loop {
+            tokio::task::yield_now().await;
+            let mut longest = others.lock().unwrap();
+            *longest = longest.max(last.elapsed());
+            last = std::time::Instant::now();
+        }
+    });
+    tokio::task::yield_now().await;
+    let begun = std::time::Instant::now();
+    let value = done.await;
+    let took = begun.elapsed();
+    tokio::task::yield_now().await;
+    other.abort();
+    let longest = *longest.lock().unwrap();
+    (value, longest, took)
+}

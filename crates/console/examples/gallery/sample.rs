@@ -241,7 +241,7 @@ pub fn rejected() -> RequestPage {
 pub fn waiting() -> RequestPage {
     RequestPage {
         can: Can::Look {
-            why: Foreign::line("You are behind this caller: it takes somebody else."),
+            why: Foreign::line("You stand behind this yourself: it takes somebody else."),
             rejects: true,
             until: until(751),
         },
@@ -513,6 +513,7 @@ pub fn explanation() -> Explanation {
         way: None,
         bounds: Some(bounds(&model().grants)),
         rules: vec![rule("deploy-needs-approval", "starter.cedar:8:1", deploy)],
+        change: false,
     }
 }
 

@@ -158,6 +158,7 @@ fn explanation(explained: &Explained) -> Explanation {
         way: would.way(),
         bounds: takes.map(|takes| bounds(&takes.requirement.terms)),
         rules: texts(&explained.rules),
+        change: explained.change,
     }
 }
 

@@ -43,8 +43,7 @@ fn upstreams(console: &Console) -> BTreeSet<String> {
 pub(crate) fn stopping(console: &Console, person: &Person, whole: &Whole) -> Vec<LockRow> {
     let active = console.authority.active();
     let Some(caller) = active.authenticated(whole.request.caller) else { return Vec::new() };
-    let (upstream, _) = whole.request.access.resource().parts().unwrap_or_default();
-    let locks = active.locks_on(caller.id, &caller.roots, upstream, console.authority.now());
+    let locks = active.locks_in_the_way(&caller, &whole.request.access, console.authority.now());
     locks.map(|lock| row(console, person, lock)).collect()
 }
 

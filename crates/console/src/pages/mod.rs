@@ -56,12 +56,13 @@ pub(crate) fn who(active: &Active, by: &str) -> Foreign {
     Foreign::line(name_of(active, by).or_else(operator).unwrap_or_else(|| by.to_owned()))
 }
 
-/// The name of the person or the caller whose id this is.
+/// The name of the person or the caller whose id this is, or of the person whose account of the machine.
 pub(crate) fn name_of(active: &Active, id: &str) -> Option<String> {
     let human: Option<HumanId> = self::id(id);
     let caller: Option<CallerId> = self::id(id);
     let human = human.and_then(|id| active.humans().find(|row| row.id == id).map(|row| row.name.clone()));
-    human.or_else(|| {
+    let theirs = || active.person_of(id).map(|human| format!("{} ({id})", human.name));
+    human.or_else(theirs).or_else(|| {
         caller.and_then(|id| active.callers().find(|row| row.id == id).map(|row| row.name.clone()))
     })
 }

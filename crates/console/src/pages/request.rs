@@ -19,6 +19,7 @@ use crate::person::Person;
 use crate::router::{Console, Shared};
 use crate::view::{Can, Card, LockRow, Place, RequestPage, Step, Tone};
 use crate::webauthn;
+use crate::words::{self, Words};
 
 pub(crate) async fn page(
     State(console): State<Shared>,
@@ -31,9 +32,10 @@ pub(crate) async fn page(
     let now = authority.now();
     let until = Until { at: whole.request.expires_at, now };
     let waits = whole.state == Stands::Pending && now < whole.request.expires_at;
+    let words = words::of(&whole.request.access);
     let can = match shown.can {
         _ if !waits => Can::Nothing,
-        Ok(role) => Can::Sign { verb: Authority::verb(role), says: capacity(role), until },
+        Ok(role) => Can::Sign { verb: Authority::verb(role), says: capacity(words, role), until },
         Err(why) => Can::Look { why: Foreign::line(why), rejects: shown.rejects, until },
     };
     let stopping = locks::stopping(&console, &person, &whole);
@@ -54,12 +56,11 @@ pub(crate) async fn page(
     }))
 }
 
-const fn capacity(role: Role) -> &'static str {
+const fn capacity(words: &'static Words, role: Role) -> &'static str {
+    let [approver, owner] = words.capacity;
     match role {
-        Role::Approver => "You sign as an approver: you are not behind this caller.",
-        Role::Owner => {
-            "You sign as the owner of this caller: your own confirmation, not an approval by others."
-        }
+        Role::Approver => approver,
+        Role::Owner => owner,
     }
 }
 
@@ -74,67 +75,68 @@ fn unknown(whole: &Whole) -> Option<&Attempt> {
 
 /// What came of a request, in a word or two.
 pub(crate) fn outcome(whole: &Whole, now: Time) -> &'static str {
+    let words = words::of(&whole.request.access);
+    let [running, done, failed, not_sent, unknown] = words.outcomes;
+    let [not_yet, lapsed, taken_back, nothing] = words.nothing;
     match (whole.state, whole.attempts.last()) {
         (Stands::Pending, _) => "waits",
         (Stands::Concluded(_), Some(last)) => match last.outcome {
-            None => "running",
-            Some(Outcome::Done) => "ran: done",
-            Some(Outcome::Failed) => "ran: failed",
-            Some(Outcome::NotSent) => "not sent",
-            Some(Outcome::Unknown) => "outcome unknown",
+            None => running,
+            Some(Outcome::Done) => done,
+            Some(Outcome::Failed) => failed,
+            Some(Outcome::NotSent) => not_sent,
+            Some(Outcome::Unknown) => unknown,
             Some(Outcome::Released) => "let through",
         },
         (Stands::Concluded(Conclusion::Approved), None) => match whole.grant.as_ref().map(|g| g.state(now)) {
-            Some(GrantState::Live) => "not run yet",
-            Some(GrantState::Lapsed) => "lapsed, nothing ran",
-            Some(GrantState::Revoked) => "taken back, nothing ran",
-            Some(GrantState::Spent) | None => "nothing ran",
+            Some(GrantState::Live) => not_yet,
+            Some(GrantState::Lapsed) => lapsed,
+            Some(GrantState::Revoked) => taken_back,
+            Some(GrantState::Spent) | None => nothing,
         },
         (
             Stands::Concluded(
                 Conclusion::Rejected | Conclusion::Expired | Conclusion::Withdrawn | Conclusion::Superseded,
             ),
             None,
-        ) => "nothing ran",
+        ) => nothing,
     }
 }
 
 /// What has happened to a request, in order.
 fn story(whole: &Whole, by: Option<Foreign>, locked: bool, now: Time) -> Vec<Step> {
+    let words = words::of(&whole.request.access);
+    let [expired, rejected, withdrawn, closed] = words.ended;
     let ended = |tone, says, by| vec![Step { tone, says, by, at: whole.concluded_at.map(When), until: None }];
     let Stands::Concluded(conclusion) = whole.state else {
         let over = whole.request.expires_at <= now;
-        let says = "Nobody answered in time. Nothing ran.";
-        return if over { ended(Tone::Plain, says, None) } else { Vec::new() };
+        return if over { ended(Tone::Plain, expired, None) } else { Vec::new() };
     };
     match conclusion {
         Conclusion::Approved => {
             let names: Vec<&str> = whole.request.votes.iter().map(|vote| vote.name.as_str()).collect();
             let mut steps = ended(Tone::Good, "Approved by", Some(Foreign::line(names.join(", "))));
-            steps.extend(whole.attempts.iter().map(attempted));
-            steps.extend(still_open(whole, locked, now));
+            steps.extend(whole.attempts.iter().map(|attempt| attempted(words, attempt)));
+            steps.extend(still_open(words, whole, locked, now));
             steps
         }
-        Conclusion::Rejected => ended(Tone::Bad, "Rejected. Nothing ran.", by),
-        Conclusion::Expired => ended(Tone::Plain, "Nobody answered in time. Nothing ran.", None),
-        Conclusion::Withdrawn => ended(Tone::Plain, "Withdrawn on the caller's side. Nothing ran.", by),
-        Conclusion::Superseded => {
-            let says = "Closed, because what it takes has changed. A new request takes its place.";
-            ended(Tone::Plain, says, None)
-        }
+        Conclusion::Rejected => ended(Tone::Bad, rejected, by),
+        Conclusion::Expired => ended(Tone::Plain, expired, None),
+        Conclusion::Withdrawn => ended(Tone::Plain, withdrawn, by),
+        Conclusion::Superseded => ended(Tone::Plain, closed, None),
     }
 }
 
-fn attempted(attempt: &Attempt) -> Step {
+fn attempted(words: &'static Words, attempt: &Attempt) -> Step {
+    let [running, done, failed, not_sent, unknown, undelivered] = words.attempted;
     let (tone, says) = match attempt.outcome {
-        None => (Tone::Open, "It is running now."),
-        Some(Outcome::Done) if attempt.delivered == Some(false) => {
-            (Tone::Good, "It ran: done. The answer did not reach the caller.")
-        }
-        Some(Outcome::Done) => (Tone::Good, "It ran: done."),
-        Some(Outcome::Failed) => (Tone::Bad, "It ran, and the upstream answered that it failed."),
-        Some(Outcome::NotSent) => (Tone::Plain, "It was started, but nothing was sent to the upstream."),
-        Some(Outcome::Unknown) => (Tone::Open, "It was started, and nobody knows whether it took effect."),
+        None => (Tone::Open, running),
+        Some(Outcome::Done) if attempt.delivered == Some(false) => (Tone::Good, undelivered),
+        Some(Outcome::Done) => (Tone::Good, done),
+        Some(Outcome::Failed) => (Tone::Bad, failed),
+        Some(Outcome::NotSent) => (Tone::Plain, not_sent),
+        Some(Outcome::Unknown) => (Tone::Open, unknown),
+        // Of what a proxy asks about alone.
         Some(Outcome::Released) => (
             Tone::Good,
             "The proxy or program that asked was told to let it through. What became of it is seen there.",
@@ -144,19 +146,16 @@ fn attempted(attempt: &Attempt) -> Step {
 }
 
 /// What the grant still allows, or that it allows nothing any more.
-fn still_open(whole: &Whole, locked: bool, now: Time) -> Option<Step> {
+fn still_open(words: &'static Words, whole: &Whole, locked: bool, now: Time) -> Option<Step> {
     let grant = whole.grant.as_ref()?;
+    let [open, stopped, over] = words.open;
     let step = |tone, says, until| Some(Step { tone, says, by: None, at: None, until });
     match grant.state(now) {
         GrantState::Live => {
-            let says = if locked {
-                "A lock stops it, and its time runs; left:"
-            } else {
-                "The caller may run it; left:"
-            };
+            let says = if locked { stopped } else { open };
             step(Tone::Open, says, Some(Until { at: grant.not_after, now }))
         }
-        GrantState::Lapsed => step(Tone::Plain, "The time to run it is over.", None),
+        GrantState::Lapsed => step(Tone::Plain, over, None),
         GrantState::Revoked => step(Tone::Bad, "The grant was taken back.", None),
         GrantState::Spent => None,
     }
@@ -197,20 +196,20 @@ pub(crate) async fn vote(
     let signed = webauthn::assertion(&asked)?;
     let voted = console.authority.vote(elevation, person.human.id, &signed).await??;
     Ok(done(match voted {
-        Voted::Approved(_) => approved(&locks::stopping(&console, &person, &whole)),
+        Voted::Approved(_) => approved(&whole, &locks::stopping(&console, &person, &whole)),
         Voted::Waiting => "Your signature counts. More is needed.",
     }))
 }
 
 /// What an approval comes to: a grant is no way round a lock (invariant 3).
-fn approved(locks: &[LockRow]) -> &'static str {
+fn approved(whole: &Whole, locks: &[LockRow]) -> &'static str {
+    let words = words::of(&whole.request.access);
     if locks.is_empty() {
-        "Approved. The caller may run it now."
+        words.approved
     } else if locks.iter().all(|lock| lock.cannot.is_none()) {
-        "Approved, but locked: nothing runs while a lock stands. You can lift it under Locks."
+        words.locked
     } else {
-        "Approved, but locked: nothing runs while a lock stands. Lifting it takes somebody who is not behind this \
-         caller."
+        words.locked_for_others
     }
 }
 
@@ -220,10 +219,10 @@ pub(crate) async fn reject(
     Named(elevation): Named<ElevationId>,
     asked: Asked,
 ) -> Result<Response, NotDone> {
-    seen(&console, elevation, &person).await?;
-    let lock = asked.yes("lock");
+    let whole = seen(&console, elevation, &person).await?;
+    let (words, lock) = (words::of(&whole.request.access), asked.yes("lock"));
     console.authority.reject(elevation, person.human.id, asked.text("reason")?, lock).await??;
-    Ok(done(if lock { "Rejected, and the caller is locked." } else { "Rejected. The caller is told why." }))
+    Ok(done(if lock { words.rejected_and_locked } else { words.rejected }))
 }
 
 pub(crate) async fn withdraw(

@@ -178,14 +178,16 @@ impl Card {
 
 impl Leaf {
     fn of(field: &terms::card::Field, model: &Model) -> Self {
+        let patch = if is_patch(field, model) { patch(&field.value) } else { Vec::new() };
+        let ends = only_ends_change(&patch).then_some(ONLY_ENDS);
         Self {
             label: Foreign::line(&field.label),
             pointer: Foreign::line(field.pointer.to_string()),
             value: Value::of(&field.value),
-            patch: if is_patch(field, model) { patch(&field.value) } else { Vec::new() },
+            patch,
             secret: field.secret,
             free: model.free.iter().any(|free| free.covers(&field.pointer)),
-            flags: field.flags.iter().map(|flag| flag_says(*flag)).collect(),
+            flags: field.flags.iter().map(|flag| flag_says(*flag)).chain(ends).collect(),
         }
     }
 
@@ -210,9 +212,25 @@ fn is_patch(field: &terms::card::Field, model: &Model) -> bool {
     model.upstream.id == Part::OF && first == Some("changes")
 }
 
-/// The lines of a difference, without the names of its two sides; what its first character says is drawn.
-fn patch(text: &str) -> Vec<(Sign, Foreign)> {
-    let lines = text.lines().skip_while(|line| !line.starts_with("@@"));
+/// What is said of a text whose lines stay what they are.
+pub const ONLY_ENDS: &str = "in the lines that change nothing changes but how they end";
+
+/// Whether what goes and what comes are the same lines, but for their ends.
+#[must_use]
+pub fn only_ends_change(patch: &[(Sign, Foreign)]) -> bool {
+    let of = |which: Sign| {
+        let lines = patch.iter().filter(move |(sign, _)| *sign == which);
+        lines.map(|(_, line)| line.text().trim_end_matches('\r')).collect::<Vec<_>>()
+    };
+    let gone = of(Sign::Gone);
+    !gone.is_empty() && gone == of(Sign::New)
+}
+
+/// The lines of a difference, without the names of its two sides; what its first character says is drawn. A line ends where a
+/// difference has it end: what else stands before that, such as a carriage return, is of the line and is shown.
+#[must_use]
+pub fn patch(text: &str) -> Vec<(Sign, Foreign)> {
+    let lines = text.split_terminator('\n').skip_while(|line| !line.starts_with("@@"));
     let signed = lines.map(|line| {
         let rest = || line.get(1..).unwrap_or_default();
         match line.chars().next() {

@@ -64,6 +64,8 @@ pub struct Explanation {
     pub bounds: Option<Bounds>,
     /// The rules that determine it.
     pub rules: Vec<RuleText>,
+    /// Whether it is a change of the installation.
+    pub change: bool,
 }
 
 /// One line of what it takes.

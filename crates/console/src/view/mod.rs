@@ -16,7 +16,7 @@ use askama::Template;
 use terms::Time;
 
 pub use callers::{CallerPage, CallerRow, CallersPage, GrantRow, LockRow, LocksPage, RunRow, Subject};
-pub use card::{Bounds, Caller, Card, Leaf, NeededLine, bounds};
+pub use card::{Bounds, Caller, Card, Leaf, NeededLine, ONLY_ENDS, bounds, only_ends_change, patch};
 pub use diff::{Change, Diff, Line, Piece, Sign, changes, whole_new};
 pub(crate) use diff::{leaves, read};
 pub use explain::{Answer, Choice, ExplainPage, Explanation, Missing, RuleText, WhyPage};

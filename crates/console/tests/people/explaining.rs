@@ -52,6 +52,22 @@ async fn an_owner_reads_what_a_call_would_need_of_whom_and_by_which_rule() {
 }
 
 #[tokio::test]
+async fn arguments_that_its_caller_could_not_send_are_said_to_be_none_before_what_rules_say() {
+    let (world, people) = World::new().await;
+    let olga = &people["olga"];
+    let wrong = text(olga, &asking(&world, "scale", r#"{"n":"three"}"#)).await;
+    for part in [
+        "its caller is told arguments_invalid",
+        "/n: the value is not of type",
+        "Were they taken, the rules would say:",
+    ] {
+        assert!(wrong.contains(part), "{part} in {wrong}");
+    }
+    let right = text(olga, &asking(&world, "scale", r#"{"n":3}"#)).await;
+    assert!(!right.contains("arguments_invalid") && right.contains("It takes more first: solo."), "{right}");
+}
+
+#[tokio::test]
 async fn a_caller_of_others_is_asked_about_as_one_that_never_was() {
     let (world, people) = World::new().await;
     let real = asking(&world, "deploy", "{}");

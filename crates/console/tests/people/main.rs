@@ -7,6 +7,7 @@
 #[allow(dead_code, clippy::cast_possible_truncation, clippy::type_complexity)]
 mod sample;
 
+mod changes;
 mod door;
 mod explaining;
 mod passkeys;

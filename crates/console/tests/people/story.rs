@@ -149,7 +149,7 @@ async fn the_owner_sees_the_request_cannot_approve_it_and_can_withdraw_it() {
     let id = world.deploy("2.4.1").await;
     let olga = &people["olga"];
     let page = olga.get(&format!("/r/{id}")).await;
-    assert!(page.text.contains("You are behind this caller") && page.text.contains("withdraw it"));
+    assert!(page.text.contains("You stand behind this yourself") && page.text.contains("withdraw it"));
     assert!(!page.text.contains("id=\"approve\""));
     let begun = olga.begin(id).await;
     assert_eq!(begun.status, StatusCode::CONFLICT);
@@ -190,8 +190,10 @@ async fn whoever_is_refused_when_they_answer_sees_no_button_for_it_and_reads_why
         let rejected = browser.post(&format!("/r/{id}/reject"), &json(r#"{"reason":"no"}"#)).await;
         let rejects = rejected.status == StatusCode::OK;
         assert_eq!((text.contains("id=\"reject\""), lock), (rejects, rejects), "{name} rejects");
-        let why =
-            [("olga", "You are behind this caller"), ("mia", "You are not among the people who are asked")];
+        let why = [
+            ("olga", "You stand behind this yourself"),
+            ("mia", "You are not among the people who are asked"),
+        ];
         for (whose, why) in why {
             assert_eq!(text.contains(why), whose == name, "{name}: {why}");
         }
@@ -208,7 +210,7 @@ async fn whoever_is_refused_when_they_lift_a_lock_sees_no_button_for_it_and_read
         let begun = people[name].post(&format!("/locks/{lock}/ceremony"), &json("{}")).await;
         assert_eq!(begun.status == StatusCode::OK, lifts, "{name}");
         assert_eq!(text.contains(&format!("data-post=\"/locks/{lock}/unlock\"")), lifts, "{name}");
-        assert_eq!(text.contains("You are behind this caller"), !lifts, "{name}");
+        assert_eq!(text.contains("You stand behind this yourself"), !lifts, "{name}");
     }
 }
 

@@ -121,9 +121,8 @@ pub(super) async fn ask(
         return Ok(Err(unknown(target.kind)));
     };
     let arguments = question.arguments(target.kind)?;
-    if target.kind != Kind::Resource {
-        let checked = gateway.schemas.check(target.pin.digest, &target.pin.definition, &arguments);
-        checked.map_err(invalid)?;
+    if let Some(what) = gateway.authority.misfit(&target, &arguments) {
+        return Err(invalid(what));
     }
     let known = of_subject(known, caller);
     let made = access(gateway, &known, (action, &target), upstream.identity, arguments, Object::new());

@@ -98,8 +98,9 @@ pub(super) async fn of_line(
     beside.accept = representation(given, &header::ACCEPT);
     beside.languages = representation(given, &header::ACCEPT_LANGUAGE);
     let arguments = Json::Object(arguments);
-    let checked = gateway.schemas.check(target.pin.digest, &target.pin.definition, &arguments);
-    checked.map_err(|what| Refusal::because(Slug::ArgumentsInvalid, what))?;
+    if let Some(what) = gateway.authority.misfit(&target, &arguments) {
+        return Err(Refusal::because(Slug::ArgumentsInvalid, what));
+    }
     let asked = (Action::Send(method), &*target);
     let ask = access(gateway, known, asked, identity, arguments, Object::new());
     let ask = ask.map_err(|why| not_an_access(&why))?;

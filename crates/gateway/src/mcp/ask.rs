@@ -2,7 +2,7 @@
 //! parsed input, and goes through the same door. What does not run is told as an error: results of these have no
 //! `isError`.
 
-use authority::{Ask, PinState, Target, reads, unknown};
+use authority::{Ask, PinState, Target, are_texts, reads, unknown};
 use axum::response::Response;
 use terms::json::Object;
 use terms::revision::Era;
@@ -178,8 +178,7 @@ fn text(params: &mut Object, name: &str) -> Result<String, Refusal> {
 
 /// An object of texts by name, as the arguments of prompts and templates are.
 fn texts(of: &Json, name: &str) -> Result<(), Refusal> {
-    let all = of.as_object().is_some_and(|of| of.iter().all(|(_, value)| value.as_str().is_some()));
-    if all {
+    if are_texts(of) {
         Ok(())
     } else {
         Err(Refusal::because(Slug::ArgumentsInvalid, format!("{name} is not an object of texts")))

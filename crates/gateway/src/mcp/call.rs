@@ -218,8 +218,7 @@ async fn wanted(
     let Some(identity) = identity.map(|upstream| upstream.identity) else {
         return Err(if seen() { Slug::UpstreamUnreachable.into() } else { unknown() });
     };
-    let checked = gateway.schemas.check(tool.pin.digest, &tool.pin.definition, &arguments);
-    if let Err(what) = checked {
+    if let Some(what) = gateway.authority.misfit(&tool, &arguments) {
         return Err(if seen() { Refusal::because(Slug::ArgumentsInvalid, what) } else { unknown() });
     }
     let told = told.as_ref().zip(arguments.as_object());

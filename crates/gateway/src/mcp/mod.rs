@@ -28,7 +28,6 @@ pub(crate) mod refusal;
 mod resources;
 pub(crate) mod result;
 pub(crate) mod rounds;
-pub(crate) mod schema;
 pub(crate) mod session;
 mod state;
 pub(crate) mod stream;

@@ -34,8 +34,12 @@ pub(crate) fn denied(denial: &Denial, structured: Structured) -> String {
 
 /// The result of one of our own tools that cannot do what it was asked.
 pub(crate) fn refused(refusal: &Refusal, structured: Structured) -> String {
-    let known =
-        Particulars { detail: refusal.detail.as_deref(), record: refusal.record, ..Particulars::default() };
+    let both = refusal.todo.map(|todo| match &refusal.detail {
+        Some(detail) => format!("({detail}) {todo}"),
+        None => todo.to_owned(),
+    });
+    let detail = both.as_deref().or(refusal.detail.as_deref());
+    let known = Particulars { detail, record: refusal.record, ..Particulars::default() };
     told(refusal.slug, known, structured)
 }
 

@@ -27,8 +27,16 @@ async fn asked(world: &World, body: Value) -> Reply {
     asked_raw(world, "POST", &body.to_string()).await
 }
 
+async fn asked_as(world: &World, name: &str, body: Value) -> Reply {
+    asked_by(world, name, "POST", &body.to_string()).await
+}
+
 async fn asked_raw(world: &World, method: &str, body: &str) -> Reply {
-    let key = format!("Bearer {}", world.key("bot"));
+    asked_by(world, "bot", method, body).await
+}
+
+async fn asked_by(world: &World, name: &str, method: &str, body: &str) -> Reply {
+    let key = format!("Bearer {}", world.key(name));
     let headers = [("Authorization", key.as_str()), ("Content-Type", "application/json")];
     world.request(method, "/v1/preflight", &headers, body).await
 }
@@ -256,6 +264,10 @@ async fn who_asks_too_often_is_told_so_and_keeps_nobody_else_from_asking() {
     let over = asked(&world, json!({"upstream": "ops", "tool": "deploy"})).await;
     assert_eq!((over.status, over.slug().as_str()), (429, "over_budget"));
     assert_eq!(over.headers["retry-after"], "1");
+    let says = over.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(says.ends_with("(5 preflights a minute) Nothing was decided and nothing ran. Ask again in a few seconds; calls go on."), "{says}");
+    let text = bot.call("stepup_preflight", json!({"tool": "deploy"})).await.text();
+    assert!(text.ends_with("(5 preflights a minute) Nothing was decided and nothing ran. Ask again in a few seconds; calls go on."), "{text}");
     assert_eq!(bot.call("stepup_preflight", json!({"tool": "deploy"})).await.slug(), "over_budget");
     assert_eq!(told(&spy, json!({"tool": "deploy"})).await["ruling"], "depends");
     assert_eq!(bot.call("read_ticket", json!({"id": 1})).await.text(), "ticket", "and calls go on");
@@ -343,4 +355,65 @@ async fn of_an_upstream_that_was_never_reached_nothing_is_known_and_that_is_said
         assert_eq!(asked(&world, question).await.slug(), "upstream_unreachable");
     }
     assert_eq!(bot.call("gone__deploy", json!({})).await.slug(), "upstream_unreachable", "as by a call");
+    // Nothing was to be sent, so nothing is said of what may have run.
+    let question = json!({"tool": "gone__deploy", "arguments": {}});
+    let plain = asked(&world, question.clone()).await.json()["error"].clone();
+    let text = bot.call("stepup_preflight", question).await.text();
+    for says in [plain["message"].as_str().unwrap(), &text] {
+        assert!(
+            says.contains("Nothing was decided and nothing ran.") && !says.contains("See below"),
+            "{says}"
+        );
+    }
+    assert_eq!(plain["todo"], "Nothing was decided and nothing ran. Ask again once it can be reached.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t124_an_upstream_of_which_a_caller_may_know_nothing_is_none() {
+    let gone = [("gone", "http://127.0.0.1:9/mcp")];
+    let rules = format!(
+        "{RULES}\n@id(\"not-there\") forbid (principal, action == Action::\"discover\", resource in Server::\"gone\");\n\
+         @id(\"not-ops\") forbid (principal == Agent::\"spy\", action == Action::\"discover\", resource in Server::\"ops\");"
+    );
+    let world = World::among(
+        crate::ops::Ops::start().await,
+        &gone,
+        &rules,
+        |settings| settings.budgets.preflights = 1000,
+        |_| {},
+    )
+    .await;
+    let (bot, spy) = (
+        world.session_at("/mcp", "bot", "2025-11-25", json!({})).await,
+        world.session_at("/mcp", "spy", "2025-11-25", json!({})).await,
+    );
+    // Each is read as it would be at an upstream that is there, and asked as whoever may know of nothing there.
+    let asks = |upstream: &str| {
+        [
+            json!({"tool": format!("{upstream}__deploy"), "arguments": {}}),
+            json!({"tool": format!("{upstream}__deploy")}),
+            json!({"tool": format!("{upstream}__deploy"), "arguments": []}),
+            json!({"prompt": format!("{upstream}__brief")}),
+            json!({"prompt": format!("{upstream}__brief"), "arguments": []}),
+            json!({"resource": format!("stepup+{upstream}+file:///a")}),
+            json!({"resource": format!("stepup+{upstream}+file:///a/../b")}),
+            json!({"resource": format!("stepup+{upstream}+no uri")}),
+        ]
+    };
+    for (who, session, there) in [("bot", &bot, "gone"), ("spy", &spy, "ops"), ("spy", &spy, "gone")] {
+        for (real, none) in asks(there).into_iter().zip(asks("none")) {
+            let (by_tool, never) = (
+                session.call("stepup_preflight", real.clone()).await,
+                session.call("stepup_preflight", none.clone()).await,
+            );
+            assert_eq!((by_tool.status, &by_tool.body), (never.status, &never.body), "{who}: {real}");
+            let (plain, never) =
+                (asked_as(&world, who, real.clone()).await, asked_as(&world, who, none).await);
+            assert_eq!((plain.status, &plain.body), (never.status, &never.body), "{who}: {real}");
+            assert!(
+                ["tool_unknown", "prompt_unknown", "resource_unknown"].contains(&plain.slug().as_str()),
+                "{plain:?}"
+            );
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What changed in the definitions that wait for a person: for people line by line, for programs leaf by leaf.
 
-use console::view::{Change, Line, Sign, changes, whole_new};
+use console::view::{Change, Line, ONLY_ENDS, Sign, changes, only_ends_change, patch, whole_new};
 use serde_json::{Value, json};
 use terms::text::{quoted, visible};
 use terms::{Json, Kind, Time};
@@ -124,6 +124,24 @@ fn signed(line: &Line) -> String {
     };
     let text: String = line.pieces.iter().map(|piece| piece.text.text()).collect();
     format!("{sign}{}{}", shown(&text), if line.broken { "↵" } else { "" })
+}
+
+/// The lines of a difference that a change of rules makes in one text, each behind its sign; `room` of them at most.
+pub(super) fn of_patch(text: &str, room: usize) -> Vec<String> {
+    let patch = patch(text);
+    let told = patch.iter().take(room).map(|(sign, line)| match sign {
+        Sign::Same => format!("      {}", shown(line.text())),
+        Sign::Gone => format!("{GONE}{}", shown(line.text())),
+        Sign::New => format!("{NEW}{}", shown(line.text())),
+        Sign::Skipped(_) => format!("    {}", shown(line.text())),
+    });
+    let ends = only_ends_change(&patch).then(|| format!("    ({ONLY_ENDS})"));
+    let left = patch.len().saturating_sub(room);
+    let more = (left > 0).then(|| {
+        let left = count(u64::try_from(left).unwrap_or(u64::MAX), "more line");
+        format!("    ({left}: see the page)")
+    });
+    ends.into_iter().chain(told).chain(more).collect()
 }
 
 /// What we mark with, and what is therefore a code point where an upstream wrote it.

@@ -143,7 +143,7 @@ fn comes_to(explained: &Explained) -> Vec<String> {
     }
     lines.extend(would.way().map(str::to_owned));
     if let Would::StepUp(takes) = would {
-        lines.push(yields(takes));
+        lines.push(if explained.change { yields_change(takes) } else { yields(takes) });
     }
     lines
 }
@@ -160,6 +160,11 @@ fn yields(takes: &Takes) -> String {
     };
     let uses = count(terms.uses.get(), "call");
     format!("That yields {uses} within {}, of {of}.", terms.valid_for)
+}
+
+/// The same of a change of the installation.
+fn yields_change(takes: &Takes) -> String {
+    format!("That yields this very change, once, within {}.", takes.requirement.terms.valid_for)
 }
 
 fn rules(head: &str, rules: &[ShownRule]) -> Vec<String> {
@@ -189,7 +194,8 @@ fn as_json(caller: &str, explained: &Explained) -> Value {
         }
     };
     json!({ "caller": caller, "headline": explained.headline, "ruling": ruling, "why": more,
-        "rules": rules_json(&explained.rules), "definition": explained.stopped.unwrap_or("accepted") })
+        "rules": rules_json(&explained.rules), "definition": explained.stopped.unwrap_or("accepted"),
+        "arguments_invalid": explained.misfit })
 }
 
 async fn told(desk: &Desk, typed: &str) -> Spoken {

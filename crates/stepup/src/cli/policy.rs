@@ -8,6 +8,7 @@ use super::Desk;
 use crate::policy_folder;
 use authority::Activated;
 use policy::{Finding, Severity};
+use store::Policy;
 use terms::PolicyHash;
 
 use super::explain::Explain;
@@ -52,7 +53,9 @@ pub enum Verb {
     /// be stopped; it is recorded as what it is.
     Recover,
     /// Put the policy folder and the configuration's requirements in force. What the configuration says of tools
-    /// (reviewed = ...) is said anew, of definitions that were accepted since too.
+    /// (reviewed = ...) is said anew, of definitions that were accepted since too. Where a change of rules takes approval, this
+    /// proposes it.
+    #[command(visible_alias = "propose")]
     Activate,
 }
 
@@ -138,9 +141,6 @@ fn schema(desk: &Desk) -> Spoken {
 
 async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
-    if policy_folder::takes_all_away(desk, &bundle) {
-        return Err(Said::failed(format!("the policy folder: {}", policy_folder::EMPTY), ""));
-    }
     let activated = desk.authority.activate_anew(&bundle, &desk.by).await?;
     told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))
 }
@@ -178,13 +178,17 @@ const REVISIONS: u32 = 100;
 
 async fn history(desk: &Desk) -> Spoken {
     let revisions = desk.authority.revisions(REVISIONS).await?;
+    let active = desk.authority.active();
+    let whose = |by: &str| active.person_of(by).map(|human| human.name.clone());
+    let by = |it: &Policy| whose(&it.by).map_or_else(|| it.by.clone(), |name| format!("{} ({name})", it.by));
     let rows: Vec<Vec<String>> = revisions
         .iter()
-        .map(|it| vec![it.rev.to_string(), when(it.at), it.by.clone(), it.hash.to_string()])
+        .map(|it| vec![it.rev.to_string(), when(it.at), by(it), it.hash.to_string()])
         .collect();
-    let json = revisions.iter().map(
-        |it| json!({ "revision": it.rev, "policy": it.hash.to_string(), "by": it.by, "at": it.at.millis() }),
-    );
+    let json = revisions.iter().map(|it| {
+        json!({ "revision": it.rev, "policy": it.hash.to_string(), "by": it.by, "human": whose(&it.by),
+            "at": it.at.millis() })
+    });
     let text = if rows.is_empty() {
         "No rules were ever in force.".to_owned()
     } else {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::desk::{self, Desk, pick};
+use super::difference;
 use super::say::{Exit, Said, Spoken, table, when};
 
 /// Requests for approval.
@@ -105,16 +106,16 @@ async fn list(desk: &Desk, all: bool) -> Spoken {
 fn show(desk: &Desk, whole: &Whole) -> Said {
     let request = &whole.request;
     let words = terms::words::words(request.id, request.access.hash()).join(" ");
-    let arguments = terms::card::fields(&request.access);
-    let arguments: Vec<String> =
-        arguments.iter().map(|f| format!("  {:<14} {}", f.label, terms::text::visible(&f.value))).collect();
+    let arguments = arguments(&request.access);
+    let call = request.access.reaches().is_some();
+    let (by, what) = if call { ("caller  ", "tool    ") } else { ("asked by", "changes ") };
     let why = whole
         .why
         .as_ref()
         .map(|why| format!("\n  because  {}", terms::text::visible(why)))
         .unwrap_or_default();
     let text = format!(
-        "{} — {}\n  request  {}\n  caller   {} (owner {})\n  tool     {}\n  words    {words}\n  takes    {}\n  expires  {}{why}\n\n{}\n\n  {}",
+        "{} — {}\n  request  {}\n  {by} {} (owner {})\n  {what} {}\n  words    {words}\n  takes    {}\n  expires  {}{why}\n\n{}\n\n  {}",
         desk.authority.headline(whole),
         stands(desk, whole).name(),
         request.id,
@@ -126,7 +127,28 @@ fn show(desk: &Desk, whole: &Whole) -> Said {
         arguments.join("\n"),
         desk.page(&format!("r/{}", request.id)),
     );
-    Said::done(text, as_json(desk, whole)).exit(exit(desk, whole))
+    Said::done(text, as_json(desk, whole)).exit(exit(desk, whole)).signed()
+}
+
+/// Lines of differences that are shown of one request; all of them are on its page.
+const LINES: usize = 200;
+
+/// What is asked for, name by name; what a change of rules changes, line by line.
+fn arguments(access: &terms::Access) -> Vec<String> {
+    let mut room = LINES;
+    let mut lines = Vec::new();
+    for field in terms::card::fields(access) {
+        let first = field.pointer.steps().first().map(String::as_str);
+        if access.reaches().is_none() && first == Some("changes") {
+            let told = difference::of_patch(&field.value, room);
+            room = room.saturating_sub(told.len());
+            lines.push(format!("  {}", terms::text::visible(&field.label)));
+            lines.extend(told);
+        } else {
+            lines.push(format!("  {:<14} {}", field.label, terms::text::visible(&field.value)));
+        }
+    }
+    lines
 }
 
 async fn withdraw(desk: &Desk, whole: &Whole, why: String) -> Spoken {

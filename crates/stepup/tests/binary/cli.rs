@@ -89,6 +89,7 @@ fn words_that_are_no_command_are_a_usage_error() {
         &["init", "--alone", "--team"],
         &["caller", "add", "x", "--owner", "y", "--kind", "human"],
         &["log", "tail", "-n", "many"],
+        &["human", "account", "x", "--uid", "4294967295"],
     ] {
         run(nowhere, words).failed(2, &["--help"]);
     }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
@@ -89,6 +90,39 @@ fn sigterm_ends_it_in_order_and_the_log_is_signed_to_its_end() {
     assert!(took < Duration::from_secs(5), "it took {took:?}");
     assert!(!home.path().join("stepup.sock").exists());
     home.verifies();
+}
+
+#[test]
+fn sighup_reads_the_rules_again_and_ends_nothing() {
+    let home = Home::new();
+    let mut server = home.serve();
+    let policy = |home: &Home| home.tells(&["policy", "show"])["policy"].clone();
+    let before = policy(&home);
+    // Nobody watches the configuration, whose requirements are proposed with the folder.
+    home.write("stepup.toml", &home.read("stepup.toml").replace("uses = 1", "uses = 2"));
+    server.signal(Signal::HUP);
+    server.until("the requirements are read again", |_| policy(&home) != before);
+    assert!(server.said("SIGHUP: the policy folder and the requirements are read again"));
+    // What they replaced does not come back by being read again, as it does not by a restart.
+    home.write("stepup.toml", &home.read("stepup.toml").replace("uses = 2", "uses = 1"));
+    server.signal(Signal::HUP);
+    server.until("it is said", |server| server.said("holds rules that were replaced"));
+    home.caller("bot");
+    assert_ne!(policy(&home), before);
+    let (status, _) = server.terminate();
+    assert_eq!(status.code(), Some(0));
+    let config = home.read("stepup.toml");
+    assert!(config.contains("activate = \"on-save\""));
+    home.write("stepup.toml", &config.replace("activate = \"on-save\"", "activate = \"by-command\""));
+    let mut server = home.serve();
+    server.signal(Signal::HUP);
+    server.until("it is said", |server| server.said("SIGHUP: nothing is read again"));
+    assert_eq!(
+        server.text().matches("the saved rules are in force").count(),
+        2,
+        "the first ones, and those that were new"
+    );
+    assert_eq!(server.get("/readyz").unwrap().0, 200);
 }
 
 #[test]

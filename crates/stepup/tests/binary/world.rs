@@ -260,11 +260,16 @@ impl Server<'_> {
         Some((status, body))
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     /// Asks it to stop; answers how it ended and how long that took.
     pub fn terminate(mut self) -> (ExitStatus, Duration) {
         let begun = now();
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;

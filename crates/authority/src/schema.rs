@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonschema::{PatternOptions, Validator};
-use terms::{DefinitionHash, Json, text};
+use terms::{DefinitionHash, Json, Kind, text};
+
+use crate::authority::Authority;
+use crate::target::Target;
 
 /// Compiled schemas that are kept at most; beyond that they are compiled again.
 const KEPT: usize = 1024;
@@ -20,6 +23,27 @@ const PATTERN: (usize, usize) = (1 << 20, 100_000);
 #[derive(Default)]
 pub(crate) struct Schemas {
     compiled: Mutex<HashMap<DefinitionHash, Option<Arc<Validator>>>>,
+}
+
+impl Authority {
+    /// What is wrong with the arguments of a call, as its caller is told: they are not what the pinned definition says. A reason to
+    /// refuse it before anything is decided.
+    #[must_use]
+    pub fn misfit(&self, target: &Target, arguments: &Json) -> Option<String> {
+        match target.kind {
+            Kind::Tool | Kind::Route | Kind::Operation => {
+                self.schemas.check(target.pin.digest, &target.pin.definition, arguments).err()
+            }
+            Kind::Prompt => (!are_texts(arguments)).then(|| "arguments is not an object of texts".to_owned()),
+            Kind::Resource | Kind::Installation => None,
+        }
+    }
+}
+
+/// Whether it is an object of texts by name, as the arguments of prompts and templates are.
+#[must_use]
+pub fn are_texts(of: &Json) -> bool {
+    of.as_object().is_some_and(|of| of.iter().all(|(_, value)| value.as_str().is_some()))
 }
 
 impl Schemas {
