@@ -55,8 +55,9 @@ async fn read(gateway: &Shared, known: &Known, request: Request) -> Result<Box<A
     let target = target.filter(|target| target.pin.state != PinState::Gone).ok_or(Slug::OperationUnknown)?;
     let identity = gateway.authority.upstream(upstream).ok_or(Slug::OperationUnknown)?.identity;
     let arguments = Json::Object(arguments);
-    let checked = gateway.schemas.check(target.pin.digest, &target.pin.definition, &arguments);
-    checked.map_err(|what| Refusal::because(Slug::ArgumentsInvalid, what))?;
+    if let Some(what) = gateway.authority.misfit(&target, &arguments) {
+        return Err(Refusal::because(Slug::ArgumentsInvalid, what));
+    }
     let made = access(gateway, known, (Action::Do, &target), identity, arguments, Object::new());
     let ask = made.map_err(|why| not_an_access(&why))?;
     let (purpose, ticket) = claims.into_parts();
