@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin as Pinned;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use store::{
     Answer, Attempt, Ceremony, Commit, Directory, Failed, Head, Invite, Listing, LogLine, Notice, Pin,
     Policy, Receipt, Refused, Session, Shared, Situation, Standing, Store, Whole,
 };
 use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, PinId, PolicyHash, RecordId, Time};
+use tokio::sync::Notify;
 
 /// How the next commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,17 @@ impl Between {
     /// Before the next commit reaches the store, this happens.
     pub fn before_commit(&self, hook: Hook) {
         *self.before_commit.lock().unwrap() = Some(hook);
+    }
+
+    /// The next commit never happens; says when it would have.
+    pub fn holds_commit(&self) -> Arc<Notify> {
+        let reached = Arc::new(Notify::new());
+        let there = Arc::clone(&reached);
+        self.before_commit(Box::pin(async move {
+            there.notify_one();
+            std::future::pending::<()>().await;
+        }));
+        reached
     }
 
     /// After the next read of where an access stands, this happens before whoever asked goes on.

@@ -1,9 +1,7 @@
 //! What becomes of a change of this installation once it is approved: it is made once or not at all, whatever ends in between, and
 //! what it makes moot is closed.
 
-use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use authority::{Activated, Added, By, NotCounted};
 use elevation::{Conclusion, GrantState, Outcome, State};
@@ -150,10 +148,13 @@ async fn a_change_that_was_not_committed_was_not_made_and_that_is_said_by_itself
         world.approve(id, "ann").await.unwrap();
         world.between().lets_pass(passes);
         if crashes {
-            world.between().before_commit(Box::pin(pending()));
+            let held = world.between().holds_commit();
             let authority = Arc::clone(world.authority());
             let mut doing = Box::pin(async move { authority.activate(&with("one"), &by).await });
-            tokio::time::timeout(Duration::from_millis(100), &mut doing).await.unwrap_err();
+            tokio::select! {
+                _ = &mut doing => panic!("it is held before its commit"),
+                () = held.notified() => {}
+            }
             world.crash(|| drop(doing)).await;
         } else {
             world.between().fail(Fails::Before);
@@ -181,10 +182,13 @@ async fn who_looks_at_what_a_crash_left_is_told_that_the_change_was_not_made() {
     let id = waits(world.authority().activate(&with("one"), &by).await.unwrap());
     world.approve(id, "ann").await.unwrap();
     world.between().lets_pass(1);
-    world.between().before_commit(Box::pin(pending()));
+    let held = world.between().holds_commit();
     let authority = Arc::clone(world.authority());
     let mut doing = Box::pin(async move { authority.activate(&with("one"), &by).await });
-    tokio::time::timeout(Duration::from_millis(100), &mut doing).await.unwrap_err();
+    tokio::select! {
+        _ = &mut doing => panic!("it is held before its commit"),
+        () = held.notified() => {}
+    }
     let at_rest = world.looked_at(|| drop(doing)).await;
     let attempts = at_rest.store().attempts(None, 10).await.unwrap();
     assert_eq!((attempts[0].outcome, at_rest.outcome_of(&attempts[0])), (None, Some(Outcome::NotSent)));
