@@ -252,6 +252,14 @@ members! {
         signed: Signed,
     }
 
+    /// Who was told that it may run something said how that had ended. Its word.
+    Reported = Reported {
+        /// How: `done` or `failed`.
+        outcome: Outcome,
+        /// What it says beyond that.
+        says: Option<String>,
+    }
+
     /// Rules that are only tried would have stopped what ran.
     Shadowed = Shadowed {
         /// Who asked.

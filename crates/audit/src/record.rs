@@ -50,6 +50,8 @@ kinds! {
     Settled "settled",
     /// A person said how an attempt of unknown end had ended.
     Resolved "resolved",
+    /// Who was told that it may run something said how that had ended.
+    Reported "reported",
     /// Rules that are only tried would have stopped what ran.
     Shadowed "shadowed",
     /// A caller asked what there is, and was shown some of it.

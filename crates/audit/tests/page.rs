@@ -37,6 +37,7 @@ fn again(kind: Kind, json: Json) -> Option<Json> {
         (Kind::Denied, by::<Denied>),
         (Kind::Settled, by::<Settled>),
         (Kind::Resolved, by::<Resolved>),
+        (Kind::Reported, by::<Reported>),
         (Kind::Shadowed, by::<Shadowed>),
         (Kind::Listed, by::<Listed>),
         (Kind::Preflighted, by::<Preflighted>),

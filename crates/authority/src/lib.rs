@@ -32,6 +32,7 @@ mod proposal;
 mod rehearse;
 mod reject;
 mod replay;
+mod report;
 mod resolve;
 mod revoke;
 mod ruling;

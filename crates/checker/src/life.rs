@@ -120,6 +120,7 @@ impl<'a> State<'a> {
             "revoked" => self.revoke(record),
             "settled" => self.settle(record),
             "resolved" => self.resolve(record),
+            "reported" => self.report(record),
             kind if CHANGES.contains(&kind) => {
                 self.change(record);
                 Ok(())
@@ -181,6 +182,17 @@ impl<'a> State<'a> {
         let outcome = record.body.get("outcome").and_then(Value::as_str).unwrap_or("unknown");
         call.outcome = Some(outcome.to_owned());
         Ok(())
+    }
+
+    /// What was released is said to have ended, once. Who says so is seen there and not here.
+    fn report(&mut self, record: &'a Record) -> Result<(), &'static str> {
+        let attempt = record.refers("attempt").ok_or("names no attempt")?;
+        let call = self.calls.get(attempt).and_then(|place| self.story.calls.get(*place));
+        if call.and_then(|call| call.outcome.as_deref()) != Some("released") {
+            return Err("the attempt was not released");
+        }
+        let before = self.resolved.insert(attempt, record.leaf);
+        if before.is_some() { Err("the outcome was reported before") } else { Ok(()) }
     }
 
     fn resolve(&mut self, record: &'a Record) -> Result<(), &'static str> {

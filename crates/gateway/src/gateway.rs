@@ -77,7 +77,8 @@ impl Gateway {
             authority.attach(authority::Upstream { name, identity });
         }
         let reached = |name: &str| apis.get(name).is_some() || upstreams.names().any(|one| one == name);
-        for name in settings.asked.keys().chain(settings.askers.keys()).filter(|name| !reached(name)) {
+        let asking = settings.asked.keys().chain(settings.askers.keys()).chain(&settings.applications);
+        for name in asking.filter(|name| !reached(name)) {
             let identity = api::asked::identity(name);
             authority.attach(authority::Upstream { name: name.clone(), identity });
         }
@@ -140,6 +141,7 @@ impl Gateway {
             .route("/.well-known/authzen-configuration", any(authzen::metadata))
             .route("/access/v1/{*rest}", any(to_authzen))
             .route("/v1/elevations/{id}", any(to_elevation))
+            .route("/v1/attempts/{id}", any(to_attempt))
             .route("/v1/permits", any(to_permits))
             .route("/v1/preflight", any(to_preflight))
             .fallback(to_nothing)
@@ -239,6 +241,13 @@ async fn to_elevation(State(gateway): State<Shared>, Path(id): Path<String>, req
     let Ok(id) = id.parse() else { return Refusal::from(Slug::ElevationUnknown).plain() };
     let span = tracing::info_span!("elevation", caller = %known.caller.id, elevation = %id);
     elevations::serve(gateway, known, id, request).instrument(span).await
+}
+
+async fn to_attempt(State(gateway): State<Shared>, Path(id): Path<String>, request: Request) -> Response {
+    match known(&gateway, &request) {
+        Ok(known) => permits::report(gateway, known, &id, request).await,
+        Err(refusal) => refusal.plain(),
+    }
 }
 
 async fn to_permits(State(gateway): State<Shared>, request: Request) -> Response {

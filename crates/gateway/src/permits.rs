@@ -1,9 +1,10 @@
 //! `POST /v1/permits`: a program asks for itself whether it may do an operation, and does it. As it asks, so it is told: like over HTTP, with the
-//! same problems, waits and names.
+//! same problems, waits and names. `POST /v1/attempts/{id}`: how that ended, as it says.
 
 use authority::{Ask, PinState};
 use axum::extract::Request;
 use axum::response::Response;
+use elevation::Outcome;
 use http::Method;
 use terms::json::Object;
 use terms::{Action, Json, Kind, Slug};
@@ -12,9 +13,9 @@ use upstream::Beside;
 use crate::access::{access, not_an_access};
 use crate::answer::Refusal;
 use crate::caller::{self, Known};
-use crate::elevations::{Claims, members};
-use crate::gateway::{Shared, not_allowed};
-use crate::http::{Prefer, asked_for, once, unread};
+use crate::elevations::{Claims, members, unavailable};
+use crate::gateway::{Shared, done, not_allowed};
+use crate::http::{Prefer, asked_for, once, refused, unread};
 use crate::mcp::envelope::{holds_key, only, within};
 
 /// What of the operation is asked about.
@@ -29,6 +30,31 @@ pub(crate) async fn serve(gateway: Shared, known: Known, request: Request) -> Re
         Ok(ask) => asked_for(gateway, known, (None, Box::<Beside>::default()), (ask, prefer)).await,
         Err(refusal) => unread(&gateway, &known, refusal).await,
     }
+}
+
+/// How an attempt ended that was released to who says so.
+pub(crate) async fn report(gateway: Shared, known: Known, id: &str, request: Request) -> Response {
+    if *request.method() != Method::POST {
+        return not_allowed("POST");
+    }
+    let reported = async {
+        let id = id.parse().map_err(|_| Slug::AttemptUnknown)?;
+        let members = members(&gateway, request).await?;
+        only(&members, &["outcome", "says"])?;
+        let text = |member: &str| members.get(member).map(|value| value.as_str());
+        let outcome = text("outcome").flatten().and_then(Outcome::named);
+        let (Some(outcome @ (Outcome::Done | Outcome::Failed)), None | Some(Some(_))) =
+            (outcome, text("says"))
+        else {
+            return Err(Refusal::because(
+                Slug::ArgumentsInvalid,
+                "outcome is done or failed, and says a text",
+            ));
+        };
+        let reported = gateway.authority.report(&known.caller, id, outcome, text("says").flatten()).await;
+        Ok(reported.map_err(|failed| unavailable(&failed))??)
+    };
+    reported.await.map_or_else(|refusal: Refusal| refused(&refusal), |()| done())
 }
 
 async fn read(gateway: &Shared, known: &Known, request: Request) -> Result<Box<Ask>, Refusal> {

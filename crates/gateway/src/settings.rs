@@ -32,6 +32,8 @@ pub struct Settings {
     pub denial_data: bool,
     /// The addresses of the proxies that may ask about requests to an API which they hold, by its name (T47).
     pub asked: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// Applications: nothing leads to them, and they do everything themselves.
+    pub applications: BTreeSet<String>,
     /// Who may ask about others, by upstream.
     pub askers: BTreeMap<String, Askers>,
     /// Limits.
@@ -108,6 +110,7 @@ impl Settings {
             carriers: BTreeMap::new(),
             denial_data: false,
             asked: BTreeMap::new(),
+            applications: BTreeSet::new(),
             askers: BTreeMap::new(),
             budgets: Budgets::default(),
         }

@@ -7,6 +7,7 @@ mod config;
 mod connect;
 mod control;
 mod demo;
+mod exec;
 mod head;
 mod init;
 mod keys;
@@ -43,6 +44,10 @@ fn main() -> ExitCode {
         }
         // Standard output is the protocol's alone.
         Command::Stdio(how) => return say(stdio::run(&how), false),
+        // Its own standard output and its exit are the command's.
+        Command::Exec(how) => {
+            return exec::run(&how, (cli.purpose, cli.ticket)).unwrap_or_else(|said| say(Err(said), json));
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "stepup", &mut std::io::stdout());
             return ExitCode::SUCCESS;
@@ -92,9 +97,11 @@ async fn run(command: Command, said: (Option<String>, Option<String>), path: &st
             let verb = verb.typed_here().map_err(|e| Said::failed(format!("this folder: {e}"), ""))?;
             at_the_desk(Errand { verb, purpose: said.0, ticket: said.1 }, path, ambient).await
         }
-        Command::Completions { .. } | Command::SampleOps(_) | Command::Stdio(_) | Command::Child { .. } => {
-            Err(Said::failed("this is not done here", ""))
-        }
+        Command::Completions { .. }
+        | Command::SampleOps(_)
+        | Command::Stdio(_)
+        | Command::Exec(_)
+        | Command::Child { .. } => Err(Said::failed("this is not done here", "")),
     }
 }
 

@@ -336,6 +336,8 @@ fn agents(config: &Config) -> gateway::Settings {
         (name.clone(), askers)
     });
     settings.askers = askers.collect();
+    let applications = config.upstreams.iter().filter(|(_, file)| file.is_application());
+    settings.applications = applications.map(|(name, _)| name.clone()).collect();
     settings.budgets.in_flight = config.budgets.in_flight;
     settings.budgets.held = config.budgets.held;
     settings.budgets.preflights = config.budgets.preflights_per_minute;

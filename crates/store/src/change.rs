@@ -73,6 +73,13 @@ pub enum Change {
     Issue(Box<Grant>),
     /// Claims one attempt at baseline.
     Attempt(Claim),
+    /// How an attempt ended that was released: what its caller says, once.
+    Report {
+        /// Which.
+        attempt: AttemptId,
+        /// How: done or failed.
+        outcome: Outcome,
+    },
     /// Names an attempt that is claimed in the same commit, by what its caller wants done once. Refused with [`Refused::Repeats`] where
     /// that names another already; the name of one that was not sent is free again.
     Once {

@@ -243,6 +243,9 @@ catalogue! {
     OperationUnknown "operation_unknown" 404 1044 Http
         "There is no such operation for this caller."
         "Use an operation that the operator has named for the application.";
+    AttemptUnknown "attempt_unknown" 404 1045 Http
+        "There is no such attempt of this caller whose end it could report."
+        "Report once, how an attempt ended that you were told to carry out yourself.";
 }
 
 impl std::fmt::Display for Slug {

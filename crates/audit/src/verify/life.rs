@@ -13,8 +13,8 @@ use super::met::{Ballot, Evidence, met};
 use super::{AssertionCheck, Broken, Envelope, Wrong, consent, must, surely_after};
 use crate::body::{
     Body, Challenged, Denied, Erased, Expired, Granted, Locked, Outcome, PasskeyEnrolled, PasskeyRevoked,
-    Permitted, PinAccepted, Rejected, RelyingParty, Resolved, Restored, Revoked, Settled, Spent, Started,
-    SubjectKind, Superseded, Unlocked, Voted, Who, Withdrawn,
+    Permitted, PinAccepted, Rejected, RelyingParty, Reported, Resolved, Restored, Revoked, Settled, Spent,
+    Started, SubjectKind, Superseded, Unlocked, Voted, Who, Withdrawn,
 };
 use crate::export::Contents;
 use crate::record::{Kind, salted};
@@ -181,6 +181,7 @@ impl<'a> Life<'a> {
             Kind::Denied => self.denied(seen),
             Kind::Settled => self.settled(seen),
             Kind::Resolved => self.resolved(seen),
+            Kind::Reported => self.reported(seen),
             Kind::Voted => self.voted(seen),
             Kind::Granted => self.granted(seen),
             Kind::Rejected => self.concluded::<Rejected>(seen).map(drop),
@@ -433,6 +434,20 @@ impl<'a> Life<'a> {
                 Ok(())
             }
             Some(_) => Err("the outcome of its attempt was not unknown".into()),
+            None => Err("its attempt was never permitted".into()),
+        }
+    }
+
+    fn reported(&mut self, seen: &Seen<'_>) -> Result<(), Wrong> {
+        if let Some(reported) = self.body::<Reported>(seen)? {
+            must(matches!(reported.outcome, Outcome::Done | Outcome::Failed), "nobody can report that")?;
+        }
+        match self.attempts.get_mut(&seen.attempt()?) {
+            Some(attempt @ Attempt::Settled(Some(Outcome::Released) | None)) => {
+                *attempt = Attempt::Resolved;
+                Ok(())
+            }
+            Some(_) => Err("its attempt was not released, or was reported before".into()),
             None => Err("its attempt was never permitted".into()),
         }
     }

@@ -12,6 +12,7 @@ const TABLE: &[(&str, &str)] = &[
     ("spent", "{/caller/name} was permitted {/access/resource/id} by its grant"),
     ("denied", "{/caller/name} was denied {/access/resource/id}: {/slug} ({/count})"),
     ("settled", "An attempt ended: {/outcome}"),
+    ("reported", "Its caller said how an attempt had ended: {/outcome}. {/says}"),
     ("resolved", "{/signed/human} said how an attempt had ended: {/outcome}. {/why}"),
     ("shadowed", "Rules that are only tried would have stopped {/caller/name} at {/resource}"),
     ("listed", "A caller listed {/count} {/what} of {/upstream}"),

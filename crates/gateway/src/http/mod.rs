@@ -21,6 +21,7 @@ use crate::caller::{Known, Place};
 use crate::elevations::unavailable;
 use crate::enforce::{Passed, PassedBy, decide, held};
 use crate::gateway::Shared;
+pub(crate) use answer::refused;
 use party::Sender;
 pub(crate) use request::{once, place};
 

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use desk::Desk;
 pub use finding::refused;
-pub use say::{Exit, Said, Spoken};
+pub use say::{Exit, Said, Spoken, span};
 
 /// Step-up authorization for AI agents and other non-human identities.
 #[derive(Parser, Debug)]
@@ -76,6 +76,11 @@ pub enum Command {
     /// key in the environment variable STEPUP_KEY or in a file; never as an argument, which everybody on the machine
     /// sees. It carries sessions (MCP 2025-11-25 and 2025-06-18); 2026-07-28 is spoken over HTTP only.
     Stdio(Stdio),
+    /// Run one command under one permit, and record how it ended.
+    ///
+    /// Asks the gateway as the caller whose key is in STEPUP_KEY or a file, waits for the people where it takes some, and ends as
+    /// the command did. What stops anybody from running the command without it is that what it needs is had through stepup alone.
+    Exec(Exec),
     /// Callers, people, requests, locks, the log.
     #[command(flatten)]
     At(Verb),
@@ -176,6 +181,29 @@ pub struct Stdio {
     /// A file with the caller's key, that nobody but you can read. Without it, STEPUP_KEY has the key.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+}
+
+/// What to run, and as what it is permitted.
+#[derive(Args, Debug)]
+pub struct Exec {
+    /// The operation, as the gateway's configuration names it.
+    #[arg(long, value_name = "UPSTREAM/OPERATION")]
+    pub operation: String,
+    /// What it is done to.
+    #[arg(long, value_name = "NAME")]
+    pub resource: String,
+    /// The gateway's address. Never read from a stepup.toml, which in a foreign folder could name a thief's.
+    #[arg(long, default_value = "http://127.0.0.1:7300")]
+    pub url: String,
+    /// A file with the caller's key, that nobody but you can read. Without it, STEPUP_KEY has the key.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// How long to wait for people.
+    #[arg(long, value_name = "SPAN", default_value = "15m")]
+    pub wait: String,
+    /// The command, after `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
 }
 
 /// The sample upstream.

@@ -19,7 +19,7 @@ const LONGEST: u64 = 4096;
 ///
 /// # Errors
 /// When there is none, or others could read it.
-pub(super) fn read(file: Option<&Path>) -> Result<Secret<String>, Said> {
+pub fn read(file: Option<&Path>) -> Result<Secret<String>, Said> {
     let (text, whence) = match file {
         Some(path) => (from_file(path)?, path.display().to_string()),
         None => (from_environment()?, VARIABLE.to_owned()),

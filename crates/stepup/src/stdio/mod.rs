@@ -20,6 +20,7 @@ use upstream::{Credential, Http, Timeouts};
 use crate::cli::{Said, Spoken, Stdio};
 use crate::{clock, serve};
 use bridge::Bridge;
+pub use key::read as key;
 use lines::Heard;
 
 /// Carries lines until the client ends its input, or somebody ends this program.

@@ -275,6 +275,23 @@ pub async fn what_is_to_be_done_once_names_one_attempt_unless_that_was_not_sent(
     assert_eq!(world.store().once(world.caller, key).await.unwrap().unwrap().id, second.0);
 }
 
+pub async fn only_what_was_released_is_reported_and_only_once(world: &mut World) {
+    let report = |attempt, outcome| Change::Report { attempt, outcome };
+    let claim = world.claim(&world.access("1")).await;
+    world.commit(vec![Change::Attempt(claim.clone())]).await.unwrap();
+    assert_eq!(world.refused(report(claim.attempt, Outcome::Done)).await, Refused::Conflict);
+    world.commit(vec![settle(claim.attempt, Outcome::Released, false)]).await.unwrap();
+    for outcome in [Outcome::NotSent, Outcome::Unknown, Outcome::Released] {
+        assert_eq!(world.refused(report(claim.attempt, outcome)).await, Refused::Conflict);
+    }
+    world.commit(vec![report(claim.attempt, Outcome::Failed)]).await.unwrap();
+    assert_eq!(world.refused(report(claim.attempt, Outcome::Done)).await, Refused::Conflict);
+    let ended = world.store().attempt(claim.attempt).await.unwrap().unwrap();
+    assert_eq!(ended.outcome, Some(Outcome::Failed));
+    let unknown = AttemptId::fresh(world.ambient.as_ref());
+    assert_eq!(world.refused(report(unknown, Outcome::Done)).await, Refused::Missing);
+}
+
 pub async fn only_what_is_unknown_is_resolved_and_only_once(world: &mut World) {
     let claim = world.claim(&world.access("1")).await;
     world.commit(vec![Change::Attempt(claim.clone())]).await.unwrap();

@@ -94,6 +94,7 @@ sentences! { $
         an_attempt_ends_once
         what_is_to_be_done_once_names_one_attempt_unless_that_was_not_sent
         only_what_is_unknown_is_resolved_and_only_once
+        only_what_was_released_is_reported_and_only_once
         what_an_earlier_run_left_is_found
         revoking_counts_what_was_live
         usage_knows_what_was_used_and_the_calls_of_an_hour

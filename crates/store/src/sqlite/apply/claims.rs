@@ -243,6 +243,16 @@ pub(super) fn settle(
     missing_or_conflict(tx, "SELECT 1 FROM attempts WHERE id = ?1", [attempt.bytes()])
 }
 
+/// What was released ended so, as its caller says; once.
+pub(super) fn report(tx: &Tx<'_>, attempt: AttemptId, outcome: Outcome) -> Done {
+    let known = matches!(outcome, Outcome::Done | Outcome::Failed);
+    let sql = "UPDATE attempts SET outcome = ?2 WHERE id = ?1 AND outcome = 5 AND ?3";
+    if changed(tx, sql, params![attempt.bytes(), outcome.number(), known])? {
+        return Ok(());
+    }
+    missing_or_conflict(tx, "SELECT 1 FROM attempts WHERE id = ?1", [attempt.bytes()])
+}
+
 /// Takes back what is live; a grant that is over already is none to take back.
 pub(super) fn revoke(tx: &Tx<'_>, selector: Selector, applied: &mut Applied) -> Done {
     let (sql, id) = match &selector {

@@ -90,6 +90,7 @@ fn apply(tx: &Tx<'_>, change: &Change, applied: &mut Applied) -> Done {
         Change::Settle { attempt, outcome, delivered, resolves } => {
             claims::settle(tx, *attempt, *outcome, *delivered, *resolves)
         }
+        Change::Report { attempt, outcome } => claims::report(tx, *attempt, *outcome),
         Change::Revoke(selector) => claims::revoke(tx, *selector, applied),
         Change::Lock(lock) => claims::lock(tx, lock),
         Change::Unlock(id) => claims::unlock(tx, *id),
@@ -114,6 +115,7 @@ fn apply(tx: &Tx<'_>, change: &Change, applied: &mut Applied) -> Done {
 const fn carries_authority(change: &Change) -> bool {
     match change {
         Change::Claims { .. }
+        | Change::Report { .. }
         | Change::Signed { .. }
         | Change::OpenSession(_)
         | Change::CloseSessions { .. }
@@ -159,6 +161,7 @@ const fn takes_power_away(change: &Change) -> bool {
         | Change::Register(_)
         | Change::Retire(_)
         | Change::Enrol { .. }
+        | Change::Report { .. }
         | Change::Signed { .. }
         | Change::OpenSession(_)
         | Change::CloseSessions { .. }
