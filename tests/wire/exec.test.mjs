@@ -37,7 +37,10 @@ describe("stepup exec", () => {
     return said;
   };
   const exec = (words, env) => started(words, env).ended;
-  const last = async (kind) => (await home.cli("log", "tail", "50")).records.filter((record) => record.kind === kind).at(-1);
+  const last = async (kind) => {
+    const { record } = (await home.cli("log", "tail")).records.filter((one) => one.kind === kind).at(-1);
+    return JSON.stringify(await home.cli("log", "show", record));
+  };
 
   before(async () => {
     home = await Home.make();
@@ -59,7 +62,7 @@ describe("stepup exec", () => {
     assert.match(ran.stdout, /^att_\w+ none\n$/);
     assert.equal(ran.stderr, "");
     const reported = await last("reported");
-    assert.match(JSON.stringify(reported), /failed/);
+    assert.match(reported, /failed.*exit 3/);
     const gone = await exec(["--operation", "shell/look", "--resource", "api", "--key-file", keyFile, "--", "/no/such/program"], { STEPUP_KEY: "" });
     assert.equal(gone.code, 127);
     assert.match(gone.stderr, /cannot be started/);

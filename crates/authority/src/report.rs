@@ -23,7 +23,12 @@ impl Authority {
         outcome: Outcome,
         says: Option<&str>,
     ) -> Result<Result<(), Slug>, Failed> {
-        let known = self.store.attempt(attempt).await?.filter(|known| known.caller == caller.id);
+        let mut known = self.store.attempt(attempt).await?.filter(|known| known.caller == caller.id);
+        if known.as_ref().is_some_and(|known| known.outcome.is_none()) {
+            // That it was released is written a moment after it was told.
+            self.settler.idle().await;
+            known = self.store.attempt(attempt).await?;
+        }
         if known.is_none() || !matches!(outcome, Outcome::Done | Outcome::Failed) {
             return Ok(Err(Slug::AttemptUnknown));
         }

@@ -70,7 +70,7 @@ fn every_state_and_outcome_has_a_number_and_a_name_of_its_own_and_reads_back() {
             (number, name, Some(outcome))
         );
     }
-    assert_eq!((Outcome::numbered(0), Outcome::numbered(5)), (None, None));
+    assert_eq!((Outcome::numbered(0), Outcome::numbered(6)), (None, None));
 }
 
 #[test]

@@ -346,7 +346,7 @@ async fn a_limit_that_policy_can_read_is_the_line_between_baseline_and_approval(
 async fn what_has_to_be_said_first_is_said_in_headers() {
     let (world, crm) = world().await;
     let json = ("Content-Type", "application/json");
-    let body = r#"{"text":"hi","pin":"1234"}"#;
+    let body = r#"{"text":"hi","pin":"canary-pin"}"#;
     let stopped = world.send_with("POST", "/notes", &[json], body).await;
     let detail = stopped.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("Stepup-Purpose") && detail.contains("Stepup-Ticket"), "{detail}");
@@ -355,11 +355,11 @@ async fn what_has_to_be_said_first_is_said_in_headers() {
     world.approve(stopped.json()["elevation"].as_str().unwrap()).await;
     assert_eq!(world.send_with("POST", "/notes", &said, body).await.status, 200);
     // The secret went to the upstream, and nowhere else.
-    assert_eq!(crm.sole().body, r#"{"pin":"1234","text":"hi"}"#);
+    assert_eq!(crm.sole().body, r#"{"pin":"canary-pin","text":"hi"}"#);
     let lines = world.authority.store().records(0, 10_000).await.unwrap();
     let bodies =
         lines.into_iter().filter_map(|line| line.body).map(|(body, _)| String::from_utf8(body).unwrap());
-    assert!(bodies.into_iter().all(|body| !body.contains("1234")));
+    assert!(bodies.into_iter().all(|body| !body.contains("canary-pin")));
 }
 
 #[tokio::test]
