@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Code, Finding, Known, Place, PolicySet, Schema, Severity};
+use policy::{Code, Finding, Known, Outlook, Place, PolicySet, Schema, Severity};
 use store::PinState;
 use terms::{Caller, CallerKind, Kind, Requirement};
 
@@ -12,6 +12,9 @@ use crate::bundle::Bundle;
 use crate::leaves::groups;
 use crate::operator::HOST;
 use crate::target::{Target, of_declared};
+
+/// Names that a finding about many of them says.
+const NAMED: usize = 5;
 
 /// What a bundle declares.
 fn declared(bundle: &Bundle) -> Vec<Target> {
@@ -72,10 +75,49 @@ impl Active {
             let named = bundle.requirements.iter().filter(|(name, _)| set.names(name));
             findings.extend(named.filter_map(|(name, requirement)| self.meets(name, requirement)));
             findings.extend(self.check_standing(bundle, &set));
+            findings.extend(self.uncovered_by(&set, &declared));
         }
         findings.sort();
         findings.dedup();
         findings
+    }
+
+    /// What nobody has reviewed, and runs for a caller who is there with nobody's approval, and of which no rule speaks: a finding
+    /// for each upstream, as one upstream may have hundreds.
+    fn uncovered_by(&self, set: &PolicySet, declared: &[Target]) -> Vec<Finding> {
+        let callers: Vec<&Caller> = self
+            .people
+            .known()
+            .filter(|caller| caller.kind != CallerKind::Operator)
+            .map(AsRef::as_ref)
+            .collect();
+        let runs = |target: &&Target| {
+            let alone = |caller: &&&Caller| {
+                set.may_need(caller, &target.judged).is_empty()
+                    && set.outlook(caller, &target.judged) != Outlook::Never
+            };
+            !set.covers(&target.judged) && callers.iter().any(|caller| alone(&caller))
+        };
+        let acts = [Kind::Tool, Kind::Route, Kind::Operation];
+        let there = self.there().filter(|target| !is_declared(target.kind)).chain(declared);
+        let mut open: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for target in there.filter(|target| acts.contains(&target.kind)).filter(runs) {
+            open.entry(&target.upstream).or_default().push(&target.name);
+        }
+        let finding = |(upstream, names): (&str, Vec<&str>)| {
+            let some = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+            let more = names.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let says = format!(
+                "{upstream}: {some}{more} can run with nobody's approval, nobody has reviewed them, and no rule speaks of them"
+            );
+            Finding::new(
+                Code::Uncovered,
+                &Place { file: format!("upstreams.{upstream}"), ..Place::default() },
+                says,
+            )
+        };
+        open.into_iter().map(finding).collect()
     }
 
     /// The upstreams of a bundle of which nothing is pinned yet: what rules say of theirs is held against nothing.

@@ -85,6 +85,9 @@ codes! {
     NobodyAdministers "nobody_administers" Warning
         "Under these rules nobody who is there could change them, or people, groups and callers, again."
         "Let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`.";
+    Uncovered "uncovered" Warning
+        "Something that nobody has reviewed as read-only runs for a caller with nobody's approval, and no rule speaks of it."
+        "Review it (`reviewed = \"read-only\"`), name it in a rule, or step up what nobody reviewed, as the starter sets do.";
     NoRules "no_rules" Error
         "There are no rules, as there are none for a moment while a folder is replaced. Under none everything is denied, and nobody could change that."
         "Put the files of rules, which end in `.cedar`, into the folder. To stop everything, lock it: `stepup lock all`.";

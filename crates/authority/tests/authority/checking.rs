@@ -69,3 +69,31 @@ async fn a_requirement_that_who_is_there_could_not_meet_is_found_with_the_caller
     assert!(one.starts_with("requirements.pair ") && one.contains("for sams-bot:"), "{one}");
     world.verified().await;
 }
+
+#[tokio::test]
+async fn what_nobody_reviewed_and_no_rule_speaks_of_and_runs_alone_is_found_by_name() {
+    let world = World::new().await;
+    let uncovered = |rules: &str| -> Vec<String> {
+        let findings = world.authority().active().check(&bundle_of(rules), true);
+        let found = findings.into_iter().filter(|found| found.code.name() == "uncovered");
+        found.map(|found| format!("{} {}", found.at, found.message)).collect()
+    };
+    let open = r#"@id("all") permit (principal, action, resource);"#;
+    let [one] = uncovered(open).try_into().unwrap();
+    assert!(one.starts_with("upstreams.ops ops: ") && one.contains("deploy"), "{one}");
+    // A rule about it in particular, a step-up of everything, a permit to nobody who is there: each is enough.
+    let rules = [
+        r#"@id("one") @stepup("release") forbid (principal, action == Action::"tools/call:ops/deploy", resource);"#,
+        r#"@id("one") forbid (principal, action == Action::"tools/call:ops/deploy", resource) when { context.arguments.version == "1" };"#,
+    ];
+    for rule in rules {
+        let left = uncovered(&format!("{open}\n{rule}"));
+        assert!(left.iter().all(|left| !left.contains("deploy")), "{left:?}");
+    }
+    let unreviewed = r#"@id("rest") @stepup("release") forbid (principal, action in Action::"tools/call", resource)
+        unless { resource.reviewedReadOnly || resource.ruled };"#;
+    assert_eq!(uncovered(&format!("{open}\n{unreviewed}")), [] as [String; 0]);
+    let nobody = r#"@id("all") permit (principal in Group::"nobody", action, resource);"#;
+    assert_eq!(uncovered(nobody), [] as [String; 0]);
+    world.verified().await;
+}
