@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("gateway", 5, &["terms", "elevation", "authority", "upstream"]),
     ("console", 5, &["terms", "elevation", "authority", "passkey"]),
     ("checker", 6, &[]),
+    ("layer", 6, &[]),
     (
         "stepup",
         6,
@@ -46,7 +47,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("askama", &["console"]),
     ("clap", &["stepup", "checker"]),
     ("axum", &["gateway", "console", "stepup"]),
-    ("hyper-rustls", &["upstream", "console"]),
+    ("hyper-rustls", &["upstream", "console", "layer"]),
 ];
 
 fn root() -> PathBuf {
