@@ -13,7 +13,6 @@ on = "todo"
 resource = { ownerID = "string?" }
 [upstreams.todo.operations.purge]
 on = "todo"
-title = "Purge {/id}"
 `;
 const RULES = `
 @id("purge") @stepup("release-approval") forbid (principal, action == Action::"do:todo/purge", resource);
@@ -56,7 +55,7 @@ describe("an application that asks", () => {
     const denial = { evaluation_id: context.evaluation_id, expires_at: context.access_request.expires_at };
     const { status, json } = await send("/access/v1/requests", { body: { ...question("purge", "list-1"), denial } });
     assert.equal(status, 201, JSON.stringify(json));
-    assert.match((await ann.page(`/r/${json.task.id}`)).text, /Purge/);
+    assert.match((await ann.page(`/r/${json.task.id}`)).text, /Do purge in todo: list-1/);
     await home.stop();
     await home.serve();
     await ann.approve(json.task.id);

@@ -238,11 +238,16 @@ fn change(target: &Target, access: &Access) -> String {
 /// The headline: the operator's template, or the target's name. Words of others that could be read as ours stand in
 /// quotation marks that they cannot close.
 pub(crate) fn headline(target: &Target, access: &Access) -> Headline {
+    let arguments = Json::Object(access.arguments().clone());
     let Some(template) = &target.settings.title else {
         let text = verb_and_object(target, access);
-        return Headline { text, flags: text::flags(&target.name).into_iter().collect() };
+        let mut out = Headline { text, flags: text::flags(&target.name).into_iter().collect() };
+        if target.kind == Kind::Operation {
+            out.text.push_str(": ");
+            out.fill(&arguments, "/id");
+        }
+        return out;
     };
-    let arguments = Json::Object(access.arguments().clone());
     let mut out = Headline { text: String::new(), flags: BTreeSet::new() };
     let mut rest = template.as_str();
     while let Some((before, after)) = rest.split_once('{') {

@@ -27,16 +27,17 @@ pub(crate) async fn tools(State(console): State<Shared>, person: Person) -> Resu
 }
 
 fn row(active: &Active, tool: &Target) -> ToolRow {
+    let is_operators = matches!(tool.kind, Kind::Route | Kind::Operation);
     ToolRow {
         pin: tool.pin.id.to_string(),
         upstream: Foreign::line(&tool.upstream),
         kind: tool.kind.name(),
         name: Foreign::line(&tool.name),
         environment: Environment::of(&tool.environment),
-        state: tool.state(),
+        state: if is_operators { "configured" } else { tool.state() },
         reviewed: tool.settings.reviewed.as_ref().map(Foreign::line),
         digest: Foreign::exact(tool.pin.digest.to_string()),
-        seen: (!matches!(tool.kind, Kind::Route | Kind::Operation)).then_some(When(tool.pin.seen_at)),
+        seen: (!is_operators).then_some(When(tool.pin.seen_at)),
         decided_by: tool.pin.decided_by.as_ref().map(|by| super::who(active, by)),
     }
 }
