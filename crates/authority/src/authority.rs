@@ -1,6 +1,7 @@
 //! What the verbs share: the store, the clock, the rules in force, and the queue of outcomes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -84,6 +85,8 @@ pub struct Authority {
     pub(crate) compiled: ArcSwapOption<Compiled>,
     /// Why what is proposed is not in force.
     trouble: ArcSwapOption<String>,
+    /// Notifications that were given up in this run.
+    pub(crate) given_up: AtomicU64,
 }
 
 impl Authority {
@@ -125,6 +128,7 @@ impl Authority {
             reloading: tokio::sync::Mutex::new(()),
             compiled: ArcSwapOption::empty(),
             trouble: ArcSwapOption::empty(),
+            given_up: AtomicU64::new(0),
         }))
     }
 

@@ -2,10 +2,11 @@
 //! did not happen. Who is told, and how, is not known here; whoever tells asks [`Authority::concerned`], later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use audit::body;
 use audit::record::Refs;
-use elevation::{Conclusion, Pending, State};
+use elevation::{Conclusion, Eligible, Pending, State};
 use store::{Change, Commit, Failed, GivenUp, Notice, Refused, Whole};
 use terms::card::Card;
 use terms::{Access, ElevationId, HumanId, Json, Kind, Time, Tree};
@@ -95,8 +96,14 @@ impl Authority {
     pub async fn concerned(&self, id: ElevationId) -> Result<Option<Concerned>, Failed> {
         let Some(whole) = self.store.elevation(id).await? else { return Ok(None) };
         let active = self.active();
-        let eligible = self.eligible_now(&active, &whole).await?;
         let Whole { request, .. } = &whole;
+        // Whether its upstream is there now, or yet, is not asked: who is told after a start is who would be asked.
+        let caller = active.people.caller(request.caller).cloned();
+        let target = active.target_of(&request.access);
+        let eligible = match caller.zip(target) {
+            Some((caller, target)) => self.today_of(&active, request.clone(), caller, target).await?.eligible,
+            None => Eligible::default(),
+        };
         let owner = active.callers().find(|row| row.id == request.caller);
         let owner = owner.and_then(|row| active.people.owner(row));
         let parts = request.requirement.parts.iter().map(|(name, tree)| (name.clone(), groups(tree)));
@@ -107,6 +114,12 @@ impl Authority {
             owner: owner.map(|root| person(&active, root)),
             confirms: leaves::leaves(&request.requirement).into_iter().any(confirm),
         }))
+    }
+
+    /// How many notifications were given up in this run.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Gives a notification up, and records that nobody was told: `why` in words of ours.
@@ -149,10 +162,15 @@ impl Authority {
         elevation: Option<ElevationId>,
         body: body::NotTold,
     ) -> Result<(), Failed> {
+        let count = body.count;
         let record = self.record(Refs { elevation, ..Refs::default() }, &body);
         let commit = Commit { changes: vec![Change::GiveUp(what)], records: vec![record] };
         match self.commit(commit).await? {
-            Ok(_) | Err(Refused::Missing) => Ok(()),
+            Ok(_) => {
+                self.given_up.fetch_add(u64::from(count), Ordering::Relaxed);
+                Ok(())
+            }
+            Err(Refused::Missing) => Ok(()),
             Err(refused) => Err(Failed { doing: "giving up a notification", because: refused.to_string() }),
         }
     }

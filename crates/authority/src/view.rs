@@ -74,7 +74,7 @@ impl Authority {
         }))
     }
 
-    pub(crate) async fn eligible_now(&self, active: &Active, whole: &Whole) -> Result<Eligible, Failed> {
+    async fn eligible_now(&self, active: &Active, whole: &Whole) -> Result<Eligible, Failed> {
         let caller = active.people.caller(whole.request.caller).cloned();
         let target = self.standing_target(active, &whole.request.access).ok();
         let Some((caller, target)) = caller.zip(target) else { return Ok(Eligible::default()) };

@@ -126,7 +126,7 @@ fn every_test_that_a_page_names_exists() {
         }
     }
     let mut all = String::new();
-    for folder in ["crates", "tests/wire", "tests/sdk", "tests/browser", "tests/faults"] {
+    for folder in ["crates", "tests/wire", "tests/sdk", "tests/browser", "tests/faults", "tests/told"] {
         read(&root().join(folder), &mut all);
     }
     // The cells of tests are the last ones; on the page of threats, of one table only.
