@@ -69,7 +69,7 @@ pub use replay::{Change as Changed, Replayed, Ruled};
 pub use ruling::{Challenge, Denial, Line, Ruling};
 pub use schema::are_texts;
 pub use target::{Target, reads};
-pub use told::{Concerned, Person};
+pub use told::{Concerned, Person, asked_groups};
 pub use tried::{Asked, Tried};
 pub use view::{CallerView, Status};
 pub use vote::{NotCounted, Voted};

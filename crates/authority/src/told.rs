@@ -9,7 +9,7 @@ use audit::record::Refs;
 use elevation::{Conclusion, Eligible, Pending, State};
 use store::{Change, Commit, Failed, GivenUp, Notice, Refused, Whole};
 use terms::card::Card;
-use terms::{Access, ElevationId, HumanId, Json, Kind, Time, Tree};
+use terms::{Access, ElevationId, HumanId, Json, Kind, Requirement, Time, Tree};
 
 use crate::active::Active;
 use crate::authority::Authority;
@@ -41,6 +41,11 @@ pub struct Person {
 impl Authority {
     /// A request was opened.
     pub(crate) fn opened(&self, pending: &Pending, card: &Card) -> Change {
+        let (kind, body) = self.opening(pending, card);
+        Change::Notify { kind, body }
+    }
+
+    fn opening(&self, pending: &Pending, card: &Card) -> (String, String) {
         let needs = card.needed.iter().filter(|leaf| !leaf.met).map(|leaf| Json::from(leaf.leaf.as_str()));
         let more = [
             ("needs", Json::Array(needs.collect())),
@@ -53,6 +58,17 @@ impl Authority {
 
     /// A request is over: how, and by whom where people did it.
     pub(crate) fn over(&self, pending: &Pending, to: Conclusion, by: &[String], why: Option<&str>) -> Change {
+        let (kind, body) = self.ending(pending, to, by, why);
+        Change::Notify { kind, body }
+    }
+
+    fn ending(
+        &self,
+        pending: &Pending,
+        to: Conclusion,
+        by: &[String],
+        why: Option<&str>,
+    ) -> (String, String) {
         let by = Json::Array(by.iter().map(|name| Json::from(name.as_str())).collect());
         self.event(State::Concluded(to).name(), pending, [("by", by)], [("why", optional(why))])
     }
@@ -65,7 +81,7 @@ impl Authority {
         pending: &Pending,
         more: [(&str, Json); N],
         said: [(&str, Json); M],
-    ) -> Change {
+    ) -> (String, String) {
         let active = self.active();
         let access = &pending.access;
         let target = active.target_of(access);
@@ -86,7 +102,33 @@ impl Authority {
             ("data", Json::object(data.into_iter().chain(more))),
             ("said", Json::object([("title", optional(title.as_deref()))].into_iter().chain(said))),
         ]);
-        Change::Notify { kind, body: body.text() }
+        (kind, body.text())
+    }
+
+    /// What was told, or would be, of a request as it stands: kind and text. The card is that of one that waits.
+    #[must_use]
+    pub fn event_of(&self, whole: &Whole, card: Option<&Card>) -> (String, String) {
+        let pending = &whole.request;
+        match (whole.state, card) {
+            (State::Pending, Some(card)) => self.opening(pending, card),
+            (State::Pending, None) => self.ending(pending, Conclusion::Expired, &[], None),
+            (State::Concluded(to), _) => {
+                let signed: BTreeSet<String> = pending.votes.iter().map(|vote| vote.name.clone()).collect();
+                let by = match (to, &whole.concluded_by) {
+                    (Conclusion::Approved, _) => signed.into_iter().collect(),
+                    (_, Some(by)) => vec![self.active().name_of(by)],
+                    (_, None) => Vec::new(),
+                };
+                self.ending(pending, to, &by, whole.why.as_deref())
+            }
+        }
+    }
+
+    /// The person who owns the caller of a request.
+    #[must_use]
+    pub fn owner_of(&self, whole: &Whole) -> Option<HumanId> {
+        let active = self.active();
+        active.callers().find(|row| row.id == whole.request.caller).and_then(|row| active.people.owner(row))
     }
 
     /// Whom a request concerns, as things stand now; `None` where there is none such.
@@ -104,12 +146,10 @@ impl Authority {
             Some((caller, target)) => self.today_of(&active, request.clone(), caller, target).await?.eligible,
             None => Eligible::default(),
         };
-        let owner = active.callers().find(|row| row.id == request.caller);
-        let owner = owner.and_then(|row| active.people.owner(row));
-        let parts = request.requirement.parts.iter().map(|(name, tree)| (name.clone(), groups(tree)));
+        let owner = self.owner_of(&whole);
         let confirm = |leaf: &Tree| matches!(leaf, Tree::Owner { .. });
         Ok(Some(Concerned {
-            parts: parts.collect(),
+            parts: asked_groups(&request.requirement),
             approvers: eligible.approvers.keys().map(|root| person(&active, *root)).collect(),
             owner: owner.map(|root| person(&active, root)),
             confirms: leaves::leaves(&request.requirement).into_iter().any(confirm),
@@ -178,6 +218,12 @@ impl Authority {
 
 fn optional(text: Option<&str>) -> Json {
     text.map_or(Json::Null, Json::from)
+}
+
+/// The parts of a requirement, each with the groups that it asks.
+#[must_use]
+pub fn asked_groups(requirement: &Requirement) -> BTreeMap<String, BTreeSet<String>> {
+    requirement.parts.iter().map(|(name, tree)| (name.clone(), groups(tree))).collect()
 }
 
 /// The groups that a tree asks approvals from.

@@ -342,6 +342,8 @@ fn people(config: &Config) -> console::Settings {
     let mut settings = console::Settings::at(&config.people.listener.public_url);
     settings.agents_url.clone_from(&config.agents.public_url);
     settings.origins.extend(config.people.listener.origins.iter().cloned());
+    settings.routes = config.notify.routes.clone();
+    settings.desktop = config.notify.desktop;
     settings
 }
 

@@ -32,6 +32,7 @@ pub use sign::{Key, NotAKey, signature};
 pub use smtp::{Login, NotTrusted, Server, Tls};
 pub use webhook::Webhook;
 pub use words::Text;
+pub(crate) use words::{Popup, Whom, popup};
 
 /// Over which channels people are told, and who over which.
 #[derive(Debug)]

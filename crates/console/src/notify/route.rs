@@ -54,10 +54,10 @@ impl Routes {
     }
 
     /// Whether anybody is told of a request over a channel that goes to a place and not to people.
-    fn anybody(&self, channel: &str, concerned: &Concerned) -> bool {
+    fn anybody(&self, channel: &str, parts: &BTreeMap<String, BTreeSet<String>>) -> bool {
         let groups =
             |groups: &BTreeSet<String>| groups.iter().map(|group| Some(group.clone())).collect::<Vec<_>>();
-        concerned.parts.iter().any(|(part, of)| {
+        parts.iter().any(|(part, of)| {
             let of = if of.is_empty() { vec![None] } else { groups(of) };
             of.iter().any(|group| self.asks(channel, part, group.as_deref()))
         })
@@ -82,6 +82,11 @@ impl Routes {
         }
         all
     }
+
+    /// Whether a request is told on the desktop of those who could sign it, or of who owns its caller.
+    pub(crate) fn on_desktop(&self, parts: &BTreeMap<String, BTreeSet<String>>, owns: bool) -> bool {
+        if owns { self.owners(DESKTOP) } else { self.anybody(DESKTOP, parts) }
+    }
 }
 
 /// What makes notifications of an event.
@@ -98,7 +103,7 @@ impl Office<'_> {
         let mut letters = Vec::new();
         for (name, channel) in self.channels {
             match &channel.carrier {
-                Carrier::Webhook(_) if self.routes.anybody(name, concerned) => {
+                Carrier::Webhook(_) if self.routes.anybody(name, &concerned.parts) => {
                     letters.push(self.posted(event, name, channel));
                 }
                 Carrier::Webhook(_) => {}

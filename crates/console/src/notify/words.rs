@@ -38,6 +38,23 @@ pub(crate) struct Said {
     pub(crate) text: String,
 }
 
+/// What pops up on a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Popup {
+    /// Its first line.
+    pub(crate) title: String,
+    /// What stands under it.
+    pub(crate) text: String,
+}
+
+/// What pops up of an event, for somebody; `None` of one that this version does not know.
+pub(crate) fn popup(kind: &str, body: &str, whom: Whom, how: Text) -> Option<Popup> {
+    let event = Event::of(kind, body)?;
+    let line = event.line(how);
+    let text = line.split_once(" · ").map_or("", |(_, rest)| rest).to_owned();
+    Some(Popup { title: event.subject(whom, how), text })
+}
+
 /// Characters of one part of a sentence that others wrote, and of a name.
 const SENTENCE: usize = 240;
 const NAME: usize = 80;

@@ -490,3 +490,56 @@ async fn a_person_is_told_of_a_passkey_that_may_not_be_theirs() {
     assert_eq!(only.header("Subject").unwrap(), "You have one more passkey");
     assert!(only.text().contains("https://stepup.example/me"), "{}", only.text());
 }
+
+#[tokio::test]
+async fn a_browser_is_told_what_waits_for_its_person_or_is_of_theirs_and_how_that_ended() {
+    let (world, mut people) = World::new().await;
+    let id = world.deploy("2.4.1-private").await;
+    let confirmed = world.challenged("scale", r#"{"n":3}"#).await;
+    let told = async |browser: &crate::world::Browser, list: &str| {
+        let answer = browser.get("/told").await.json();
+        let all = answer.get(list).and_then(Json::as_array).unwrap().to_vec();
+        let text = |one: &Json, name: &str| one.get(name).and_then(Json::as_str).unwrap().to_owned();
+        all.iter().map(|one| [text(one, "id"), text(one, "title"), text(one, "text")]).collect::<Vec<_>>()
+    };
+    for (name, titles) in [
+        ("ann", &["[production] bot asks: call ops/deploy"][..]),
+        (
+            "olga",
+            &[
+                "[production] bot, which is yours, asks you to confirm: call ops/scale",
+                "[production] bot, which is yours, asks: call ops/deploy",
+            ],
+        ),
+        ("mia", &[]),
+        ("dave", &[]),
+    ] {
+        let waiting = told(&people[name], "waiting").await;
+        let said: Vec<&str> = waiting.iter().map(|[_, title, _]| title.as_str()).collect();
+        assert_eq!(said, titles, "{name}");
+        assert!(waiting.iter().all(|[_, _, text]| text.starts_with("needs ") && !text.contains("private")));
+        assert_eq!(told(&people[name], "over").await, Vec::<[String; 3]>::new(), "{name}");
+    }
+    let reason = Json::object([("reason", "canary")]);
+    assert_eq!(people["ben"].post(&format!("/r/{id}/reject"), &reason).await.status, StatusCode::OK);
+    people.get_mut("olga").unwrap().approve(confirmed).await;
+    for (name, ends) in
+        [("ann", &["rejected by ben"][..]), ("olga", &["approved by olga", "rejected by ben"]), ("dave", &[])]
+    {
+        assert_eq!(told(&people[name], "waiting").await, Vec::<[String; 3]>::new());
+        let over = told(&people[name], "over").await;
+        assert_eq!(over.iter().map(|[_, _, text]| text.as_str()).collect::<Vec<_>>(), ends, "{name}");
+    }
+    world.ambient.pass(Millis::seconds(601));
+    assert_eq!(told(&people["ann"], "over").await, Vec::<[String; 3]>::new(), "that is history");
+
+    // Where others are told otherwise, the browser is told nothing.
+    let mut quiet = console::Settings::at(crate::world::ORIGIN);
+    let nothing = Group { channels: Some(BTreeSet::new()), to: BTreeSet::new() };
+    quiet.routes.groups.insert("managers".to_owned(), nothing);
+    let mut browser = world.browser_at(console::router(Arc::clone(&world.authority), quiet));
+    browser.cookie.clone_from(&people["ann"].cookie);
+    world.deploy("3").await;
+    assert_eq!(told(&people["ann"], "waiting").await.len(), 1);
+    assert_eq!(told(&browser, "waiting").await.len(), 0);
+}

@@ -74,7 +74,10 @@ const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_
 #[derive(Debug, Default)]
 pub struct Notify {
     ways: BTreeMap<String, (Way, Text)>,
-    routes: Routes,
+    /// Who over which.
+    pub routes: Routes,
+    /// How much pops up on a desktop.
+    pub desktop: Text,
 }
 
 #[derive(Debug)]
@@ -176,7 +179,7 @@ impl Written {
     fn read_all(mut self, beside: &Beside<'_>) -> Result<Notify, Wrong> {
         let desktop = self.channels.remove(DESKTOP);
         let desktop = desktop.map(WrittenChannel::desktop).transpose();
-        desktop.map_err(|wrong| wrong.within(["channels", DESKTOP]))?;
+        let desktop = desktop.map_err(|wrong| wrong.within(["channels", DESKTOP]))?.unwrap_or_default();
         let mut ways = BTreeMap::new();
         for (name, channel) in self.channels {
             let way = channel.read(&name, beside).map_err(|wrong| wrong.within(["channels", &name]))?;
@@ -207,7 +210,7 @@ impl Written {
             let address = address(&text).map_err(|wrong| wrong.within(["people", &name]))?;
             routes.people.insert(name, address);
         }
-        Ok(Notify { ways, routes })
+        Ok(Notify { ways, routes, desktop })
     }
 }
 
