@@ -48,6 +48,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("clap", &["stepup", "checker"]),
     ("axum", &["gateway", "console", "stepup"]),
     ("hyper-rustls", &["upstream", "console", "layer"]),
+    // Mail alone (rfd 35).
+    ("tokio-rustls", &["console"]),
 ];
 
 fn root() -> PathBuf {

@@ -3,7 +3,7 @@
 use elevation::{Grant, Outcome, Pending, State};
 use terms::{
     AccessHash, AttemptId, BootId, CallerId, CallerKind, DefinitionHash, Digest, ElevationId, GrantId,
-    HumanId, InstallId, Json, KeyId, LockId, PinId, PolicyHash, RecordId, Time,
+    HumanId, InstallId, Json, KeyId, LockId, Millis, PinId, PolicyHash, RecordId, Time,
 };
 
 /// Counts every change of what nodes keep in memory: policy, people, callers, pins. A claim names the epoch
@@ -441,6 +441,8 @@ pub struct Letter {
     pub body: String,
     /// What the end of the thread needs to know of it.
     pub note: String,
+    /// How long it is held back: where its thread is over by then, nobody is told of either.
+    pub held: Millis,
 }
 
 /// Somebody who was told of what is not over yet.

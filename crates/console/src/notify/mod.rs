@@ -7,6 +7,7 @@
 mod address;
 mod event;
 mod mail;
+mod pace;
 mod route;
 mod sign;
 mod smtp;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 
 use event::{Event, What};
 use mail::Mail;
+use pace::Pace;
 use route::Office;
 
 pub use address::{Address, Mailbox, NotAnAddress};
@@ -122,8 +124,9 @@ async fn waited<T>(look: Duration, changes: &mut watch::Receiver<T>) -> bool {
 /// Turns events into notifications.
 async fn give_out(authority: &Authority, settings: &Settings, spread: &watch::Sender<()>) {
     let mut changes = authority.changes();
+    let mut pace = Pace::default();
     loop {
-        match spread_all(authority, settings).await {
+        match spread_all(authority, settings, &mut pace).await {
             Ok(0) => {}
             Ok(_) => spread.send_replace(()),
             Err(failed) => tracing::error!(%failed, "people are not told"),
@@ -134,13 +137,14 @@ async fn give_out(authority: &Authority, settings: &Settings, spread: &watch::Se
     }
 }
 
-async fn spread_all(authority: &Authority, settings: &Settings) -> Result<usize, Failed> {
+async fn spread_all(authority: &Authority, settings: &Settings, pace: &mut Pace) -> Result<usize, Failed> {
     let store = authority.store();
     let events = store.outbox(String::new(), EVENTS).await?;
     let page = page(authority);
-    let office = Office { channels: &settings.channels, routes: &settings.routes, page: &page };
     for notice in &events {
         let event = Event::of(&notice.kind, &notice.body);
+        let held = pace.held(event.as_ref());
+        let office = Office { channels: &settings.channels, routes: &settings.routes, page: &page, held };
         let thread = event.as_ref().and_then(Event::elevation).map(|id| id.to_string()).unwrap_or_default();
         let over = event.as_ref().filter(|event| event.is_over()).map(|_| thread.clone());
         let letters = match &event {

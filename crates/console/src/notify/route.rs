@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use authority::{Concerned, Letter, Person, WasTold, Way};
-use terms::Json;
+use terms::{Json, Millis};
 
 use super::address::Address;
 use super::event::{Event, What};
@@ -95,6 +95,8 @@ pub(super) struct Office<'a> {
     pub(super) routes: &'a Routes,
     /// The address of the console.
     pub(super) page: &'a str,
+    /// How long mail of this event is held back.
+    pub(super) held: Millis,
 }
 
 impl Office<'_> {
@@ -133,6 +135,7 @@ impl Office<'_> {
                         way: was.way.clone(),
                         body: letter(&subject, &text, &id, Some(&first)),
                         note: String::new(),
+                        held: Millis::new(0),
                     })
                 }
             }
@@ -182,6 +185,7 @@ impl Office<'_> {
             way: way(event, name, &to.to_string()),
             body: letter(&subject, &text, &id, None),
             note: subject,
+            held: self.held,
         }
     }
 
@@ -200,7 +204,12 @@ impl Office<'_> {
             ("timestamp", Json::from(event.at)),
             ("data", Json::Object(data)),
         ];
-        Letter { way: way(event, name, ""), body: Json::object(message).text(), note: String::new() }
+        Letter {
+            way: way(event, name, ""),
+            body: Json::object(message).text(),
+            note: String::new(),
+            held: Millis::new(0),
+        }
     }
 }
 

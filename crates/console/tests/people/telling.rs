@@ -543,3 +543,27 @@ async fn a_browser_is_told_what_waits_for_its_person_or_is_of_theirs_and_how_tha
     assert_eq!(told(&people["ann"], "waiting").await.len(), 1);
     assert_eq!(told(&browser, "waiting").await.len(), 0);
 }
+
+#[tokio::test]
+async fn a_caller_that_asks_and_takes_back_without_end_fills_no_mailbox() {
+    let (world, _people) = World::new().await;
+    let (port, mails) = mail_server(0).await;
+    let worker = tell(&world, settings(vec![("mail", mail(port, Text::Brief))], addresses(&["ann"])));
+    for n in 0..40 {
+        let id = world.deploy(&n.to_string()).await;
+        world.authority.withdraw(&world.bot(), id, None).await.unwrap().unwrap();
+    }
+    let last = world.deploy("stays").await;
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if waiting(&world).await.0 == 1 {
+            break;
+        }
+    }
+    assert_eq!(waiting(&world).await, (1, 0), "what stays is held back");
+    assert_eq!(mails.lock().unwrap().len(), 20, "ten that were asked for, and how they ended");
+    world.ambient.pass(Millis::seconds(301));
+    until("what stayed", || mails.lock().unwrap().len() == 21).await;
+    worker.abort();
+    assert!(mails.lock().unwrap()[20].text().contains(&last.to_string()));
+}

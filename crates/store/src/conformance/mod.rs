@@ -136,6 +136,7 @@ sentences! { $
         an_event_becomes_its_notifications_once_and_they_are_due_over_their_channels
         of_one_thread_each_recipient_is_told_one_after_the_other
         who_was_told_of_a_thread_is_remembered_until_it_is_over
+        what_is_over_before_anybody_was_told_is_told_nobody
         what_is_given_up_is_taken_out_once_with_the_record_that_says_so
         what_made_room_is_counted_until_a_record_says_so
     }

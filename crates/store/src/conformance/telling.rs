@@ -9,7 +9,12 @@ fn notify(body: &str) -> Change {
 
 fn letter(channel: &str, recipient: &str, thread: &str) -> Letter {
     let way = Way { channel: channel.to_owned(), recipient: recipient.to_owned(), thread: thread.to_owned() };
-    Letter { way, body: format!("{channel} to {recipient}"), note: "as it was".to_owned() }
+    Letter {
+        way,
+        body: format!("{channel} to {recipient}"),
+        note: "as it was".to_owned(),
+        held: Millis::new(0),
+    }
 }
 
 async fn due(world: &World, channel: &str) -> Vec<Notice> {
@@ -113,4 +118,19 @@ pub async fn what_made_room_is_counted_until_a_record_says_so(world: &mut World)
     assert_eq!(world.refused(Change::GiveUp(GivenUp::MadeRoom(7))).await, Refused::Missing);
     world.commit(vec![Change::GiveUp(GivenUp::MadeRoom(6))]).await.unwrap();
     assert_eq!(world.store().backlog().await.unwrap().made_room, 0);
+}
+
+pub async fn what_is_over_before_anybody_was_told_is_told_nobody(world: &mut World) {
+    let held = |who: &str, millis| Letter { held: Millis::new(millis), ..letter("mail", who, "t") };
+    spread(world, vec![held("ann", 1000), held("ben", 0), held("cy", 2000)], None).await;
+    let who = |all: &[Notice]| all.iter().map(|n| n.way.recipient.clone()).collect::<Vec<_>>();
+    assert_eq!(who(&due(world, "mail").await), ["ben"]);
+    world.pass(1000);
+    assert_eq!(who(&due(world, "mail").await), ["ann", "ben"]);
+    let ends = ["ann", "ben", "cy"].map(|who| letter("mail", who, "t"));
+    spread(world, ends.to_vec(), Some("t")).await;
+    let all = world.store().backlog().await.unwrap().waiting;
+    assert_eq!(all, 4, "both of ann and of ben, and neither of cy");
+    world.pass(5000);
+    assert_eq!(who(&due(world, "mail").await), ["ann", "ben"]);
 }

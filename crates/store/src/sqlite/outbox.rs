@@ -8,7 +8,7 @@ use super::cells::Cells;
 use super::writer::{Stop, Tx, Work};
 use crate::Refused;
 use crate::change::GivenUp;
-use crate::rows::Letter;
+use crate::rows::{Letter, Way};
 
 /// Notifications that wait at most; the oldest make room, since what they tell of is old. They are counted.
 const MOST: i64 = 10_000;
@@ -67,10 +67,12 @@ impl Work for Spread {
             })
             .optional()?;
         let Some((kind, at)) = event else { return Ok(()) };
-        if let Some(thread) = &self.over {
-            tx.sql.prepare_cached("DELETE FROM told WHERE thread = ?1")?.execute([thread])?;
-        }
-        for letter in &self.letters {
+        let unsent = match &self.over {
+            Some(thread) => self.unsaid(tx, thread)?,
+            None => Vec::new(),
+        };
+        let told = |letter: &&Letter| !unsent.contains(&letter.way);
+        for letter in self.letters.iter().filter(told) {
             self.add(tx, letter, &kind, at)?;
         }
         let long_ago = tx.now.before(REMEMBERED).millis();
@@ -80,6 +82,20 @@ impl Work for Spread {
 }
 
 impl Spread {
+    /// Forgets who was told of a thread, and takes out what was held back of it; answers whose that was. What is not due has
+    /// been sent to nobody.
+    fn unsaid(&self, tx: &Tx<'_>, thread: &str) -> Result<Vec<Way>, Stop> {
+        tx.sql.prepare_cached("DELETE FROM told WHERE thread = ?1")?.execute([thread])?;
+        let sql = "DELETE FROM outbox WHERE thread = ?1 AND tries = 0 AND due > ?2
+                   RETURNING channel, recipient, thread";
+        let mut unsent = tx.sql.prepare_cached(sql)?;
+        let unsent = unsent.query_map(params![thread, tx.now.millis()], |row| {
+            let mut cells = Cells::of(row);
+            Ok(Way { channel: cells.take()?, recipient: cells.take()?, thread: cells.take()? })
+        })?;
+        Ok(unsent.collect::<Result<_, _>>()?)
+    }
+
     fn add(&self, tx: &Tx<'_>, letter: &Letter, kind: &str, at: Time) -> Result<(), Stop> {
         let way = &letter.way;
         if self.over.is_none() && !way.thread.is_empty() {
@@ -89,7 +105,7 @@ impl Spread {
         }
         let sql = "INSERT INTO outbox (kind, body, due, at, channel, recipient, thread)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let (due, at) = (tx.now.millis(), at.millis());
+        let (due, at) = (tx.now.after(letter.held).millis(), at.millis());
         let with = params![kind, letter.body, due, at, way.channel, way.recipient, way.thread];
         tx.sql.prepare_cached(sql)?.execute(with)?;
         Ok(())
