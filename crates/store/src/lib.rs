@@ -132,6 +132,9 @@ pub trait Store: Send + Sync {
     /// is over no channel is an event.
     fn outbox(&self, channel: String, limit: u32) -> Answer<'_, Vec<rows::Notice>>;
 
+    /// Notifications over channels that are none of these, due or not, oldest first. Events are over none.
+    fn strays(&self, channels: Vec<String>, limit: u32) -> Answer<'_, Vec<rows::Notice>>;
+
     /// An event becomes its notifications, all or none; one that has become them already stays so. Who is told of a
     /// thread is remembered until an event comes after which that thread is `over`.
     fn spread(&self, event: i64, letters: Vec<rows::Letter>, over: Option<String>) -> Answer<'_, ()>;

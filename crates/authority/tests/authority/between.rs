@@ -228,6 +228,10 @@ impl Store for Between {
         self.real.outbox(channel, limit)
     }
 
+    fn strays(&self, channels: Vec<String>, limit: u32) -> Answer<'_, Vec<Notice>> {
+        self.real.strays(channels, limit)
+    }
+
     fn spread(&self, event: i64, letters: Vec<Letter>, over: Option<String>) -> Answer<'_, ()> {
         self.real.spread(event, letters, over)
     }

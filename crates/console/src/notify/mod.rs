@@ -125,6 +125,9 @@ async fn waited<T>(look: Duration, changes: &mut watch::Receiver<T>) -> bool {
 async fn give_out(authority: &Authority, settings: &Settings, spread: &watch::Sender<()>) {
     let mut changes = authority.changes();
     let mut pace = Pace::default();
+    if let Err(failed) = give_up_strays(authority, settings).await {
+        tracing::error!(%failed, "what waits for a channel that is not there any more waits on");
+    }
     loop {
         match spread_all(authority, settings, &mut pace).await {
             Ok(0) => {}
@@ -133,6 +136,20 @@ async fn give_out(authority: &Authority, settings: &Settings, spread: &watch::Se
         }
         if !waited(settings.look, &mut changes).await {
             return;
+        }
+    }
+}
+
+/// What waits for a channel that was taken out of the configuration is told nobody.
+async fn give_up_strays(authority: &Authority, settings: &Settings) -> Result<(), Failed> {
+    loop {
+        let known = settings.channels.keys().cloned().collect();
+        let strays = authority.store().strays(known, EVENTS).await?;
+        if strays.is_empty() {
+            return Ok(());
+        }
+        for notice in &strays {
+            authority.give_up(notice, "its channel is not configured any more").await?;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What people read outside of the console (people.md C2): environment first, then who, what, what is missing, until when,
 //! and the code. Plain text; nothing in it acts, and the only link is to the request's page.
 
+use authority::CONSOLE;
 use terms::{Time, text};
 
 use super::event::{Event, What};
@@ -118,6 +119,11 @@ impl Event {
         act.map_or_else(|| format!("reach for {object}"), |(_, says)| says.replace("{}", &object))
     }
 
+    /// Whether a person asked at the console: then the caller is they.
+    fn is_of_the_console(&self) -> bool {
+        self.text("caller").starts_with(CONSOLE)
+    }
+
     fn ticket(&self, how: Text) -> Option<String> {
         self.said("ticket").filter(|_| how == Text::Full).map(|ticket| plain(ticket, NAME))
     }
@@ -176,6 +182,7 @@ impl Event {
         let (place, caller, act) = (self.place(), self.name("caller"), self.act(how));
         match whom {
             Whom::Approver => format!("{place}{caller} asks: {act}"),
+            Whom::Confirmer | Whom::Owner if self.is_of_the_console() => format!("{place}You asked: {act}"),
             Whom::Confirmer => format!("{place}{caller}, which is yours, asks you to confirm: {act}"),
             Whom::Owner => format!("{place}{caller}, which is yours, asks: {act}"),
             Whom::Holder => "You have one more passkey".to_owned(),
@@ -198,6 +205,13 @@ impl Event {
         let (caller, owner) = (self.name("caller"), self.name("owner"));
         let what = match whom {
             Whom::Approver => format!("{caller}, which is {owner}'s, asks for approval."),
+            Whom::Confirmer if self.is_of_the_console() => {
+                "You asked for this, and are asked to confirm it.".to_owned()
+            }
+            Whom::Owner if self.is_of_the_console() => {
+                "You asked for approval. It takes other people than you; once it is given, do it again."
+                    .to_owned()
+            }
             Whom::Confirmer => format!("{caller}, which is yours, asks you to confirm this."),
             Whom::Owner | Whom::Holder => {
                 format!("{caller}, which is yours, asks for approval. It takes other people than you.")
@@ -318,6 +332,19 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(page, include_str!("golden/texts.txt"));
+    }
+
+    #[test]
+    fn who_asked_at_the_console_is_told_so_in_other_words_than_an_owner() {
+        let asked =
+            OPENED.replace("billing-agent", "console:olga").replace("payments/release", "stepup/groups");
+        let asked = Event::of("elevation.opened", &asked.replace("tools/call", "administer")).unwrap();
+        let Said { subject, text } = asked.mail(Whom::Owner, Text::Brief, "");
+        assert_eq!(subject, "[production] You asked: change stepup/groups");
+        assert!(text.starts_with("You asked for approval. It takes other people than you;"), "{text}");
+        let Said { text, .. } = asked.mail(Whom::Confirmer, Text::Brief, "");
+        assert!(text.starts_with("You asked for this, and are asked to confirm it."), "{text}");
+        assert!(asked.mail(Whom::Approver, Text::Brief, "").subject.contains("console:olga asks: "));
     }
 
     #[test]

@@ -567,3 +567,29 @@ async fn a_caller_that_asks_and_takes_back_without_end_fills_no_mailbox() {
     worker.abort();
     assert!(mails.lock().unwrap()[20].text().contains(&last.to_string()));
 }
+
+#[tokio::test]
+async fn what_waits_for_a_channel_that_was_taken_away_is_given_up_and_so_is_the_end_of_it() {
+    let (world, _people) = World::new().await;
+    let worker = tell(&world, settings(vec![("old", webhook("http://127.0.0.1:1/hook"))], Routes::default()));
+    let id = world.deploy("1").await;
+    while waiting(&world).await != (1, 1) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    worker.abort();
+    let _ = worker.await;
+    let (url, received) = receiver(taken).await;
+    let worker = tell(&world, settings(vec![("new", webhook(&url))], Routes::default()));
+    world.authority.withdraw(&world.bot(), id, None).await.unwrap().unwrap();
+    world.deploy("2").await;
+    until("the new one", || received.lock().unwrap().len() == 1).await;
+    worker.abort();
+    assert_eq!(
+        types(&received),
+        ["elevation.opened"],
+        "who was not told of it over this channel hears no end"
+    );
+    assert_eq!(waiting(&world).await, (0, 0));
+    let lines = world.authority.store().records(0, 1000).await.unwrap();
+    assert_eq!(lines.iter().filter(|line| line.kind == "not_told").count(), 1);
+}

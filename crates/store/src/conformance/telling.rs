@@ -57,6 +57,9 @@ pub async fn an_event_becomes_its_notifications_once_and_they_are_due_over_their
     let mail: Vec<_> = mail.iter().map(|n| (n.kind.as_str(), n.body.as_str(), n.at)).collect();
     assert_eq!(mail, [("opened", "mail to ann", event.at), ("opened", "mail to ben", event.at)]);
     assert_eq!(due(world, "chat").await.len(), 1);
+    let strays = |known: &[&str]| world.store().strays(known.iter().map(|s| (*s).to_owned()).collect(), 10);
+    assert_eq!(strays(&["chat", "mail"]).await.unwrap(), []);
+    assert_eq!(strays(&["mail"]).await.unwrap(), due(world, "chat").await);
     // What goes to nobody is told nobody.
     spread(world, Vec::new(), None).await;
     assert_eq!(world.store().backlog().await.unwrap().waiting, 3);

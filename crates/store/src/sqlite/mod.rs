@@ -341,6 +341,10 @@ impl Store for Sqlite {
         self.list("reading the outbox", move |at| at.outbox(&channel, limit))
     }
 
+    fn strays(&self, channels: Vec<String>, limit: u32) -> Answer<'_, Vec<Notice>> {
+        self.list("reading the outbox", move |at| at.strays(&channels, limit))
+    }
+
     fn spread(&self, event: i64, letters: Vec<Letter>, over: Option<String>) -> Answer<'_, ()> {
         self.submit(Spread { event, letters, over })
     }

@@ -2,7 +2,9 @@
 
 use elevation::{Grant, Pending, State, Version, Vote};
 use rusqlite::{OptionalExtension as _, Params, Row, params};
-use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, Millis, PinId, PolicyHash, RecordId, Time};
+use terms::{
+    AttemptId, BootId, CallerId, Digest, ElevationId, Json, Millis, PinId, PolicyHash, RecordId, Time,
+};
 
 use super::apply::{SLOTS, slot};
 use super::cells::{Cell, Cells, Names, single};
@@ -394,10 +396,17 @@ impl Snapshot<'_> {
                  AND earlier.recipient = o.recipient AND earlier.id < o.id))
              ORDER BY id LIMIT ?3",
             params![channel, self.now.millis(), limit.min(MOST)],
-            |c| {
-                let (id, kind, body) = (c.take()?, c.take()?, c.take()?);
-                Ok(Notice { id, kind, body, tries: c.take()?, at: c.take()?, way: way(c)? })
-            },
+            notice,
+        )
+    }
+
+    pub(super) fn strays(&self, channels: &[String], limit: u32) -> Read<Vec<Notice>> {
+        let known = Json::Array(channels.iter().map(|name| Json::from(name.as_str())).collect());
+        self.all(
+            "SELECT id, kind, body, tries, at, channel, recipient, thread FROM outbox
+             WHERE channel <> '' AND channel NOT IN (SELECT value FROM json_each(?1)) ORDER BY id LIMIT ?2",
+            params![known.text(), limit.min(MOST)],
+            notice,
         )
     }
 
@@ -650,4 +659,9 @@ fn lock(c: &mut Cells<'_>) -> Read<Lock> {
 
 fn way(cells: &mut Cells<'_>) -> Read<Way> {
     Ok(Way { channel: cells.take()?, recipient: cells.take()?, thread: cells.take()? })
+}
+
+fn notice(cells: &mut Cells<'_>) -> Read<Notice> {
+    let (id, kind, body) = (cells.take()?, cells.take()?, cells.take()?);
+    Ok(Notice { id, kind, body, tries: cells.take()?, at: cells.take()?, way: way(cells)? })
 }
