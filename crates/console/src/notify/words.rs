@@ -61,12 +61,13 @@ const SENTENCE: usize = 240;
 const NAME: usize = 80;
 
 /// What is done, where the operator has no words for it or they are not told: verbs of actions, `{}` for the object.
-const ACTS: [(&str, &str); 6] = [
+const ACTS: [(&str, &str); 7] = [
     ("tools/call", "call {}"),
     ("prompts/get", "get the prompt {}"),
     ("resources/read", "read a resource of {}"),
     ("resources/subscribe", "follow a resource of {}"),
     ("completion/complete", "complete a value for {}"),
+    ("do", "do {}"),
     ("administer", "change {}"),
 ];
 
@@ -115,7 +116,11 @@ impl Event {
             return plain(title, SENTENCE);
         }
         let object = self.name("tool");
-        let act = ACTS.iter().find(|(action, _)| *action == self.text("action"));
+        let action = self.text("action");
+        if let Some(method) = action.strip_prefix("http/") {
+            return format!("send {} {object}", plain(method, NAME));
+        }
+        let act = ACTS.iter().find(|(known, _)| *known == action);
         act.map_or_else(|| format!("reach for {object}"), |(_, says)| says.replace("{}", &object))
     }
 
@@ -345,6 +350,15 @@ mod tests {
         let Said { text, .. } = asked.mail(Whom::Confirmer, Text::Brief, "");
         assert!(text.starts_with("You asked for this, and are asked to confirm it."), "{text}");
         assert!(asked.mail(Whom::Approver, Text::Brief, "").subject.contains("console:olga asks: "));
+    }
+
+    #[test]
+    fn whatever_can_be_asked_for_has_words() {
+        for row in terms::Action::TABLE {
+            let event = Event::of("elevation.opened", &OPENED.replace("tools/call", row.name)).unwrap();
+            let act = event.act(Text::Brief);
+            assert!(!act.starts_with("reach for") && act.contains("payments/release"), "{}: {act}", row.name);
+        }
     }
 
     #[test]
