@@ -222,6 +222,12 @@ impl Authority {
         self.watch.changes()
     }
 
+    /// Follows what there is to tell people outside.
+    #[must_use]
+    pub fn events(&self) -> watch::Receiver<u64> {
+        self.watch.events()
+    }
+
     /// Waits until every outcome that is queued is recorded, or that long.
     pub async fn drain(&self, at_most: Millis) {
         let _ = tokio::time::timeout(at_most.duration(), self.settler.idle()).await;
@@ -242,10 +248,14 @@ impl Authority {
     /// Commits, and afterwards follows the store into a new epoch.
     pub(crate) async fn commit(&self, commit: Commit) -> Result<Result<Receipt, Refused>, Failed> {
         let counted = counted(&commit);
+        let tells = commit.changes.iter().any(|change| matches!(change, Change::Notify { .. }));
         let answer = self.store.commit(commit).await?;
         match &answer {
             Ok(receipt) => {
                 self.counters().extend(counted);
+                if tells {
+                    self.watch.told();
+                }
                 self.catch_up(receipt.epoch).await?;
             }
             Err(Refused::Stale(epoch)) => self.catch_up(*epoch).await?,

@@ -116,14 +116,14 @@ pub async fn run(authority: Arc<Authority>, settings: Settings) {
     join(give_out(&authority, &settings, &spread), join_all(channels)).await;
 }
 
-/// Waits until something changed, or it is time to look; `false` once nothing can change any more.
+/// Waits until there is something, or it is time to look; `false` once there can be nothing any more.
 async fn waited<T>(look: Duration, changes: &mut watch::Receiver<T>) -> bool {
     !matches!(tokio::time::timeout(look, changes.changed()).await, Ok(Err(_)))
 }
 
 /// Turns events into notifications.
 async fn give_out(authority: &Authority, settings: &Settings, spread: &watch::Sender<()>) {
-    let mut changes = authority.changes();
+    let mut events = authority.events();
     let mut pace = Pace::default();
     if let Err(failed) = give_up_strays(authority, settings).await {
         tracing::error!(%failed, "what waits for a channel that is not there any more waits on");
@@ -134,7 +134,7 @@ async fn give_out(authority: &Authority, settings: &Settings, spread: &watch::Se
             Ok(_) => spread.send_replace(()),
             Err(failed) => tracing::error!(%failed, "people are not told"),
         }
-        if !waited(settings.look, &mut changes).await {
+        if !waited(settings.look, &mut events).await {
             return;
         }
     }
