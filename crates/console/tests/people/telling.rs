@@ -188,6 +188,17 @@ async fn waiting(world: &World) -> (u32, u32) {
     (backlog.waiting, backlog.failing)
 }
 
+/// Until so many wait, and so many of them were tried in vain: whoever is told knows of it before it is marked.
+async fn until_waiting(world: &World, expected: (u32, u32)) {
+    for _ in 0..1500 {
+        if waiting(world).await == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?} wait, and not {expected:?}", waiting(world).await);
+}
+
 #[tokio::test]
 async fn a_new_request_is_told_with_a_good_signature_and_again_until_it_is_taken() {
     let (world, _people) = World::new().await;
@@ -259,13 +270,7 @@ async fn no_receiver_leads_elsewhere_keeps_another_waiting_or_is_read_to_its_end
     world.deploy("1").await;
     until("the good one", || received.lock().unwrap().len() == 1).await;
     until("the endless one", || answered.lock().unwrap().len() == 1).await;
-    for _ in 0..500 {
-        if waiting(&world).await == (3, 3) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(waiting(&world).await, (3, 3), "redirected, silent and gone");
+    until_waiting(&world, (3, 3)).await; // redirected, silent and gone
     worker.abort();
     assert!(led.lock().unwrap().is_empty(), "nobody was led there");
     let sent = SENT.load(Ordering::Acquire);
@@ -330,6 +335,7 @@ async fn every_copy_is_followed_by_how_it_ended_and_who_ended_it() {
     world.ambient.pass(Millis::seconds(901));
     world.authority.expire().await.unwrap();
     until("every end", || mails.lock().unwrap().len() == 16 && received.lock().unwrap().len() == 8).await;
+    until_waiting(&world, (0, 0)).await;
     worker.abort();
 
     let all = mails.lock().unwrap().clone();
@@ -363,7 +369,6 @@ async fn every_copy_is_followed_by_how_it_ended_and_who_ended_it() {
     let by = bodies.iter().find(|(_, body)| body.contains("elevation.approved")).unwrap();
     let by = json(&by.1).get("data").and_then(|data| data.get("by")).unwrap().clone();
     assert_eq!(by, Json::Array(vec![Json::from("ann")]));
-    assert_eq!(waiting(&world).await, (0, 0));
 }
 
 #[tokio::test]
@@ -393,13 +398,13 @@ async fn what_was_sent_and_not_marked_is_sent_again_as_the_same_and_never_not_at
     let _ = worker.await;
     let worker = tell(&world, settings(vec![("chat", channel())], Routes::default()));
     until("the second delivery", || received.lock().unwrap().len() == 2).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until_waiting(&world, (0, 0)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     worker.abort();
     let all = received.lock().unwrap().clone();
     assert_eq!(all.len(), 2, "what was taken is sent no more");
     assert_eq!(all[0].1, all[1].1);
     assert_eq!(header(&all[0].0, "webhook-id"), header(&all[1].0, "webhook-id"));
-    assert_eq!(waiting(&world).await, (0, 0));
 }
 
 #[tokio::test]
@@ -459,12 +464,7 @@ async fn who_is_told_over_which_channel_is_said_by_requirement_then_by_group_and
         let said = format!("{routes:?}");
         let worker = tell(&world, settings(channels, routes));
         world.deploy("1").await;
-        for _ in 0..300 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            if waiting(&world).await == (0, 0) {
-                break;
-            }
-        }
+        until_waiting(&world, (0, 0)).await;
         worker.abort();
         let chat = received.lock().unwrap().iter().map(|_| "chat".to_owned()).collect::<BTreeSet<_>>();
         let mailed = mails.lock().unwrap().clone();
@@ -557,13 +557,10 @@ async fn a_caller_that_asks_and_takes_back_without_end_fills_no_mailbox() {
         world.authority.withdraw(&world.bot(), id, None).await.unwrap().unwrap();
     }
     let last = world.deploy("stays").await;
-    for _ in 0..500 {
+    while world.authority.store().told(last.to_string()).await.unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        if waiting(&world).await.0 == 1 {
-            break;
-        }
     }
-    assert_eq!(waiting(&world).await, (1, 0), "what stays is held back");
+    until_waiting(&world, (1, 0)).await; // what stays is held back
     assert_eq!(mails.lock().unwrap().len(), 20, "ten that were asked for, and how they ended");
     world.ambient.pass(Millis::seconds(301));
     until("what stayed", || mails.lock().unwrap().len() == 21).await;
@@ -576,9 +573,7 @@ async fn what_waits_for_a_channel_that_was_taken_away_is_given_up_and_so_is_the_
     let (world, _people) = World::new().await;
     let worker = tell(&world, settings(vec![("old", webhook("http://127.0.0.1:1/hook"))], Routes::default()));
     let id = world.deploy("1").await;
-    while waiting(&world).await != (1, 1) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until_waiting(&world, (1, 1)).await;
     worker.abort();
     let _ = worker.await;
     let (url, received) = receiver(taken).await;
@@ -586,13 +581,13 @@ async fn what_waits_for_a_channel_that_was_taken_away_is_given_up_and_so_is_the_
     world.authority.withdraw(&world.bot(), id, None).await.unwrap().unwrap();
     world.deploy("2").await;
     until("the new one", || received.lock().unwrap().len() == 1).await;
+    until_waiting(&world, (0, 0)).await;
     worker.abort();
     assert_eq!(
         types(&received),
         ["elevation.opened"],
         "who was not told of it over this channel hears no end"
     );
-    assert_eq!(waiting(&world).await, (0, 0));
     let lines = world.authority.store().records(0, 1000).await.unwrap();
     assert_eq!(lines.iter().filter(|line| line.kind == "not_told").count(), 1);
 }
