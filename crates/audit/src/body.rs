@@ -406,6 +406,24 @@ members! {
         why: String,
     }
 
+    /// Somebody could not be told of something, and is not tried any more.
+    NotTold = NotTold {
+        /// The channel; empty where there was none yet.
+        channel: String,
+        /// Whom it would have reached; empty for a webhook.
+        recipient: String,
+        /// What it would have told of: `elevation.opened`, ….
+        event: String,
+        /// How many notifications.
+        count: u32,
+        /// How often it was tried.
+        tries: u32,
+        /// Since when it waited.
+        since: Option<Time>,
+        /// Why not, in words of ours.
+        why: String,
+    }
+
     /// Grants were taken back.
     Revoked = Revoked {
         /// Which.

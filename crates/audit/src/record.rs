@@ -71,6 +71,8 @@ kinds! {
     Withdrawn "withdrawn",
     /// An elevation made room for another because what it takes had changed.
     Superseded "superseded",
+    /// Somebody could not be told of something, and is not tried any more.
+    NotTold "not_told",
 
     /// Grants were taken back.
     Revoked "revoked",

@@ -47,6 +47,7 @@ fn again(kind: Kind, json: Json) -> Option<Json> {
         (Kind::Expired, by::<Expired>),
         (Kind::Withdrawn, by::<Withdrawn>),
         (Kind::Superseded, by::<Superseded>),
+        (Kind::NotTold, by::<NotTold>),
         (Kind::Revoked, by::<Revoked>),
         (Kind::Locked, by::<Locked>),
         (Kind::Unlocked, by::<Unlocked>),

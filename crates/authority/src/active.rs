@@ -184,6 +184,13 @@ impl Active {
         self.people.any_human(self.people.owner(row)?)
     }
 
+    /// The name of the person or the caller whose id this is; else what it is.
+    pub(crate) fn name_of(&self, id: &str) -> String {
+        let human = id.parse().ok().and_then(|id| self.people.any_human(id)).map(|human| &human.name);
+        let caller = || id.parse().ok().and_then(|id| self.people.any_caller(id)).map(|caller| &caller.name);
+        human.or_else(caller).cloned().unwrap_or_else(|| id.to_owned())
+    }
+
     /// A caller by name.
     #[must_use]
     pub fn caller_named(&self, name: &str) -> Option<&RegisteredCaller> {

@@ -1,6 +1,7 @@
 //! What the verbs share: the store, the clock, the rules in force, and the queue of outcomes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -84,6 +85,8 @@ pub struct Authority {
     pub(crate) compiled: ArcSwapOption<Compiled>,
     /// Why what is proposed is not in force.
     trouble: ArcSwapOption<String>,
+    /// Notifications that were given up in this run.
+    pub(crate) given_up: AtomicU64,
 }
 
 impl Authority {
@@ -125,6 +128,7 @@ impl Authority {
             reloading: tokio::sync::Mutex::new(()),
             compiled: ArcSwapOption::empty(),
             trouble: ArcSwapOption::empty(),
+            given_up: AtomicU64::new(0),
         }))
     }
 
@@ -218,6 +222,12 @@ impl Authority {
         self.watch.changes()
     }
 
+    /// Follows what there is to tell people outside.
+    #[must_use]
+    pub fn events(&self) -> watch::Receiver<u64> {
+        self.watch.events()
+    }
+
     /// Waits until every outcome that is queued is recorded, or that long.
     pub async fn drain(&self, at_most: Millis) {
         let _ = tokio::time::timeout(at_most.duration(), self.settler.idle()).await;
@@ -238,10 +248,14 @@ impl Authority {
     /// Commits, and afterwards follows the store into a new epoch.
     pub(crate) async fn commit(&self, commit: Commit) -> Result<Result<Receipt, Refused>, Failed> {
         let counted = counted(&commit);
+        let tells = commit.changes.iter().any(|change| matches!(change, Change::Notify { .. }));
         let answer = self.store.commit(commit).await?;
         match &answer {
             Ok(receipt) => {
                 self.counters().extend(counted);
+                if tells {
+                    self.watch.told();
+                }
                 self.catch_up(receipt.epoch).await?;
             }
             Err(Refused::Stale(epoch)) => self.catch_up(*epoch).await?,

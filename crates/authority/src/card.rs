@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use elevation::{Eligible, Pending};
-use store::{Change, Failed, Situation};
+use store::{Failed, Situation};
 use terms::card::{
     CallerLine, Card, Claims, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
 };
@@ -159,43 +159,12 @@ impl Authority {
             })
             .collect()
     }
-
-    /// The webhook's text for a new card: no amounts, no arguments, no caller's text (C2).
-    pub(crate) fn notice(&self, pending: &Pending, card: &Card) -> Change {
-        let body = Json::object([
-            ("type", Json::from("elevation.opened")),
-            ("timestamp", Json::from(self.now())),
-            (
-                "data",
-                Json::object([
-                    ("elevation", Json::from(pending.id)),
-                    ("environment", Json::from(card.environment.as_str())),
-                    ("caller", Json::from(card.caller.name.as_str())),
-                    ("action", Json::from(pending.access.action())),
-                    ("tool", Json::from(public_name(&pending.access))),
-                    ("needs", Json::Array(card.needed.iter().map(|n| Json::from(n.leaf.as_str())).collect())),
-                    ("expires_at", Json::from(pending.expires_at)),
-                    ("words", Json::from(card.words.to_vec())),
-                ]),
-            ),
-        ]);
-        Change::Notify { kind: "elevation.opened".to_owned(), body: body.text() }
-    }
 }
 
 /// The headline, and what to beware of in the caller's words in it.
 pub(crate) struct Headline {
     pub text: String,
     flags: BTreeSet<Flag>,
-}
-
-/// What a notice may call it: never the words of a caller, as a URI is.
-fn public_name(access: &Access) -> &str {
-    let resource = access.resource();
-    match Kind::named(&resource.kind) {
-        Some(Kind::Tool | Kind::Prompt | Kind::Route | Kind::Operation | Kind::Installation) => &resource.id,
-        Some(Kind::Resource) | None => resource.upstream_name(),
-    }
 }
 
 /// What is done, and to what, where the operator has no words for it.

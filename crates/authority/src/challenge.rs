@@ -63,7 +63,7 @@ impl Authority {
         let record = self.challenged(judged, &pending);
         let record_id = record.id;
         commit.changes.push(Change::Open { pending: Box::new(pending.clone()) });
-        commit.changes.push(self.notice(&pending, &card));
+        commit.changes.push(self.opened(&pending, &card));
         commit.records.push(record);
         match self.commit(commit).await? {
             Ok(_) => {

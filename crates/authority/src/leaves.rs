@@ -7,6 +7,11 @@ use terms::{Requirement, Time, Tree};
 
 /// Every leaf.
 pub(crate) fn leaves(requirement: &Requirement) -> Vec<&Tree> {
+    requirement.parts.values().flat_map(leaves_of).collect()
+}
+
+/// Every leaf of one tree.
+pub(crate) fn leaves_of(tree: &Tree) -> Vec<&Tree> {
     fn collect<'t>(tree: &'t Tree, into: &mut Vec<&'t Tree>) {
         match tree {
             Tree::All(parts) | Tree::Any(parts) => parts.iter().for_each(|part| collect(part, into)),
@@ -18,7 +23,7 @@ pub(crate) fn leaves(requirement: &Requirement) -> Vec<&Tree> {
         }
     }
     let mut all = Vec::new();
-    requirement.parts.values().for_each(|tree| collect(tree, &mut all));
+    collect(tree, &mut all);
     all
 }
 

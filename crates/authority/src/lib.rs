@@ -42,6 +42,7 @@ mod sources;
 mod standing;
 mod stands;
 mod target;
+mod told;
 mod tried;
 mod view;
 mod vote;
@@ -68,6 +69,7 @@ pub use replay::{Change as Changed, Replayed, Ruled};
 pub use ruling::{Challenge, Denial, Line, Ruling};
 pub use schema::are_texts;
 pub use target::{Target, reads};
+pub use told::{Concerned, Person, asked_groups};
 pub use tried::{Asked, Tried};
 pub use view::{CallerView, Status};
 pub use vote::{NotCounted, Voted};
@@ -78,6 +80,6 @@ pub use store::Failed;
 
 /// Rows that people and the command line read.
 pub use store::{
-    Attempt, Head, Human, Listing, Lock, LockSubject, LogLine, Member, Notice, OwnedBy, Passkey, Pin,
-    PinState, Policy, RegisteredCaller, Selector, Session, Whole,
+    Attempt, Backlog, Head, Human, Letter, Listing, Lock, LockSubject, LogLine, Member, Notice, OwnedBy,
+    Passkey, Pin, PinState, Policy, RegisteredCaller, Selector, Session, Told as WasTold, Way, Whole,
 };

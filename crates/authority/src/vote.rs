@@ -1,6 +1,6 @@
 //! The vote: one person's signature over exactly one access, as shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use audit::body::{self, Matched, Voter};
@@ -282,6 +282,9 @@ impl Authority {
             expects: Version(expects.0 + 1),
         });
         commit.changes.push(Change::Issue(Box::new(grant)));
+        let by: BTreeSet<String> = pending.votes.iter().map(|vote| vote.name.clone()).collect();
+        let by: Vec<String> = by.into_iter().collect();
+        commit.changes.push(self.over(&pending, Conclusion::Approved, &by, None));
         (commit, Voted::Approved(grant_id))
     }
 

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use terms::ElevationId;
 use tokio::sync::{Notify, futures::OwnedNotified, watch};
 
-/// Wake-ups by elevation, and one for "something that people look at has changed".
+/// Wake-ups by elevation, one for "something that people look at has changed", and one for "there is something to tell".
 pub(crate) struct Watch {
     waiting: Mutex<HashMap<ElevationId, (Arc<Notify>, usize)>>,
     changes: watch::Sender<u64>,
+    events: watch::Sender<u64>,
 }
 
 /// One who waits for an elevation to change. Made before the elevation is read, so that no change between
@@ -23,7 +24,11 @@ pub struct Waiting {
 
 impl Watch {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { waiting: Mutex::new(HashMap::new()), changes: watch::Sender::new(0) })
+        Arc::new(Self {
+            waiting: Mutex::new(HashMap::new()),
+            changes: watch::Sender::new(0),
+            events: watch::Sender::new(0),
+        })
     }
 
     /// Begins to wait. Bounded by the callers' budgets of held calls.
@@ -49,6 +54,16 @@ impl Watch {
     /// Tells everyone who looks at a list.
     pub(crate) fn changed(&self) {
         self.changes.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Tells whoever tells people outside that there is something to tell.
+    pub(crate) fn told(&self) {
+        self.events.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Follows what there is to tell.
+    pub(crate) fn events(&self) -> watch::Receiver<u64> {
+        self.events.subscribe()
     }
 
     /// Follows what people look at.

@@ -134,7 +134,10 @@ impl Authority {
             }
         };
         commit.records.push(record);
+        let names: Vec<String> = by.iter().map(|by| self.active().name_of(by)).collect();
+        let over = self.over(pending, to, &names, why.as_deref());
         commit.changes.push(Change::Conclude { id: pending.id, to, why, by, expects: pending.version });
+        commit.changes.push(over);
     }
 
     /// What a request takes has changed: it is closed, and votes do not move.

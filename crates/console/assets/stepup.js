@@ -240,8 +240,58 @@
   let again = null;
   const changed = () => {
     clearTimeout(again);
-    again = setTimeout(() => (inHand() ? changed() : refresh().catch(() => {})), 60);
+    again = setTimeout(() => (inHand() ? changed() : refresh().then(tell).catch(() => {})), 60);
   };
+
+  // ---- Telling on the desktop: the browser is asked for leave by a button alone. What pops up of a request has its id,
+  // so that it is there once, however many pages are open, and how it ended takes its place. ----
+  const bell = one("#tell");
+  const kept = (name, none) => { try { return JSON.parse(localStorage.getItem(name)) ?? none; } catch { return none; } };
+  const keep = (name, value) => { try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* this page alone */ } };
+  const tells = () => Boolean(bell && window.Notification) && Notification.permission === "granted" && kept("tell", false);
+  const pop = ({ id, title, text }, silent) => {
+    const popped = new Notification(title, { body: text, tag: id, silent });
+    popped.onclick = () => {
+      window.focus();
+      popped.close();
+      location.assign(`/r/${encodeURIComponent(id)}`);
+    };
+    return popped;
+  };
+  const looksOn = () => !document.hidden && document.hasFocus();
+  const tell = async () => {
+    if (!tells()) return;
+    const answer = await fetch("/told", { mode: "same-origin", credentials: "same-origin", redirect: "error", cache: "no-store" });
+    if (!answer.ok) return;
+    const { waiting, over } = await answer.json();
+    const told = new Set(kept("told", []));
+    if (!looksOn()) {
+      waiting.filter(({ id }) => !told.has(id)).forEach((one) => {
+        told.add(one.id);
+        pop(one, false);
+      });
+    }
+    over.filter(({ id }) => told.delete(id)).forEach((one) => {
+      const popped = pop(one, true);
+      setTimeout(() => popped.close(), 10000);
+    });
+    keep("told", [...told].slice(-200));
+  };
+  const ring = () => {
+    bell.hidden = false;
+    bell.setAttribute("aria-pressed", String(tells()));
+    bell.textContent = tells() ? "Told on this desktop. Stop" : "Tell me on this desktop";
+  };
+  bell?.addEventListener("click", async () => {
+    const stop = tells();
+    const leave = stop ? "granted" : await Notification.requestPermission();
+    keep("tell", !stop && leave === "granted");
+    if (leave !== "granted") say("Your browser does not let this page do that. It can be allowed in the browser's settings.", true);
+    else if (!stop) say("You are told on this desktop while the inbox is open in some tab.");
+    ring();
+    tell().catch(() => {});
+  });
+  if (bell && window.Notification) ring();
 
   // ---- Following: a page that is looked at hears that something changed, and the inbox hears it in the background
   // too. No more than that: browsers hold only six connections to one server.
@@ -325,6 +375,7 @@
   watch();
   if (now) {
     follow();
+    tell().catch(() => {});
     setInterval(away, 1000);
     document.addEventListener("visibilitychange", looked);
     addEventListener("online", looked);

@@ -60,6 +60,7 @@ fn table() -> Vec<Route> {
         reads(Person, "/", get(pages::inbox::inbox)),
         reads(Person, "/history", get(pages::inbox::history)),
         reads(Person, "/events", get(pages::events::follow)),
+        reads(Person, "/told", get(pages::told::told)),
         reads(Person, "/r/{id}", get(pages::request::page)),
         reads(Person, "/r/{id}/why", get(pages::explain::request)),
         posts("/r/{id}/ceremony", post(pages::request::begin)),

@@ -2,6 +2,8 @@
 
 use http::Uri;
 
+use crate::notify::{Routes, Text};
+
 /// The addresses that pages are served at.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -15,6 +17,10 @@ pub struct Settings {
     pub agents_url: String,
     /// Pages that may follow changes at one time, over all people.
     pub followers: usize,
+    /// Who is told over which channels; of them the desktop is the page's own.
+    pub routes: Routes,
+    /// How much pops up on a desktop.
+    pub desktop: Text,
 }
 
 impl Settings {
@@ -29,6 +35,8 @@ impl Settings {
             public_url: origin,
             agents_url: "http://127.0.0.1:7300".to_owned(),
             followers: 256,
+            routes: Routes::default(),
+            desktop: Text::default(),
         }
     }
 

@@ -25,7 +25,7 @@ pub fn run(path: &Path) -> Spoken {
     if let Err(error) = crate::node::upstreams(&config) {
         wrong.push(error.to_string());
     }
-    if let Some(Err(error)) = config.webhook.as_ref().map(|webhook| webhook.secret(&config.home)) {
+    if let Err(error) = config.notify.settings(&config.home) {
         wrong.push(error.to_string());
     }
     let (mut findings, mut texts) = (Vec::new(), BTreeMap::new());

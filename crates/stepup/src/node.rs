@@ -213,6 +213,7 @@ pub fn private(config: &Config) -> Vec<PathBuf> {
     let mut all = vec![config.keys.clone(), config.policy.dir.clone(), config.home.clone()];
     all.extend(store);
     all.extend(config.upstreams.values().flat_map(|upstream| upstream.secret_files(&config.home)));
+    all.extend(config.notify.secret_files(&config.home));
     all.sort();
     all.dedup();
     all

@@ -75,6 +75,7 @@ async fn ready(State(operations): State<Operations>) -> Response {
     let unreached: Vec<&str> = operations.upstreams.unreached().collect();
     let ready = store.is_ok() && rules > 0 && !draining;
     let waiting = authority.active().targets().filter(|t| t.state() == "quarantined").count();
+    let told = authority.store().backlog().await.unwrap_or_default();
     let body = json!({
         "ready": ready,
         "store": store.as_ref().map_or_else(|why| format!("failed: {why}: everything is denied"), |()| "ok".into()),
@@ -83,6 +84,12 @@ async fn ready(State(operations): State<Operations>) -> Response {
         "draining": draining,
         "log_size": head,
         "definitions_waiting": waiting,
+        "notifications": {
+            "waiting": told.waiting,
+            "failing": told.failing,
+            "oldest": told.oldest.map(|at| at.millis()),
+            "given_up": authority.given_up(),
+        },
         "upstreams_unreached": unreached,
         "upstreams_without_isolation": unisolated,
     });

@@ -47,11 +47,7 @@ impl Server {
         demo: bool,
     ) -> Result<Self, StartError> {
         listen::raise_open_files();
-        let webhook = config.webhook.as_ref().map(|webhook| {
-            let secret = webhook.secret(&config.home)?;
-            Ok::<_, StartError>(console::notify::Webhook { url: webhook.url.clone(), secret })
-        });
-        let webhook = webhook.transpose()?;
+        let told = config.notify.settings(&config.home)?;
         let desk = Arc::new(node::ready(Arc::clone(&config), Arc::clone(&ambient), demo).await?);
         let rules = policy_folder::read_at_start(&desk)?;
         let launcher =
@@ -74,7 +70,7 @@ impl Server {
             tasks: JoinSet::new(),
         };
         server.listen(&config, apis, doors);
-        server.beside(&config, webhook);
+        server.beside(&config, told);
         let again = Arc::new(Notify::new());
         // Who closes the window of a demo wants it to end.
         if !demo {
@@ -153,7 +149,7 @@ impl Server {
     }
 
     /// What runs beside the listeners.
-    fn beside(&mut self, config: &Arc<Config>, webhook: Option<console::notify::Webhook>) {
+    fn beside(&mut self, config: &Arc<Config>, told: console::notify::Settings) {
         let desk = Arc::clone(&self.desk);
         let every = config.log.checkpoint_every.duration().max(Duration::from_millis(100));
         self.until_stop(async move {
@@ -173,10 +169,8 @@ impl Server {
                 }
             }
         });
-        if let Some(webhook) = webhook {
-            let authority = Arc::clone(&self.desk.authority);
-            self.until_stop(console::notify::run(authority, webhook));
-        }
+        let authority = Arc::clone(&self.desk.authority);
+        self.until_stop(console::notify::run(authority, told));
     }
 
     /// Stops: nothing new, what is in flight finishes or counts as unknown, the log is signed to its end.
@@ -348,6 +342,8 @@ fn people(config: &Config) -> console::Settings {
     let mut settings = console::Settings::at(&config.people.listener.public_url);
     settings.agents_url.clone_from(&config.agents.public_url);
     settings.origins.extend(config.people.listener.origins.iter().cloned());
+    settings.routes = config.notify.routes.clone();
+    settings.desktop = config.notify.desktop;
     settings
 }
 

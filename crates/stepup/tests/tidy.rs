@@ -48,6 +48,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("clap", &["stepup", "checker"]),
     ("axum", &["gateway", "console", "stepup"]),
     ("hyper-rustls", &["upstream", "console", "layer"]),
+    // Mail alone (rfd 35).
+    ("tokio-rustls", &["console"]),
 ];
 
 fn root() -> PathBuf {
@@ -126,7 +128,7 @@ fn every_test_that_a_page_names_exists() {
         }
     }
     let mut all = String::new();
-    for folder in ["crates", "tests/wire", "tests/sdk", "tests/browser", "tests/faults"] {
+    for folder in ["crates", "tests/wire", "tests/sdk", "tests/browser", "tests/faults", "tests/told"] {
         read(&root().join(folder), &mut all);
     }
     // The cells of tests are the last ones; on the page of threats, of one table only.

@@ -20,7 +20,7 @@ pub struct Commit {
     /// Applied in order; the first that does not find what it expects refuses the whole.
     pub changes: Vec<Change>,
     /// Appended in order; at least one wherever a change carries authority, that is with all changes but
-    /// [`Change::Claims`], [`Change::Signed`], sessions and [`Change::Notify`].
+    /// [`Change::Claims`], [`Change::Signed`], sessions, [`Change::Notify`] and [`Change::GiveUp`].
     pub records: Vec<Record>,
 }
 
@@ -174,13 +174,25 @@ pub enum Change {
         /// Only this one.
         only: Option<Digest>,
     },
-    /// Puts a notification into the outbox.
+    /// Puts an event into the outbox.
     Notify {
         /// What it tells of.
         kind: String,
         /// Its text, JSON.
         body: String,
     },
+    /// Takes out what nobody is told any more, with the record that says so. Refuses with [`Refused::Missing`] what is
+    /// not there.
+    GiveUp(GivenUp),
+}
+
+/// What is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// A notification that was tried long enough.
+    Notice(i64),
+    /// So many that made room for newer ones.
+    MadeRoom(u32),
 }
 
 /// A claim of one attempt. Every claim is fenced, granted or not (A11).

@@ -14,7 +14,8 @@ pub mod sqlite;
 pub mod testing;
 
 pub use change::{
-    Change, Claim, Claimed, Commit, LockSubjects, Principal, PrincipalRef, Receipt, Refused, Selector,
+    Change, Claim, Claimed, Commit, GivenUp, LockSubjects, Principal, PrincipalRef, Receipt, Refused,
+    Selector,
 };
 pub use rows::{
     Attempt, Ceremony, Directory, Epoch, Granted, Head, Human, Invite, Key, Listing, Lock, LockSubject,
@@ -127,11 +128,25 @@ pub trait Store: Send + Sync {
     /// The newest signed checkpoint.
     fn last_checkpoint(&self) -> Answer<'_, Option<(Head, String)>>;
 
-    /// Notifications that are due.
-    fn outbox(&self, limit: u32) -> Answer<'_, Vec<rows::Notice>>;
+    /// Notifications that are due over a channel, oldest first, and of each thread to each recipient the first only. What
+    /// is over no channel is an event.
+    fn outbox(&self, channel: String, limit: u32) -> Answer<'_, Vec<rows::Notice>>;
+
+    /// Notifications over channels that are none of these, due or not, oldest first. Events are over none.
+    fn strays(&self, channels: Vec<String>, limit: u32) -> Answer<'_, Vec<rows::Notice>>;
+
+    /// An event becomes its notifications, all or none; one that has become them already stays so. Who is told of a
+    /// thread is remembered until an event comes after which that thread is `over`.
+    fn spread(&self, event: i64, letters: Vec<rows::Letter>, over: Option<String>) -> Answer<'_, ()>;
+
+    /// Who was told of a thread that is not over.
+    fn told(&self, thread: String) -> Answer<'_, Vec<rows::Told>>;
+
+    /// How much waits to be told.
+    fn backlog(&self) -> Answer<'_, rows::Backlog>;
 
     /// Marks a notification as delivered (`None`) or as due again at a time.
     fn notified(&self, id: i64, again: Option<Time>) -> Answer<'_, ()>;
 }
 
-pub use rows::Notice;
+pub use rows::{Backlog, Letter, Notice, Told, Way};

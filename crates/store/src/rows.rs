@@ -3,7 +3,7 @@
 use elevation::{Grant, Outcome, Pending, State};
 use terms::{
     AccessHash, AttemptId, BootId, CallerId, CallerKind, DefinitionHash, Digest, ElevationId, GrantId,
-    HumanId, InstallId, Json, KeyId, LockId, PinId, PolicyHash, RecordId, Time,
+    HumanId, InstallId, Json, KeyId, LockId, Millis, PinId, PolicyHash, RecordId, Time,
 };
 
 /// Counts every change of what nodes keep in memory: policy, people, callers, pins. A claim names the epoch
@@ -421,7 +421,53 @@ pub struct Head {
     pub root: Digest,
 }
 
-/// One notification that waits to be delivered.
+/// Over which channel a notification goes, to whom, and about what. An event goes nowhere yet: all of it is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// The channel's name.
+    pub channel: String,
+    /// Whom it reaches there.
+    pub recipient: String,
+    /// What several notifications are about, which arrive one after the other; empty where there is one only.
+    pub thread: String,
+}
+
+/// One notification that an event becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Its way.
+    pub way: Way,
+    /// Its text, JSON.
+    pub body: String,
+    /// What the end of the thread needs to know of it.
+    pub note: String,
+    /// How long it is held back: where its thread is over by then, nobody is told of either.
+    pub held: Millis,
+}
+
+/// Somebody who was told of what is not over yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// How.
+    pub way: Way,
+    /// The note of that notification.
+    pub note: String,
+}
+
+/// How much waits to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Events and notifications that wait.
+    pub waiting: u32,
+    /// Those of them that were tried in vain.
+    pub failing: u32,
+    /// Since when the oldest waits.
+    pub oldest: Option<Time>,
+    /// Those that made room for newer ones, and that no record tells of yet.
+    pub made_room: u32,
+}
+
+/// One event or notification that waits to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Its row.
@@ -432,4 +478,8 @@ pub struct Notice {
     pub body: String,
     /// How often it was tried.
     pub tries: u32,
+    /// Since when it waits.
+    pub at: Time,
+    /// Its way.
+    pub way: Way,
 }

@@ -199,6 +199,7 @@ impl<'a> Life<'a> {
             | Kind::Shadowed
             | Kind::Listed
             | Kind::Preflighted
+            | Kind::NotTold
             | Kind::PolicyProposed
             | Kind::PolicyActivated
             | Kind::PolicyRecovered

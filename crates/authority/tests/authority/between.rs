@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use store::{
-    Answer, Attempt, Ceremony, Commit, Directory, Failed, Head, Invite, Listing, LogLine, Notice, Pin,
-    Policy, Receipt, Refused, Session, Shared, Situation, Standing, Store, Whole,
+    Answer, Attempt, Backlog, Ceremony, Commit, Directory, Failed, Head, Invite, Letter, Listing, LogLine,
+    Notice, Pin, Policy, Receipt, Refused, Session, Shared, Situation, Standing, Store, Told, Whole,
 };
 use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, PinId, PolicyHash, RecordId, Time};
 use tokio::sync::Notify;
@@ -224,8 +224,24 @@ impl Store for Between {
         self.real.last_checkpoint()
     }
 
-    fn outbox(&self, limit: u32) -> Answer<'_, Vec<Notice>> {
-        self.real.outbox(limit)
+    fn outbox(&self, channel: String, limit: u32) -> Answer<'_, Vec<Notice>> {
+        self.real.outbox(channel, limit)
+    }
+
+    fn strays(&self, channels: Vec<String>, limit: u32) -> Answer<'_, Vec<Notice>> {
+        self.real.strays(channels, limit)
+    }
+
+    fn spread(&self, event: i64, letters: Vec<Letter>, over: Option<String>) -> Answer<'_, ()> {
+        self.real.spread(event, letters, over)
+    }
+
+    fn told(&self, thread: String) -> Answer<'_, Vec<Told>> {
+        self.real.told(thread)
+    }
+
+    fn backlog(&self) -> Answer<'_, Backlog> {
+        self.real.backlog()
     }
 
     fn notified(&self, id: i64, again: Option<Time>) -> Answer<'_, ()> {

@@ -136,3 +136,22 @@ async fn a_vote_a_rejection_and_a_withdrawal_wake_who_waits() {
     }
     world.verified().await;
 }
+
+#[tokio::test]
+async fn whom_a_request_concerns_is_known_before_its_upstream_is_there_again() {
+    let mut world = World::new().await;
+    let id = world.challenged("deploy", r#"{"environment":"production","version":"1"}"#).await.elevation;
+    let before = world.authority().concerned(id).await.unwrap().unwrap();
+    let names = |concerned: &authority::Concerned| {
+        let all = concerned.approvers.iter().flat_map(|person| person.names.clone());
+        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(names(&before), ["ann", "ben"]);
+    assert_eq!(before.owner.as_ref().unwrap().names.first().unwrap(), "olga");
+    world.crash(|| ()).await;
+    let without = world.looked_at(|| ()).await;
+    assert_eq!(without.concerned(id).await.unwrap().unwrap(), before);
+    drop(without);
+    world.crash(|| ()).await;
+    world.verified().await;
+}

@@ -81,7 +81,7 @@ async fn the_same_request_asked_again_is_the_same_elevation_one_record_and_one_n
         assert!(!again.opened && again.record.is_none());
     }
     assert_eq!(world.bodies("challenged").await.len(), 1);
-    assert_eq!(world.authority().store().outbox(100).await.unwrap().len(), 1);
+    assert_eq!(world.authority().store().outbox(String::new(), 100).await.unwrap().len(), 1);
     world.verified().await;
 }
 

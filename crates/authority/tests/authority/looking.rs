@@ -76,7 +76,7 @@ async fn a_secret_is_in_no_card_no_record_no_notice_and_no_file_of_the_store() {
     world.approve(id, "ann").await.unwrap();
     world.approve(id, "sam").await.unwrap();
     world.run(world.permitted("set_secret", arguments).await).await;
-    let notices = world.authority().store().outbox(10).await.unwrap();
+    let notices = world.authority().store().outbox(String::new(), 10).await.unwrap();
     let mut seen = vec![card.to_json().text(), format!("{notices:?}")];
     for line in world.records().await {
         seen.push(String::from_utf8_lossy(&line.body.unwrap().0).into_owned());

@@ -287,7 +287,7 @@ async fn a_first_passkey_and_one_after_all_others_were_revoked_sign_at_once() {
 async fn every_passkey_but_the_first_of_a_person_is_told_outside_with_when_it_signs() {
     let mut desk = Desk::new().await;
     let told = async |desk: &Desk| {
-        let all = desk.world.authority().store().outbox(100).await.unwrap();
+        let all = desk.world.authority().store().outbox(String::new(), 100).await.unwrap();
         let all = all.into_iter().filter(|notice| notice.kind == "passkey.enrolled");
         all.map(|notice| terms::json::parse(notice.body.as_bytes()).unwrap()).collect::<Vec<_>>()
     };

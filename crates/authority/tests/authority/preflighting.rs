@@ -172,7 +172,7 @@ async fn a_preflight_leaves_its_record_and_nothing_else() {
     let directory = async || format!("{:?}", world.authority().store().directory().await.unwrap());
     let waiting = async || {
         let all = world.authority().store().elevations(authority::Listing::default()).await.unwrap();
-        let outbox = world.authority().store().outbox(100).await.unwrap();
+        let outbox = world.authority().store().outbox(String::new(), 100).await.unwrap();
         let attempts = world.authority().store().attempts(None, 100).await.unwrap();
         format!("{all:?} {outbox:?} {attempts:?}")
     };

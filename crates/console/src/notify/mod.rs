@@ -1,34 +1,88 @@
-//! Tells the outside of new cards: a signed webhook after Standard Webhooks (<https://www.standardwebhooks.com/>), from
-//! the store's outbox. At least once, patiently, and with no effect on any decision: no answer of a receiver is read
-//! beyond its status, and none carries authority (T111).
+//! Tells people outside of the console: of new requests, of how they ended, of one more passkey. From the store's outbox,
+//! at least once, patiently, and with no effect on any decision.
+//!
+//! An event becomes notifications, one for each channel and recipient, in one write; each of those is then delivered, or
+//! tried for a day and given up with a record. What follows a notification waits until that one arrived or was given up.
 
+mod address;
+mod event;
+mod mail;
+mod pace;
+mod route;
 mod sign;
+mod smtp;
+mod webhook;
+mod words;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use authority::{Authority, Failed, Notice};
-use bytes::Bytes;
-use http::{Method, Request, header};
-use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use terms::{Json, Millis, Secret, json};
+use futures_util::future::{join, join_all};
+use terms::{Json, Millis, json};
+use tokio::sync::watch;
 
+use event::{Event, What};
+use mail::Mail;
+use pace::Pace;
+use route::Office;
+
+pub use address::{Address, Mailbox, NotAnAddress};
+pub use route::{DESKTOP, Group, Routes};
 pub use sign::{Key, NotAKey, signature};
+pub use smtp::{Login, NotTrusted, Server, Tls};
+pub use webhook::Webhook;
+pub use words::Text;
+pub(crate) use words::{Popup, Whom, popup};
 
-/// Where notifications go.
-#[derive(Clone, Debug)]
-pub struct Webhook {
-    /// The receiver's address.
-    pub url: String,
-    /// What notifications are signed with: `whsec_` and base64.
-    pub secret: Secret<String>,
+/// Over which channels people are told, and who over which.
+#[derive(Debug)]
+pub struct Settings {
+    /// The channels by name.
+    pub channels: BTreeMap<String, Channel>,
+    /// Who over which.
+    pub routes: Routes,
+    /// How often the outbox is looked into when nothing changes.
+    pub look: Duration,
 }
 
-/// After each try that failed, how long until the next. After the last one the notification is dropped.
+impl Default for Settings {
+    fn default() -> Self {
+        Self { channels: BTreeMap::new(), routes: Routes::default(), look: Duration::from_secs(5) }
+    }
+}
+
+/// One channel.
+#[derive(Debug)]
+pub struct Channel {
+    /// What carries it.
+    pub carrier: Carrier,
+    /// How much is told over it.
+    pub text: Text,
+    /// How long one delivery may take.
+    pub patience: Duration,
+}
+
+/// What carries notifications.
+#[derive(Debug)]
+pub enum Carrier {
+    /// A webhook.
+    Webhook(Box<Webhook>),
+    /// Mail.
+    Mail(Box<Mailer>),
+}
+
+/// A mail server, and from whom mail comes.
+#[derive(Debug)]
+pub struct Mailer {
+    /// The server.
+    pub server: Server,
+    /// From whom.
+    pub from: Mailbox,
+}
+
+/// After each try that failed, how long until the next. After the last one the notification is given up.
 const BACK_OFF: [Millis; 14] = [
     Millis::seconds(5),
     Millis::seconds(20),
@@ -46,97 +100,174 @@ const BACK_OFF: [Millis; 14] = [
     Millis::seconds(3 * 3600),
 ];
 
-/// How long one delivery may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Events of one look.
+const EVENTS: u32 = 64;
 
-/// How often the outbox is looked into when nothing changes.
-const LOOK: Duration = Duration::from_secs(5);
+/// Notifications that one channel delivers at a time.
+const AT_ONCE: u32 = 4;
 
-/// Notifications of one look.
-const AT_ONCE: u32 = 16;
+/// Tells for as long as it is polled.
+pub async fn run(authority: Arc<Authority>, settings: Settings) {
+    let spread = watch::Sender::new(());
+    let mut channels = Vec::new();
+    for (name, channel) in &settings.channels {
+        channels.push(deliver_all(&authority, name, channel, (settings.look, spread.subscribe())));
+    }
+    join(give_out(&authority, &settings, &spread), join_all(channels)).await;
+}
 
-type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+/// Waits until there is something, or it is time to look; `false` once there can be nothing any more.
+async fn waited<T>(look: Duration, changes: &mut watch::Receiver<T>) -> bool {
+    !matches!(tokio::time::timeout(look, changes.changed()).await, Ok(Err(_)))
+}
 
-/// Delivers notifications for as long as it is polled. A secret that is none is said once, and nothing is sent.
-pub async fn run(authority: Arc<Authority>, webhook: Webhook) {
-    let key = match Key::of(&webhook.secret) {
-        Ok(key) => key,
-        Err(error) => {
-            tracing::error!(%error, "notifications are not sent");
-            return;
-        }
-    };
-    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
-    let http: Http = Client::builder(TokioExecutor::new()).build(connector);
-    let mut changes = authority.changes();
+/// Turns events into notifications.
+async fn give_out(authority: &Authority, settings: &Settings, spread: &watch::Sender<()>) {
+    let mut events = authority.events();
+    let mut pace = Pace::default();
+    if let Err(failed) = give_up_strays(authority, settings).await {
+        tracing::error!(%failed, "what waits for a channel that is not there any more waits on");
+    }
     loop {
-        if let Err(failed) = look(&authority, &webhook, &key, &http).await {
-            tracing::error!(%failed, "the outbox cannot be read");
+        match spread_all(authority, settings, &mut pace).await {
+            Ok(0) => {}
+            Ok(_) => spread.send_replace(()),
+            Err(failed) => tracing::error!(%failed, "people are not told"),
         }
-        // Time is over, or something changed; only when nothing can change any more is there nothing more to send.
-        if let Ok(Err(_)) = tokio::time::timeout(LOOK, changes.changed()).await {
+        if !waited(settings.look, &mut events).await {
             return;
         }
     }
 }
 
-async fn look(authority: &Authority, webhook: &Webhook, key: &Key, http: &Http) -> Result<(), Failed> {
-    for notice in authority.store().outbox(AT_ONCE).await? {
-        let again = match deliver(authority, webhook, key, http, &notice).await {
-            Ok(()) => None,
-            Err(because) => later(authority, &notice, &because),
+/// What waits for a channel that was taken out of the configuration is told nobody.
+async fn give_up_strays(authority: &Authority, settings: &Settings) -> Result<(), Failed> {
+    loop {
+        let known = settings.channels.keys().cloned().collect();
+        let strays = authority.store().strays(known, EVENTS).await?;
+        if strays.is_empty() {
+            return Ok(());
+        }
+        for notice in &strays {
+            authority.give_up(notice, "its channel is not configured any more").await?;
+        }
+    }
+}
+
+async fn spread_all(authority: &Authority, settings: &Settings, pace: &mut Pace) -> Result<usize, Failed> {
+    let store = authority.store();
+    let events = store.outbox(String::new(), EVENTS).await?;
+    let page = page(authority);
+    for notice in &events {
+        let event = Event::of(&notice.kind, &notice.body);
+        let held = pace.held(event.as_ref());
+        let office = Office { channels: &settings.channels, routes: &settings.routes, page: &page, held };
+        let thread = event.as_ref().and_then(Event::elevation).map(|id| id.to_string()).unwrap_or_default();
+        let over = event.as_ref().filter(|event| event.is_over()).map(|_| thread.clone());
+        let letters = match &event {
+            Some(event) if event.what == What::Passkey => office.passkey(event),
+            Some(event) if event.is_over() => office.over(event, &store.told(thread).await?),
+            Some(event) => match event.elevation() {
+                Some(id) => office.opened(event, &authority.concerned(id).await?.unwrap_or_default()),
+                None => Vec::new(),
+            },
+            None => Vec::new(),
         };
-        authority.store().notified(notice.id, again).await?;
+        if letters.is_empty() && !settings.channels.is_empty() && over.is_none() {
+            tracing::warn!(kind = %notice.kind, "nobody is told: no channel or address is for those whom it concerns");
+        }
+        store.spread(notice.id, letters, over).await?;
     }
-    Ok(())
+    let lost = store.backlog().await?.made_room;
+    if lost > 0 {
+        authority.made_room(lost).await?;
+    }
+    Ok(events.len())
 }
 
-/// When to try again; `None` to drop it.
-fn later(authority: &Authority, notice: &Notice, because: &str) -> Option<terms::Time> {
-    let wait = usize::try_from(notice.tries).ok().and_then(|tries| BACK_OFF.get(tries));
-    if wait.is_none() {
-        tracing::error!(id = notice.id, kind = %notice.kind, because, "a notification is dropped after a day");
-    } else {
-        tracing::warn!(id = notice.id, kind = %notice.kind, because, "a notification was not taken");
-    }
-    wait.map(|wait| authority.now().after(*wait))
+/// The address of the console.
+fn page(authority: &Authority) -> String {
+    authority.settings().relying_party.origins.first().cloned().unwrap_or_default()
 }
 
-async fn deliver(
+/// Delivers what goes over one channel: one that is slow or gone keeps no other waiting.
+async fn deliver_all(
     authority: &Authority,
-    webhook: &Webhook,
-    key: &Key,
-    http: &Http,
-    notice: &Notice,
-) -> Result<(), String> {
-    let id = format!("msg_{}_{}", authority.active().install(), notice.id);
-    let at = authority.now().millis().div_euclid(1000);
-    let page = authority.settings().relying_party.origins.first().map_or("", String::as_str);
-    let body = linked(&notice.body, page);
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(&webhook.url)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::USER_AGENT, "stepup")
-        .header("webhook-id", &id)
-        .header("webhook-timestamp", at)
-        .header("webhook-signature", signature(key, &id, at, &body))
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| error.to_string())?;
-    let answered = tokio::time::timeout(PATIENCE, http.request(request)).await;
-    let answer = answered.map_err(|_| "no answer in time".to_owned())?.map_err(|error| error.to_string())?;
-    let status = answer.status();
-    if status.is_success() { Ok(()) } else { Err(format!("the receiver answered {status}")) }
+    name: &str,
+    channel: &Channel,
+    (every, mut spread): (Duration, watch::Receiver<()>),
+) {
+    loop {
+        match look(authority, name, channel).await {
+            Ok(more) if more => continue,
+            Ok(_) => {}
+            Err(failed) => tracing::error!(%failed, channel = name, "the outbox cannot be read or written"),
+        }
+        if !waited(every, &mut spread).await {
+            return;
+        }
+    }
 }
 
-/// The text with a link to its card, where it is about a request.
-fn linked(body: &str, public_url: &str) -> String {
-    let Ok(Json::Object(mut message)) = json::parse(body.as_bytes()) else { return body.to_owned() };
-    if let Some(Json::Object(data)) = message.get_mut("data").filter(|_| !public_url.is_empty()) {
-        let id = data.get("elevation").and_then(Json::as_str).map(str::to_owned);
-        id.map(|id| data.insert("link", format!("{public_url}/r/{id}")));
+/// Delivers a few; answers whether there may be more.
+async fn look(authority: &Authority, name: &str, channel: &Channel) -> Result<bool, Failed> {
+    let due = authority.store().outbox(name.to_owned(), AT_ONCE).await?;
+    let tried = due.iter().map(|notice| async move {
+        let delivered = tokio::time::timeout(channel.patience, deliver(authority, channel, notice)).await;
+        let delivered = delivered.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        settle(authority, name, notice, delivered).await
+    });
+    for settled in join_all(tried).await {
+        settled?;
     }
-    Json::Object(message).text()
+    Ok(u32::try_from(due.len()).is_ok_and(|count| count == AT_ONCE))
+}
+
+/// Marks what was delivered; what was not is tried again, or given up.
+async fn settle(
+    authority: &Authority,
+    channel: &str,
+    notice: &Notice,
+    delivered: Result<(), String>,
+) -> Result<(), Failed> {
+    let (id, kind) = (notice.id, &notice.kind);
+    let Err(because) = delivered else { return authority.store().notified(id, None).await };
+    let wait = usize::try_from(notice.tries).ok().and_then(|tries| BACK_OFF.get(tries));
+    if let Some(wait) = wait {
+        tracing::warn!(id, %kind, channel, because, "a notification was not taken");
+        return authority.store().notified(id, Some(authority.now().after(*wait))).await;
+    }
+    tracing::error!(id, %kind, channel, because, "a notification is given up after a day");
+    authority.give_up(notice, &because).await
+}
+
+async fn deliver(authority: &Authority, channel: &Channel, notice: &Notice) -> Result<(), String> {
+    match &channel.carrier {
+        Carrier::Webhook(webhook) => {
+            let id = format!("msg_{}_{}", authority.active().install(), notice.id);
+            webhook.post(&id, authority.now().millis().div_euclid(1000), &notice.body).await
+        }
+        Carrier::Mail(mailer) => {
+            let mail = mail_of(mailer, notice).ok_or("what waits is no mail")?;
+            let sent = mailer.server.send(mailer.from.address(), &mail.to, &mail.octets()).await;
+            sent.map_err(|trouble| trouble.to_string())
+        }
+    }
+}
+
+/// A mail that waits.
+fn mail_of(mailer: &Mailer, notice: &Notice) -> Option<Mail> {
+    let body = json::parse(notice.body.as_bytes()).ok()?;
+    let text = |name: &str| body.get(name).and_then(Json::as_str).map(str::to_owned);
+    Some(Mail {
+        from: mailer.from.clone(),
+        to: notice.way.recipient.parse().ok()?,
+        subject: text("subject")?,
+        text: text("text")?,
+        id: text("id")?,
+        follows: text("follows"),
+        at: notice.at,
+    })
 }
 
 #[cfg(test)]
@@ -147,16 +278,5 @@ mod tests {
     fn a_notification_is_given_up_after_about_a_day() {
         let all: u64 = BACK_OFF.iter().map(|wait| wait.get()).sum();
         assert!((23 * 3_600_000..26 * 3_600_000).contains(&all), "{all}");
-    }
-
-    #[test]
-    fn a_notification_links_its_card_and_is_else_as_it_was() {
-        let body = r#"{"data":{"elevation":"elv_1"},"type":"elevation.opened"}"#;
-        let with = linked(body, "https://stepup.example");
-        assert_eq!(
-            with,
-            r#"{"data":{"elevation":"elv_1","link":"https://stepup.example/r/elv_1"},"type":"elevation.opened"}"#
-        );
-        assert_eq!(linked(body, ""), body);
     }
 }

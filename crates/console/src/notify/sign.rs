@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use terms::Secret;
 
 /// The key of a receiver.
+#[derive(Debug)]
 pub struct Key(hmac::Key);
 
 /// The secret is not `whsec_` and base64 of 24 to 64 bytes.

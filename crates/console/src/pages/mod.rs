@@ -13,6 +13,7 @@ pub(crate) mod me;
 pub(crate) mod policies;
 pub(crate) mod request;
 pub(crate) mod says;
+pub(crate) mod told;
 pub(crate) mod tools;
 
 use authority::{Active, Failed, LockSubject};

@@ -23,6 +23,7 @@ const TABLE: &[(&str, &str)] = &[
     ("expired", "A request expired; nobody answered"),
     ("withdrawn", "{/by} withdrew a request: {/why}"),
     ("superseded", "A request was closed: {/why}"),
+    ("not_told", "{/recipient} could not be told over {/channel}: {/why} ({/count})"),
     ("revoked", "{/by} took grants back: {/why}"),
     ("locked", "{/by} locked {/subject/kind} {/subject/id}: {/why}"),
     ("unlocked", "{/signed/human} lifted a lock: {/why}"),

@@ -108,7 +108,7 @@ async fn asking_writes_nothing_and_what_was_typed_is_no_markup() {
     }
     let after = (world.bytes(), world.authority.store().head().await.unwrap());
     assert!(before == after, "asking wrote to the store");
-    assert!(world.authority.store().outbox(10).await.unwrap().is_empty());
+    assert!(world.authority.store().outbox(String::new(), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

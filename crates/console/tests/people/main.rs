@@ -15,5 +15,5 @@ mod reach;
 mod reading;
 mod showing;
 mod story;
-mod webhook;
+mod telling;
 mod world;

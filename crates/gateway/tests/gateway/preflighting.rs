@@ -133,7 +133,7 @@ async fn asking_opens_nothing_sends_nothing_and_is_in_the_log() {
         )
     );
     assert!(world.authority.inbox(world.ann).await.unwrap().is_empty());
-    assert!(world.authority.store().outbox(10).await.unwrap().is_empty(), "nobody is told");
+    assert!(world.authority.store().outbox(String::new(), 10).await.unwrap().is_empty(), "nobody is told");
     assert!(world.authority.store().attempts(None, 10).await.unwrap().is_empty());
     let sent = world.ops.everything()[before.1.len()..].to_owned();
     assert!(!sent.contains("tools/call") && !sent.contains("deploy"), "{sent}");

@@ -25,7 +25,7 @@ pub(super) struct File {
     pub log: Log,
     pub challenge: Challenge,
     pub budgets: Budgets,
-    pub notify: Option<Notify>,
+    pub notify: super::notify::Written,
     pub requirements: BTreeMap<String, Written>,
     pub upstreams: BTreeMap<String, Upstream>,
 }
@@ -239,13 +239,6 @@ impl Default for Budgets {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Notify {
-    pub webhook: String,
-    pub secret: From,
-}
-
 /// Where a secret comes from: never from the configuration itself.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
@@ -279,7 +272,7 @@ impl From {
     }
 
     /// The file that it is in.
-    fn file(&self, home: &Path) -> Option<PathBuf> {
+    pub(super) fn file(&self, home: &Path) -> Option<PathBuf> {
         match self {
             Self::Env { .. } => None,
             Self::File { file } => Some(home.join(file)),

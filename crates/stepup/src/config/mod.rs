@@ -3,6 +3,7 @@
 
 mod file;
 mod folder;
+mod notify;
 mod openapi;
 mod operation;
 mod requirement;
@@ -14,10 +15,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use authority::{Bundle, UpstreamSettings};
-use terms::{Millis, Secret};
+use terms::Millis;
 
-use file::From;
 use wrong::Wrong;
+
+pub use notify::Notify;
 
 pub use file::{Activate, Budgets, Challenge, Log, Operations, Policy, Upstream as UpstreamFile};
 
@@ -48,8 +50,8 @@ pub struct Config {
     pub challenge: Challenge,
     /// Limits.
     pub budgets: Budgets,
-    /// Where a new card is told of.
-    pub webhook: Option<Webhook>,
+    /// How people are told of requests.
+    pub notify: Notify,
     /// Upstreams, as the exit needs them.
     pub upstreams: BTreeMap<String, UpstreamFile>,
     /// What decisions rest on, without the Cedar texts, which are in a folder of their own.
@@ -76,31 +78,6 @@ pub struct People {
     pub rp_id: String,
     /// How long a person stays signed in.
     pub session: Millis,
-}
-
-/// A webhook. Its secret is read by whoever signs with it, and by nobody else: a lock does not wait for it (M9).
-#[derive(Debug, Clone)]
-pub struct Webhook {
-    /// Where to.
-    pub url: String,
-    secret: From,
-    file: String,
-    line: Option<usize>,
-}
-
-impl Webhook {
-    /// Reads what it is signed with.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when there is none where the configuration says.
-    pub fn secret(&self, home: &Path) -> Result<Secret<String>, ConfigError> {
-        self.secret.read(home).map_err(|why| ConfigError {
-            file: self.file.clone(),
-            line: self.line,
-            message: format!("notify.secret cannot be read: {why}"),
-            help: Some("whoever runs `stepup serve` sets it; no other command needs it".to_owned()),
-        })
-    }
 }
 
 /// What is wrong with a configuration.
@@ -162,7 +139,8 @@ impl Config {
         bounds(&file).map_err(wrong)?;
         let requirements = requirement::read_all(&file.requirements).map_err(wrong)?;
         let upstreams = upstream_settings(&file, &home).map_err(wrong)?;
-        let webhook = file.notify.map(|notify| webhook(notify, path, text)).transpose().map_err(wrong)?;
+        let beside = notify::Beside { requirements: &requirements, path, text };
+        let notify = file.notify.read(&beside).map_err(wrong)?;
         let people = people(&file.people).map_err(wrong)?;
         Ok(Self {
             store: home.join(store),
@@ -175,7 +153,7 @@ impl Config {
             log: file.log,
             challenge: file.challenge,
             budgets: file.budgets,
-            webhook,
+            notify,
             upstreams: file.upstreams,
             bundle: Bundle { texts: BTreeMap::new(), requirements, upstreams },
             file: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
@@ -270,12 +248,6 @@ fn bounds(file: &file::File) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn webhook(notify: file::Notify, path: &Path, text: &str) -> Result<Webhook, Wrong> {
-    file::web(&notify.webhook).map_err(|wrong| wrong.within(["notify", "webhook"]))?;
-    let line = wrong::line_of(text, ["notify", "secret"]);
-    Ok(Webhook { url: notify.webhook, secret: notify.secret, file: path.display().to_string(), line })
-}
-
 fn upstream_settings(file: &file::File, home: &Path) -> Result<BTreeMap<String, UpstreamSettings>, Wrong> {
     let good = |name: &str| {
         (1..=32).contains(&name.len())
@@ -311,13 +283,15 @@ fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let help = match quoted.split_first() {
         Some((unknown, known)) if message.starts_with("unknown field") => {
-            let near = known
-                .iter()
-                .max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
-            near.filter(|near| strsim::jaro_winkler(unknown, near) > 0.75)
-                .map(|near| format!("did you mean `{near}`?"))
+            nearest(unknown, &mut known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
         }
         _ => None,
     };
     ConfigError { file: path.display().to_string(), line, message, help }
+}
+
+/// The name that is most like an unknown one, if it is like it at all.
+fn nearest<'a>(unknown: &str, known: &mut dyn Iterator<Item = &'a str>) -> Option<&'a str> {
+    let like = |one: &str| strsim::jaro_winkler(unknown, one);
+    known.max_by(|a, b| like(a).total_cmp(&like(b))).filter(|near| like(near) > 0.75)
 }

@@ -28,6 +28,12 @@ impl Wrong {
         self
     }
 
+    /// The same, with another subject.
+    pub(super) fn of(mut self, subject: String) -> Self {
+        self.what = format!("{subject} {}", self.what);
+        self
+    }
+
     /// The same, seen from further out.
     pub(super) fn within<const N: usize>(mut self, keys: [&str; N]) -> Self {
         self.at.splice(0..0, keys.map(str::to_owned));

@@ -63,15 +63,65 @@ const BAD: &[(&str, &str)] = &[
     ("approvals from nobody", "[requirements.r]\napprovals = 1\n"),
     ("uses of none", "[requirements.r]\nowner = \"2m\"\ngrant = { uses = 0 }\n"),
     ("a purpose that is not", "[requirements.r]\nall = [{ owner = \"2m\" }, { purpose = false }]\n"),
-    ("a secret from nowhere", "[notify]\nwebhook = \"https://chat.example\"\nsecret = { }\n"),
+    ("a secret from nowhere", "[notify.channels.c]\nwebhook = \"https://chat.example\"\nsecret = { }\n"),
     (
         "a secret from two places",
-        "[notify]\nwebhook = \"https://chat.example\"\nsecret = { env = \"A\", file = \"b\" }\n",
+        "[notify.channels.c]\nwebhook = \"https://chat.example\"\nsecret = { env = \"A\", file = \"b\" }\n",
     ),
     (
         "a secret in the file itself",
-        "[notify]\nwebhook = \"https://chat.example\"\nsecret = \"whsec_hunter2\"\n",
+        "[notify.channels.c]\nwebhook = \"https://chat.example\"\nsecret = \"whsec_hunter2\"\n",
     ),
+    ("a webhook without a secret", "[notify.channels.c]\nwebhook = \"https://chat.example\"\n"),
+    ("a webhook that others can read", "[notify.channels.c]\nwebhook = \"http://chat.example:80/x\"\n"),
+    ("a channel of neither kind", "[notify.channels.c]\ntext = \"full\"\n"),
+    (
+        "a channel of both kinds",
+        "[notify.channels.c]\nwebhook = \"https://a.example\"\nsmtp = \"smtps://b\"\n",
+    ),
+    (
+        "a webhook with a key of mail",
+        "[notify.channels.c]\nwebhook = \"https://a.example\"\nfrom = \"a@b.c\"\n",
+    ),
+    ("a channel's name", "[notify.channels.\"a b\"]\nsmtp = \"smtps://b\"\n"),
+    ("a channel whose name is taken", "[notify.channels.desktop]\nsmtp = \"smtps://b\"\n"),
+    ("a mail server without a scheme", "[notify.channels.c]\nsmtp = \"mail.example\"\n"),
+    ("a mail server with a path", "[notify.channels.c]\nsmtp = \"smtps://mail.example/x\"\n"),
+    (
+        "a mail server without encryption",
+        "[notify.channels.c]\nsmtp = \"smtp://mail.example\"\ntls = \"none\"\n",
+    ),
+    ("mail from nobody", "[notify.channels.c]\nsmtp = \"smtps://mail.example\"\n"),
+    (
+        "mail from what is no address",
+        "[notify.channels.c]\nsmtp = \"smtps://mail.example\"\nfrom = \"stepup\"\n",
+    ),
+    (
+        "a user without a password",
+        "[notify.channels.c]\nsmtp = \"smtps://mail.example\"\nfrom = \"a@b.c\"\nuser = \"u\"\n",
+    ),
+    (
+        "a password in the file itself",
+        "[notify.channels.c]\nsmtp = \"smtps://b.c\"\nfrom = \"a@b.c\"\nuser = \"u\"\npassword = \"hunter2\"\n",
+    ),
+    (
+        "a group that nobody asks",
+        "[requirements.r]\napprovals = 1\nfrom = \"managers\"\n[notify.groups.manager]\nchannels = []\n",
+    ),
+    (
+        "a channel of a group that is none",
+        "[requirements.r]\napprovals = 1\nfrom = \"a\"\n[notify.groups.a]\nchannels = [\"deskto\"]\n",
+    ),
+    (
+        "a mailbox that is none",
+        "[requirements.r]\napprovals = 1\nfrom = \"a\"\n[notify.groups.a]\nto = [\"ann\"]\n",
+    ),
+    (
+        "a requirement that is none",
+        "[requirements.release]\nowner = \"2m\"\n[notify.requirements]\nrelase = [\"desktop\"]\n",
+    ),
+    ("owners over no channel", "[notify]\nowners = [\"chat\"]\n"),
+    ("a person's address that is none", "[notify.people]\nann = \"ann@example.com, eve@example.com\"\n"),
 ];
 
 #[test]
@@ -106,7 +156,7 @@ fn nothing_starts_with_a_configuration_that_is_wrong() {
 fn a_secret_is_never_quoted_in_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("stepup.toml");
-    fs::write(file, "[notify]\nwebhook = \"https://x\"\nsecret = \"whsec_hunter2\"\n").unwrap();
+    fs::write(file, "[notify.channels.c]\nwebhook = \"https://x\"\nsecret = \"whsec_hunter2\"\n").unwrap();
     let said = run(folder.path(), &["check"]).failed(1, &["stepup.toml:3"]);
     assert!(!said.contains("hunter2"), "{said}");
 }

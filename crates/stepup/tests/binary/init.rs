@@ -171,12 +171,15 @@ fn the_examples_that_init_writes_check_out() {
             example.filter(|example| toml(example)).unwrap_or(line)
         });
         let uncommented = uncommented.collect::<Vec<_>>().join("\n");
-        for key in ["[upstreams.ops]", "rp_id = ", "webhook = ", "references = "] {
+        for key in ["[upstreams.ops]", "rp_id = ", "webhook = ", "smtp = ", "references = "] {
             assert!(uncommented.lines().any(|line| line.starts_with(key)), "{key} is an example");
         }
         fs::write(&path, uncommented).unwrap();
-        let check =
-            stepup(folder.path()).arg("check").env("STEPUP_WEBHOOK_SECRET", "whsec_dGVzdA==").output();
+        let check = stepup(folder.path())
+            .arg("check")
+            .env("STEPUP_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+            .env("STEPUP_MAIL_PASSWORD", "x")
+            .output();
         let said = crate::world::Said::from(check.unwrap()).done();
         let missing = "warning: [upstreams.ops] there is no program ops-mcp on this machine\n";
         assert_eq!(said, format!("{missing}Everything checks out.\n"));

@@ -347,7 +347,7 @@ fn a_lock_waits_for_no_secret_and_for_no_file_that_was_spoilt_since() {
     let home = Home::new();
     home.caller("bot");
     let written = home.read("stepup.toml");
-    let webhook = "\n[notify]\nwebhook = \"https://chat.example\"\nsecret = { env = \"STEPUP_NO_SUCH\" }\n";
+    let webhook = "\n[notify.channels.chat]\nwebhook = \"https://chat.example\"\nsecret = { env = \"STEPUP_NO_SUCH\" }\n";
     let server = home.serve();
     for text in [format!("{written}{webhook}"), format!("{written}\n[agents\n")] {
         home.write("stepup.toml", &text);
@@ -360,7 +360,7 @@ fn a_lock_waits_for_no_secret_and_for_no_file_that_was_spoilt_since() {
     let file = webhook.replace("env = \"STEPUP_NO_SUCH\"", "file = \"no-such\"");
     for (text, missing) in [(webhook, "STEPUP_NO_SUCH"), (&file, "no-such: No such file")] {
         home.write("stepup.toml", &format!("{written}{text}"));
-        let line = format!("stepup.toml:{}: notify.secret", written.lines().count() + 4);
+        let line = format!("stepup.toml:{}: notify.channels.chat.secret", written.lines().count() + 4);
         for words in [["serve"], ["check"]] {
             home.run(&words).failed(1, &[&line, missing, "`stepup serve`"]);
         }

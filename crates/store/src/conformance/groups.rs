@@ -28,7 +28,7 @@ pub async fn a_refused_commit_leaves_neither_state_nor_record(world: &mut World)
         assert_eq!(world.store().record(id).await.unwrap(), None);
     }
     assert_eq!(world.store().attempt(claim.attempt).await.unwrap(), None);
-    assert_eq!(world.store().outbox(10).await.unwrap(), []);
+    assert_eq!(world.store().outbox(String::new(), 10).await.unwrap(), []);
     assert_eq!(world.situation(&access).await.pending, Some(pending));
 }
 

@@ -95,7 +95,7 @@ pub async fn everything_is_there_after_opening_again(world: &mut World) {
         world.store().elevation(grant.elevation).await.unwrap(),
         world.store().elevation(waiting.id).await.unwrap(),
         world.store().attempts(None, 10).await.unwrap(),
-        world.store().outbox(10).await.unwrap(),
+        world.store().outbox(String::new(), 10).await.unwrap(),
         format!("{:?}", world.store().directory().await.unwrap()),
     );
     world.reopen();
@@ -106,7 +106,7 @@ pub async fn everything_is_there_after_opening_again(world: &mut World) {
         world.store().elevation(grant.elevation).await.unwrap(),
         world.store().elevation(waiting.id).await.unwrap(),
         world.store().attempts(None, 10).await.unwrap(),
-        world.store().outbox(10).await.unwrap(),
+        world.store().outbox(String::new(), 10).await.unwrap(),
         format!("{:?}", world.store().directory().await.unwrap()),
     );
     assert_eq!(before, after);

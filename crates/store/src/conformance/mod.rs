@@ -15,6 +15,7 @@ mod log;
 mod people;
 mod requests;
 mod standing;
+mod telling;
 mod world;
 
 use std::pin::Pin;
@@ -129,7 +130,15 @@ sentences! { $
         only_the_newest_definition_is_judged
         a_policy_that_was_in_force_once_is_kept
         what_was_accepted_before_is_the_newest_definition_of_its_name_that_ever_was
+    }
+    telling {
         a_notification_waits_until_it_is_delivered
+        an_event_becomes_its_notifications_once_and_they_are_due_over_their_channels
+        of_one_thread_each_recipient_is_told_one_after_the_other
+        who_was_told_of_a_thread_is_remembered_until_it_is_over
+        what_is_over_before_anybody_was_told_is_told_nobody
+        what_is_given_up_is_taken_out_once_with_the_record_that_says_so
+        what_made_room_is_counted_until_a_record_says_so
     }
     standing {
         what_waits_is_found_with_its_votes

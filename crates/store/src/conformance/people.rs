@@ -445,18 +445,3 @@ pub async fn what_was_accepted_before_is_the_newest_definition_of_its_name_that_
     assert_eq!(before(&second).await, Some((first.id, PinState::Accepted)));
     assert_eq!(store.accepted_before(PinId::fresh(world.ambient.as_ref())).await.unwrap(), None);
 }
-
-pub async fn a_notification_waits_until_it_is_delivered(world: &mut World) {
-    let notify = |body: &str| Change::Notify { kind: "opened".to_owned(), body: body.to_owned() };
-    world.commit(vec![notify("1"), notify("2")]).await.unwrap();
-    let waiting = world.store().outbox(10).await.unwrap();
-    assert_eq!(waiting.iter().map(|n| (n.body.as_str(), n.tries)).collect::<Vec<_>>(), [("1", 0), ("2", 0)]);
-    assert_eq!(world.store().outbox(1).await.unwrap(), waiting[..1]);
-    let again = world.ambient.now().after(Millis::new(1000));
-    world.store().notified(waiting[0].id, Some(again)).await.unwrap();
-    world.store().notified(waiting[1].id, None).await.unwrap();
-    assert_eq!(world.store().outbox(10).await.unwrap(), []);
-    world.pass(1000);
-    let due = world.store().outbox(10).await.unwrap();
-    assert_eq!(due.iter().map(|n| (n.id, n.tries)).collect::<Vec<_>>(), [(waiting[0].id, 1)]);
-}

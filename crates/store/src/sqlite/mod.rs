@@ -3,6 +3,7 @@
 mod apply;
 mod cells;
 mod open;
+mod outbox;
 mod read;
 mod readers;
 mod reserve;
@@ -17,13 +18,14 @@ use std::thread::JoinHandle;
 
 use terms::{Ambient, AttemptId, BootId, CallerId, Digest, ElevationId, PinId, PolicyHash, RecordId, Time};
 
+use self::outbox::{Notified, Spread};
 use self::readers::{READERS, Readers};
 use self::reserve::Reserve;
-use self::work::{Checkpointed, Consume, Notified, Signed, Writable};
+use self::work::{Checkpointed, Consume, Signed, Writable};
 use self::writer::{Door, Shown, Work, Writer};
 use crate::rows::{
-    Attempt, Ceremony, Directory, Head, Invite, Listing, LogLine, Notice, Pin, Policy, Session, Situation,
-    Standing, Whole,
+    Attempt, Backlog, Ceremony, Directory, Head, Invite, Letter, Listing, LogLine, Notice, Pin, Policy,
+    Session, Situation, Standing, Told, Whole,
 };
 use crate::{Answer, Commit, Failed, Receipt, Refused, Store};
 
@@ -335,8 +337,24 @@ impl Store for Sqlite {
         })
     }
 
-    fn outbox(&self, limit: u32) -> Answer<'_, Vec<Notice>> {
-        self.list("reading the outbox", move |at| at.outbox(limit))
+    fn outbox(&self, channel: String, limit: u32) -> Answer<'_, Vec<Notice>> {
+        self.list("reading the outbox", move |at| at.outbox(&channel, limit))
+    }
+
+    fn strays(&self, channels: Vec<String>, limit: u32) -> Answer<'_, Vec<Notice>> {
+        self.list("reading the outbox", move |at| at.strays(&channels, limit))
+    }
+
+    fn spread(&self, event: i64, letters: Vec<Letter>, over: Option<String>) -> Answer<'_, ()> {
+        self.submit(Spread { event, letters, over })
+    }
+
+    fn told(&self, thread: String) -> Answer<'_, Vec<Told>> {
+        self.list("reading who was told", move |at| at.told(&thread))
+    }
+
+    fn backlog(&self) -> Answer<'_, Backlog> {
+        self.list("counting what waits to be told", |at| at.backlog())
     }
 
     fn notified(&self, id: i64, again: Option<Time>) -> Answer<'_, ()> {

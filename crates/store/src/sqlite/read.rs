@@ -2,14 +2,17 @@
 
 use elevation::{Grant, Pending, State, Version, Vote};
 use rusqlite::{OptionalExtension as _, Params, Row, params};
-use terms::{AttemptId, BootId, CallerId, Digest, ElevationId, Millis, PinId, PolicyHash, RecordId, Time};
+use terms::{
+    AttemptId, BootId, CallerId, Digest, ElevationId, Json, Millis, PinId, PolicyHash, RecordId, Time,
+};
 
 use super::apply::{SLOTS, slot};
 use super::cells::{Cell, Cells, Names, single};
 use super::readers::Snapshot;
 use crate::rows::{
-    Attempt, Directory, Epoch, Granted, Human, Invite, Key, Listing, Lock, LogLine, Member, Membership,
-    Notice, OwnedBy, Passkey, Pin, Policy, RegisteredCaller, Rejection, Session, Situation, Standing, Whole,
+    Attempt, Backlog, Directory, Epoch, Granted, Human, Invite, Key, Listing, Lock, LogLine, Member,
+    Membership, Notice, OwnedBy, Passkey, Pin, Policy, RegisteredCaller, Rejection, Session, Situation,
+    Standing, Told, Way, Whole,
 };
 
 type Read<T> = rusqlite::Result<T>;
@@ -384,12 +387,42 @@ impl Snapshot<'_> {
         self.one(sql, [id.bytes()], log_line)
     }
 
-    pub(super) fn outbox(&self, limit: u32) -> Read<Vec<Notice>> {
+    pub(super) fn outbox(&self, channel: &str, limit: u32) -> Read<Vec<Notice>> {
         self.all(
-            "SELECT id, kind, body, tries FROM outbox WHERE due <= ?1 ORDER BY due, id LIMIT ?2",
-            params![self.now.millis(), limit.min(MOST)],
-            |c| Ok(Notice { id: c.take()?, kind: c.take()?, body: c.take()?, tries: c.take()? }),
+            "SELECT id, kind, body, tries, at, channel, recipient, thread FROM outbox AS o
+             WHERE channel = ?1 AND due <= ?2 AND (thread = '' OR NOT EXISTS (
+               SELECT 1 FROM outbox AS earlier
+               WHERE earlier.thread = o.thread AND earlier.channel = o.channel
+                 AND earlier.recipient = o.recipient AND earlier.id < o.id))
+             ORDER BY id LIMIT ?3",
+            params![channel, self.now.millis(), limit.min(MOST)],
+            notice,
         )
+    }
+
+    pub(super) fn strays(&self, channels: &[String], limit: u32) -> Read<Vec<Notice>> {
+        let known = Json::Array(channels.iter().map(|name| Json::from(name.as_str())).collect());
+        self.all(
+            "SELECT id, kind, body, tries, at, channel, recipient, thread FROM outbox
+             WHERE channel <> '' AND channel NOT IN (SELECT value FROM json_each(?1)) ORDER BY id LIMIT ?2",
+            params![known.text(), limit.min(MOST)],
+            notice,
+        )
+    }
+
+    pub(super) fn told(&self, thread: &str) -> Read<Vec<Told>> {
+        let sql =
+            "SELECT channel, recipient, thread, note FROM told WHERE thread = ?1 ORDER BY channel, recipient";
+        self.all(sql, [thread], |c| Ok(Told { way: way(c)?, note: c.take()? }))
+    }
+
+    pub(super) fn backlog(&self) -> Read<Backlog> {
+        let sql = "SELECT count(*), count(*) FILTER (WHERE tries > 0), min(at), (SELECT untold FROM meta) FROM outbox";
+        let backlog = self.one(sql, [], |c| {
+            let (waiting, failing) = (c.take()?, c.take()?);
+            Ok(Backlog { waiting, failing, oldest: c.take()?, made_room: c.take()? })
+        })?;
+        Ok(backlog.unwrap_or_default())
     }
 
     pub(super) fn directory(&self) -> Read<Directory> {
@@ -622,4 +655,13 @@ fn lock(c: &mut Cells<'_>) -> Read<Lock> {
         by: c.take()?,
         why: c.take()?,
     })
+}
+
+fn way(cells: &mut Cells<'_>) -> Read<Way> {
+    Ok(Way { channel: cells.take()?, recipient: cells.take()?, thread: cells.take()? })
+}
+
+fn notice(cells: &mut Cells<'_>) -> Read<Notice> {
+    let (id, kind, body) = (cells.take()?, cells.take()?, cells.take()?);
+    Ok(Notice { id, kind, body, tries: cells.take()?, at: cells.take()?, way: way(cells)? })
 }

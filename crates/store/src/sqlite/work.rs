@@ -1,8 +1,8 @@
-//! What is written besides commits: ceremonies, checkpoints, deliveries. There is no authority in any of it.
+//! What is written besides commits: ceremonies, checkpoints. There is no authority in any of it.
 
 use audit::tree::Frontier;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use terms::{Digest, Time};
+use terms::Digest;
 
 use super::cells::{Cell, Cells, single};
 use super::writer::{Stop, Tx, Work};
@@ -63,29 +63,6 @@ impl Work for Consume {
             })
             .optional()?;
         Ok(taken.filter(|ceremony| ceremony.not_after > tx.now))
-    }
-}
-
-/// Marks a notification as delivered, or as due again.
-pub(super) struct Notified {
-    pub(super) id: i64,
-    pub(super) again: Option<Time>,
-}
-
-impl Work for Notified {
-    type Answer = ();
-
-    const DOING: &'static str = "marking a notification";
-
-    fn run(&self, tx: &mut Tx<'_>) -> Result<(), Stop> {
-        match self.again {
-            None => tx.sql.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([self.id])?,
-            Some(due) => tx
-                .sql
-                .prepare_cached("UPDATE outbox SET due = ?2, tries = tries + 1 WHERE id = ?1")?
-                .execute(params![self.id, due.millis()])?,
-        };
-        Ok(())
     }
 }
 

@@ -10,9 +10,6 @@ use crate::rows::{
 };
 use crate::{Principal, PrincipalRef, Refused, Selector};
 
-/// Notifications that wait at most; the oldest make room, since what they tell of is old.
-const OUTBOX: i64 = 10_000;
-
 pub(super) fn pin(tx: &Tx<'_>, pin: &Pin, applied: &mut Applied) -> Done {
     applied.next_epoch = true;
     changed(
@@ -300,13 +297,5 @@ pub(super) fn open_session(tx: &Tx<'_>, session: &Session) -> Done {
 pub(super) fn close_sessions(tx: &Tx<'_>, human: HumanId, only: Option<Digest>) -> Done {
     let sql = "DELETE FROM sessions WHERE human = ?1 AND (?2 IS NULL OR hash = ?2)";
     changed(tx, sql, params![human.bytes(), only.as_ref().map(Digest::bytes)])?;
-    Ok(())
-}
-
-pub(super) fn notify(tx: &Tx<'_>, kind: &str, body: &str) -> Done {
-    let sql = "INSERT INTO outbox (kind, body, due) VALUES (?1, ?2, ?3)";
-    changed(tx, sql, params![kind, body, tx.now.millis()])?;
-    let oldest = tx.sql.last_insert_rowid().saturating_sub(OUTBOX);
-    changed(tx, "DELETE FROM outbox WHERE id <= ?1", [oldest])?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use terms::ElevationId;
 pub(super) use claims::{SLOTS, slot};
 
 use super::cells::single;
+use super::outbox;
 use super::writer::{Stop, Tx, Work};
 use crate::rows::Epoch;
 use crate::{Change, Claimed, Commit, Failed, Receipt, Refused};
@@ -107,7 +108,8 @@ fn apply(tx: &Tx<'_>, change: &Change, applied: &mut Applied) -> Done {
         }
         Change::OpenSession(session) => directory::open_session(tx, session),
         Change::CloseSessions { human, only } => directory::close_sessions(tx, *human, *only),
-        Change::Notify { kind, body } => directory::notify(tx, kind, body),
+        Change::Notify { kind, body } => outbox::notify(tx, kind, body),
+        Change::GiveUp(what) => outbox::give_up(tx, *what),
     }
 }
 
@@ -119,7 +121,8 @@ const fn carries_authority(change: &Change) -> bool {
         | Change::Signed { .. }
         | Change::OpenSession(_)
         | Change::CloseSessions { .. }
-        | Change::Notify { .. } => false,
+        | Change::Notify { .. }
+        | Change::GiveUp(_) => false,
         Change::Open { .. }
         | Change::Vote { .. }
         | Change::Conclude { .. }
@@ -145,6 +148,8 @@ const fn takes_power_away(change: &Change) -> bool {
     match change {
         Change::Lock(_) | Change::Revoke(_) => true,
         Change::Conclude { to: Rejected | Withdrawn | Expired, .. } => true,
+        // Says that it was taken away: it goes where that goes.
+        Change::Notify { .. } => true,
         Change::Conclude { to: Approved | Superseded, .. }
         | Change::Open { .. }
         | Change::Claims { .. }
@@ -165,7 +170,7 @@ const fn takes_power_away(change: &Change) -> bool {
         | Change::Signed { .. }
         | Change::OpenSession(_)
         | Change::CloseSessions { .. }
-        | Change::Notify { .. } => false,
+        | Change::GiveUp(_) => false,
     }
 }
 

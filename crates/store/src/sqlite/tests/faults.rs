@@ -277,7 +277,8 @@ fn on_a_full_disk_what_takes_power_away_is_recorded_and_all_comes_back_without_a
         let spend = world.spend(&grant, &access).await;
         assert_eq!(world.refused(spend).await, Refused::Full);
         world.commit(vec![]).await.unwrap(); // a denial: a record alone
-        world.commit(vec![World::concluded(&waiting, Conclusion::Rejected)]).await.unwrap();
+        let told = Change::Notify { kind: "over".to_owned(), body: "{}".to_owned() };
+        world.commit(vec![World::concluded(&waiting, Conclusion::Rejected), told]).await.unwrap();
         assert_eq!(world.commit(vec![Change::Revoke(Selector::Grant(grant.id))]).await.unwrap().revoked, 1);
         let lock = lock(&world);
         world.commit(vec![Change::Lock(lock.clone())]).await.unwrap();
