@@ -16,7 +16,6 @@ use crate::reject::{may_reject, names_group};
 use crate::ruling::Challenge;
 use crate::target::Target;
 use crate::vote::NotCounted;
-use crate::vote::has_changed;
 use crate::withdraw::over_now;
 
 /// What a caller is told of one of its elevations.
@@ -155,7 +154,7 @@ impl Authority {
         let can = match over_now(whole.state, &whole.request, self.now()) {
             Some(over) => Err(over),
             None if !enabled => Err(NotCounted::Over("its caller is disabled")),
-            None if !stands => Err(NotCounted::Over(has_changed(&whole.request.access))),
+            None if !stands => Err(self.stands_no_more(&whole.request.access)),
             None => self.role(&active, &today, human),
         };
         let over = over_now(whole.state, &whole.request, self.now()).is_some();

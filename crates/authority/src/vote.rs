@@ -57,6 +57,11 @@ pub enum NotCounted {
     /// The request is over.
     #[error("This request is over: {0}.")]
     Over(&'static str),
+    /// Nobody knows yet what its upstream says of it today.
+    #[error(
+        "Its upstream has not been reached since stepup started. You can sign once it was: look again in a moment."
+    )]
+    NotReached,
     /// What the request takes has changed since it was shown.
     #[error(
         "What this request takes has changed since it was shown. It was closed; a new one takes its place when it is asked for again."
@@ -304,12 +309,21 @@ impl Authority {
             return Ok(Err(NotCounted::Over("its caller is disabled")));
         };
         let Ok(target) = self.standing_target(active, &pending.access) else {
-            return Ok(Err(NotCounted::Over(has_changed(&pending.access))));
+            return Ok(Err(self.stands_no_more(&pending.access)));
         };
         if proposal::is_over(active, &pending.access) {
             return Ok(Err(NotCounted::Over("other rules came into force since it was made")));
         }
         self.today_of(active, pending, caller, target).await.map(Ok)
+    }
+
+    /// Why nobody can sign for what does not stand as it was asked for.
+    pub(crate) fn stands_no_more(&self, access: &Access) -> NotCounted {
+        let attached = self.attached();
+        match access.reaches() {
+            Some(upstream) if !attached.contains_key(upstream) => NotCounted::NotReached,
+            _ => NotCounted::Over(has_changed(access)),
+        }
     }
 
     /// What today's rules say of a request.
@@ -439,8 +453,8 @@ fn granted(
     }
 }
 
-/// Why nobody can sign for what is not as it was any more.
-pub(crate) fn has_changed(access: &Access) -> &'static str {
+/// What is not as it was any more.
+fn has_changed(access: &Access) -> &'static str {
     match Kind::named(&access.resource().kind) {
         Some(Kind::Tool) | None => "its tool has changed",
         Some(Kind::Prompt) => "its prompt has changed",

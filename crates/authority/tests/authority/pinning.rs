@@ -228,3 +228,20 @@ async fn a_review_that_is_said_anew_names_its_tools_to_whoever_approves_it() {
     assert_eq!(world.authority().activate_anew(&rules, &by).await.unwrap(), authority::Activated::Done);
     world.verified().await;
 }
+
+#[tokio::test]
+async fn a_request_whose_upstream_was_not_reached_yet_is_not_said_to_be_over() {
+    let mut world = World::new().await;
+    let id = world.challenged("deploy", &deploy("1")).await.elevation;
+    let ann = world.id("ann");
+    world.settled().await;
+    let not_reached = {
+        let started = world.looked_at(|| ()).await;
+        let whole = started.store().elevation(id).await.unwrap().unwrap();
+        started.show(&whole, ann).await.unwrap().unwrap().can
+    };
+    assert_eq!(not_reached.unwrap_err(), NotCounted::NotReached.to_string());
+    world.crash(|| ()).await;
+    world.approve(id, "ann").await.unwrap();
+    world.verified().await;
+}

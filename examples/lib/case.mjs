@@ -1,0 +1,97 @@
+// One of the cases, installed and served in a folder of its own: its rules and requirements from `policies/`, its
+// upstreams from `upstreams.toml` beside it, each with the case's database.
+import { execFileSync } from "node:child_process";
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Agent, challenge, refusal, words } from "../../tests/lib/agent.mjs";
+import { Home } from "../../tests/lib/home.mjs";
+import { watched } from "../../tests/lib/upstreams.mjs";
+
+export { sleep, until } from "../../tests/lib/home.mjs";
+
+const POLICIES = resolve(import.meta.dirname, "../../policies");
+const read = (...path) => readFileSync(join(...path), "utf8");
+
+export class Case {
+  /**
+   * `people`: name to group, each with a passkey in software. `requirements`: what of their text is changed, so that
+   * nobody waits for a quarter of an hour. The people come first: some rules let nobody add one alone.
+   */
+  static async install(folder, policy, { people = {}, caller, requirements = (text) => text } = {}) {
+    const one = new Case();
+    const home = (one.home = await Home.make({ challenge: { hold: "1s" } }));
+    one.database = join(home.outside, "case.db");
+    home.edit(/$/, `\n${requirements(read(POLICIES, `${policy}.requirements.toml`))}`);
+    home.edit(/$/, `\n${one.#upstreams(folder)}`);
+    await home.serve();
+    for (const [name, group] of Object.entries(people)) one[name] = await home.person(name, group);
+    const { name, owner, group } = caller;
+    one.key = await home.caller(name, { owner, groups: [group] });
+    await one.#enforce(policy);
+    return one;
+  }
+
+  async #enforce(policy) {
+    const inForce = join(this.home.folder, "policies");
+    for (const starter of readdirSync(inForce)) rmSync(join(inForce, starter));
+    for (const ending of ["cedar", "scenarios.yaml", "scenarios.matrix"]) {
+      cpSync(join(POLICIES, `${policy}.${ending}`), join(inForce, `${policy}.${ending}`));
+    }
+    this.policy = join(inForce, `${policy}.cedar`);
+    await this.home.cli("policy", "activate");
+  }
+
+  /** As `upstreams.toml` says, with the words in braces filled in, and with a witness of what arrives. */
+  #upstreams(folder) {
+    const fill = { python: process.env.STEPUP_PYTHON, here: folder, database: this.database };
+    const text = read(folder, "upstreams.toml").replace(/\{(python|here|database)\}/g, (_, word) => fill[word]);
+    return text.replace(/^(\[upstreams\.(\w+)\]\ncommand = )(\[.*\])$/gm, (_, before, name, command) =>
+      before + JSON.stringify(watched(this.home, name, JSON.parse(command))));
+  }
+
+  /** A session of the case's own caller, or of who has another key, with an upstream. */
+  on(upstream, key = this.key) {
+    return Agent.open(this.home, upstream, key);
+  }
+
+  /** What the database behind the upstreams holds: the truth about what was done. */
+  rows(query) {
+    const said = execFileSync("sqlite3", ["-json", this.database, query], { encoding: "utf8" });
+    return said ? JSON.parse(said) : [];
+  }
+
+  /** More rules, in force as `stepup policy activate` puts them. */
+  async alsoRules(text) {
+    writeFileSync(this.policy, `${readFileSync(this.policy, "utf8")}\n${text}`);
+    await this.home.cli("policy", "activate");
+  }
+
+  remove() {
+    return this.home?.remove();
+  }
+}
+
+/** A call that is stopped: which request it opened, and what it asks of people. */
+export async function stopped(agent, tool, args) {
+  const result = await agent.call(tool, args);
+  const said = challenge(result);
+  if (!said) throw new Error(`${tool} was not stopped: ${JSON.stringify(result)}`);
+  return said;
+}
+
+/** The request that it opened, with what the agent then says of why. */
+export async function asked(agent, tool, args, why = {}) {
+  const { elevation } = await stopped(agent, tool, args);
+  await agent.call("stepup_run", { elevation, ...why });
+  return elevation;
+}
+
+/** A call that runs; answers its words. */
+export async function ran(agent, tool, args) {
+  const result = await agent.call(tool, args);
+  if (result.isError || challenge(result)) throw new Error(`${tool} did not run: ${words(result)}`);
+  return words(result);
+}
+
+/** A call that policy denies; answers the slug of docs/errors.md. */
+export const denied = async (agent, tool, args) => refusal(await agent.call(tool, args))?.slug;
