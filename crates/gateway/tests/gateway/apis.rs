@@ -398,6 +398,13 @@ async fn t26_the_key_of_a_caller_goes_nowhere() {
     let reply = world.post(TRANSFER, &format!(r#"{{"to":"{key}","amount":1}}"#)).await;
     assert_eq!(reply.slug(), "request_invalid");
     assert_eq!(world.get(&format!("/search/{key}")).await.slug(), "request_invalid");
+    let csv = format!("id,note\n7,{key}\n");
+    let bytes = world.send_with("PUT", "/import", &[("Content-Type", "text/csv")], &csv).await;
+    assert_eq!(bytes.slug(), "request_invalid", "not in bytes either: {bytes:?}");
+    for name in ["Accept", "Accept-Language", "Stepup-Purpose", "Stepup-Ticket"] {
+        let reply = world.send_with("GET", "/health", &[(name, &key)], "").await;
+        assert_eq!(reply.slug(), "request_invalid", "{name}");
+    }
     let bare = world.request("GET", "/http/crm/health", &[], "").await;
     assert_eq!((bare.status, bare.slug()), (401, "no_credential".to_owned()));
     let unknown =

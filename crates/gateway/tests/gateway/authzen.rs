@@ -406,3 +406,27 @@ async fn a_batch_goes_as_far_as_it_is_told_to_and_a_bad_entry_is_a_no_among_othe
         (200, &*format!("http://{}", world.at))
     );
 }
+
+#[tokio::test]
+async fn t26_the_key_of_who_asks_is_in_no_question_and_in_no_report() {
+    let world = world().await;
+    let key = world.key("bot");
+    let mut question = purge("list-1");
+    question["context"] = json!({"headers": {"authorization": format!("Bearer {key}")}});
+    let mut batch = purge("list-1");
+    batch["evaluations"] = json!([{"resource": {"type": "todo", "id": key}}]);
+    let mut submission = question.clone();
+    submission["denial"] = json!({"evaluation_id": "x", "expires_at": "2999-01-01T00:00:00Z"});
+    for (path, body) in [("evaluation", question), ("evaluations", batch), ("requests", submission)] {
+        let reply = world.access("bot", path, &body).await;
+        assert_eq!((reply.status, reply.slug()), (400, "request_invalid".to_owned()), "{path}: {reply:?}");
+    }
+    let mut read = purge("1");
+    read["action"]["name"] = json!("can_read_todos");
+    let attempt = world.evaluation(&read).await["context"]["attempt"].clone();
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let report = json!({"outcome": "done", "says": key}).to_string();
+    let path = format!("/v1/attempts/{}", attempt.as_str().unwrap());
+    assert_eq!(world.request("POST", &path, &headers, &report).await.slug(), "request_invalid");
+}
