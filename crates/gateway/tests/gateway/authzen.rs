@@ -29,6 +29,7 @@ when { context.arguments.resource has ownerID && context.arguments.resource.owne
 @id("purge-takes") @stepup("release") forbid (principal, action == Action::"do:todo/purge", resource);
 @id("tools") permit (principal in Group::"todo", action in [Action::"discover", Action::"tools/call"], resource is Tool);
 @id("deploy") @stepup("release") forbid (principal, action == Action::"tools/call:ops/deploy", resource);
+@id("hidden") forbid (principal, action, resource == Tool::"ops/destroy");
 "#;
 
 /// Subjects of the scenario: what the application calls them, their names here, their groups and whose they are.
@@ -405,6 +406,28 @@ async fn a_batch_goes_as_far_as_it_is_told_to_and_a_bad_entry_is_a_no_among_othe
         (metadata.status, metadata.json()["policy_decision_point"].as_str().unwrap()),
         (200, &*format!("http://{}", world.at))
     );
+}
+
+#[tokio::test]
+async fn t124_of_a_tool_that_is_hidden_an_application_learns_no_more_than_of_one_that_is_not_there() {
+    let world = world().await;
+    let about = |action: &str, tool: &str, arguments: Value| {
+        json!({"subject": {"type": "identity", "id": "rick"}, "action": {"name": action},
+            "resource": {"type": "tool", "id": tool}, "context": {"arguments": arguments}})
+    };
+    for (action, arguments) in [
+        ("tools/call", json!({})),
+        ("nonsense", json!({})),
+        ("tools/call", json!({"none": {"of": ["these"]}})),
+    ] {
+        let of = async |tool: &str| {
+            let reply = world.access("bot", "evaluation", &about(action, tool, arguments.clone())).await;
+            (reply.status, reply.json())
+        };
+        let hidden = of("ops/destroy").await;
+        assert_eq!(hidden, of("ops/nothing").await, "{action} {arguments}");
+        assert_eq!(hidden.1["context"]["reason"], "tool_unknown");
+    }
 }
 
 #[tokio::test]
