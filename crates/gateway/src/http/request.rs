@@ -121,7 +121,8 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
-/// The route that is meant, if its caller may know of it: of those that fit, the one that says most.
+/// The route that is meant, if its caller may know of it: of those that fit, the one that says most. There is none where an
+/// upstream that does not mind case would find another.
 fn along(
     gateway: &Shared,
     known: &Known,
@@ -130,11 +131,14 @@ fn along(
     path: &Path,
 ) -> Option<Arc<Target>> {
     let active = gateway.authority.active();
-    let fits = |target: &&Arc<Target>| {
-        target.route.as_ref().is_some_and(|route| route.method() == method && route.path().of(path).is_some())
-    };
-    let fitting = active.named(upstream, Kind::Route).filter(fits);
-    let target = fitting.min_by(|one, other| path_of(one).cmp(&path_of(other)))?;
+    let of = |target: &&Arc<Target>| target.route.as_ref().is_some_and(|route| route.method() == method);
+    let routes = || active.named(upstream, Kind::Route).filter(of);
+    let fits = |target: &&Arc<Target>| path_of(target).is_some_and(|own| own.of(path).is_some());
+    let target = routes().filter(fits).min_by(|one, other| path_of(one).cmp(&path_of(other)))?;
+    let meant = path_of(target)?;
+    if routes().filter_map(|other| path_of(other)).any(|other| other.hides(meant, path)) {
+        return None;
+    }
     gateway.authority.seen(&known.caller, Kind::Route, &target.upstream, &target.name)
 }
 

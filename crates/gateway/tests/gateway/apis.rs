@@ -156,6 +156,17 @@ async fn of_two_routes_that_fit_the_one_that_says_more_is_meant() {
 }
 
 #[tokio::test]
+async fn t43_a_path_that_an_upstream_without_case_takes_for_another_route_is_along_none() {
+    let (world, crm) = world().await;
+    for path in ["/search/Me", "/search/RECENT", "/search/recenT"] {
+        let reply = world.get(path).await;
+        assert_eq!((path, reply.status), (path, if path == "/search/Me" { 200 } else { 404 }));
+    }
+    assert_eq!(world.get("/search/recent").await.status, 200);
+    assert_eq!(crm.arrived().len(), 2);
+}
+
+#[tokio::test]
 async fn t48_a_method_is_one_that_the_route_has() {
     let (world, crm) = world().await;
     for (method, status) in [
