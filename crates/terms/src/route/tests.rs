@@ -64,6 +64,9 @@ fn what_the_route_does_not_take_is_refused_by_name() {
         (there, "rate=0x10"),
         (there, "rate=NaN"),
         (there, "rate="),
+        (there, "rate=1e1"),
+        (there, "rate=1E1"),
+        (there, "rate=0.0000001"),
     ] {
         assert!(matches!(arguments(path, query, &[]), Err(Crooked::Form(..))), "{path}?{query}");
     }
