@@ -18,6 +18,7 @@ const RULES: &str = r#"
 @id("ask") permit (principal in Group::"todo", action == Action::"discover", resource is Operation);
 @id("read") permit (principal in Group::"todo",
     action in [Action::"do:todo/can_read_user", Action::"do:todo/can_read_todos"], resource);
+@id("itself") permit (principal in Group::"ops-agents", action in [Action::"discover", Action::"do:todo/can_read_todos"], resource is Operation);
 @id("create") permit (principal in Group::"editor", action == Action::"do:todo/can_create_todo", resource);
 @id("admin-creates") permit (principal in Group::"admin", action == Action::"do:todo/can_create_todo", resource);
 @id("own") permit (principal in Group::"editor",
@@ -452,4 +453,36 @@ async fn t26_the_key_of_who_asks_is_in_no_question_and_in_no_report() {
     let report = json!({"outcome": "done", "says": key}).to_string();
     let path = format!("/v1/attempts/{}", attempt.as_str().unwrap());
     assert_eq!(world.request("POST", &path, &headers, &report).await.slug(), "request_invalid");
+}
+
+#[tokio::test]
+async fn how_it_ended_is_recorded_while_others_go_on_asking() {
+    let world = world().await;
+    let mut read = purge("1");
+    read["action"]["name"] = json!("can_read_todos");
+    let one = || async {
+        loop {
+            world.evaluation(&read).await;
+        }
+    };
+    let crowd = futures_util::future::join_all((0..16).map(|_| one()));
+    let reporting = async {
+        let bearer = format!("Bearer {}", world.key("bot"));
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let mut mine = read.clone();
+        mine["subject"]["id"] = json!("bot");
+        for _ in 0..5 {
+            let attempt = world.evaluation(&mine).await["context"]["attempt"].clone();
+            let path = format!("/v1/attempts/{}", attempt.as_str().unwrap());
+            let report = world.request("POST", &path, &headers, r#"{"outcome":"done"}"#);
+            let report = tokio::time::timeout(std::time::Duration::from_secs(2), report)
+                .await
+                .expect("it is waited for");
+            assert_eq!(report.status, 204, "{report:?}");
+        }
+    };
+    tokio::select! {
+        () = reporting => {}
+        _ = crowd => {}
+    }
 }
