@@ -154,9 +154,9 @@ impl<'d> Reading<'d> {
                     "cookie" if !required => continue,
                     other => return Err(format!("its parameter {:?} is in {other:?}", text("name"))),
                 };
-                // OpenAPI has these said elsewhere (3.1, "Parameter Object").
-                if place == "headers" && ["accept", "content-type", "authorization"].contains(&name.as_str())
-                {
+                // OpenAPI has these said elsewhere (3.1, "Parameter Object"), and which program asks the API stepup says.
+                let elsewhere = ["accept", "content-type", "authorization", "user-agent"];
+                if place == "headers" && elsewhere.contains(&name.as_str()) {
                     continue;
                 }
                 let Some(schema) = parameter.get("schema") else {
@@ -310,7 +310,7 @@ mod tests {
         let read = document(
             r##"{"/accounts/{id}/transfers":{"parameters":[{"$ref":"#/components/parameters/id"}],
             "post":{"operationId":"transfer","parameters":[{"in":"header","name":"Idempotency-Key","schema":{"type":"string"}},
-                {"in":"header","name":"Authorization","schema":{"type":"string"}},{"in":"query","name":"dry","schema":{"type":"boolean"}}],
+                {"in":"header","name":"Authorization","schema":{"type":"string"}},{"in":"header","name":"User-Agent","schema":{"type":"string"}},{"in":"query","name":"dry","schema":{"type":"boolean"}}],
             "requestBody":{"required":true,"content":{"application/json":{"schema":{"$ref":"#/components/schemas/transfer"}}}}},
             "get":{"parameters":[{"in":"query","name":"tag","schema":{"type":"array","items":{"type":"string"}}}]}}}"##,
         )

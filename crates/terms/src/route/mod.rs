@@ -79,7 +79,7 @@ pub enum Crooked {
 pub struct NotARoute(pub String);
 
 /// Headers that are not for a route to take: what frames a message, says who asks, or is told by proxies (T44–T48).
-const OURS: [&str; 26] = [
+const OURS: [&str; 27] = [
     "host",
     "connection",
     "keep-alive",
@@ -100,6 +100,7 @@ const OURS: [&str; 26] = [
     "via",
     "accept",
     "accept-encoding",
+    "user-agent",
     "prefer",
     "x-http-method",
     "x-http-method-override",

@@ -120,6 +120,7 @@ fn a_definition_with_which_a_request_could_be_read_in_two_ways_is_none() {
         (r#""id":{"type":"integer"}"#, r#""other":{"type":"integer"}"#),
         ("idempotency-key", "authorization"),
         ("idempotency-key", "x-forwarded-for"),
+        ("idempotency-key", "user-agent"),
         ("idempotency-key", "x_account"),
         ("idempotency-key", "X-Account"),
         ("idempotency-key", "transfer-encoding"),
