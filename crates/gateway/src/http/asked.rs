@@ -115,7 +115,10 @@ async fn read(
 ) -> Result<Box<Ask>, Refusal> {
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
-    if let Some(name) = OVERRIDES.iter().find(|name| headers.contains_key(**name)) {
+    // Many an upstream reads `x_reason` as `x-reason` (RFC 3875, 4.1.18), which was judged or refused.
+    let other =
+        headers.keys().map(HeaderName::as_str).find(|name| OVERRIDES.contains(name) || name.contains('_'));
+    if let Some(name) = other {
         return Err(Refusal::because(
             Slug::RequestInvalid,
             format!("the header {name} could change what is done"),
