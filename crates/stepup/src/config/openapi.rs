@@ -70,13 +70,18 @@ pub(super) fn read(document: &Json) -> Result<Read, String> {
                 }
             };
             let same = |other: &Route| other.method() == method && other.path().same_as(route.path());
-            if read.routes.contains_key(&named) {
-                read.left_out.push(format!("{method} {path}: its name {named:?} is another operation's"));
-            } else if let Some((other, _)) = known.iter().find(|(_, other)| same(other)) {
-                read.left_out.push(format!("{method} {path}: it has the same paths as {other:?}"));
-            } else {
-                known.push((named.clone(), route));
-                read.routes.insert(named, definition);
+            let twin = match known.iter().find(|(name, other)| *name == named || same(other)) {
+                Some((name, _)) if *name == named => {
+                    Some(format!("its name {named:?} is another operation's"))
+                }
+                other => other.map(|(name, _)| format!("it has the same paths as {name:?}")),
+            };
+            match twin {
+                Some(why) => read.left_out.push(format!("{method} {path}: {why}")),
+                None => {
+                    known.push((named.clone(), route));
+                    read.routes.insert(named, definition);
+                }
             }
         }
     }
