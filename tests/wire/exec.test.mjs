@@ -1,6 +1,7 @@
 // `stepup exec`: one command under one permit, and how it ended is in the log.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import http from "node:http";
 import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -26,9 +27,9 @@ const RULES = `
 
 describe("stepup exec", () => {
   let home, ann, key, keyFile;
-  const started = (words, env = {}) => {
+  const started = (words, env = {}, how = {}) => {
     const child = spawn(join(home.bin, "stepup"), ["exec", ...(words.includes("--url") ? [] : ["--url", home.agentsUrl]), ...words], {
-      cwd: home.outside, env: { ...process.env, STEPUP_KEY: key, ...env }, stdio: ["ignore", "pipe", "pipe"],
+      cwd: home.outside, env: { ...process.env, STEPUP_KEY: key, ...env }, stdio: ["ignore", "pipe", "pipe"], ...how,
     });
     const said = { child, stdout: "", stderr: "" };
     child.stdout.on("data", (part) => { said.stdout += part; });
@@ -102,6 +103,32 @@ describe("stepup exec", () => {
     const ended = await rejected.ended;
     assert.equal(ended.code, 12, ended.stderr);
     assert.match(ended.stderr, /not on a Friday/);
+  });
+
+  test("a gateway that does not hold the question is asked again in peace", async () => {
+    let asked = 0;
+    const busy = http.createServer((request, response) => {
+      asked += 1;
+      request.resume();
+      response.writeHead(401, { "content-type": "application/problem+json" }).end('{"slug":"approval_required","requires":"r","link":"l"}');
+    });
+    await new Promise((done) => busy.listen(0, "127.0.0.1", done));
+    const ran = await exec(["--url", `http://127.0.0.1:${busy.address().port}`, "--wait", "3s", "--operation", "shell/look", "--resource", "x", "--", "true"]);
+    busy.close();
+    assert.equal(ran.code, 10, ran.stderr);
+    assert.ok(asked <= 3, `${asked} times in three seconds`);
+  });
+
+  test("a signal ends the command and not the account of it", async () => {
+    for (const [signal, group] of [["SIGINT", true], ["SIGTERM", false], ["SIGHUP", false]]) {
+      const ran = started(["--operation", "shell/look", "--resource", signal, "--", "sh", "-c", "trap 'exit 7' INT TERM HUP; echo up; sleep 20 & wait"], {}, { detached: true });
+      await until("the command", async () => ran.stdout.includes("up"));
+      process.kill(group ? -ran.child.pid : ran.child.pid, signal);
+      const ended = await new Promise((done) => ran.child.once("exit", (code, by) => done({ code, by })));
+      assert.deepEqual(ended, { code: 7, by: null }, signal);
+      assert.match(await last("reported"), /failed.*exit 7/);
+      try { process.kill(-ran.child.pid, "SIGKILL"); } catch { /* all of it has ended */ }
+    }
   });
 
   test("only its own caller reports an end, and once", async () => {

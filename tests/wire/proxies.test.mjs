@@ -39,8 +39,11 @@ const arrived = [];
 
 before(async () => {
   api = http.createServer((request, response) => {
-    arrived.push({ line: `${request.method} ${request.url}`, headers: request.headers });
-    response.end("the api");
+    let body = "";
+    request.on("data", (part) => { body += part; }).on("end", () => {
+      arrived.push({ line: `${request.method} ${request.url}`, headers: request.headers, body });
+      response.end("the api");
+    });
   });
   await new Promise((done) => api.listen(0, "127.0.0.1", done));
   apiPort = api.address().port;
@@ -128,9 +131,24 @@ for (const [name, { file, listens, run }] of Object.entries(PROXIES)) {
         ["/health", { headers: { authorization: "Bearer stepup_wrong" } }],
       ]) {
         const answer = await ask(port, path, options);
-        assert.ok([400, 401, 403, 404].includes(answer.status), `${path}: ${answer.status} ${answer.text}`);
+        assert.ok([400, 401, 403, 404, 415].includes(answer.status), `${path}: ${answer.status} ${answer.text}`);
       }
       assert.deepEqual(arrived, []);
+    });
+
+    test("content that a route does not take reaches the API by no way", async () => {
+      for (const headers of [{ "content-length": "7" }, { "transfer-encoding": "chunked" }]) {
+        const answer = await ask(port, "/health", { headers: { "content-type": "application/json", ...headers }, body: '{"a":1}' });
+        const came = arrived.splice(0);
+        assert.deepEqual(came.map(({ body }) => body).join(""), "", `${JSON.stringify(headers)}: ${answer.status}`);
+        assert.ok(answer.status === 200 ? came.length === 1 : came.length === 0);
+      }
+    });
+
+    test("nothing becomes another protocol, in which more could be said than was judged", async () => {
+      const answer = await ask(port, "/health", { headers: { connection: "Upgrade", upgrade: "h2c" } });
+      const upgrades = arrived.splice(0).filter(({ headers }) => headers.upgrade);
+      assert.deepEqual(upgrades, [], `${answer.status}`);
     });
 
     test("what a caller says of proxies is not believed", async () => {

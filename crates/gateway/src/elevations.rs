@@ -9,9 +9,9 @@ use terms::json::{self, Limits, Object};
 use terms::{Caller, ElevationId, Json, Millis, Slug};
 
 use crate::answer::{self, Refusal};
-use crate::caller::Known;
+use crate::caller::{self, Known};
 use crate::gateway::{Inner, Shared, done, not_allowed};
-use crate::mcp::envelope::not_json;
+use crate::mcp::envelope::{holds_key, not_json, within};
 use crate::{mcp, told};
 
 /// The longest that one look may wait.
@@ -102,14 +102,18 @@ async fn say(
     look(gateway, known, id, None).await
 }
 
-/// The members of the one object that a request is.
+/// The members of the one object that a request is. What they say is recorded and shown, and no log holds a key (T26).
 pub(crate) async fn members(gateway: &Shared, request: Request) -> Result<Object, Refusal> {
     mcp::check_content(request.headers())?;
-    let within = gateway.settings.budgets.body_within.duration();
-    let body = tokio::time::timeout(within, to_bytes(request.into_body(), Limits::REQUEST.bytes)).await;
+    let key = caller::key(request.headers()).ok().map(str::to_owned);
+    let patience = gateway.settings.budgets.body_within.duration();
+    let body = tokio::time::timeout(patience, to_bytes(request.into_body(), Limits::REQUEST.bytes)).await;
     let body = body.map_err(|_| Slug::RequestInvalid)?.map_err(|_| Slug::TooLarge)?;
     let parsed = json::parse(&body).map_err(|why| not_json(&why))?;
     let Json::Object(members) = parsed else { return Err(Slug::RequestInvalid.into()) };
+    if key.is_some_and(|key| within(&members, &key)) {
+        return Err(holds_key());
+    }
     Ok(members)
 }
 

@@ -10,11 +10,11 @@ use terms::json::Object;
 use terms::{Binds, Json, Kind, Slug, text};
 
 use crate::answer::{self, Refusal};
-use crate::caller::{self, Known};
+use crate::caller::Known;
 use crate::elevations::{members, unavailable};
 use crate::gateway::{Shared, not_allowed};
 use crate::mcp::address::{Address, Named};
-use crate::mcp::envelope::{holds_key, only, within};
+use crate::mcp::envelope::only;
 use crate::{mcp, told};
 
 /// What may be asked about, by the member that names it.
@@ -56,13 +56,8 @@ pub(crate) async fn serve(gateway: Shared, known: Known, request: Request) -> Re
 }
 
 async fn asked(gateway: &Shared, known: &Known, request: Request) -> Result<Object, Refusal> {
-    let key = caller::key(request.headers()).ok().map(str::to_owned);
     let mut members = members(gateway, request).await?;
     only(&members, &["upstream", "tool", "prompt", "resource", "arguments", "_meta"])?;
-    // The arguments are recorded, and no log holds a key (T26).
-    if key.is_some_and(|key| within(&members, &key)) {
-        return Err(holds_key());
-    }
     let at = match members.remove("upstream") {
         None => Address::All,
         Some(Json::String(upstream)) => Address::One(upstream),

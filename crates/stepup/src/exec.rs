@@ -3,15 +3,18 @@
 //! through stepup alone.
 
 use std::io::Write as _;
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use terms::{Ambient, Secret};
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal as heard};
 use tokio::time::Instant;
 use upstream::client::{Endpoint, whole};
 use upstream::{Credential, Http, Timeouts};
@@ -21,6 +24,10 @@ use crate::{clock, serve, stdio};
 
 /// How long one question waits at the gateway for the people.
 const HOLD: Duration = Duration::from_secs(50);
+
+/// The least time between two questions that were held, and the most that telling the end takes.
+const AGAIN: Duration = Duration::from_secs(5);
+const TELLING: Duration = Duration::from_secs(10);
 
 /// Bytes of one answer.
 const LONGEST: usize = 1 << 20;
@@ -49,9 +56,9 @@ async fn under_permit(
     let (program, words) =
         how.command.split_first().ok_or_else(|| Said::failed("there is no command", ""))?;
     // Only the environment that this program was started with, without the key: the command acts for itself.
-    let mut command = tokio::process::Command::new(program);
+    let mut command = Command::new(program);
     command.args(words).env_remove("STEPUP_KEY").env("STEPUP_ATTEMPT", &attempt);
-    let (ended, says) = match command.status().await {
+    let (ended, says) = match to_its_end(&mut command).await {
         Ok(status) => {
             let code = status.code().unwrap_or_else(|| 128 + signal(status));
             (code, format!("exit {code}"))
@@ -63,13 +70,38 @@ async fn under_permit(
     };
     let outcome = if ended == 0 { "done" } else { "failed" };
     let report = json!({ "outcome": outcome, "says": says });
-    if let Err(why) = gateway.ask(&format!("/v1/attempts/{attempt}"), &report, None).await {
+    let path = format!("/v1/attempts/{attempt}");
+    let told = tokio::time::timeout(TELLING, gateway.ask(&path, &report, None)).await;
+    if let Err(why) = told.unwrap_or_else(|_| Err("no answer".to_owned())) {
         say(&format!("how it ended could not be recorded: {why}"));
     }
     Ok(ExitCode::from(u8::try_from(ended & 0xff).unwrap_or(1)))
 }
 
-fn signal(status: std::process::ExitStatus) -> i32 {
+/// Runs it to its end. A signal that ends programs ends the command, and this one says how: a terminal tells both, and what only this
+/// one is told is passed on.
+async fn to_its_end(command: &mut Command) -> std::io::Result<ExitStatus> {
+    // Heard before there is anything to be ended. The command has them as they were.
+    let (mut interrupt, mut quit) = (heard(SignalKind::interrupt())?, heard(SignalKind::quit())?);
+    let (mut terminate, mut hangup) = (heard(SignalKind::terminate())?, heard(SignalKind::hangup())?);
+    let mut child = command.spawn()?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let pass_on = |signal| {
+        let _ = id.map(|id| kill_process(id, signal));
+    };
+    loop {
+        tokio::select! {
+            biased;
+            ended = child.wait() => return ended,
+            _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+            _ = terminate.recv() => pass_on(Signal::TERM),
+            _ = hangup.recv() => pass_on(Signal::HUP),
+        }
+    }
+}
+
+fn signal(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt as _;
     status.signal().unwrap_or_default()
 }
@@ -79,6 +111,7 @@ async fn permitted(how: &Exec, question: &Value, gateway: &Gateway<'_>) -> Resul
     let until = Instant::now() + crate::cli::span("--wait", &how.wait)?.duration();
     let mut prefer = None;
     loop {
+        let asked = Instant::now();
         let answer = gateway.ask("/v1/permits", question, prefer.clone()).await;
         let (status, answer) =
             answer.map_err(|why| Said::failed(why, "see that `stepup serve` runs there"))?;
@@ -90,6 +123,10 @@ async fn permitted(how: &Exec, question: &Value, gateway: &Gateway<'_>) -> Resul
         }
         if prefer.is_none() {
             say(&format!("it needs approval ({}): {}", text("requires"), text("link")));
+        }
+        // Where the question was not held, as somebody has to say something first or too many wait, it is not asked again at once.
+        if prefer.is_some() {
+            tokio::time::sleep_until((asked + AGAIN).min(until)).await;
         }
         let left = until.saturating_duration_since(Instant::now()).min(HOLD).as_secs();
         if left == 0 {

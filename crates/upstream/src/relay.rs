@@ -83,6 +83,9 @@ const BETWEEN: [&str; 16] = [
     "x-content-type-options",
 ];
 
+/// What only we say: which attempt it was, where to ask people, and that no page of another origin reads it (T58).
+const OURS: [&str; 2] = ["stepup-", "access-control-"];
+
 /// Relays one permitted request to an API, waits at most `within` for the head of its answer, and as long for each piece of
 /// what follows.
 ///
@@ -174,6 +177,14 @@ fn passed(mut headers: HeaderMap) -> HeaderMap {
     }
     // A session with the upstream would be a credential of the caller's own.
     headers.remove(SET_COOKIE);
+    let said_by_us: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| OURS.iter().any(|ours| name.as_str().starts_with(ours)))
+        .cloned()
+        .collect();
+    for name in said_by_us {
+        headers.remove(name);
+    }
     headers
 }
 
@@ -306,6 +317,9 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("set-cookie", "session=1"),
             ("www-authenticate", "Basic"),
+            ("stepup-attempt", "att_forged"),
+            ("stepup-link", "https://evil.example/"),
+            ("access-control-allow-origin", "*"),
             ("etag", "\"1\""),
             ("content-length", "3"),
         ] {

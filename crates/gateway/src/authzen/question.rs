@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use authority::{Ask, PinState, Target, reads, unknown};
+use authority::{Ask, Target, reads, unknown};
 use terms::json::Object;
 use terms::{Action, Caller, Json, Kind, Slug};
 
@@ -105,13 +105,16 @@ pub(super) async fn ask(
     known: &Known,
     question: &Question,
 ) -> Result<Result<Ask, Slug>, Refusal> {
-    let (action, target) = match about(gateway, known, question) {
-        Ok(about) => about,
+    let target = match about(gateway, known, question) {
+        Ok(target) => target,
         Err(slug) => return Ok(Err(slug)),
     };
-    let Some(caller) = subject(gateway, known, &target.upstream, &question.subject) else {
-        return Ok(Err(unknown(target.kind)));
-    };
+    // Of what a subject may not know nothing else is told: not what it takes, nor whether it can be reached (T124).
+    let (kind, name) = (target.kind, target.name.as_str());
+    let caller = subject(gateway, known, &target.upstream, &question.subject)
+        .filter(|caller| gateway.authority.seen(caller, kind, &target.upstream, name).is_some());
+    let Some(caller) = caller else { return Ok(Err(unknown(kind))) };
+    let Some(action) = done(kind, &question.action) else { return Ok(Err(Slug::MethodUnknown)) };
     if gateway.upstreams.names().any(|name| name == target.upstream)
         && pins::attach(gateway, &target.upstream).await.is_err()
     {
@@ -129,18 +132,23 @@ pub(super) async fn ask(
     Ok(Ok(made.map_err(|why| not_an_access(&why))?))
 }
 
-/// What is done, and to what.
-fn about(gateway: &Shared, known: &Known, question: &Question) -> Result<(Action, Arc<Target>), Slug> {
+/// What is done to something of this kind.
+fn done(kind: Kind, action: &Named) -> Option<Action> {
+    if kind == Kind::Operation {
+        return Some(Action::Do);
+    }
+    Action::named(&action.id).filter(|done| done.is_to(kind) && *done != Action::Subscribe)
+}
+
+/// To what it is done.
+fn about(gateway: &Shared, known: &Known, question: &Question) -> Result<Arc<Target>, Slug> {
     let Question { action, resource, .. } = question;
     let active = gateway.authority.active();
-    let there = |target: &Arc<Target>| target.pin.state != PinState::Gone;
     if let Some(kind) =
         Kind::named(&resource.kind).filter(|kind| !matches!(kind, Kind::Operation | Kind::Installation))
     {
         let (upstream, name) = resource.id.split_once('/').ok_or_else(|| unknown(kind))?;
-        let target = active.target(kind, upstream, name).filter(there).ok_or_else(|| unknown(kind))?;
-        let named = Action::named(&action.id).filter(|done| done.is_to(kind) && *done != Action::Subscribe);
-        return named.map(|action| (action, target)).ok_or(Slug::MethodUnknown);
+        return active.target(kind, upstream, name).ok_or_else(|| unknown(kind));
     }
     let asks =
         gateway.settings.askers.iter().filter(|(_, askers)| askers.callers.contains(&known.caller.name));
@@ -150,7 +158,7 @@ fn about(gateway: &Shared, known: &Known, question: &Question) -> Result<(Action
     };
     let found =
         asks.flat_map(|(upstream, _)| active.named(upstream, Kind::Operation)).find(is).map(Arc::clone);
-    found.map(|target| (Action::Do, target)).ok_or(Slug::OperationUnknown)
+    found.ok_or(Slug::OperationUnknown)
 }
 
 /// Whom it is about: who asks may always ask about itself, and about others where the operator lets it.

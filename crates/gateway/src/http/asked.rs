@@ -48,9 +48,16 @@ static CONVENTIONS: [Convention; 3] = [
     Convention { name: "envoy", says: None, plain: false },
 ];
 
-/// Headers by which an upstream may be made to do something else than the line says. Most proxies pass them on (T48).
-const OVERRIDES: [&str; 5] =
-    ["x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"];
+/// Headers by which an upstream may be made to do something else than the line says, or to speak another protocol, in which more is
+/// said than was judged. Most proxies pass them on (T48, T41).
+const OVERRIDES: [&str; 6] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "upgrade",
+];
 
 /// Says that the proxy passed on a part of the content only (Envoy, `allow_partial_message`).
 const PARTIAL: &str = "x-envoy-auth-partial-body";
@@ -108,7 +115,10 @@ async fn read(
 ) -> Result<Box<Ask>, Refusal> {
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
-    if let Some(name) = OVERRIDES.iter().find(|name| headers.contains_key(**name)) {
+    // Many an upstream reads `x_reason` as `x-reason` (RFC 3875, 4.1.18), which was judged or refused.
+    let other =
+        headers.keys().map(HeaderName::as_str).find(|name| OVERRIDES.contains(name) || name.contains('_'));
+    if let Some(name) = other {
         return Err(Refusal::because(
             Slug::RequestInvalid,
             format!("the header {name} could change what is done"),

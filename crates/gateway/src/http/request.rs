@@ -6,7 +6,7 @@ use std::sync::Arc;
 use authority::{Ask, Target};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request as HttpRequest;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use terms::json::{self, Limits, Object};
 use terms::route::{self, Content, Crooked, Path, Query, Template};
 use terms::{Action, Digest, Json, Kind, Method, Route, Slug, UpstreamHash};
@@ -91,12 +91,18 @@ pub(super) async fn of_line(
         arguments.insert("body", body);
         beside.content = bytes;
     }
-    // No log holds a key, and no upstream sees it (T26).
-    if caller::key(given).is_ok_and(|key| within(&arguments, key)) {
-        return Err(holds_key());
-    }
     beside.accept = representation(given, &header::ACCEPT);
     beside.languages = representation(given, &header::ACCEPT_LANGUAGE);
+    let said = |name, longest| said(given, name, longest);
+    let (purpose, ticket) = (said(&PURPOSE, LONGEST_PURPOSE)?, said(&TICKET, LONGEST_TICKET)?);
+    // No log holds a key, and no upstream sees it (T26).
+    let told = [&purpose, &ticket].into_iter().flatten().map(String::as_bytes);
+    let chosen = [&beside.accept, &beside.languages].into_iter().flatten().map(HeaderValue::as_bytes);
+    let bytes: Vec<&[u8]> = told.chain(chosen).chain(beside.content.as_deref()).collect();
+    let holds = |key: &str| within(&arguments, key) || bytes.iter().any(|bytes| contains(bytes, key));
+    if caller::key(given).is_ok_and(holds) {
+        return Err(holds_key());
+    }
     let arguments = Json::Object(arguments);
     if let Some(what) = gateway.authority.misfit(&target, &arguments) {
         return Err(Refusal::because(Slug::ArgumentsInvalid, what));
@@ -104,16 +110,19 @@ pub(super) async fn of_line(
     let asked = (Action::Send(method), &*target);
     let ask = access(gateway, known, asked, identity, arguments, Object::new());
     let ask = ask.map_err(|why| not_an_access(&why))?;
-    let said = |name, longest| said(given, name, longest);
     // What only reads may be read again.
     let reads = matches!(method, Method::Get | Method::Head);
     let once = if reads { None } else { once(given)? };
-    let (purpose, ticket) = (said(&PURPOSE, LONGEST_PURPOSE)?, said(&TICKET, LONGEST_TICKET)?);
     let ask = Ask { purpose, ticket, once, ..ask };
     Ok((Box::new(ask), Box::new(beside)))
 }
 
-/// The route that is meant, if its caller may know of it: of those that fit, the one that says most.
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// The route that is meant, if its caller may know of it: of those that fit, the one that says most. There is none where an
+/// upstream that does not mind case would find another.
 fn along(
     gateway: &Shared,
     known: &Known,
@@ -122,11 +131,14 @@ fn along(
     path: &Path,
 ) -> Option<Arc<Target>> {
     let active = gateway.authority.active();
-    let fits = |target: &&Arc<Target>| {
-        target.route.as_ref().is_some_and(|route| route.method() == method && route.path().of(path).is_some())
-    };
-    let fitting = active.named(upstream, Kind::Route).filter(fits);
-    let target = fitting.min_by(|one, other| path_of(one).cmp(&path_of(other)))?;
+    let of = |target: &&Arc<Target>| target.route.as_ref().is_some_and(|route| route.method() == method);
+    let routes = || active.named(upstream, Kind::Route).filter(of);
+    let fits = |target: &&Arc<Target>| path_of(target).is_some_and(|own| own.of(path).is_some());
+    let target = routes().filter(fits).min_by(|one, other| path_of(one).cmp(&path_of(other)))?;
+    let meant = path_of(target)?;
+    if routes().filter_map(|other| path_of(other)).any(|other| other.hides(meant, path)) {
+        return None;
+    }
     gateway.authority.seen(&known.caller, Kind::Route, &target.upstream, &target.name)
 }
 

@@ -156,6 +156,17 @@ async fn of_two_routes_that_fit_the_one_that_says_more_is_meant() {
 }
 
 #[tokio::test]
+async fn t43_a_path_that_an_upstream_without_case_takes_for_another_route_is_along_none() {
+    let (world, crm) = world().await;
+    for path in ["/search/Me", "/search/RECENT", "/search/recenT"] {
+        let reply = world.get(path).await;
+        assert_eq!((path, reply.status), (path, if path == "/search/Me" { 200 } else { 404 }));
+    }
+    assert_eq!(world.get("/search/recent").await.status, 200);
+    assert_eq!(crm.arrived().len(), 2);
+}
+
+#[tokio::test]
 async fn t48_a_method_is_one_that_the_route_has() {
     let (world, crm) = world().await;
     for (method, status) in [
@@ -398,6 +409,13 @@ async fn t26_the_key_of_a_caller_goes_nowhere() {
     let reply = world.post(TRANSFER, &format!(r#"{{"to":"{key}","amount":1}}"#)).await;
     assert_eq!(reply.slug(), "request_invalid");
     assert_eq!(world.get(&format!("/search/{key}")).await.slug(), "request_invalid");
+    let csv = format!("id,note\n7,{key}\n");
+    let bytes = world.send_with("PUT", "/import", &[("Content-Type", "text/csv")], &csv).await;
+    assert_eq!(bytes.slug(), "request_invalid", "not in bytes either: {bytes:?}");
+    for name in ["Accept", "Accept-Language", "Stepup-Purpose", "Stepup-Ticket"] {
+        let reply = world.send_with("GET", "/health", &[(name, &key)], "").await;
+        assert_eq!(reply.slug(), "request_invalid", "{name}");
+    }
     let bare = world.request("GET", "/http/crm/health", &[], "").await;
     assert_eq!((bare.status, bare.slug()), (401, "no_credential".to_owned()));
     let unknown =

@@ -122,7 +122,14 @@ async fn t43_what_an_upstream_could_read_otherwise_does_not_pass() {
             assert!(matches!(reply.status, 400 | 403 | 404), "{uri}: {reply:?}");
         }
     }
-    for name in ["X-HTTP-Method-Override", "X-Original-URL", "x-rewrite-url"] {
+    for name in [
+        "X-HTTP-Method-Override",
+        "X-Original-URL",
+        "x-rewrite-url",
+        "Upgrade",
+        "X_HTTP_Method_Override",
+        "x_reason",
+    ] {
         for reply in world.asked("GET", "/health", &[(name, "DELETE")], None).await {
             assert!(matches!(reply.status, 400 | 403), "{name}: {reply:?}");
         }

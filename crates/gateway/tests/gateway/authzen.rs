@@ -18,6 +18,7 @@ const RULES: &str = r#"
 @id("ask") permit (principal in Group::"todo", action == Action::"discover", resource is Operation);
 @id("read") permit (principal in Group::"todo",
     action in [Action::"do:todo/can_read_user", Action::"do:todo/can_read_todos"], resource);
+@id("itself") permit (principal in Group::"ops-agents", action in [Action::"discover", Action::"do:todo/can_read_todos"], resource is Operation);
 @id("create") permit (principal in Group::"editor", action == Action::"do:todo/can_create_todo", resource);
 @id("admin-creates") permit (principal in Group::"admin", action == Action::"do:todo/can_create_todo", resource);
 @id("own") permit (principal in Group::"editor",
@@ -29,6 +30,7 @@ when { context.arguments.resource has ownerID && context.arguments.resource.owne
 @id("purge-takes") @stepup("release") forbid (principal, action == Action::"do:todo/purge", resource);
 @id("tools") permit (principal in Group::"todo", action in [Action::"discover", Action::"tools/call"], resource is Tool);
 @id("deploy") @stepup("release") forbid (principal, action == Action::"tools/call:ops/deploy", resource);
+@id("hidden") forbid (principal, action, resource == Tool::"ops/destroy");
 "#;
 
 /// Subjects of the scenario: what the application calls them, their names here, their groups and whose they are.
@@ -405,4 +407,82 @@ async fn a_batch_goes_as_far_as_it_is_told_to_and_a_bad_entry_is_a_no_among_othe
         (metadata.status, metadata.json()["policy_decision_point"].as_str().unwrap()),
         (200, &*format!("http://{}", world.at))
     );
+}
+
+#[tokio::test]
+async fn t124_of_a_tool_that_is_hidden_an_application_learns_no_more_than_of_one_that_is_not_there() {
+    let world = world().await;
+    let about = |action: &str, tool: &str, arguments: Value| {
+        json!({"subject": {"type": "identity", "id": "rick"}, "action": {"name": action},
+            "resource": {"type": "tool", "id": tool}, "context": {"arguments": arguments}})
+    };
+    for (action, arguments) in [
+        ("tools/call", json!({})),
+        ("nonsense", json!({})),
+        ("tools/call", json!({"none": {"of": ["these"]}})),
+    ] {
+        let of = async |tool: &str| {
+            let reply = world.access("bot", "evaluation", &about(action, tool, arguments.clone())).await;
+            (reply.status, reply.json())
+        };
+        let hidden = of("ops/destroy").await;
+        assert_eq!(hidden, of("ops/nothing").await, "{action} {arguments}");
+        assert_eq!(hidden.1["context"]["reason"], "tool_unknown");
+    }
+}
+
+#[tokio::test]
+async fn t26_the_key_of_who_asks_is_in_no_question_and_in_no_report() {
+    let world = world().await;
+    let key = world.key("bot");
+    let mut question = purge("list-1");
+    question["context"] = json!({"headers": {"authorization": format!("Bearer {key}")}});
+    let mut batch = purge("list-1");
+    batch["evaluations"] = json!([{"resource": {"type": "todo", "id": key}}]);
+    let mut submission = question.clone();
+    submission["denial"] = json!({"evaluation_id": "x", "expires_at": "2999-01-01T00:00:00Z"});
+    for (path, body) in [("evaluation", question), ("evaluations", batch), ("requests", submission)] {
+        let reply = world.access("bot", path, &body).await;
+        assert_eq!((reply.status, reply.slug()), (400, "request_invalid".to_owned()), "{path}: {reply:?}");
+    }
+    let mut read = purge("1");
+    read["action"]["name"] = json!("can_read_todos");
+    let attempt = world.evaluation(&read).await["context"]["attempt"].clone();
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let report = json!({"outcome": "done", "says": key}).to_string();
+    let path = format!("/v1/attempts/{}", attempt.as_str().unwrap());
+    assert_eq!(world.request("POST", &path, &headers, &report).await.slug(), "request_invalid");
+}
+
+#[tokio::test]
+async fn how_it_ended_is_recorded_while_others_go_on_asking() {
+    let world = world().await;
+    let mut read = purge("1");
+    read["action"]["name"] = json!("can_read_todos");
+    let one = || async {
+        loop {
+            world.evaluation(&read).await;
+        }
+    };
+    let crowd = futures_util::future::join_all((0..16).map(|_| one()));
+    let reporting = async {
+        let bearer = format!("Bearer {}", world.key("bot"));
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let mut mine = read.clone();
+        mine["subject"]["id"] = json!("bot");
+        for _ in 0..5 {
+            let attempt = world.evaluation(&mine).await["context"]["attempt"].clone();
+            let path = format!("/v1/attempts/{}", attempt.as_str().unwrap());
+            let report = world.request("POST", &path, &headers, r#"{"outcome":"done"}"#);
+            let report = tokio::time::timeout(std::time::Duration::from_secs(2), report)
+                .await
+                .expect("it is waited for");
+            assert_eq!(report.status, 204, "{report:?}");
+        }
+    };
+    tokio::select! {
+        () = reporting => {}
+        _ = crowd => {}
+    }
 }

@@ -50,7 +50,7 @@ pub struct Crm {
 }
 
 /// What the API has: name, method, path, and what of the definition is said beside these.
-const ROUTES: [(&str, &str, &str, &str); 13] = [
+const ROUTES: [(&str, &str, &str, &str); 14] = [
     ("health", "GET", "/health", ""),
     (
         "customer",
@@ -59,6 +59,7 @@ const ROUTES: [(&str, &str, &str, &str); 13] = [
         r#""path":{"id":"integer"},"query":{"fields":"string[]","q":"string"}"#,
     ),
     ("me", "GET", "/customers/me", ""),
+    ("recent", "GET", "/search/recent", ""),
     ("search", "GET", "/search/{word}", r#""path":{"word":"string"}"#),
     ("export", "GET", "/export", r#""query":{"limit":"integer"},"headers":{"x-reason":"string"}"#),
     (

@@ -249,6 +249,7 @@ fn bounds(file: &file::File) -> Result<(), Wrong> {
 }
 
 fn upstream_settings(file: &file::File, home: &Path) -> Result<BTreeMap<String, UpstreamSettings>, Wrong> {
+    operation::each_is_one(&file.upstreams)?;
     let good = |name: &str| {
         (1..=32).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

@@ -48,18 +48,40 @@ pub(super) fn read(document: &Json) -> Result<Read, String> {
     }
     let paths = document.get("paths").and_then(Json::as_object).ok_or("it has no paths")?;
     let mut read = Read::default();
+    let mut known: Vec<(String, Route)> = Vec::new();
     for (path, item) in paths.iter() {
+        if item.get("$ref").is_some() {
+            read.left_out.push(format!("{path}: its operations stand elsewhere"));
+        }
         for method in Method::ALL {
             let Some(operation) = item.get(&method.name().to_ascii_lowercase()) else { continue };
             let mut reading = Reading { document, left: SCHEMAS };
             let made = reading.definition(method, path, item, operation);
             let named = name(method, path, operation);
-            match made.and_then(|made| Route::of(&made).map(|_| made).map_err(|why| why.to_string())) {
-                Err(why) => read.left_out.push(format!("{method} {path}: {why}")),
-                Ok(_) if read.routes.contains_key(&named) => {
-                    read.left_out.push(format!("{method} {path}: its name {named:?} is another operation's"));
+            let made = made.and_then(|made| match Route::of(&made) {
+                Ok(route) => Ok((made, route)),
+                Err(why) => Err(why.to_string()),
+            });
+            let (definition, route) = match made {
+                Ok(made) => made,
+                Err(why) => {
+                    read.left_out.push(format!("{method} {path}: {why}"));
+                    continue;
                 }
-                Ok(definition) => drop(read.routes.insert(named, definition)),
+            };
+            let same = |other: &Route| other.method() == method && other.path().same_as(route.path());
+            let twin = match known.iter().find(|(name, other)| *name == named || same(other)) {
+                Some((name, _)) if *name == named => {
+                    Some(format!("its name {named:?} is another operation's"))
+                }
+                other => other.map(|(name, _)| format!("it has the same paths as {name:?}")),
+            };
+            match twin {
+                Some(why) => read.left_out.push(format!("{method} {path}: {why}")),
+                None => {
+                    known.push((named.clone(), route));
+                    read.routes.insert(named, definition);
+                }
             }
         }
     }
@@ -137,9 +159,9 @@ impl<'d> Reading<'d> {
                     "cookie" if !required => continue,
                     other => return Err(format!("its parameter {:?} is in {other:?}", text("name"))),
                 };
-                // OpenAPI has these said elsewhere (3.1, "Parameter Object").
-                if place == "headers" && ["accept", "content-type", "authorization"].contains(&name.as_str())
-                {
+                // OpenAPI has these said elsewhere (3.1, "Parameter Object"), and which program asks the API stepup says.
+                let elsewhere = ["accept", "content-type", "authorization", "user-agent"];
+                if place == "headers" && elsewhere.contains(&name.as_str()) {
                     continue;
                 }
                 let Some(schema) = parameter.get("schema") else {
@@ -147,7 +169,9 @@ impl<'d> Reading<'d> {
                 };
                 let mut schema = self.schema(schema, DEPTH)?;
                 let array = schema.get("type").and_then(Json::as_str) == Some("array");
-                let exploded = parameter.get("explode").and_then(Json::as_bool).unwrap_or(true);
+                // Only of the style `form` it is the default that each value stands by itself (3.1, "Parameter Object").
+                let form = ["", "form"].contains(&text("style"));
+                let exploded = parameter.get("explode").and_then(Json::as_bool).unwrap_or(form);
                 if array && place == "query" && !exploded {
                     return Err(format!("its parameter {name:?} holds several values in one"));
                 }
@@ -291,7 +315,7 @@ mod tests {
         let read = document(
             r##"{"/accounts/{id}/transfers":{"parameters":[{"$ref":"#/components/parameters/id"}],
             "post":{"operationId":"transfer","parameters":[{"in":"header","name":"Idempotency-Key","schema":{"type":"string"}},
-                {"in":"header","name":"Authorization","schema":{"type":"string"}},{"in":"query","name":"dry","schema":{"type":"boolean"}}],
+                {"in":"header","name":"Authorization","schema":{"type":"string"}},{"in":"header","name":"User-Agent","schema":{"type":"string"}},{"in":"query","name":"dry","schema":{"type":"boolean"}}],
             "requestBody":{"required":true,"content":{"application/json":{"schema":{"$ref":"#/components/schemas/transfer"}}}}},
             "get":{"parameters":[{"in":"query","name":"tag","schema":{"type":"array","items":{"type":"string"}}}]}}}"##,
         )
@@ -324,6 +348,11 @@ mod tests {
             ("/a", r#"{"parameters":[{"in":"header","name":"X-Forwarded-For","schema":{}}]}"#, "header"),
             (
                 "/a",
+                r#"{"parameters":[{"in":"query","name":"l","style":"pipeDelimited","schema":{"type":"array","items":{"type":"string"}}}]}"#,
+                "several",
+            ),
+            (
+                "/a",
                 r#"{"parameters":[{"in":"query","name":"l","explode":false,"schema":{"type":"array","items":{"type":"string"}}}]}"#,
                 "several",
             ),
@@ -338,6 +367,13 @@ mod tests {
         assert!(document(looped).unwrap().left_out[0].contains("refers to itself"));
         let twice = r#"{"/a":{"get":{"operationId":"x"}},"/b":{"get":{"operationId":"x"}}}"#;
         assert!(document(twice).unwrap().left_out[0].contains("another operation's"));
+        let same = r#"{"/a/{x}":{"get":{"operationId":"one","parameters":[{"in":"path","name":"x","schema":{}}]}},
+            "/a/{y}":{"get":{"operationId":"other","parameters":[{"in":"path","name":"y","schema":{}}]}}}"#;
+        let same = document(same).unwrap();
+        assert_eq!((same.routes.len(), same.left_out.len()), (1, 1), "{same:?}");
+        assert!(same.left_out[0].contains("same paths as \"one\""), "{same:?}");
+        let elsewhere = document(r##"{"/a":{"$ref":"#/components/parameters/id"}}"##).unwrap();
+        assert!(elsewhere.left_out[0].contains("stand elsewhere"), "{elsewhere:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use terms::Json;
 use terms::json::Object;
 
-use super::file::{Reviewed, Tool};
+use super::file::{Reviewed, Tool, Upstream};
 use super::route::{Fields, open};
 use super::wrong::Wrong;
 
@@ -65,6 +65,25 @@ pub(super) fn read_all(written: &BTreeMap<String, Operation>) -> Result<BTreeMap
         operations.insert(name.clone(), operation.declared(&action).map_err(within)?);
     }
     Ok(operations)
+}
+
+/// No caller that asks about several applications finds the same action on the same type in two of them: nobody could say which it means.
+pub(super) fn each_is_one(upstreams: &BTreeMap<String, Upstream>) -> Result<(), Wrong> {
+    let mut known = BTreeMap::new();
+    for (upstream, file) in upstreams {
+        let of = |asker| file.operations.iter().map(move |(name, operation)| (asker, name, operation));
+        for (asker, name, operation) in file.askers.iter().flat_map(of) {
+            let action = operation.action.as_ref().unwrap_or(name);
+            if let Some(other) = known.insert((asker, action, &operation.on), upstream) {
+                let what = format!(
+                    "is {action} on {}, as one of {other:?} is, and {asker} asks about both",
+                    operation.on
+                );
+                return Err(Wrong::new(what).within(["upstreams", upstream, "operations", name]));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Operation {

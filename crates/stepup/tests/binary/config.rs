@@ -39,6 +39,11 @@ const BAD: &[(&str, &str)] = &[
         "a review that says nothing known",
         "[upstreams.ops]\nurl = \"https://x.example\"\n[upstreams.ops.tools.t]\nreviewed = \"yes\"\n",
     ),
+    (
+        "two applications of one asker that do the same",
+        "[upstreams.a]\naskers = [\"app\"]\n[upstreams.a.operations.purge]\non = \"todo\"\n\n\
+         [upstreams.b]\naskers = [\"app\"]\n[upstreams.b.operations.clear]\non = \"todo\"\naction = \"purge\"\n",
+    ),
     ("a requirement of nothing", "[requirements.r]\npending_for = \"15m\"\n"),
     ("two kinds of evidence in one place", "[requirements.r]\napprovals = 1\nfrom = \"a\"\nowner = \"2m\"\n"),
     (

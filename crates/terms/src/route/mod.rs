@@ -79,7 +79,7 @@ pub enum Crooked {
 pub struct NotARoute(pub String);
 
 /// Headers that are not for a route to take: what frames a message, says who asks, or is told by proxies (T44–T48).
-const OURS: [&str; 26] = [
+const OURS: [&str; 27] = [
     "host",
     "connection",
     "keep-alive",
@@ -100,6 +100,7 @@ const OURS: [&str; 26] = [
     "via",
     "accept",
     "accept-encoding",
+    "user-agent",
     "prefer",
     "x-http-method",
     "x-http-method-override",
@@ -328,7 +329,12 @@ impl Form {
             Self::Integer => {
                 parsed().filter(|it| it.as_i64().is_some_and(|n| n.to_string() == text)).ok_or("an integer")
             }
-            Self::Number => parsed().filter(|it| matches!(it, Json::Number(_))).ok_or("a number"),
+            // Who reads as far as the digits go reads another number out of `1e3`, whether it came so or would be written so.
+            Self::Number if text.contains(['e', 'E']) => Err("a number without an exponent"),
+            Self::Number => {
+                let plain = |it: &Json| matches!(it, Json::Number(number) if !number.text().contains('e'));
+                parsed().filter(plain).ok_or("a number without an exponent")
+            }
             Self::Truth => parsed().filter(|it| it.as_bool().is_some()).ok_or("true or false"),
         }
     }

@@ -94,6 +94,22 @@ impl Template {
         Some(varies)
     }
 
+    /// Whether a reader that does not mind case finds this route at a path, before that other one: where this has a fixed segment
+    /// there, the other has one that varies (T43).
+    #[must_use]
+    pub fn hides(&self, other: &Self, path: &Path) -> bool {
+        let segments = path.segments();
+        let fits = |(segment, there): (&Segment, &String)| match segment {
+            Segment::Same(same) => same.to_lowercase() == there.to_lowercase(),
+            Segment::Varies(_) => !there.is_empty(),
+        };
+        let varies = |segment: &Segment| matches!(segment, Segment::Varies(_));
+        let first = self.0.iter().zip(&other.0).find(|(own, others)| varies(own) != varies(others));
+        self.0.len() == segments.len()
+            && self.0.iter().zip(segments).all(fits)
+            && first.is_some_and(|(own, _)| !varies(own))
+    }
+
     /// The path with these variables, as it is sent; `None` where one is missing, or would not be read as it is.
     #[must_use]
     pub fn with(&self, variables: &Object) -> Option<String> {

@@ -2,7 +2,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use audit::record::Kind;
-use rusqlite::{Connection, StatementStatus};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, StatementStatus};
 use terms::Digest;
 
 use super::super::open::{MIGRATIONS, migrate, reader};
@@ -165,6 +166,60 @@ fn what_is_accepted_under_the_first_schema_counts_as_accepted_under_the_second()
     let names: Vec<String> = accepted.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert_eq!(names, ["accepted"]);
 }
+
+#[test]
+fn attempts_of_an_earlier_schema_are_kept_to_the_last_cell_with_all_that_guards_them() {
+    let folder = Folder::new();
+    let sql = Connection::open(folder.path()).unwrap();
+    sql.pragma_update(None, "foreign_keys", true).unwrap();
+    migrate(&sql, &MIGRATIONS[..2], &folder.options, &TestAmbient::default()).unwrap();
+    sql.execute_batch(ATTEMPTS).unwrap();
+    let rows = || {
+        let mut rows = sql.prepare("SELECT * FROM attempts ORDER BY n").unwrap();
+        let row =
+            |row: &rusqlite::Row<'_>| (0..12).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Value>>>();
+        rows.query_map([], row).unwrap().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let guards = || {
+        let mut indices = sql
+            .prepare("SELECT name, sql FROM sqlite_schema WHERE type <> 'table' AND tbl_name = 'attempts'")
+            .unwrap();
+        let both = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
+        indices.query_map([], both).unwrap().map(Result::unwrap).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (before, guarded) = (rows(), guards());
+    assert_eq!((before.len(), guarded.len()), (6, 6));
+    migrate(&sql, MIGRATIONS, &folder.options, &TestAmbient::default()).unwrap();
+    assert_eq!((rows(), guards()), (before, guarded));
+    let broken: Option<String> =
+        sql.query_row("PRAGMA foreign_key_check", [], |row| row.get(0)).optional().unwrap();
+    assert_eq!(broken, None);
+    // An outcome that there was not is one now, and a use is still one attempt.
+    assert_eq!(sql.execute("UPDATE attempts SET outcome = 5 WHERE n = 1", []), Ok(1));
+    sql.execute("UPDATE attempts SET outcome = 6 WHERE n = 1", []).expect_err("no outcome");
+    sql.execute("UPDATE attempts SET use = 1 WHERE n = 6", [])
+        .expect_err("the first use is another attempt's");
+    drop(sql);
+    open(&folder.path(), &folder.options).unwrap();
+}
+
+/// Attempts of every outcome, without a grant and with one.
+const ATTEMPTS: &str = "
+INSERT INTO humans (id, root, name, added_by) VALUES (zeroblob(16), zeroblob(16), 'ann', 'test');
+INSERT INTO callers (id, name, kind, owner_human, act) VALUES (zeroblob(16), 'bot', 'agent', zeroblob(16), '[]');
+INSERT INTO elevations (id, caller, key, key_bound, source, access_hash, access, action, resource, requirement, policy, state, version,
+    opened_at, expires_at, concluded_at)
+  VALUES (zeroblob(16), zeroblob(16), zeroblob(16), 0, '', zeroblob(32), '{}', 'a', 'r', '{}', zeroblob(32), 1, 0, 0, 9, 1);
+INSERT INTO grants (id, elevation, caller, access_hash, action, resource, binds, bind_hash, uses, spent, not_after)
+  VALUES (zeroblob(16), zeroblob(16), zeroblob(16), zeroblob(32), 'a', 'r', '[]', zeroblob(32), 9, 2, 9);
+INSERT INTO attempts (id, grant_id, use, caller, access_hash, resource, boot, at, outcome, delivered, settled_at) VALUES
+  (x'00000000000000000000000000000001', NULL, NULL, zeroblob(16), randomblob(32), 'ops/a', randomblob(16), 1, 1, 1, 7),
+  (x'00000000000000000000000000000002', NULL, NULL, zeroblob(16), randomblob(32), 'ops/b', randomblob(16), 2, 2, 0, 8),
+  (x'00000000000000000000000000000003', NULL, NULL, zeroblob(16), randomblob(32), 'ops/c', randomblob(16), 3, 3, NULL, 9),
+  (x'00000000000000000000000000000004', NULL, NULL, zeroblob(16), randomblob(32), 'ops/d', randomblob(16), 4, NULL, NULL, NULL),
+  (x'00000000000000000000000000000005', zeroblob(16), 1, zeroblob(16), randomblob(32), 'ops/e', randomblob(16), 5, 4, NULL, 9),
+  (x'00000000000000000000000000000006', zeroblob(16), 2, zeroblob(16), randomblob(32), 'ops/f', randomblob(16), 6, NULL, NULL, NULL);
+";
 
 /// Records alone, in one commit.
 async fn append(store: &Sqlite, world: &World, count: usize) -> Head {
