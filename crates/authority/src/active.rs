@@ -135,6 +135,12 @@ impl Active {
         self.people.caller(id).map(|caller| Caller::clone(caller))
     }
 
+    /// A caller that is not disabled, as another one asks about it: it acts through that one.
+    #[must_use]
+    pub fn asked_by(&self, subject: CallerId, asker: &Caller) -> Option<Arc<Caller>> {
+        self.people.asked_by(subject, asker)
+    }
+
     /// The rules in force, each with the place where it stands.
     #[must_use]
     pub fn rules(&self) -> Vec<(String, String)> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use elevation::Eligible;
 use store::{Human, Key, Member, Membership, OwnedBy, Passkey, RegisteredCaller};
-use terms::{Caller, CallerId, CallerKind, Digest, HumanId, KeyId, Millis, Time};
+use terms::{Access, Caller, CallerId, CallerKind, Digest, HumanId, KeyId, Millis, Time};
 
 use crate::operator::{ACCOUNT, CONSOLE, HOST, Operator};
 
@@ -208,7 +208,11 @@ impl People {
         if asked.kind == CallerKind::Operator {
             return self.known.get(&asked.id).map(Arc::clone);
         }
-        let today = self.with_key(asked.key, now).filter(|today| today.id == asked.id)?;
+        let today = self.with_key(asked.key, now)?;
+        if today.id != asked.id {
+            let asker = Caller { key_bound: asked.key_bound, ..Caller::clone(today) };
+            return self.asked_by(asked.id, &asker).filter(|again| again.act == asked.act);
+        }
         Some(if asked.key_bound {
             Arc::new(Caller { key_bound: true, ..Caller::clone(today) })
         } else {
@@ -226,6 +230,37 @@ impl People {
     pub(crate) fn caller(&self, id: CallerId) -> Option<&Arc<Caller>> {
         self.callers.get(&id).filter(|c| c.disabled_at.is_none())?;
         self.known.get(&id)
+    }
+
+    /// A caller that another one asks about: it acts through that one, whose key it is and whose people stand behind it too.
+    pub(crate) fn asked_by(&self, subject: CallerId, asker: &Caller) -> Option<Arc<Caller>> {
+        let known = self.caller(subject)?;
+        let through: Vec<String> =
+            std::iter::once(&asker.name).chain(&asker.act).chain(&known.act).cloned().collect();
+        let Caller { key, key_prefix, key_bound, .. } = asker.clone();
+        Some(Arc::new(Caller { key, key_prefix, key_bound, ..self.through(known, &through) }))
+    }
+
+    /// Who an access is of, as it is today and disabled or not, with everybody whom it was made through.
+    pub(crate) fn who_made(&self, caller: CallerId, access: &Access) -> Option<Arc<Caller>> {
+        let known = self.known.get(&caller)?;
+        let act = &access.subject().act;
+        Some(if known.act == *act { Arc::clone(known) } else { Arc::new(self.through(known, act)) })
+    }
+
+    /// The same, of a caller that is not disabled.
+    pub(crate) fn who_makes(&self, caller: CallerId, access: &Access) -> Option<Arc<Caller>> {
+        self.caller(caller).and_then(|known| self.who_made(known.id, access))
+    }
+
+    /// Where nobody knows who stands behind one of those whom it acts through, nobody may approve (decisions A16).
+    fn through(&self, known: &Caller, act: &[String]) -> Caller {
+        let actors: Option<Vec<HumanId>> =
+            act.iter().map(|name| self.owner(self.caller_named(name)?)).collect();
+        let roots = actors
+            .filter(|_| !known.roots.is_empty())
+            .map(|actors| known.roots.iter().copied().chain(actors).collect());
+        Caller { act: act.to_vec(), roots: roots.unwrap_or_default(), ..known.clone() }
     }
 
     /// A caller, disabled or not.

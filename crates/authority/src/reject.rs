@@ -71,7 +71,8 @@ impl Authority {
 /// Whoever could sign it, and anyone behind the caller.
 pub(crate) fn may_reject(active: &Active, pending: &Pending, human: HumanId) -> bool {
     let Some(root) = active.human(human).map(|h| h.root) else { return false };
-    let behind = active.people.any_caller(pending.caller).is_some_and(|c| c.roots.contains(&root));
+    let behind =
+        active.people.who_made(pending.caller, &pending.access).is_some_and(|c| c.roots.contains(&root));
     behind || names_group(&pending.requirement, &active.groups_of(root))
 }
 

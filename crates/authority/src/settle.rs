@@ -130,8 +130,8 @@ impl Settler {
             return Err(Slug::Busy);
         }
         let active = self.active.load();
-        let caller = active.people.caller(caller).ok_or(Slug::CallerLocked)?;
-        let lock = active.lock_on(caller, access, self.ambient.now());
+        let caller = active.people.who_makes(caller, access).ok_or(Slug::CallerLocked)?;
+        let lock = active.lock_on(&caller, access, self.ambient.now());
         lock.map_or(Ok(()), |_| Err(Slug::CallerLocked))
     }
 

@@ -140,7 +140,7 @@ impl Authority {
         let active = self.active();
         let Whole { request, .. } = &whole;
         // Whether its upstream is there now, or yet, is not asked: who is told after a start is who would be asked.
-        let caller = active.people.caller(request.caller).cloned();
+        let caller = active.people.who_makes(request.caller, &request.access);
         let target = active.target_of(&request.access);
         let eligible = match caller.zip(target) {
             Some((caller, target)) => self.today_of(&active, request.clone(), caller, target).await?.eligible,

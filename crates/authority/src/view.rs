@@ -74,7 +74,7 @@ impl Authority {
     }
 
     async fn eligible_now(&self, active: &Active, whole: &Whole) -> Result<Eligible, Failed> {
-        let caller = active.people.caller(whole.request.caller).cloned();
+        let caller = active.people.who_makes(whole.request.caller, &whole.request.access);
         let target = self.standing_target(active, &whole.request.access).ok();
         let Some((caller, target)) = caller.zip(target) else { return Ok(Eligible::default()) };
         Ok(self.today_of(active, whole.request.clone(), caller, target).await?.eligible)
@@ -145,7 +145,9 @@ impl Authority {
         if !self.may_see(&active, whole, human) {
             return Ok(None);
         }
-        let Some(caller) = active.people.any_caller(whole.request.caller).cloned() else { return Ok(None) };
+        let Some(caller) = active.people.who_made(whole.request.caller, &whole.request.access) else {
+            return Ok(None);
+        };
         let Some(target) = active.target_of(&whole.request.access) else { return Ok(None) };
         let stands = self.standing_target(&active, &whole.request.access).is_ok();
         let enabled = active.people.caller(whole.request.caller).is_some();
@@ -166,7 +168,7 @@ impl Authority {
     fn may_see(&self, active: &Active, whole: &Whole, human: HumanId) -> bool {
         let Some(row) = active.human(human) else { return false };
         let groups = active.groups_of(row.root);
-        let caller = active.people.any_caller(whole.request.caller);
+        let caller = active.people.who_made(whole.request.caller, &whole.request.access);
         let behind = caller.is_some_and(|c| c.roots.contains(&row.root));
         let reads_all = ["admins", "auditors"].iter().any(|group| groups.contains(*group));
         behind || reads_all || names_group(&whole.request.requirement, &groups)

@@ -305,7 +305,7 @@ impl Authority {
         if let Some(over) = over_now(state, &pending, self.now()) {
             return Ok(Err(over));
         }
-        let Some(caller) = active.people.caller(pending.caller).cloned() else {
+        let Some(caller) = active.people.who_makes(pending.caller, &pending.access) else {
             return Ok(Err(NotCounted::Over("its caller is disabled")));
         };
         let Ok(target) = self.standing_target(active, &pending.access) else {

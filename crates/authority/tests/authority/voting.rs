@@ -6,7 +6,8 @@ use authority::{NotCounted, Voted};
 use terms::{Caller, Millis, Slug, Tree};
 
 use crate::world::{
-    RULES, World, approvals, bundle, bundle_of, challenged, deploy, requirement, settings, woken,
+    RULES, World, approvals, bundle, bundle_of, challenged, denied, deploy, permitted, requirement, settings,
+    woken,
 };
 
 const SECRET: &str = r#"{"name":"db","token":"hunter2"}"#;
@@ -469,5 +470,36 @@ async fn a_caller_that_says_too_much_is_refused() {
     let id = challenged(world.authority().decide(&ask).await.unwrap()).elevation;
     let said = world.authority().say(&world.bot(), id, None, Some("x".repeat(201))).await.unwrap();
     assert_eq!(said, Err(Slug::ArgumentsInvalid));
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn who_stands_behind_what_asks_for_another_approves_nothing_of_it_and_the_grant_is_for_both() {
+    let mut world = World::new().await;
+    let app = world.caller("app", "ann", &[]).await;
+    let bot = world.authority().active().asked_by(world.bot().id, &app).unwrap();
+    assert_eq!((&bot.name, &bot.act, bot.key), (&"bot".to_owned(), &vec!["app".to_owned()], app.key));
+    let ask = world.ask_as(&bot, "deploy", &deploy("1"));
+    let id = challenged(world.authority().decide(&ask).await.unwrap()).elevation;
+    assert_eq!(world.approve(id, "ann").await, Err(NotCounted::Behind));
+    world.approve(id, "ben").await.unwrap();
+    assert_ne!(world.challenged("deploy", &deploy("1")).await.elevation, id, "the bot alone is another");
+    world.run(permitted(world.authority().decide(&ask).await.unwrap())).await;
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_through_somebody_whose_key_is_over_or_who_is_locked_does_not_run() {
+    let mut world = World::new().await;
+    let app = world.caller("app", "ben", &[]).await;
+    let bot = world.authority().active().asked_by(world.bot().id, &app).unwrap();
+    let ask = world.ask_as(&bot, "read_ticket", "{}");
+    world.run(permitted(world.authority().decide(&ask).await.unwrap())).await;
+    let lock = authority::LockSubject::Human(world.id("ben"));
+    world.authority().lock(lock, "os:0".to_owned(), "seen enough".to_owned(), None).await.unwrap();
+    assert_eq!(denied(world.authority().decide(&ask).await.unwrap()).slug, Slug::CallerLocked);
+    let disabled = world.authority().disable_caller("app", &authority::By::account(0)).await.unwrap();
+    assert!(matches!(disabled, authority::Added::Done(())));
+    assert_eq!(denied(world.authority().decide(&ask).await.unwrap()).slug, Slug::CredentialInvalid);
     world.verified().await;
 }

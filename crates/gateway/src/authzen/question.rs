@@ -161,15 +161,16 @@ fn about(gateway: &Shared, known: &Known, question: &Question) -> Result<Arc<Tar
     found.ok_or(Slug::OperationUnknown)
 }
 
-/// Whom it is about: who asks may always ask about itself, and about others where the operator lets it.
+/// Whom it is about: who asks may always ask about itself, and about others where the operator lets it. Those act through it.
 fn subject(gateway: &Shared, known: &Known, upstream: &str, subject: &Named) -> Option<Arc<Caller>> {
     let askers =
         gateway.settings.askers.get(upstream).filter(|askers| askers.callers.contains(&known.caller.name));
-    let name = askers.and_then(|askers| askers.subjects.get(&subject.id)).unwrap_or(&subject.id);
+    let named = askers.and_then(|askers| askers.subjects.get(&subject.id));
+    // Its users may call themselves what they like: only the operator says which of their names is which caller.
+    let name = named.or_else(|| (subject.id == known.caller.name).then_some(&subject.id))?;
     if *name == known.caller.name {
         return Some(Arc::clone(&known.caller));
     }
     let active = gateway.authority.active();
-    let row = active.caller_named(name).filter(|_| askers.is_some())?;
-    active.authenticated(row.id).map(Arc::new)
+    active.asked_by(active.caller_named(name)?.id, &known.caller)
 }

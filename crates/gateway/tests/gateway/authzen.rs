@@ -89,8 +89,9 @@ async fn world() -> World {
     ];
     let operations = operations.into_iter().map(|(action, on)| operation(action, on)).collect();
     whole.upstreams.insert("todo".to_owned(), UpstreamSettings { operations, ..UpstreamSettings::default() });
-    let subjects: BTreeMap<String, String> =
+    let mut subjects: BTreeMap<String, String> =
         PEOPLE.iter().map(|(id, name, ..)| ((*id).to_owned(), (*name).to_owned())).collect();
+    subjects.insert("rick".to_owned(), "rick".to_owned());
     let askers = Askers { callers: ["bot".to_owned()].into(), subjects };
     let settle = |settings: &mut gateway::Settings| {
         settings.askers.insert("todo".to_owned(), askers.clone());
@@ -286,9 +287,13 @@ async fn only_who_may_ask_about_others_does() {
         json!({"subject": {"type": "identity", "id": subject}, "action": {"name": "tools/call"},
             "resource": {"type": "tool", "id": "ops/read_ticket"}, "context": {"arguments": {"id": 1}}})
     };
-    for (by, subject, decision) in
-        [("bot", "rick", true), ("spy", "rick", false), ("spy", "spy", false), ("bot", "nobody", false)]
-    {
+    for (by, subject, decision) in [
+        ("bot", "rick", true),
+        ("spy", "rick", false),
+        ("spy", "spy", false),
+        ("bot", "nobody", false),
+        ("bot", "spy", false),
+    ] {
         let reply = world.access(by, "evaluation", &tool(subject)).await;
         assert_eq!(reply.json()["decision"], decision, "{by} about {subject}: {reply:?}");
     }
