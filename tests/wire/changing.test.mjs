@@ -81,6 +81,39 @@ describe("where changes are approved", () => {
     assert.equal((await ready()).rules, before + 1);
   });
 
+  test("what was approved of a folder that says something else by now is over, and is asked for again", async () => {
+    const before = readFileSync(policy, "utf8");
+    const rules = (name) => `${before}\n@id("${name}")\nforbid (principal, action == Action::"tools/call:ops/${name}", resource);\n`;
+    const waiting = /its change waits for approval: \S+\/r\/(\S+)/;
+    const asked = (unlike) => until("a proposal", async () => {
+      const id = waiting.exec((await ready()).policy_folder)?.[1];
+      return id && !unlike.includes(id) && id;
+    });
+    writeFileSync(policy, rules("first"));
+    const first = await asked([]);
+    writeFileSync(policy, rules("second"));
+    // Before the folder is looked at, or too late for it.
+    await ann.approve(first).catch(({ status }) => assert.equal(status, 409));
+    const second = await asked([first]);
+    writeFileSync(policy, rules("first"));
+    const third = await asked([first, second]);
+    assert.equal((await said("policy", "show")).rules.includes("first"), false);
+    writeFileSync(policy, before);
+    await until("its end", async () => (await said("requests", "show", third)).state === "withdrawn");
+  });
+
+  test("a folder that cannot be read is in the log, once", async () => {
+    const before = readFileSync(policy, "utf8");
+    const refused = async () => (await said("log", "tail", "-n", "200")).records.filter(({ kind }) => kind === "policy_refused").length;
+    const earlier = await refused();
+    writeFileSync(policy, Buffer.from([0x40, 0xff, 0xfe]));
+    await until("the trouble", async () => /is not UTF-8 from byte 1 on\n {2}help: save it as UTF-8/.test((await ready()).policy_folder));
+    home.process.kill("SIGHUP");
+    writeFileSync(policy, before);
+    await until("the folder", async () => (await ready()).policy_folder === "in force");
+    assert.equal(await refused(), earlier + 1);
+  });
+
   test("a restart forgets no proposal: it waits on, and comes into force once it is approved", async () => {
     const other = readFileSync(policy, "utf8");
     writeFileSync(policy, `${other}\n@id("third")\nforbid (principal, action == Action::"tools/call:ops/w", resource);\n`);

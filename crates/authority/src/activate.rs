@@ -215,7 +215,19 @@ impl Authority {
 
     async fn refuse_rules(&self, coming: &Coming<'_>, findings: &[Finding]) -> Result<(), Failed> {
         let why = findings.first().map(ToString::to_string).unwrap_or_default();
-        let record = body::PolicyRefused { policy: Some(coming.hash), why, by: coming.by.to_string() };
+        self.record_refused(body::PolicyRefused { policy: Some(coming.hash), why, by: coming.by.to_string() })
+            .await
+    }
+
+    /// Records that what was to come into force could not even be read.
+    ///
+    /// # Errors
+    /// [`Failed`] when the store does.
+    pub async fn refuse_unread(&self, why: String, by: &By) -> Result<(), Failed> {
+        self.record_refused(body::PolicyRefused { policy: None, why, by: by.to_string() }).await
+    }
+
+    async fn record_refused(&self, record: body::PolicyRefused) -> Result<(), Failed> {
         let commit = Commit { changes: Vec::new(), records: vec![self.record(Refs::default(), &record)] };
         self.commit(commit).await.map(drop)
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use authority::{Activated, Bundle, By, Failed, Stopped};
-use elevation::{Conclusion, State};
+use authority::{Activated, Bundle, By, Failed, Selector, Stopped};
+use elevation::{Conclusion, GrantState, State};
 use notify::{RecursiveMode, Watcher as _};
 use terms::ElevationId;
 use tokio::sync::Notify;
@@ -122,7 +122,8 @@ async fn listen(
                 waits = saved_now(desk, waits).await;
             }
             Next::Again => waits = again_now(desk, waits).await,
-            Next::Decided => waits = saved_now(desk, None).await,
+            // Whatever stands there by now: what was approved is over with it.
+            Next::Decided => waits = saved_now(desk, waits).await.filter(|now| Some(*now) != waits),
             Next::Over(why) => {
                 waits = None;
                 desk.authority.troubled(Some(why));
@@ -198,14 +199,14 @@ async fn decided(desk: &Desk, id: ElevationId) -> Next {
     }
 }
 
-/// Reads the folder and proposes what is in it. What it proposed before and is not decided on is taken back, if it is something
-/// else by now.
+/// Reads the folder and proposes what is in it. What it proposed before is taken back if it is something else by now: the request,
+/// and what was approved of it and not used.
 async fn saved_now(desk: &Desk, waits: Option<ElevationId>) -> Option<ElevationId> {
     let mut owners = self::owners(desk);
     let bundle = match desk.config.with_policy() {
         Ok(bundle) => bundle,
         Err(error) => {
-            desk.authority.troubled(Some(error.to_string()));
+            refused(desk, &error.to_string()).await;
             tracing::error!(%error, "the policy folder cannot be read; the rules in force stay");
             return waits;
         }
@@ -242,11 +243,25 @@ async fn again_now(desk: &Desk, waits: Option<ElevationId>) -> Option<ElevationI
     }
 }
 
+/// What cannot be read is no set of rules, and stands in the log as one that does not check out: once, however often it is looked at.
+async fn refused(desk: &Desk, why: &str) {
+    if desk.authority.trouble().is_some_and(|standing| *standing == why) {
+        return;
+    }
+    desk.authority.troubled(Some(why.to_owned()));
+    if let Err(failed) = desk.authority.refuse_unread(why.to_owned(), &desk.by).await {
+        tracing::error!(%failed, "that the policy folder cannot be read is not recorded");
+    }
+}
+
 async fn take_back(desk: &Desk, id: ElevationId) {
     let Ok(Some(whole)) = desk.authority.store().elevation(id).await else { return };
-    let why = "the policy folder was saved again".to_owned();
-    let taken =
-        desk.authority.withdraw_as_operator(whole.request.caller, id, &desk.by.to_string(), why).await;
+    let (by, why) = (desk.by.to_string(), "the policy folder was saved again".to_owned());
+    let now = desk.authority.now();
+    let taken = match whole.grant.filter(|grant| grant.state(now) == GrantState::Live) {
+        Some(grant) => desk.authority.revoke(Selector::Grant(grant.id), by, why).await.map(drop),
+        None => desk.authority.withdraw_as_operator(whole.request.caller, id, &by, why).await.map(drop),
+    };
     if let Err(failed) = taken {
         tracing::warn!(%failed, "what the policy folder proposed before still waits");
     }

@@ -30,7 +30,7 @@ pub(super) fn texts(dir: &Path) -> Result<BTreeMap<String, String>, ConfigError>
             continue;
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let text = text(&path, &home).map_err(|why| ConfigError::new(&path, why))?;
+        let text = text(&path, &home).map_err(|(why, help)| ConfigError::new(&path, why).help(help))?;
         bytes += text.len();
         texts.insert(name, text);
         if texts.len() > MOST || bytes > ALL {
@@ -42,28 +42,35 @@ pub(super) fn texts(dir: &Path) -> Result<BTreeMap<String, String>, ConfigError>
 
 /// The text of one file of the folder. A link within the folder is one (a mounted `ConfigMap` is made of such); one that leads
 /// out of it would have rules come from where nobody looks.
-fn text(path: &Path, home: &Path) -> Result<String, String> {
-    let unreadable = |e: std::io::Error| format!("cannot be read: {e}");
+fn text(path: &Path, home: &Path) -> Result<String, (String, &'static str)> {
+    let unreadable =
+        |e: std::io::Error| (format!("cannot be read: {e}"), "let stepup's account read it, or take it away");
+    let wrong = |why: &str, help: &'static str| Err((why.to_owned(), help));
     let real = path.canonicalize().map_err(unreadable)?;
     if !real.starts_with(home) {
-        return Err("is a link that leads out of the policy folder".to_owned());
+        return wrong("is a link that leads out of the policy folder", "put the file itself there");
     }
     // Looked at before it is opened: to open a pipe is to wait for its writer.
     let meta = std::fs::metadata(&real).map_err(unreadable)?;
     if !meta.is_file() {
-        return Err("is no file".to_owned());
+        return wrong(
+            "is no file",
+            "only files of rules have names that end in .cedar here: name it otherwise",
+        );
     }
     if meta.len() > LONGEST {
-        return Err("is over 4 MiB".to_owned());
+        return wrong("is over 4 MiB", "split it: rules may stand in as many files as you like");
     }
     let mut bytes = Vec::new();
     let file = File::open(&real).map_err(unreadable)?;
     file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|read| read > LONGEST) {
-        return Err("is over 4 MiB".to_owned());
+        return wrong("is over 4 MiB", "split it: rules may stand in as many files as you like");
     }
-    String::from_utf8(bytes)
-        .map_err(|e| format!("is not UTF-8 from byte {} on", e.utf8_error().valid_up_to()))
+    String::from_utf8(bytes).map_err(|e| {
+        let from = e.utf8_error().valid_up_to();
+        (format!("is not UTF-8 from byte {from} on"), "save it as UTF-8")
+    })
 }
 
 #[cfg(test)]
