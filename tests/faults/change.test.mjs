@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Home, sleep } from "../lib/home.mjs";
-import { sweep } from "../lib/sweep.mjs";
+import { killedAt, sweep } from "../lib/sweep.mjs";
 
 const RULES = `
 @id("everything") permit (principal, action, resource);
@@ -115,8 +115,7 @@ test("a change, and a crash at a seam", { skip: !process.env.STEPUP_SEAM_BIN }, 
 });
 
 test("a change, and kill -9 at a write to disk made durable", { skip: !process.env.STEPUP_SEAM_BIN }, async (t) => {
-  const under = (k) => ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", `inject=fsync,fdatasync:signal=SIGKILL:when=${k}`];
-  const crashes = await sweep(4, (k) => ended({ under: under(k), env: { STEPUP_TEST_ONE_THREAD: "1" } }), () => home.said());
+  const crashes = await sweep(4, (k) => ended({ under: killedAt("fsync,fdatasync", k), env: { STEPUP_TEST_ONE_THREAD: "1" } }), () => home.said());
   t.diagnostic(`${crashes} crashes`);
   assert.ok(crashes > 0, "strace ended nothing");
 });

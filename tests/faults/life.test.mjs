@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { Agent, challenge, refusal } from "../lib/agent.mjs";
 import { arrivals } from "../lib/arrivals.mjs";
 import { Home, sleep } from "../lib/home.mjs";
-import { sweep } from "../lib/sweep.mjs";
+import { killedAt, sweep } from "../lib/sweep.mjs";
 import { ops } from "../lib/upstreams.mjs";
 
 const CALL = { service: "checkout", version: "2.4.1", environment: "production" };
@@ -105,10 +105,8 @@ const CLASSES = [
 const RANDOM = 3;
 
 for (const [title, calls, stride] of CLASSES) {
-  const under = (k) => ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e", `inject=${calls}:signal=SIGKILL:when=${k}`];
-
   test(`kill -9 at ${title}`, { skip: !process.env.STEPUP_SEAM_BIN }, async (t) => {
-    const crashes = await sweep(stride, (k) => ended({ under: under(k), env: { STEPUP_TEST_ONE_THREAD: "1" } }), () => home.said());
+    const crashes = await sweep(stride, (k) => ended({ under: killedAt(calls, k), env: { STEPUP_TEST_ONE_THREAD: "1" } }), () => home.said());
     t.diagnostic(`${crashes} crashes`);
     assert.ok(crashes > 0, "strace ended nothing");
   });
@@ -116,7 +114,7 @@ for (const [title, calls, stride] of CLASSES) {
   test(`kill -9 at ${title}, of any thread`, async (t) => {
     for (let n = 0; n < RANDOM; n += 1) {
       const k = 1 + Math.floor(Math.random() * 12);
-      const was = await ended({ under: under(k) });
+      const was = await ended({ under: killedAt(calls, k) });
       t.diagnostic(`k = ${k}: ${was ? "ended" : "lived"}`);
     }
   });

@@ -18,3 +18,7 @@ export async function sweep(stride, ended, said) {
     crashes += 1;
   }
 }
+
+/** Words before the command under which it is killed at the k-th of these system calls. */
+export const killedAt = (calls, k) =>
+  ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e", `inject=${calls}:signal=SIGKILL:when=${k}`];

@@ -176,6 +176,11 @@ impl People {
         })
     }
 
+    /// The person who owns a caller.
+    pub(crate) fn owner_of(&self, caller: CallerId) -> Option<HumanId> {
+        self.callers.get(&caller).and_then(|row| self.owner(row))
+    }
+
     /// The person at the end of a chain of owners.
     pub(crate) fn owner(&self, row: &RegisteredCaller) -> Option<HumanId> {
         let mut at = row;
@@ -290,7 +295,7 @@ impl People {
             .filter(|(_, person)| let_by_policy(person))
             .map(|(root, person)| (*root, person.groups.clone()))
             .collect();
-        let owner = self.callers.get(&caller.id).and_then(|row| self.owner(row));
+        let owner = self.owner_of(caller.id);
         // A person at the console is their own owner, registered or not.
         let owner = owner.or_else(|| caller.roots.first().copied().filter(|_| caller.id == CallerId::NIL));
         let owners = owner.filter(|root| self.persons.contains_key(root)).into_iter().collect();

@@ -127,8 +127,7 @@ impl Authority {
     /// The person who owns the caller of a request.
     #[must_use]
     pub fn owner_of(&self, whole: &Whole) -> Option<HumanId> {
-        let active = self.active();
-        active.callers().find(|row| row.id == whole.request.caller).and_then(|row| active.people.owner(row))
+        self.active().people.owner_of(whole.request.caller)
     }
 
     /// Whom a request concerns, as things stand now; `None` where there is none such.

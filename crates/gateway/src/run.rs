@@ -169,6 +169,14 @@ pub(crate) async fn settle(
     }
 }
 
+/// Lets go of what whoever asked runs itself. Its record says to whom it was given, before that hears it.
+pub(crate) async fn release(inner: &Inner, permit: Permit) -> Result<AttemptId, Slug> {
+    let settlement = permit.release().map_err(|stale| stale.0)?;
+    let attempt = settlement.attempt();
+    settle(inner, Some(settlement), Outcome::Released, None).await;
+    Ok(attempt)
+}
+
 /// Forwards, and meanwhile passes on progress, questions, and the caller's wish to stop.
 async fn watched(
     inner: &Inner,

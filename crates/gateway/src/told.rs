@@ -1,7 +1,7 @@
 //! What a caller is told of an elevation, the same by every carrier (standards 1.6): what it takes and how
 //! far it is, never who (T124).
 
-use authority::{Challenge, Line, Status};
+use authority::{Challenge, Denial, Line, Status};
 use elevation::State;
 use terms::json::Object;
 use terms::{ElevationId, Json, Time};
@@ -78,6 +78,16 @@ pub(crate) fn denial(settings: &Settings, challenge: &Challenge) -> Option<Json>
         ("remediationHints", Json::from(vec![Json::object(open)])),
     ];
     settings.denial_data.then(|| Json::object(denial))
+}
+
+/// What is known of why something may not run.
+pub(crate) fn denied(denial: &Denial) -> Object {
+    let members = [
+        ("record", denial.record.map(Json::from)),
+        ("attempt", denial.attempt.map(Json::from)),
+        ("why", denial.why.as_deref().map(|why| Json::from(terms::text::visible(why)))),
+    ];
+    members.into_iter().filter_map(|(name, known)| Some((name, known?))).collect()
 }
 
 /// One elevation of the caller that asks.

@@ -10,17 +10,16 @@ use std::sync::Arc;
 use authority::{Ask, Denial, Needs, Preflight};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use elevation::Outcome;
 use http::{HeaderName, Method, StatusCode};
 use terms::json::Object;
-use terms::{AttemptId, Json, Kind, Slug};
+use terms::{Json, Kind, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::Known;
 use crate::elevations::{members, unavailable};
 use crate::enforce::{AtOnce, Passed, decide};
 use crate::gateway::{Shared, not_allowed};
-use crate::run::settle;
+use crate::run::release;
 use crate::told::{self, moment};
 use question::Question;
 
@@ -169,14 +168,12 @@ async fn evaluated(gateway: &Shared, known: &Known, members: &Object) -> Result<
 async fn permitted(gateway: &Shared, ask: &Ask) -> Result<Json, Refusal> {
     let passed = decide(gateway, &AtOnce, ask, None).await.map_err(|failed| unavailable(&failed))?;
     Ok(match passed {
-        Passed::Run(permit, ()) => match permit.release() {
-            Ok(settlement) => {
-                let attempt: AttemptId = settlement.attempt();
-                settle(gateway, Some(settlement), Outcome::Released, None).await;
+        Passed::Run(permit, ()) => match release(gateway, permit).await {
+            Ok(attempt) => {
                 let context = Json::object([("attempt", attempt)]);
                 Json::object([("decision", Json::from(true)), ("context", context)])
             }
-            Err(stale) => denied_with(stale.0, []),
+            Err(slug) => denied_with(slug, []),
         },
         // It was asked for meanwhile, or another use was the last: the next evaluation says so.
         Passed::Challenged(..) | Passed::Unreachable | Passed::Left => denied_with(Slug::Busy, []),
@@ -216,17 +213,7 @@ fn refused(gateway: &Shared, ask: &Ask, denial: &Denial) -> Json {
     if gateway.authority.seen(&ask.caller, kind, upstream, name).is_none() {
         return denied_with(authority::unknown(kind), []);
     }
-    let mut members = Object::new();
-    if let Some(record) = denial.record {
-        members.insert("record", record);
-    }
-    if let Some(attempt) = denial.attempt {
-        members.insert("attempt", attempt);
-    }
-    if let Some(why) = &denial.why {
-        members.insert("why", terms::text::visible(why));
-    }
-    denied_as(denial.slug.row().name, denial.slug, members)
+    denied_as(denial.slug.row().name, denial.slug, told::denied(denial))
 }
 
 fn denied_with<const N: usize>(slug: Slug, members: [(&'static str, Json); N]) -> Json {

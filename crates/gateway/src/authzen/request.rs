@@ -5,7 +5,7 @@ use authority::{Preflight, Status};
 use axum::extract::Request;
 use axum::response::Response;
 use elevation::{Conclusion, State};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use terms::json::Object;
 use terms::{ElevationId, Json, Slug};
 
@@ -17,8 +17,6 @@ use crate::elevations::{members, unavailable};
 use crate::enforce::{AtOnce, Passed, decide};
 use crate::gateway::{Shared, not_allowed};
 use crate::told::moment;
-
-const ONCE: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What goes wrong, by the profile's names.
 #[derive(Clone, Copy)]
@@ -59,7 +57,6 @@ impl Wrong {
 /// A request for what an evaluation denied. The same request made again is the same task: that is what its access is named by, so
 /// an `Idempotency-Key` has nothing to add.
 pub(super) async fn submit(gateway: &Shared, known: &Known, request: Request) -> Result<Response, Refusal> {
-    let _named = request.headers().get(ONCE);
     let members = members(gateway, request).await?;
     let Some(Json::Object(denial)) = members.get("denial") else {
         return Err(invalid("denial is not an object"));

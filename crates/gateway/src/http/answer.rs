@@ -10,7 +10,7 @@ use elevation::Outcome;
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use terms::json::Object;
-use terms::{AttemptId, Json, Seam, Slug, text};
+use terms::{AttemptId, Json, Seam, Slug};
 use tokio::sync::oneshot;
 use upstream::{Api, Fault, Head, Relayed, Rest};
 
@@ -19,7 +19,7 @@ use crate::answer::{Refusal, under_status};
 use crate::caller::Place;
 use crate::gateway::Shared;
 use crate::mcp::refusal::ran;
-use crate::run::settle;
+use crate::run::{release, settle};
 use crate::settings::Settings;
 use crate::told;
 
@@ -68,17 +68,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Response {
 
 /// What may not run.
 pub(super) fn denied(denial: &Denial) -> Response {
-    let mut members = Object::new();
-    if let Some(record) = denial.record {
-        members.insert("record", record);
-    }
-    if let Some(attempt) = denial.attempt {
-        members.insert("attempt", attempt);
-    }
-    if let Some(why) = &denial.why {
-        members.insert("why", text::visible(why));
-    }
-    problem(denial.slug, denial.slug.row().todo, members)
+    problem(denial.slug, denial.slug.row().todo, told::denied(denial))
 }
 
 /// What nothing was decided about.
@@ -88,12 +78,10 @@ pub(super) fn unsent(slug: Slug) -> Response {
 
 /// What may run, and is run by who asked. Its record says to whom it was given, before that hears it.
 pub(super) async fn released(gateway: &Shared, permit: Permit) -> Response {
-    let settlement = match permit.release() {
-        Ok(settlement) => settlement,
-        Err(stale) => return unsent(stale.0),
+    let attempt = match release(gateway, permit).await {
+        Ok(attempt) => attempt,
+        Err(slug) => return unsent(slug),
     };
-    let attempt = settlement.attempt();
-    settle(gateway, Some(settlement), Outcome::Released, None).await;
     let mut response = crate::answer::json(StatusCode::OK, &Json::object([("attempt", attempt)]).text());
     let named = HeaderValue::from_str(&attempt.to_string()).ok();
     response.headers_mut().extend(named.map(|attempt| (ATTEMPT, attempt)));
@@ -108,17 +96,15 @@ pub(super) fn challenged(settings: &Settings, challenge: &Challenge, prefer: Pre
     let mut response = problem(challenge.slug, &detail, members);
     if prefer.elsewhere {
         *response.status_mut() = StatusCode::ACCEPTED;
-    }
-    let accepted = prefer.elsewhere;
-    let headers = response.headers_mut();
-    if accepted {
+        let headers = response.headers_mut();
         headers.insert(APPLIED, HeaderValue::from_static("respond-async"));
         headers.extend(HeaderValue::from_str(&status_url).ok().map(|it| (header::LOCATION, it)));
     } else {
         // As draft-ietf-oauth-rar-metadata-remediation names it; what exactly is in the problem.
         let says = "Bearer realm=\"stepup\", error=\"insufficient_authorization\"";
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(says));
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(says));
     }
+    let headers = response.headers_mut();
     let link = told::link(settings, challenge.elevation);
     headers.extend(HeaderValue::from_str(&link).ok().map(|link| (LINK, link)));
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use terms::json::Object;
 use terms::{Json, Method, Route};
 
+use super::route::closed;
+
 /// References that are followed within one another, and schemas that are nested.
 const DEPTH: usize = 32;
 
@@ -275,15 +277,6 @@ impl<'d> Reading<'d> {
         }
         Ok(Json::Object(made))
     }
-}
-
-fn closed(properties: Object, required: Vec<Json>) -> Json {
-    Json::object([
-        ("type", Json::from("object")),
-        ("properties", Json::Object(properties)),
-        ("required", Json::Array(required)),
-        ("additionalProperties", Json::from(false)),
-    ])
 }
 
 fn with(of: Json, name: &str, value: Json) -> Json {

@@ -9,7 +9,7 @@ use terms::Json;
 use terms::json::Object;
 
 use super::file::{Reviewed, Tool, Upstream};
-use super::route::{Fields, open};
+use super::route::{Fields, closed, nameable, open};
 use super::wrong::Wrong;
 
 /// An operation.
@@ -47,13 +47,7 @@ pub(super) fn read_all(written: &BTreeMap<String, Operation>) -> Result<BTreeMap
     let mut operations = BTreeMap::new();
     for (name, operation) in written {
         let within = |wrong: Wrong| wrong.within([name.as_str()]);
-        let good = (1..=128).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if !good {
-            return Err(within(
-                Wrong::new("cannot be a name").help("use letters, digits, \".\", \"_\" and \"-\""),
-            ));
-        }
+        nameable(name).map_err(within)?;
         if OURS.contains(&operation.on.as_str()) || operation.on.is_empty() {
             let what = format!("= {:?} is no type of an application's own", operation.on);
             return Err(within(Wrong::new(what).within(["on"])));
@@ -99,14 +93,11 @@ impl Operation {
             properties.insert(place, open(place, fields)?);
         }
         let required: Vec<Json> = properties.iter().map(|(name, _)| Json::from(name)).collect();
-        let schema = Json::object([
-            ("type", Json::from("object")),
-            ("properties", Json::Object(properties)),
-            ("required", Json::Array(required)),
-            ("additionalProperties", Json::from(false)),
-        ]);
-        let definition =
-            [("action", Json::from(action)), ("type", Json::from(self.on.as_str())), ("inputSchema", schema)];
+        let definition = [
+            ("action", Json::from(action)),
+            ("type", Json::from(self.on.as_str())),
+            ("inputSchema", closed(properties, required)),
+        ];
         let Self { reviewed, secrets, references, title, .. } = self.clone();
         let said = Tool { reviewed, secrets, references, title };
         Ok(Declared { definition: Json::object(definition), settings: said.settings()? })

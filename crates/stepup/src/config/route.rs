@@ -88,6 +88,14 @@ fn exact(value: &serde_json::Value) -> Option<Json> {
     })
 }
 
+/// Whether a route or an operation can have this name.
+pub(super) fn nameable(name: &str) -> Result<(), Wrong> {
+    let good = (1..=128).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let wrong = || Wrong::new("cannot be a name").help("use letters, digits, \".\", \"_\" and \"-\"");
+    good.then_some(()).ok_or_else(wrong)
+}
+
 /// The routes of one API, no two of which have the same paths under one method: those of its document, and what is written of
 /// them and beside them.
 pub(super) fn read_all(
@@ -102,20 +110,12 @@ pub(super) fn read_all(
         if written.get(name).is_none_or(|route| route.on.is_none()) {
             known.push((name, read));
         }
-    }
-    for (name, definition) in &stated {
         let settings = ToolSettings::default();
         routes.insert(name.clone(), Declared { definition: definition.clone(), settings });
     }
     for (name, route) in written {
         let within = |wrong: Wrong| wrong.within([name.as_str()]);
-        let good = (1..=128).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if !good {
-            return Err(within(
-                Wrong::new("cannot be a name").help("use letters, digits, \".\", \"_\" and \"-\""),
-            ));
-        }
+        nameable(name).map_err(within)?;
         if route.on.is_none() {
             let stated = routes.get_mut(name).filter(|_| route.says_only_what_is_said_of_it());
             let help = "say `on`, or name an operation of the OpenAPI document and nothing of what it takes";
@@ -209,7 +209,7 @@ impl Route {
     }
 }
 
-/// The schema of an object with these members and no others.
+/// The same, as the operator writes them.
 fn object(place: &'static str, fields: &Fields) -> Result<Json, Wrong> {
     members(place, fields).map(|(properties, required)| closed(properties, required))
 }
@@ -237,7 +237,8 @@ fn members(place: &'static str, fields: &Fields) -> Result<(Object, Vec<Json>), 
     Ok((properties, required))
 }
 
-fn closed(properties: Object, required: Vec<Json>) -> Json {
+/// The schema of an object with these members and no others.
+pub(super) fn closed(properties: Object, required: Vec<Json>) -> Json {
     Json::object([
         ("type", Json::from("object")),
         ("properties", Json::Object(properties)),
