@@ -11,16 +11,17 @@ use policy::{DenyReason, Judgement, Moment, PolicySet, Question, RuleId};
 use store::{Failed, LogLine};
 use terms::access::SealKey;
 use terms::{
-    Access, Action, Caller, CallerId, Json, Kind, PolicyHash, RecordId, Requirement, Slug, Time, Tree,
-    UpstreamHash,
+    Access, Action, Caller, CallerId, Json, Kind, PolicyHash, RecordId, Requirement, Secrets, Slug, Time,
+    Tree, UpstreamHash, Uri,
 };
 
 use crate::active::Active;
 use crate::authority::Authority;
 use crate::bundle::Bundle;
 use crate::card::headline;
-use crate::decide::evidence;
+use crate::decide::{Ask, Case, evidence};
 use crate::leaves::group;
+use crate::preflight::Preflight;
 use crate::target::Target;
 
 /// An access as somebody supposes it.
@@ -58,6 +59,9 @@ pub enum NotSupposed {
     /// Nothing of that name is pinned.
     #[error("nothing of that name is pinned")]
     Target,
+    /// What is to be read is named by what no upstream would be sent.
+    #[error("the URI would be refused: {0}")]
+    Uri(String),
     /// The arguments are none.
     #[error("the arguments are no JSON object that an access can have")]
     Arguments,
@@ -118,6 +122,11 @@ pub struct Explained {
     pub locked: bool,
     /// What is wrong with its arguments: its caller is told that before anything is decided.
     pub misfit: Option<String>,
+    /// Whether its caller may know of what it reaches for; who may not is told as if it were not there.
+    pub seen: bool,
+    /// What its caller would be told now, with its requests and grants, and what was rejected lately; `None` under other rules
+    /// than those in force, and of what is in the log.
+    pub now: Option<Preflight>,
     /// Whether it is a change of this installation, which is made and does not run.
     pub change: bool,
 }
@@ -168,6 +177,9 @@ impl Authority {
         let active = self.active();
         let Some(set) = under.or(active.set.as_deref()) else { return Ok(Err(NotSupposed::NoRules)) };
         let identity = self.upstreams.load().get(&supposed.upstream).map(|it| it.identity);
+        if let Some(why) = unreadable(supposed, identity) {
+            return Ok(Err(why));
+        }
         let (caller, target, access) = match active.supposed(supposed, identity, self.seal_key()) {
             Ok(all) => all,
             Err(why) => return Ok(Err(why)),
@@ -175,7 +187,33 @@ impl Authority {
         let moment = self.moment(&active, caller.id, &access, &supposed.source).await?;
         let known = Known { caller, target: &target, access: &access, moment: &moment };
         let misfit = self.misfit(&target, &supposed.arguments);
-        Ok(Ok(Explained { misfit, ..self.explained(&active, set, &known, &supposed.evidence()) }))
+        let explained = self.explained(&active, set, &known, &supposed.evidence());
+        let now = match under {
+            None => Some(self.foreseen_for(&active, caller, access.clone(), supposed).await?),
+            Some(_) => None,
+        };
+        Ok(Ok(Explained { misfit, now, ..explained }))
+    }
+
+    /// What its caller would be told now.
+    async fn foreseen_for(
+        &self,
+        active: &Active,
+        caller: &Arc<Caller>,
+        access: Access,
+        supposed: &Supposed,
+    ) -> Result<Preflight, Failed> {
+        let ask = Ask {
+            caller: Arc::clone(caller),
+            access,
+            secrets: Secrets::default(),
+            source: supposed.source.clone(),
+            purpose: supposed.purpose.clone(),
+            ticket: supposed.ticket.clone(),
+            once: None,
+        };
+        let case = Case { active, ask: &ask, caller: Arc::clone(caller), back: None };
+        Ok(self.foreseen(&case).await?.0)
     }
 
     fn explained(
@@ -195,6 +233,8 @@ impl Authority {
             stopped: Some(target.state()).filter(|state| *state != "accepted"),
             locked: active.lock_on(caller, access, self.now()).is_some(),
             misfit: None,
+            seen: access.reaches().is_none() || set.may_discover(caller, &target.judged).yes(),
+            now: None,
             change: access.reaches().is_none(),
         }
     }
@@ -289,6 +329,15 @@ impl Authority {
     }
 }
 
+/// Why a resource could not even be named to its upstream.
+fn unreadable(supposed: &Supposed, identity: Option<UpstreamHash>) -> Option<NotSupposed> {
+    if supposed.kind != Kind::Resource {
+        return None;
+    }
+    let refused = Uri::new(&supposed.name).err().map(|why| NotSupposed::Uri(why.to_string()));
+    refused.or_else(|| identity.is_none().then_some(NotSupposed::Target))
+}
+
 impl Would {
     /// What it comes to, for people.
     #[must_use]
@@ -356,7 +405,42 @@ impl Explained {
         let locked = self
             .locked
             .then(|| "Nothing runs: a lock stops it. Were that lifted, the rules would say:".to_owned());
-        misfit.into_iter().chain(state).chain(locked).collect()
+        let unseen = (!self.seen).then(|| {
+            "Its caller may not know of it, and is told as if it were not there. Of that, the rules say:"
+                .to_owned()
+        });
+        let denied = self.denied_now().map(|row| {
+            format!(
+                "Nothing runs now, and its caller is told {}: {} Later, the rules would say:",
+                row.name, row.happened
+            )
+        });
+        let all = [misfit, state, locked, unseen, denied];
+        all.into_iter().flatten().collect()
+    }
+
+    /// Why it would be denied now, where the rules would let people decide.
+    fn denied_now(&self) -> Option<&'static terms::slug::Row> {
+        let Some(Preflight::Denied(denial)) = &self.now else { return None };
+        let told = self.locked || self.stopped.is_some() || denial.slug == Slug::NobodyMayApprove;
+        (!told && matches!(self.would, Would::StepUp(_))).then(|| denial.slug.row())
+    }
+
+    /// What its caller has of it already.
+    #[must_use]
+    pub fn has(&self) -> Option<String> {
+        match &self.now {
+            Some(Preflight::Permitted { granted: true }) => {
+                Some("An approval of it is there: it would run now, and use that once.".to_owned())
+            }
+            Some(Preflight::NeedsApproval(needs)) => {
+                needs.waits.map(|id| format!("It was asked for, and waits: {id}"))
+            }
+            Some(
+                Preflight::Permitted { granted: false } | Preflight::Depends { .. } | Preflight::Denied(_),
+            )
+            | None => None,
+        }
     }
 }
 
@@ -390,7 +474,7 @@ impl Active {
         supposed: &Supposed,
         identity: Option<UpstreamHash>,
         seal: &SealKey,
-    ) -> Result<(&Caller, Arc<Target>, Access), NotSupposed> {
+    ) -> Result<(&Arc<Caller>, Arc<Target>, Access), NotSupposed> {
         let caller = self.people.caller(supposed.caller).ok_or(NotSupposed::Caller)?;
         let target = self.target(supposed.kind, &supposed.upstream, &supposed.name);
         let target = target.ok_or(NotSupposed::Target)?;

@@ -134,7 +134,7 @@ impl Authority {
     }
 
     /// As `decide` would rule, and the rules that determine it.
-    async fn foreseen(&self, case: &Case<'_>) -> Result<(Preflight, Vec<String>), Failed> {
+    pub(crate) async fn foreseen(&self, case: &Case<'_>) -> Result<(Preflight, Vec<String>), Failed> {
         if case.active.people.still(&case.caller, self.now()).is_none() {
             return Ok((denied(Slug::CredentialInvalid), Vec::new()));
         }

@@ -39,18 +39,27 @@ impl Active {
         let rules = Rules { active: self, set, requirements: &bundle.requirements };
         let named = bundle.requirements.iter().filter(|(name, _)| set.names(name));
         let others_approve = named.into_iter().any(|(_, requirement)| !groups(requirement).is_empty());
-        let alone = self.accounts().into_iter().filter(|_| others_approve);
-        let alone = alone.filter_map(|who| rules.alone(&who));
-        alone.chain(rules.nobody()).collect()
+        let anybody = self.people.operator(NOBODYS);
+        let anybody = Some(anybody).filter(|_| others_approve).and_then(|who| rules.alone(&who));
+        // What whoever has an account can do is said once.
+        let apart = |who: &Arc<Caller>| others_approve && (anybody.is_none() || !who.roots.is_empty());
+        let alone = self.accounts(set).into_iter().filter(apart).filter_map(|who| rules.alone(&who));
+        let alone: Vec<Finding> = alone.collect();
+        anybody.into_iter().chain(alone).chain(rules.nobody()).collect()
     }
 
-    /// The accounts of this machine: those that are somebody's, and one that is nobody's.
-    fn accounts(&self) -> Vec<Arc<Caller>> {
+    /// The accounts of this machine that can be told apart: those that are somebody's, and those that rules name.
+    fn accounts(&self, set: &PolicySet) -> Vec<Arc<Caller>> {
         let known = self.people.known().filter(|caller| caller.kind == CallerKind::Operator);
         let accounts = known.filter(|caller| caller.name.starts_with(ACCOUNT)).cloned();
-        // Root's by its number too: rules may name it.
-        let root = self.people.operator(Operator::Account(0));
-        accounts.chain([root, self.people.operator(NOBODYS)]).collect()
+        let texts = set.rules().filter_map(|rule| set.source(rule)).map(|(_, text)| text);
+        let named: BTreeSet<u32> = texts.flat_map(accounts_in).collect();
+        let named = named.into_iter().chain([0]).map(|uid| self.people.operator(Operator::Account(uid)));
+        let mut all: Vec<Arc<Caller>> =
+            accounts.chain(named).chain([self.people.operator(NOBODYS)]).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.dedup_by(|a, b| a.name == b.name);
+        all
     }
 }
 
@@ -63,10 +72,12 @@ impl Rules<'_> {
         if parts.is_empty() {
             return None;
         }
-        let somebody = if who.roots.is_empty() {
+        let somebody = if !who.roots.is_empty() {
+            format!("{}, by the account {},", who.owner, who.name)
+        } else if who.name == NOBODYS.to_string() {
             format!("whoever has an account of this machine (Group::\"{HOST}\")")
         } else {
-            format!("{}, by the account {},", who.owner, who.name)
+            format!("whoever has the account {}", who.name)
         };
         let says = format!(
             "{somebody} can change {} with nobody else, and so come to approve for themselves",
@@ -77,27 +88,38 @@ impl Rules<'_> {
         Some(Finding::new(Code::SelfApproval, &here(), says).suggesting(help))
     }
 
-    /// The findings that nobody can change something.
-    fn nobody(&self) -> Option<Finding> {
-        let accounts = self.active.accounts();
+    /// The findings that nobody can change something: at the machine by an account of it, or at the console by who signs.
+    fn nobody(&self) -> impl Iterator<Item = Finding> {
         let people = self.active.humans().filter(|human| self.signs(human));
         let people: Vec<Arc<Caller>> =
             people.map(|human| self.active.people.operator(Operator::Person(human.id))).collect();
-        let stuck = |parts: &[Part], all: &[Arc<Caller>]| -> Vec<&'static str> {
-            let somebody = |part: &Part| all.iter().any(|who| self.can(who, *part, &self.others(who, *part)));
-            parts.iter().filter(|part| !somebody(part)).map(|part| part.name()).collect()
-        };
-        let mut parts = stuck(&LEADS_THERE, &accounts);
+        let mut accounts = self.active.accounts(self.set);
+        accounts.push(self.active.people.operator(NOBODYS));
+        let at_machine = self.stuck(&LEADS_THERE, &accounts).map(|parts| {
+            let says = format!("nobody who is there could change {parts} under these rules");
+            let help = "let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`; \
+                        where it takes approval, say whose this account is: stepup human account NAME";
+            (says, help)
+        });
         // Before there is anybody who could be asked at the console, it is nobody's fault.
-        if !people.is_empty() {
-            parts.extend(stuck(&AT_CONSOLE, &people));
-        }
-        if parts.is_empty() {
-            return None;
-        }
-        let says = format!("nobody who is there could change {} under these rules", listed(&parts));
-        let help = "let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`; where it takes approval, say whose this account is: stepup human account NAME";
-        Some(Finding::new(Code::NobodyAdministers, &here(), says).suggesting(help))
+        let at_console = (!people.is_empty()).then(|| self.stuck(&AT_CONSOLE, &people)).flatten().map(|parts| {
+            let says = format!("nobody who signs in could change {parts} at the console under these rules");
+            let help = "let somebody: `permit (principal in Group::\"…\", action == Action::\"administer\", resource);`; \
+                        where it takes approval, have enough others who may give it: stepup human invite NAME";
+            (says, help)
+        });
+        at_machine
+            .into_iter()
+            .chain(at_console)
+            .map(|(says, help)| Finding::new(Code::NobodyAdministers, &here(), says).suggesting(help))
+    }
+
+    /// Which of these parts none of these could change, if any.
+    fn stuck(&self, parts: &[Part], all: &[Arc<Caller>]) -> Option<String> {
+        let somebody = |part: Part| all.iter().any(|who| self.can(who, part, &self.others(who, part)));
+        let stuck: Vec<&str> =
+            parts.iter().filter(|part| !somebody(**part)).map(|part| part.name()).collect();
+        (!stuck.is_empty()).then(|| listed(&stuck))
     }
 
     /// Whether somebody could change a part, whatever is known of the change, with the approval of these.
@@ -134,6 +156,13 @@ impl Rules<'_> {
     fn signs(&self, human: &Human) -> bool {
         self.active.human(human.id).is_some() && self.active.people.signs(human.root)
     }
+}
+
+/// The accounts that a rule's text names, as an entity or otherwise.
+fn accounts_in(text: &str) -> impl Iterator<Item = u32> {
+    let digits =
+        |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|uid| uid.parse().ok());
+    text.split(ACCOUNT).skip(1).filter_map(digits)
 }
 
 /// Where it is found: in what all rules together say of one action.

@@ -7,6 +7,7 @@ use cedar_policy::{
     ActionConstraint, Effect, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Template,
 };
 use miette::Diagnostic;
+use terms::text::hides;
 use terms::{Action, Requirement, Tree};
 
 use crate::condition::{Reads, lists_what_is_dangerous, off_when_absent};
@@ -30,6 +31,9 @@ pub(crate) const STACK: usize = 64 * 1024 * 1024;
 const FILE: usize = 4 * 1024 * 1024;
 /// The most rules in a set.
 const RULES: usize = 10_000;
+
+/// The most lines of one file that are told of as hiding something.
+const HIDDEN: usize = 20;
 
 /// The annotation that makes a `forbid` one that can be lifted.
 const STEPUP: &str = "stepup";
@@ -150,6 +154,7 @@ impl<'a> Compiler<'a> {
         if self.rules.len() + pieces.len() > RULES {
             return self.say(Finding::new(Code::TooLarge, &whole, "there are over 10,000 rules"));
         }
+        self.hidden(file, text);
         let before = self.findings.len();
         // Read once where Cedar takes all of it; else each piece by itself, so that every mistake is placed.
         let bounded = pieces.iter().all(is_bounded);
@@ -161,6 +166,20 @@ impl<'a> Compiler<'a> {
         let wrong = self.findings.iter().skip(before).any(|found| found.severity() == Severity::Error);
         if whole_file.is_none() && !wrong {
             self.say(Finding::new(Code::Syntax, &whole, "the file does not read as its statements do"));
+        }
+    }
+
+    /// What cannot be seen, or moves what is beside it, in comments and names too: whoever approves the text reads another one.
+    fn hidden(&mut self, file: &str, text: &str) {
+        let first = |line: &str| line.chars().zip(1_u32..).find(|(c, _)| *c != '\t' && hides(*c));
+        let lines = text.lines().zip(1_u32..).filter_map(|(line, nth)| Some((nth, first(line)?)));
+        for (line, (c, column)) in lines.take(HIDDEN) {
+            let at = Place { file: file.to_owned(), line, column };
+            let says = format!(
+                "U+{:04X} stands here, which cannot be seen, or moves what is beside it",
+                u32::from(c)
+            );
+            self.say(Finding::new(Code::Confusable, &at, says).suggesting("take it out"));
         }
     }
 

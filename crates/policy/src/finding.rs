@@ -125,10 +125,10 @@ codes! {
         "A condition compares or calls what does not fit together. Each time it were asked, the access would be denied."
         "Look at the types with `stepup policy schema`. A JSON number is a decimal: `context.arguments.share.greaterThan(decimal(\"0.5\"))`.";
     NeverApplies "never_applies" Warning
-        "The rule can never apply, whatever is asked. As a `forbid` or `@stepup` it guards nothing."
+        "By the types of what it names alone, the rule can never apply, whatever is asked. As a `forbid` or `@stepup` it guards nothing."
         "Remove it, or correct the parties that it names.";
     Confusable "confusable" Warning
-        "A text in the rule is written so that it reads as another one: mixed scripts, or letters that turn the direction of writing."
+        "A text is written so that it reads as another one: mixed scripts, what cannot be seen, or letters that turn the direction of writing; in a comment too."
         "Write it plainly.";
     Unvalidated "unvalidated" Warning
         "The rules could not be held against the pinned definitions, because Cedar takes no schema of them."

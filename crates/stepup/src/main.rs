@@ -149,8 +149,7 @@ fn say(spoken: Spoken, json: bool) -> ExitCode {
     let (Ok(said) | Err(said)) = spoken;
     let text = match json {
         true => said.json.to_string(),
-        false if colours() => said.coloured(),
-        false => said.text,
+        false => said.shown(colours()),
     };
     if !text.is_empty() && text != "null" {
         let written = if good || json {

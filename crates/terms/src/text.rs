@@ -13,6 +13,13 @@ pub fn visible(text: &str) -> String {
     escaped(text, |_, _, _| false)
 }
 
+/// The same of a text of many lines, which stay lines, with tabs that stay tabs: what a terminal is given.
+#[must_use]
+pub fn visible_lines(text: &str) -> String {
+    let line = |line: &str| line.split('\t').map(visible).collect::<Vec<_>>().join("\t");
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Foreign words inside a sentence of ours: [`visible`], in quotation marks that nothing in them can close. What
 /// could pass for a quotation mark, or for the brackets of an escape, is written as its code point, so that two
 /// different texts stay different.

@@ -66,6 +66,7 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
         Ok(Err(fault)) => return unsent(permit, fault),
         Err(_) => return unsent(permit, Fault::Unreachable),
     };
+    listened(&permit, link).await;
     let (cargo, mut settlement) = match permit.embark() {
         Ok(embarked) => embarked,
         Err(stale) => return Forwarded::unsent(None, Fault::Stale(stale.0)),
@@ -141,12 +142,23 @@ fn continued(mut params: Object, access: &Access, state: Option<Json>) -> Object
     params
 }
 
+/// The link is listened to before anything is watched over it.
+async fn listened(permit: &Permit, link: &Arc<Link>) {
+    if permit.access().is_none_or(|access| access.action() != Action::Subscribe.name()) {
+        return;
+    }
+    match link.revision().era() {
+        Era::Legacy => link.hears().await,
+        // The resource has a stream of its own there.
+        Era::Modern => link.attend(|| {}),
+    }
+}
+
 /// Whoever subscribes watches before the upstream is asked, so that no change between is missed; and whether it is told of
 /// that already.
 fn watched(action: Action, access: &Access, link: &Arc<Link>) -> Result<Option<(Watch, bool)>, Fault> {
     let uri = access.resource().parts().map(|(_, uri)| uri).filter(|_| action == Action::Subscribe);
     let Some(uri) = uri else { return Ok(None) };
-    link.attend(|| {});
     Watch::begin(link, uri).map(Some).ok_or(Fault::Full)
 }
 

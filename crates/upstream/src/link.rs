@@ -313,14 +313,10 @@ impl Link {
                 let listened = link.errand(Errand::Listen).await;
                 link.is_heard();
                 match listened {
-                    Err(fault) if !fault.passes() => return,
+                    Err(fault) if !fault.passes() => return link.unheard(fault).await,
                     Ok(_) | Err(_) => {}
                 }
                 let held = ambient.boottime().since(began) >= LONGEST_WAIT;
-                if link.revision.era() == Era::Legacy {
-                    // In the modern era each resource has a stream of its own.
-                    link.wire.watches().missed();
-                }
                 drop(link);
                 tokio::time::sleep(wait.duration()).await;
                 wait = if held { LISTEN_AGAIN } else { Millis::new(wait.get() * 2).min(LONGEST_WAIT) };
@@ -333,8 +329,26 @@ impl Link {
         self.heard.send_replace(true);
     }
 
-    /// The same of the link of a session that may be asked something, and waits until it listens: what some ask before that
-    /// is lost, and their calls wait for it.
+    /// It is listened to from now on: what is watched already may have changed before. In the modern era each resource has a
+    /// stream of its own.
+    fn begins(&self) {
+        self.wire.watches().missed();
+        self.is_heard();
+    }
+
+    /// It cannot be listened to, now or ever, so what is watched over it is told of as changed once more. Whether its session is
+    /// lost, or has no such stream, a request tells.
+    async fn unheard(&self, fault: Fault) {
+        if self.revision.era() == Era::Legacy {
+            self.wire.watches().missed();
+        }
+        if matches!(fault, Fault::Status(400 | 404)) {
+            let _ = self.errand(Errand::Ping).await;
+        }
+    }
+
+    /// The same, and waits until it listens, where what is said before that would be lost: that a resource has changed, or what
+    /// the caller of a session is asked, for which its calls wait.
     pub(crate) async fn hears(self: &Arc<Self>) {
         self.attend(|| {});
         let mut heard = self.heard.subscribe();
@@ -387,7 +401,7 @@ impl Link {
                     Answer::Error { .. } | Answer::InputRequired { .. } => Err(Fault::Invalid),
                 }
             }
-            (Wire::Http(session), Era::Legacy) => session.listen(|| self.is_heard()).await,
+            (Wire::Http(session), Era::Legacy) => session.listen(|| self.begins()).await,
             (Wire::Child(_), Era::Legacy) => Err(Fault::Invalid),
         }
     }

@@ -213,7 +213,17 @@ async fn nobody_who_is_stopped_reaches_approving_for_themselves_unseen() {
         guarded()
     );
     let stuck = found(&nobody_approves);
-    assert!(stuck.len() == 1 && stuck[0].contains("nobody_administers"), "{stuck:?}");
+    assert!(stuck.iter().all(|found| found.contains("nobody_administers")), "{stuck:?}");
+    let [at_console, at_machine] = stuck.try_into().unwrap();
+    assert!(at_machine.contains("nobody who is there could change policy"), "{at_machine}");
+    assert!(at_console.contains("definitions and locks at the console"), "{at_console}");
+    let by_number = format!(
+        r#"{RULES}
+@id("changes") @stepup("release") forbid (principal, action == Action::"administer", resource)
+unless {{ principal == Human::"os:1234" }};"#
+    );
+    let named = found(&by_number);
+    assert!(named.len() == 1 && named[0].contains("whoever has the account os:1234"), "{named:?}");
     let confirms = format!(
         "{RULES}\n@id(\"own\") @stepup(\"solo\") forbid (principal, action == Action::\"administer\", resource);"
     );

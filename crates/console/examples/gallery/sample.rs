@@ -505,6 +505,7 @@ pub fn explanation() -> Explanation {
         tone: Tone::Open,
         held: Vec::new(),
         says: Foreign::line("It takes more first: release-approval."),
+        has: None,
         lines: vec![
             line("1 approval from release-managers", false, Some("Dana Okafor, Erin Vogel")),
             line("the owner confirms, signed at most 2m ago", false, None),

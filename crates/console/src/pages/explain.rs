@@ -154,6 +154,7 @@ fn explanation(explained: &Explained) -> Explanation {
         tone,
         held: explained.held(),
         says: Foreign::line(would.says()),
+        has: explained.has(),
         lines: lines.collect(),
         way: would.way(),
         bounds: takes.map(|takes| bounds(&takes.requirement.terms)),

@@ -56,6 +56,8 @@ pub struct Explanation {
     pub held: Vec<String>,
     /// What it comes to.
     pub says: Foreign,
+    /// What its caller has of it already.
+    pub has: Option<String>,
     /// Line by line along the shortest way.
     pub lines: Vec<Missing>,
     /// The shortest way to yes, where the lines are none.

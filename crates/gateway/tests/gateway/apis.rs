@@ -516,6 +516,8 @@ async fn t39_t40_whatever_frames_a_request_all_that_arrives_was_judged() {
         let outer = head(&format!("POST /http/crm/login {version}"), &format!("{form}\r\n{framing}"));
         let mut stream = tokio::net::TcpStream::connect(world.at).await.unwrap();
         stream.write_all(format!("{outer}{inner}").as_bytes()).await.unwrap();
+        becomes("all that is to arrive does", || crm.arrived().len() >= before + arrives).await;
+        // And what is not to has time to.
         let mut answer = Vec::new();
         let reading = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
         let _ = tokio::time::timeout(Duration::from_millis(300), reading).await;

@@ -6,6 +6,7 @@ use gateway::Settings;
 
 use crate::apis::world_with;
 use crate::crm::Crm;
+use crate::live::count;
 use crate::wire::Reply;
 use crate::world::World;
 
@@ -53,7 +54,9 @@ async fn what_policy_permits_passes_and_is_recorded_as_released() {
         assert_eq!(reply.status, 200, "{reply:?}");
         assert!(reply.headers["stepup-attempt"].starts_with("att_"));
     }
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    while count(&world, "settled").await < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let lines = world.authority.store().records(0, 10_000).await.unwrap();
     let settled = lines.into_iter().filter(|line| line.kind == "settled").filter_map(|line| line.body);
     let outcomes: Vec<String> = settled.map(|(body, _)| String::from_utf8(body).unwrap()).collect();

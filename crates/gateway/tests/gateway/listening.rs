@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::wire::{self, Open};
 use crate::world::{Session, World};
-
-/// Longer than the listener takes to see a change.
-const SOON: Duration = Duration::from_secs(3);
 
 async fn listen(session: &Session<'_>, more: &[(&str, &str)]) -> Open {
     let bearer = format!("Bearer {}", session.key);
@@ -20,11 +17,6 @@ async fn listen(session: &Session<'_>, more: &[(&str, &str)]) -> Open {
     headers.extend(more);
     let head = session.world.head("GET", "/mcp/ops", &headers, 0);
     wire::open(session.world.at, &head, b"").await
-}
-
-/// The next message, if one comes soon; `Err` when none does.
-async fn hears(open: &mut Open) -> Result<Option<Value>, tokio::time::error::Elapsed> {
-    tokio::time::timeout(SOON, open.message()).await
 }
 
 /// Changes what the upstream says of a tool, and has it looked at.
@@ -44,13 +36,13 @@ async fn who_listens_hears_that_its_list_changed_and_nothing_of_what_it_may_not_
     let mut open = listen(&bot, &[]).await;
     assert_eq!(open.header("content-type"), Some("text/event-stream"));
     change(&world, "hidden").await;
-    assert!(hears(&mut open).await.is_err(), "it heard of a tool that is hidden from it");
+    assert!(open.soon().await.is_none(), "it heard of a tool that is hidden from it");
     change(&world, "read_ticket").await;
     let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
-    assert_eq!(hears(&mut open).await.unwrap(), Some(changed));
+    assert_eq!(open.message().await, Some(changed));
     let listed = bot.request("tools/list", json!({})).await;
     assert!(!listed.body.contains("read_ticket"), "it is stopped, and so not shown");
-    assert!(hears(&mut open).await.is_err(), "one change is told once");
+    assert!(open.soon().await.is_none(), "one change is told once");
     assert_eq!(bot.call("slow", json!({"no": "such"})).await.slug(), "arguments_invalid");
 }
 
@@ -114,17 +106,17 @@ async fn listening_ends_with_the_session_the_caller_and_the_node() {
         (world.session("bot").await, world.session("spy").await, world.session("bot").await);
     let mut ends = [listen(&bot, &[]).await, listen(&spy, &[]).await, listen(&other, &[]).await];
     for open in &mut ends {
-        assert!(hears(open).await.is_err(), "it ended by itself");
+        assert!(open.soon().await.is_none(), "it ended by itself");
     }
     let bearer = format!("Bearer {}", bot.key);
     let headers = [("Authorization", bearer.as_str()), ("Mcp-Session-Id", bot.id.as_str())];
     assert_eq!(world.request("DELETE", "/mcp/ops", &headers, "").await.status, 204);
     world.authority.disable_caller("spy", &authority::By::account(0)).await.unwrap();
     let [session, caller, node] = &mut ends;
-    assert_eq!(hears(session).await.unwrap(), None);
-    assert_eq!(hears(caller).await.unwrap(), None);
+    assert_eq!(session.message().await, None);
+    assert_eq!(caller.message().await, None);
     world.gateway.drain();
-    assert_eq!(hears(node).await.unwrap(), None);
+    assert_eq!(node.message().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,12 +137,12 @@ async fn who_listens_hears_which_list_has_changed() {
         |list: &str| json!({"jsonrpc": "2.0", "method": format!("notifications/{list}/list_changed")});
     world.ops.change_prompts(|prompts| *prompts = json!([]));
     world.gateway.repin("ops").await.unwrap();
-    assert_eq!(hears(&mut open).await.unwrap(), Some(notice("prompts")));
+    assert_eq!(open.message().await, Some(notice("prompts")));
     world.ops.announce_as("resources");
-    assert_eq!(hears(&mut open).await.unwrap(), Some(notice("resources")));
+    assert_eq!(open.message().await, Some(notice("resources")));
     world.ops.announce();
     assert!(
-        hears(&mut open).await.is_err(),
+        open.soon().await.is_none(),
         "a list that its upstream says has changed is not told of while it has not"
     );
 }

@@ -422,13 +422,10 @@ async fn who_subscribes_hears_first_what_there_is_then_what_changed_and_at_last_
     assert_eq!(deaf.message().await.unwrap()["params"]["notifications"], json!({}));
     world.ops.change(|tools| tools[0]["description"] = json!("Something else now."));
     world.gateway.repin("ops").await.unwrap();
-    let changed = tokio::time::timeout(Duration::from_secs(5), open.message()).await.unwrap().unwrap();
+    let changed = open.message().await.unwrap();
     let expected = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"_meta": {SUBSCRIPTION: 9}}});
     assert_eq!(changed, expected);
-    assert!(
-        tokio::time::timeout(Duration::from_secs(2), deaf.message()).await.is_err(),
-        "nobody asked for that"
-    );
+    assert!(deaf.soon().await.is_none(), "nobody asked for that");
     world.gateway.drain();
     for (open, id) in [(&mut open, 9), (&mut deaf, 10)] {
         let end = json!({"jsonrpc": "2.0", "id": id, "result": {"resultType": "complete", "_meta": {SUBSCRIPTION: id}}});
@@ -446,7 +443,7 @@ async fn a_subscription_keeps_its_place_in_the_budget_and_ends_with_its_callers_
     open.message().await.unwrap();
     assert_eq!(bot.call("read_ticket", json!({"id": 7})).await.status, 429);
     world.authority.disable_caller("bot", &authority::By::account(0)).await.unwrap();
-    assert_eq!(tokio::time::timeout(Duration::from_secs(5), open.message()).await.unwrap(), None);
+    assert_eq!(open.message().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

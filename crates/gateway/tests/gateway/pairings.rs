@@ -11,7 +11,9 @@ use upstream::{Eras, Share};
 use crate::live::count;
 use crate::modern::Modern;
 use crate::ops::Ops;
-use crate::subscriptions::{READS, SUBSCRIPTION, asked, hears, listen, subscribe, update, updated};
+use crate::subscriptions::{
+    READS, SUBSCRIPTION, asked, hears, hears_soon, listen, subscribe, update, updated,
+};
 use crate::wire::Open;
 use crate::world::{RULES, World, becomes, bundle};
 
@@ -44,7 +46,7 @@ async fn client(world: &World, modern: bool, uri: &str) -> Open {
     if modern {
         let wants = json!({"notifications": {"resourceSubscriptions": [uri]}});
         let mut open = Modern::new(world, "bot").open(7, "subscriptions/listen", wants).await;
-        let begun = hears(&mut open).await.unwrap();
+        let begun = hears(&mut open).await;
         assert_eq!(begun["params"]["notifications"]["resourceSubscriptions"], json!([uri]), "{begun}");
         return open;
     }
@@ -55,22 +57,35 @@ async fn client(world: &World, modern: bool, uri: &str) -> Open {
 }
 
 /// What it is told by.
-fn told(modern: bool, uri: &str) -> Option<Value> {
+fn told(modern: bool, uri: &str) -> Value {
     let mut told = updated(uri);
     if modern {
         told["params"]["_meta"] = json!({SUBSCRIPTION: 7});
     }
-    Some(told)
+    told
 }
 
-/// Of an update, or nothing: what is told of lists is another matter.
-async fn hears_of_it(open: &mut Open) -> Option<Value> {
+/// Of an update: what is told of lists is another matter.
+async fn hears_of_it(open: &mut Open) -> Value {
     loop {
-        let heard = hears(open).await?;
-        if heard["method"] == "notifications/resources/updated" {
+        let heard = hears(open).await;
+        if is_update(&heard) {
+            return heard;
+        }
+    }
+}
+
+async fn hears_of_it_soon(open: &mut Open) -> Option<Value> {
+    loop {
+        let heard = hears_soon(open).await?;
+        if is_update(&heard) {
             return Some(heard);
         }
     }
+}
+
+fn is_update(heard: &Value) -> bool {
+    heard["method"] == "notifications/resources/updated"
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +99,7 @@ async fn whatever_both_sides_speak_who_may_read_it_is_told_once_by_one_permit() 
         }
         assert_eq!(hears(&mut open).await, told(modern, A), "{era:?} {modern}");
         update(&world, "file:///docs/b", 1).await;
-        assert_eq!(hears(&mut open).await, None, "{era:?} {modern}");
+        assert_eq!(hears_soon(&mut open).await, None, "{era:?} {modern}");
         assert_eq!((count(&world, "permitted").await, count(&world, "settled").await), (1, 1));
     }
 }
@@ -121,7 +136,7 @@ async fn what_a_modern_upstream_does_not_acknowledge_is_refused_by_name_and_its_
     becomes("its stream is closed", || world.ops.update("file:///docs/none") == 0).await;
     let wants = json!({"notifications": {"resourceSubscriptions": ["file:///docs/none"]}});
     let mut open = Modern::new(&world, "bot").open(7, "subscriptions/listen", wants).await;
-    let begun = hears(&mut open).await.unwrap();
+    let begun = hears(&mut open).await;
     let untold = json!({"file:///docs/none": {"slug": "upstream_needs_feature"}});
     assert_eq!(begun["params"]["_meta"]["dev.stepup/not-subscribed"], untold);
     for _ in 0..100 {
@@ -172,7 +187,7 @@ async fn what_may_have_changed_while_a_session_was_not_listened_to_is_told_once(
     assert_eq!(asked(&world, "resources/subscribe"), 1, "the subscription is the session's, and goes on");
     update(&world, A, 2).await;
     assert_eq!(hears_of_it(&mut open).await, told(false, A));
-    assert_eq!(hears_of_it(&mut open).await, None);
+    assert_eq!(hears_of_it_soon(&mut open).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +197,7 @@ async fn while_its_upstream_is_away_nothing_is_told_and_nothing_is_lost() {
     update(&world, "file:///nobody/watches", 1).await;
     world.ops.is_away(true);
     world.ops.end_streams();
-    assert_eq!(hears_of_it(&mut open).await, None);
+    assert_eq!(hears_of_it_soon(&mut open).await, None);
     world.ops.is_away(false);
     becomes("it is begun anew", || world.ops.update("file:///nobody/watches") == 1).await;
     assert_eq!(hears_of_it(&mut open).await, told(true, A));
@@ -223,7 +238,7 @@ async fn when_the_link_died_it_is_begun_anew_over_the_next_one_and_told_once_as_
         becomes("it is subscribed to anew", || asked(&world, "resources/subscribe") == 2).await;
         update(&world, A, 1).await;
         assert_eq!(hears_of_it(&mut open).await, told(modern, A));
-        assert_eq!(hears_of_it(&mut open).await, None);
+        assert_eq!(hears_of_it_soon(&mut open).await, None);
     }
 }
 
@@ -234,7 +249,7 @@ async fn what_may_not_be_read_any_more_is_not_begun_anew() {
     let changed = world.authority.activate(&bundle(RULES), &authority::By::account(0)).await.unwrap();
     assert_eq!(changed, authority::Activated::Done);
     world.ops.end_streams();
-    assert_eq!(hears_of_it(&mut open).await, None);
+    assert_eq!(hears_of_it_soon(&mut open).await, None);
     assert_eq!(asked(&world, "subscriptions/listen"), 1);
 }
 
@@ -248,9 +263,9 @@ async fn t37_a_lock_between_subscribing_and_a_change_keeps_it_from_who_is_locked
         let (by, why) = ("ann".to_owned(), "stop".to_owned());
         world.authority.lock(LockSubject::Caller(bot), by, why, None).await.unwrap();
         world.ops.update(A);
-        assert_eq!(hears_of_it(&mut open).await, None, "{era:?} {modern}");
+        assert_eq!(hears_of_it_soon(&mut open).await, None, "{era:?} {modern}");
         world.ops.end_streams();
-        assert_eq!(hears_of_it(&mut open).await, None, "nor is it begun anew");
+        assert_eq!(hears_of_it_soon(&mut open).await, None, "nor is it begun anew");
         assert_eq!(asked(&world, method(era)), 1);
     }
 }
@@ -268,7 +283,7 @@ async fn what_was_approved_is_told_to_its_end_and_never_begun_anew_by_itself() {
     let before = world.records().await;
     world.ops.end_streams();
     assert_eq!(hears(&mut open).await, told(false, "file:///etc/hosts"), "it may have changed unheard");
-    assert_eq!(hears(&mut open).await, None);
+    assert_eq!(hears_soon(&mut open).await, None);
     assert_eq!(world.records().await, before, "nobody is asked to approve what nobody asked for");
     let again = subscribe(&bot, "file:///etc/hosts").await;
     assert_eq!(again["error"]["data"]["slug"], "grant_spent", "who asks again is asked about again");
@@ -292,7 +307,7 @@ async fn what_was_approved_for_a_time_is_told_of_for_that_time() {
     assert_eq!(hears_of_it(&mut open).await, told(false, "file:///etc/hosts"));
     tokio::time::sleep(Duration::from_secs(6)).await;
     update(&world, "file:///etc/hosts", 1).await;
-    assert_eq!(hears_of_it(&mut open).await, None);
+    assert_eq!(hears_of_it_soon(&mut open).await, None);
     becomes("and its stream is closed", || world.ops.update("file:///nobody/watches") == 0).await;
 }
 
@@ -304,7 +319,7 @@ async fn what_a_stream_does_not_wait_for_is_told_whole_and_approved_for_the_next
     let mut stopped = Vec::new();
     for _ in 0..2 {
         let mut open = bot.open(7, "subscriptions/listen", wants.clone()).await;
-        let begun = hears(&mut open).await.unwrap();
+        let begun = hears(&mut open).await;
         assert_eq!(begun["params"]["notifications"], json!({}));
         stopped.push(begun["params"]["_meta"]["dev.stepup/not-subscribed"]["file:///etc/hosts"].clone());
     }
@@ -319,7 +334,7 @@ async fn what_a_stream_does_not_wait_for_is_told_whole_and_approved_for_the_next
     assert_eq!(refused["result"]["_meta"]["dev.stepup/refusal"]["slug"], "state_invalid", "{refused}");
     assert_eq!((world.ops.asked(), count(&world, "spent").await), (vec![], 0), "nothing is used up");
     let mut open = bot.open(7, "subscriptions/listen", wants).await;
-    let begun = hears(&mut open).await.unwrap();
+    let begun = hears(&mut open).await;
     assert_eq!(begun["params"]["notifications"]["resourceSubscriptions"], json!(["file:///etc/hosts"]));
     update(&world, "file:///etc/hosts", 1).await;
     assert_eq!(hears_of_it(&mut open).await, told(true, "file:///etc/hosts"));
@@ -351,7 +366,7 @@ async fn a_stream_waits_for_nobody_however_often_it_is_asked_for() {
         let opening = bot.open(7, "subscriptions/listen", wants.clone());
         let mut open =
             tokio::time::timeout(Duration::from_secs(20), opening).await.expect("it waits for people");
-        let begun = hears(&mut open).await.unwrap();
+        let begun = hears(&mut open).await;
         assert_eq!(begun["params"]["notifications"]["resourceSubscriptions"], json!([A]));
         assert_eq!(begun["params"]["_meta"]["dev.stepup/not-subscribed"].as_object().unwrap().len(), 2);
     }
@@ -371,7 +386,7 @@ async fn what_one_caller_watches_in_all_its_sessions_and_streams_is_bounded_and_
     let bot = Modern::new(&world, "bot");
     let wants = |uris: &[&str]| json!({"notifications": {"resourceSubscriptions": uris}});
     let mut open = bot.open(7, "subscriptions/listen", wants(&uris[2..])).await;
-    let begun = hears(&mut open).await.unwrap();
+    let begun = hears(&mut open).await;
     assert_eq!(begun["params"]["notifications"]["resourceSubscriptions"], json!([uris[2]]));
     let untold = &begun["params"]["_meta"]["dev.stepup/not-subscribed"][uris[3]];
     assert_eq!(untold["slug"], "over_budget", "{untold}");

@@ -1,8 +1,6 @@
 //! Who is told that a resource changes (MCP 2025-11-25, server/resources; 2026-07-28, subscriptions; rfd 27): whoever may read
 //! it, judged when it subscribes and each time that something is told.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use upstream::Share;
 
@@ -11,9 +9,6 @@ use crate::wire::{self, Open};
 use crate::world::{RULES, Session, World, becomes, bundle};
 
 pub const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
-
-/// Longer than the listener takes to see a change.
-pub const SOON: Duration = Duration::from_secs(3);
 
 pub const READS: &str = r#"
 @id("reads") permit (principal, action == Action::"resources/read", resource)
@@ -41,8 +36,13 @@ pub async fn listen(session: &Session<'_>) -> Open {
     wire::open(session.world.at, &session.world.head("GET", "/mcp/ops", &headers, 0), b"").await
 }
 
-pub async fn hears(open: &mut Open) -> Option<Value> {
-    tokio::time::timeout(SOON, open.message()).await.ok().map(|message| message.expect("the stream ended"))
+pub async fn hears(open: &mut Open) -> Value {
+    open.message().await.expect("the stream ended")
+}
+
+/// What it hears soon, if anything; where it is to be nothing.
+pub async fn hears_soon(open: &mut Open) -> Option<Value> {
+    open.soon().await.map(|message| message.expect("the stream ended"))
 }
 
 pub async fn subscribe(session: &Session<'_>, uri: &str) -> Value {
@@ -73,14 +73,18 @@ async fn who_subscribed_hears_once_that_it_changed_and_nothing_more_after_its_la
     for _ in 0..5 {
         update(&world, "file:///docs/a", 1).await;
     }
-    assert_eq!(hears(&mut open).await, Some(updated("file:///docs/a")));
+    assert_eq!(hears(&mut open).await, updated("file:///docs/a"));
     update(&world, "file:///docs/b", 1).await;
-    assert_eq!(hears(&mut open).await, None, "many are told as one, and nothing of what it did not ask for");
+    assert_eq!(
+        hears_soon(&mut open).await,
+        None,
+        "many are told as one, and nothing of what it did not ask for"
+    );
     let gone = bot.request("resources/unsubscribe", json!({"uri": "file:///docs/a"})).await.json();
     assert_eq!(gone["result"], json!({}));
     becomes("its upstream is told", || asked(&world, "resources/unsubscribe") == 1).await;
     update(&world, "file:///docs/a", 1).await;
-    assert_eq!(hears(&mut open).await, None);
+    assert_eq!(hears_soon(&mut open).await, None);
     let again = bot.request("resources/unsubscribe", json!({"uri": "file:///docs/a"})).await.json();
     assert_eq!(again["result"], json!({}), "it is over, as was asked for");
     let records = world.records().await;
@@ -117,7 +121,7 @@ async fn an_approval_to_read_is_none_to_be_told_and_the_reverse() {
     assert_eq!(read.slug(), "approval_required");
     assert_eq!(subscribe(&bot, "file:///etc/hosts").await["result"], json!({}));
     update(&world, "file:///etc/hosts", 1).await;
-    assert_eq!(hears(&mut open).await, Some(updated("file:///etc/hosts")));
+    assert_eq!(hears(&mut open).await, updated("file:///etc/hosts"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,11 +141,11 @@ async fn what_may_not_be_read_any_more_is_not_told_of_whoever_subscribed_before(
             .unwrap();
         assert_eq!(changed, authority::Activated::Done);
         // The lists may be other ones by that, and that is all.
-        while let Some(told) = hears(&mut open).await {
+        while let Some(told) = hears_soon(&mut open).await {
             assert_ne!(told["method"], "notifications/resources/updated");
         }
         update(&world, "file:///docs/a", 1).await;
-        assert_eq!(hears(&mut open).await, None, "{rules}");
+        assert_eq!(hears_soon(&mut open).await, None, "{rules}");
         becomes("and its upstream is told that nobody is", || asked(&world, "resources/unsubscribe") == 1)
             .await;
     }
@@ -159,14 +163,14 @@ async fn over_a_link_that_all_share_it_is_subscribed_to_once_and_ends_with_the_l
     assert_eq!(asked(&world, "resources/subscribe"), 2, "one for each resource");
     update(&world, "file:///docs/a", 1).await;
     for open in [&mut of_bot, &mut of_spy] {
-        assert_eq!(hears(open).await, Some(updated("file:///docs/a")));
+        assert_eq!(hears(open).await, updated("file:///docs/a"));
     }
     update(&world, "file:///docs/b", 1).await;
-    assert_eq!(hears(&mut of_spy).await, Some(updated("file:///docs/b")));
-    assert_eq!(hears(&mut of_bot).await, None, "it is the other's");
+    assert_eq!(hears(&mut of_spy).await, updated("file:///docs/b"));
+    assert_eq!(hears_soon(&mut of_bot).await, None, "it is the other's");
     bot.request("resources/unsubscribe", json!({"uri": "file:///docs/a"})).await;
     update(&world, "file:///docs/a", 1).await;
-    assert_eq!(hears(&mut of_spy).await, Some(updated("file:///docs/a")));
+    assert_eq!(hears(&mut of_spy).await, updated("file:///docs/a"));
     assert_eq!(asked(&world, "resources/unsubscribe"), 0, "the other goes on");
     let bearer = format!("Bearer {}", spy.key);
     let headers = [("Authorization", bearer.as_str()), ("Mcp-Session-Id", spy.id.as_str())];
@@ -195,7 +199,7 @@ async fn a_stream_of_the_modern_era_tells_of_the_resources_that_it_names_and_may
     let uris = json!(["file:///docs/a", "file:///other/a", "file:///etc/hosts", "file:///docs/a"]);
     let wants = json!({"notifications": {"resourceSubscriptions": uris, "toolsListChanged": true}});
     let mut open = bot.open(7, "subscriptions/listen", wants).await;
-    let begun = hears(&mut open).await.unwrap();
+    let begun = hears(&mut open).await;
     assert_eq!(begun["method"], "notifications/subscriptions/acknowledged");
     let honoured = json!({"toolsListChanged": true, "resourceSubscriptions": ["file:///docs/a"]});
     assert_eq!(begun["params"]["notifications"], honoured);
@@ -204,7 +208,7 @@ async fn a_stream_of_the_modern_era_tells_of_the_resources_that_it_names_and_may
     assert_eq!(untold["file:///etc/hosts"]["slug"], "approval_required");
     assert_eq!(untold.as_object().unwrap().len(), 2);
     update(&world, "file:///docs/a", 1).await;
-    let told = hears(&mut open).await.unwrap();
+    let told = hears(&mut open).await;
     let params = json!({"uri": "file:///docs/a", "_meta": {SUBSCRIPTION: 7}});
     assert_eq!((&told["method"], &told["params"]), (&json!("notifications/resources/updated"), &params));
     drop(open);
@@ -227,11 +231,11 @@ async fn at_the_address_of_all_a_resource_is_told_of_under_the_name_that_it_has_
     let wants =
         json!({"notifications": {"resourceSubscriptions": ["stepup+ops+file:///docs/a", "file:///docs/a"]}});
     let mut open = bot.open(1, "subscriptions/listen", wants).await;
-    let begun = hears(&mut open).await.unwrap();
+    let begun = hears(&mut open).await;
     assert_eq!(
         begun["params"]["notifications"]["resourceSubscriptions"],
         json!(["stepup+ops+file:///docs/a"])
     );
     update(&world, "file:///docs/a", 1).await;
-    assert_eq!(hears(&mut open).await.unwrap()["params"]["uri"], "stepup+ops+file:///docs/a");
+    assert_eq!(hears(&mut open).await["params"]["uri"], "stepup+ops+file:///docs/a");
 }

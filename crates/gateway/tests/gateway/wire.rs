@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -104,6 +105,12 @@ pub async fn send(to: SocketAddr, head: &str, body: &[u8]) -> Reply {
     Reply { status: open.status, headers: open.headers, body: String::from_utf8(body).unwrap() }
 }
 
+/// By when what is to be heard was heard, with everything else that runs beside.
+const IN_TIME: Duration = Duration::from_secs(60);
+
+/// Longer than a listener takes to see a change.
+const SOON: Duration = Duration::from_secs(3);
+
 impl Open {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
@@ -119,8 +126,17 @@ impl Open {
         (size > 0).then_some(chunk)
     }
 
-    /// The next message of an event stream; comments are passed over.
+    /// The next message of an event stream, however busy the machine is; comments are passed over. `None`: it ended.
     pub async fn message(&mut self) -> Option<Value> {
+        tokio::time::timeout(IN_TIME, self.next()).await.expect("nothing was heard")
+    }
+
+    /// The next message, if one comes soon; where it is that nothing should.
+    pub async fn soon(&mut self) -> Option<Option<Value>> {
+        tokio::time::timeout(SOON, self.next()).await.ok()
+    }
+
+    async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(message) = self.messages.pop_front() {
                 return Some(message);

@@ -476,9 +476,9 @@ pub fn deploy(version: &str) -> Value {
     json!({"version": version, "environment": "production"})
 }
 
-/// Waits until something is so, 10 seconds at most.
+/// Waits until something is so, a minute at most: the machine may be busy.
 pub async fn becomes(what: &str, so: impl Fn() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         if so() {
             return;
         }

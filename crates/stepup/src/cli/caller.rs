@@ -180,9 +180,10 @@ pub(super) fn done<T>(desk: &Desk, added: Added<T>) -> Result<T, Said> {
     match added {
         Added::Done(value) => Ok(value),
         Added::NameTaken => Err(Said::failed("the name is taken", "choose another one")),
-        Added::Missing(what) => {
-            Err(Said::failed(format!("there is no {what}"), "add it first, or check the spelling"))
-        }
+        Added::Missing(what) => Err(Said::failed(
+            format!("there is no {what}"),
+            "check the spelling, or add it first: `stepup human invite NAME`, `stepup caller add NAME`",
+        )),
         Added::Stopped(stopped) => Err(stopped::told(desk, &stopped)),
         Added::Refused(refused) => Err(Said::failed(refused.to_string(), "run the command again")),
     }

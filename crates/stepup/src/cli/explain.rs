@@ -1,11 +1,12 @@
 //! `stepup policy explain`: what the rules say of something, which of them, and the shortest way to yes. Nothing is decided,
 //! opened or recorded by asking.
 
-use authority::{Explained, ShownRule, Supposed, Takes, Would};
+use authority::{Explained, Preflight, ShownRule, Supposed, Takes, Would};
 use clap::Args;
 use policy::PolicySet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use terms::text::quoted;
 use terms::{Binds, Json, Kind, RecordId};
 
 use super::desk::{self, Desk, pick};
@@ -133,6 +134,7 @@ fn comes_to(explained: &Explained) -> Vec<String> {
     let would = &explained.would;
     let mut lines = explained.held();
     lines.push(would.says());
+    lines.extend(explained.has());
     if let Would::StepUp(takes) = would {
         lines.extend(takes.told().map(|(says, met, could)| {
             let sign = if met { "✓" } else { "○" };
@@ -195,7 +197,8 @@ fn as_json(caller: &str, explained: &Explained) -> Value {
     };
     json!({ "caller": caller, "headline": explained.headline, "ruling": ruling, "why": more,
         "rules": rules_json(&explained.rules), "definition": explained.stopped.unwrap_or("accepted"),
-        "arguments_invalid": explained.misfit })
+        "arguments_invalid": explained.misfit, "seen": explained.seen,
+        "now": explained.now.as_ref().map(Preflight::name) })
 }
 
 async fn told(desk: &Desk, typed: &str) -> Spoken {
@@ -204,9 +207,12 @@ async fn told(desk: &Desk, typed: &str) -> Spoken {
     let id: RecordId = typed.parse().map_err(|_| unknown())?;
     let told = desk.authority.told(id).await?.ok_or_else(unknown)?;
     let name = told.body.get("caller").and_then(|who| who.get("name")).and_then(Json::as_str).unwrap_or("-");
-    let reason = told.body.get("slug").or_else(|| told.body.get("reason")).and_then(Json::as_str);
+    let member = |name: &str| told.body.get(name).and_then(Json::as_str);
     let mut lines = vec![format!("{} {} at {}, asked by {name}", told.id, told.kind, when(told.at))];
-    lines.extend(reason.map(|slug| format!("It was told as {slug}; `docs/errors.md` says what that is.")));
+    let slug = member("slug");
+    lines.extend(slug.map(|slug| format!("It was told as {slug}; `docs/errors.md` says what that is.")));
+    // What a person wrote.
+    lines.extend(member("reason").map(|why| format!("The reason that was given: {}", quoted(why))));
     if let Some(policy) = told.policy {
         lines.push(format!("Under the policy {policy}."));
     }

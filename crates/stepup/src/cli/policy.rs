@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::Desk;
 use crate::policy_folder;
-use authority::Activated;
-use policy::{Finding, Severity};
+use authority::{Activated, Bundle};
+use policy::{Code, Finding, Severity};
 use store::Policy;
 use terms::PolicyHash;
 
@@ -142,7 +142,30 @@ fn schema(desk: &Desk) -> Spoken {
 async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
     let activated = desk.authority.activate_anew(&bundle, &desk.by).await?;
-    told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))
+    let said = told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))?;
+    Ok(doubted(desk, &bundle, said))
+}
+
+/// What is probably not meant by the rules that are in force now. Who can change what is told whole: by then it is so.
+fn doubted(desk: &Desk, bundle: &Bundle, mut said: Said) -> Said {
+    let (standing, others): (Vec<Finding>, Vec<Finding>) = desk
+        .authority
+        .active()
+        .check(bundle, true)
+        .into_iter()
+        .partition(|found| matches!(found.code, Code::NobodyAdministers | Code::SelfApproval));
+    if !standing.is_empty() {
+        said.text.push_str(&format!("\n\n{}", finding::shown(&standing, &bundle.texts)));
+    }
+    if !others.is_empty() {
+        let more = count(others.len(), "warning");
+        said.text.push_str(&format!("\n\n{more}: see `stepup policy check --live`"));
+    }
+    let all: Vec<Finding> = standing.into_iter().chain(others).collect();
+    if let Some(members) = said.json.as_object_mut() {
+        members.insert("findings".to_owned(), finding::json(&all));
+    }
+    said
 }
 
 /// What became of rules that were to come into force.
@@ -170,7 +193,8 @@ fn told(
 async fn recover(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
     let activated = desk.authority.recover(&bundle, &desk.by).await?;
-    told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))
+    let said = told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))?;
+    Ok(doubted(desk, &bundle, said))
 }
 
 /// Revisions that are listed, and found by what their hash begins with.

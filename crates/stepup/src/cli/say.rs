@@ -100,18 +100,20 @@ impl Said {
         self
     }
 
-    /// The text in colours, where it has signs.
+    /// The text as a terminal is given it, by whoever wrote what of it: nothing in it moves the cursor or hides (T88). In colours
+    /// where they are wanted and it has signs.
     #[must_use]
-    pub fn coloured(&self) -> String {
-        if !self.signed {
-            return self.text.clone();
+    pub fn shown(&self, colours: bool) -> String {
+        let text = terms::text::visible_lines(&self.text);
+        if !(self.signed && colours) {
+            return text;
         }
         let colours = [(GONE, "31"), (NEW, "32")];
         let line = |line: &str| {
             let colour = colours.iter().find(|(sign, _)| line.starts_with(sign));
             colour.map_or_else(|| line.to_owned(), |(_, code)| format!("\u{1b}[{code}m{line}\u{1b}[0m"))
         };
-        self.text.lines().map(line).collect::<Vec<_>>().join("\n")
+        text.lines().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// The same where no server runs: a page that it names is not there yet.
@@ -185,9 +187,17 @@ mod tests {
     #[test]
     fn only_lines_with_a_sign_are_coloured_and_only_where_signs_are_meant() {
         let said = Said::done("a\n    - b\n    + c\n      d", serde_json::Value::Null);
-        assert_eq!(said.coloured(), said.text, "a text without signs is left alone");
-        let coloured = said.signed().coloured();
+        assert_eq!(said.shown(true), said.text, "a text without signs is left alone");
+        let coloured = said.signed().shown(true);
         assert_eq!(coloured, "a\n\u{1b}[31m    - b\u{1b}[0m\n\u{1b}[32m    + c\u{1b}[0m\n      d");
+    }
+
+    #[test]
+    fn t88_whoever_wrote_a_text_nothing_in_it_moves_the_cursor_or_hides() {
+        let said = Said::done("a\tb\nc \u{1b}[31m\u{202e}\r\u{7}d", serde_json::Value::Null).signed();
+        for colours in [false, true] {
+            assert_eq!(said.shown(colours), "a\tb\nc ⟨U+001B⟩[31m⟨U+202E⟩⟨U+000D⟩⟨U+0007⟩d");
+        }
     }
 
     #[test]

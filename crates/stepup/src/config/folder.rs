@@ -34,7 +34,8 @@ pub(super) fn texts(dir: &Path) -> Result<BTreeMap<String, String>, ConfigError>
         bytes += text.len();
         texts.insert(name, text);
         if texts.len() > MOST || bytes > ALL {
-            return Err(ConfigError::new(dir, "has over 1,000 files of rules, or over 16 MiB of them"));
+            let why = "has over 1,000 files of rules, or over 16 MiB of them";
+            return Err(ConfigError::new(dir, why).help("keep only the rules that are in use there"));
         }
     }
     Ok(texts)

@@ -366,7 +366,7 @@ fn the_rules_come_into_force_by_command() {
     let home = Home::new();
     assert_eq!(home.tells(&["policy", "show"])["rules"], json!([]), "nothing is in force at first");
     let first = home.tells(&["policy", "activate"]);
-    assert_eq!(keys(&first), ["changed", "policy"]);
+    assert_eq!(keys(&first), ["changed", "findings", "policy"]);
     assert_eq!(first["changed"], true);
     let shown = home.tells(&["policy", "show"]);
     assert_eq!(shown["policy"], first["policy"]);
