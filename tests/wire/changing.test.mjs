@@ -1,6 +1,6 @@
 // A21: changing what decisions rest on is asked of the rules in force. docs/changing-policy.md, played.
 import assert from "node:assert/strict";
-import { appendFileSync, chownSync, lchownSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, chownSync, cpSync, lchownSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Home, until } from "../lib/home.mjs";
@@ -227,6 +227,8 @@ describe("where changes are approved", () => {
       chownSync(file, 12345, 12345);
       writeFileSync(policy, `${kept}\n// ${file}`);
       await until("the word", async () => /several accounts could have written it \(os:0, os:12345\)/.test((await ready()).policy_folder));
+      const byCommand = await home.saidBy("policy", "activate");
+      assert.match(byCommand.stderr, /not proposed: several accounts could have written it \(os:0, os:12345\)/);
       chownSync(file, 0, 0);
       writeFileSync(policy, kept);
       await until("the folder", async () => (await ready()).policy_folder === "in force");
@@ -244,6 +246,21 @@ describe("where changes are approved", () => {
       writeFileSync(policy, kept);
       await until("the folder", async () => (await ready()).policy_folder === "in force");
     }
+  });
+
+  test("a folder that is a link is followed to wherever that leads by then", async () => {
+    const [folder, other] = [join(home.folder, "policies"), join(home.folder, "others")];
+    cpSync(folder, other, { recursive: true });
+    writeFileSync(join(other, "more.cedar"), `@id("more") forbid (principal, action == Action::"tools/call:ops/u", resource);\n`);
+    renameSync(folder, `${folder}.first`);
+    symlinkSync(`${folder}.first`, folder);
+    await until("the folder", async () => (await ready()).policy_folder === "in force");
+    symlinkSync(other, `${folder}.next`);
+    renameSync(`${folder}.next`, folder);
+    await until("the word", async () => (await ready()).policy_folder !== "in force");
+    rmSync(folder);
+    renameSync(`${folder}.first`, folder);
+    await until("the folder", async () => (await ready()).policy_folder === "in force");
   });
 
   test("the log verifies, and the independent checker agrees", async () => {

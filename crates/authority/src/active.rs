@@ -30,7 +30,7 @@ pub struct Active {
     pub(crate) set: Option<Arc<PolicySet>>,
     pub(crate) hash: PolicyHash,
     pub(crate) bundle: Arc<Bundle>,
-    pub(crate) people: People,
+    pub(crate) people: Arc<People>,
     pub(crate) locks: Vec<Lock>,
     /// When what is said of tools was said.
     since: Option<Time>,
@@ -54,18 +54,43 @@ impl Active {
             hash,
             set,
             bundle,
-            people: People::new(
+            people: Arc::new(People::new(
                 directory.humans,
                 directory.passkeys,
                 directory.callers,
                 directory.keys,
                 directory.memberships,
-            ),
+            )),
             since,
             revision,
             pinned,
             locks: directory.locks,
         }
+    }
+
+    /// What would be in force if a bundle, compiled, came into force now: its rules with all that it says of upstreams and tools.
+    #[must_use]
+    pub fn under(&self, bundle: Bundle, set: PolicySet, now: Time) -> Self {
+        let pins = self.targets().filter(|target| !is_declared(target.kind)).map(|target| target.pin.clone());
+        Self {
+            epoch: self.epoch,
+            install: self.install,
+            demo: self.demo,
+            hash: bundle.hash(),
+            set: Some(Arc::new(set)),
+            people: Arc::clone(&self.people),
+            since: Some(now),
+            revision: self.revision,
+            pinned: pinned(pins.collect(), &bundle, Some(now), Some(self)),
+            bundle: Arc::new(bundle),
+            locks: self.locks.clone(),
+        }
+    }
+
+    /// Whether rules ask what a caller did before.
+    #[must_use]
+    pub fn reads_history(&self) -> bool {
+        self.set.as_ref().is_some_and(|set| set.reads_history())
     }
 
     /// What is named so, as it stands: a tool or a prompt by its newest definition, a resource by its URI alone.
@@ -416,7 +441,8 @@ fn settings(bundle: &Bundle, kind: Kind, pin: &Pin, since: Option<Time>) -> Tool
 /// A review is of the definition that was pinned when it was written: one that a person accepted later, because
 /// it had changed, is not reviewed until the operator says so again (B25).
 fn review_holds(pin: &Pin, since: Option<Time>) -> bool {
-    pin.decided_by.is_none() || said_after(pin, since)
+    let as_first_seen = pin.state == PinState::Accepted && pin.decided_by.is_none();
+    as_first_seen || said_after(pin, since)
 }
 
 fn said_after(pin: &Pin, since: Option<Time>) -> bool {

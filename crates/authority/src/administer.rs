@@ -61,7 +61,8 @@ const INVITED_FOR: Millis = Millis::seconds(3 * 24 * 3600);
 const PREFIX: usize = 14;
 
 impl Authority {
-    /// Adds a person, in groups, with an invitation to enrol a passkey. Answers the invitation's token.
+    /// Adds a person with an invitation to enrol a passkey, in those of the groups that the rules let them be put in with nobody's
+    /// approval: into the others they are put as anybody is ([`Self::set_member`]). Answers the invitation's token.
     ///
     /// # Errors
     /// [`Failed`] when the store does.
@@ -77,10 +78,11 @@ impl Authority {
         if let Some(reserved) = reserved(groups) {
             return Ok(reserved);
         }
+        let groups = &self.freely_in(name, groups, by).await?;
         let asked = Json::object([
             ("act", Json::from("add")),
             ("name", Json::from(name)),
-            ("groups", Json::from(groups.to_vec())),
+            ("groups", Json::from(groups.clone())),
         ]);
         let leave = match self.leave(by, Part::People, asked).await? {
             Ok(leave) => leave,
@@ -93,7 +95,7 @@ impl Authority {
             ("human", Json::from(id)),
             ("root", Json::from(id)),
             ("name", Json::from(name)),
-            ("groups", Json::from(groups.to_vec())),
+            ("groups", Json::from(groups.clone())),
             ("by", Json::from(by.as_str())),
         ]);
         let (token, invite) = self.invitation(id, by);
@@ -172,7 +174,7 @@ impl Authority {
         Secret::new(format!("{prefix}_{}", b64url(&bytes)))
     }
 
-    /// Registers a caller and gives it its first key.
+    /// Registers a caller and gives it its first key, in groups as [`Self::add_human`] does.
     ///
     /// # Errors
     /// [`Failed`] when the store does.
@@ -200,13 +202,14 @@ impl Authority {
         if new.kind == CallerKind::Operator {
             return Ok(Added::Missing("operator that has a key".to_owned()));
         }
+        let groups = self.freely_in(&new.name, &new.groups, by).await?;
         let asked = Json::object([
             ("act", Json::from("add")),
             ("name", Json::from(new.name.as_str())),
             ("kind", Json::from(new.kind.name())),
             ("owner", Json::from(new.owner.as_str())),
             ("through", Json::from(new.act.clone())),
-            ("groups", Json::from(new.groups.clone())),
+            ("groups", Json::from(groups.clone())),
         ]);
         let leave = match self.leave(by, Part::Callers, asked).await? {
             Ok(leave) => leave,
@@ -228,7 +231,7 @@ impl Authority {
             ("kind", Json::from(new.kind.name())),
             ("owner", Json::from(new.owner.as_str())),
             ("act", Json::from(new.act.clone())),
-            ("groups", Json::from(new.groups.clone())),
+            ("groups", Json::from(groups.clone())),
             ("key", Json::from(key.id)),
             ("key_prefix", Json::from(stored.prefix.as_str())),
             ("by", Json::from(by.as_str())),
@@ -236,7 +239,7 @@ impl Authority {
         let refs = leave.refs(Refs { caller: Some(id), ..Refs::default() });
         let mut commit = self.plain(Kind::CallerAdded, refs, said);
         commit.changes.push(Change::Register(Principal::Caller(row)));
-        commit.changes.extend(memberships(Member::Caller(id), &new.groups));
+        commit.changes.extend(memberships(Member::Caller(id), &groups));
         commit.changes.push(Change::Register(Principal::Key(stored)));
         Ok(added(self.enact(leave, commit).await?, (id, key)))
     }
@@ -334,6 +337,18 @@ impl Authority {
         Ok(added(self.commit(commit).await?, ()))
     }
 
+    /// Those of some groups that the rules let somebody new be put in with nobody's approval. To be in a group is a change of its
+    /// own, however a member comes to be there.
+    async fn freely_in(&self, name: &str, groups: &[String], by: &By) -> Result<Vec<String>, Failed> {
+        let mut free = Vec::new();
+        for group in groups {
+            if self.free(by, Part::Groups, membership(true, group, name)).await? {
+                free.push(group.clone());
+            }
+        }
+        Ok(free)
+    }
+
     /// Puts a member, a person or a caller, into a group or takes it out.
     ///
     /// # Errors
@@ -350,9 +365,7 @@ impl Authority {
         if active.groups_of_member(member).contains(group) == is {
             return Ok(Added::Done(()));
         }
-        let act = if is { "add" } else { "remove" };
-        let asked = Json::object([("act", act), ("group", group), ("name", name)]);
-        let leave = match self.leave(by, Part::Groups, asked).await? {
+        let leave = match self.leave(by, Part::Groups, membership(is, group, name)).await? {
             Ok(leave) => leave,
             Err(stopped) => return Ok(Added::Stopped(stopped)),
         };
@@ -462,6 +475,11 @@ impl Authority {
     pub fn invited_until(&self) -> Time {
         self.now().after(INVITED_FOR)
     }
+}
+
+/// What is asked of whoever is to be in a group, or not any more.
+fn membership(is: bool, group: &str, name: &str) -> Json {
+    Json::object([("act", if is { "add" } else { "remove" }), ("group", group), ("name", name)])
 }
 
 fn memberships(member: Member, groups: &[String]) -> impl Iterator<Item = Change> + '_ {

@@ -13,7 +13,7 @@ use terms::{Access, Action, HumanId, Json, Kind, Millis, Part, Pointer, text};
 
 use crate::active::Active;
 use crate::authority::Authority;
-use crate::decide::{evidence, lost};
+use crate::decide::{lost, standing};
 use crate::leaves::weighed;
 use crate::proposal;
 use crate::target::Target;
@@ -138,18 +138,17 @@ impl Authority {
     /// What recent decisions would have become under the rules that a change leads to.
     async fn would_become(&self, active: &Active, access: &Access) -> Result<Vec<Unusual>, Failed> {
         let Some(bundle) = proposal::proposed(active, access) else { return Ok(Vec::new()) };
-        let Some(set) = self.apart("reading proposed rules", move || bundle.compile().ok()).await? else {
-            return Ok(Vec::new());
-        };
-        let replayed = self.replay_within(&set, self.now().before(LOOKED_AT), RECORDS).await?;
-        Ok(replayed.says())
+        let (active, now) = (self.active(), self.now());
+        let would = move || bundle.compile().ok().map(|set| active.under(bundle, set, now));
+        let Some(would) = self.apart("reading proposed rules", would).await? else { return Ok(Vec::new()) };
+        Ok(self.compare(&would, now.before(LOOKED_AT), RECORDS).await?.says())
     }
 
     /// Every leaf with the names of those who met it.
     pub(crate) fn needed(&self, active: &Active, pending: &Pending, eligible: &Eligible) -> Vec<Needed> {
         let name =
             |root: &HumanId| active.people.any_human(*root).map(|h| h.name.clone()).unwrap_or_default();
-        let leaves = weighed(&pending.requirement, &evidence(pending), eligible, self.now());
+        let leaves = weighed(&pending.requirement, &standing(active, pending), eligible, self.now());
         leaves
             .into_iter()
             .map(|leaf| Needed {

@@ -6,9 +6,10 @@ use elevation::{Conclusion, Eligible, Outcome, Pending, State, Version, attainab
 use store::{Change, Commit, Failed, Refused, Situation};
 use terms::{ElevationId, Slug, Time, Tree};
 
+use crate::active::Active;
 use crate::authority::Authority;
 use crate::claims::Claims;
-use crate::decide::{Case, Comes, Judged, Tried, evidence, lost, sealed};
+use crate::decide::{Case, Comes, Judged, Tried, lost, sealed, standing};
 use crate::leaves::weighed;
 use crate::ruling::{Challenge, Denial, Line, Ruling};
 use crate::withdraw::End;
@@ -71,7 +72,7 @@ impl Authority {
                     self.watch.wake(old.id);
                 }
                 self.watch.changed();
-                let mut challenge = challenge(&pending, eligible, situation, now);
+                let mut challenge = challenge(judged.case.active, &pending, eligible, situation, now);
                 challenge.opened = true;
                 challenge.record = Some(record_id);
                 Ok(Tried::Ruled(Ruling::Challenged(Box::new(challenge))))
@@ -127,7 +128,7 @@ impl Authority {
         situation: &Situation,
     ) -> Result<Tried, Failed> {
         let Some(pending) = self.add(claims, pending).await? else { return Ok(Tried::Again(None)) };
-        let challenge = challenge(&pending, eligible, situation, self.now());
+        let challenge = challenge(&self.active(), &pending, eligible, situation, self.now());
         Ok(Tried::Ruled(Ruling::Challenged(Box::new(challenge))))
     }
 
@@ -171,12 +172,13 @@ impl Authority {
 
 /// What the caller is told.
 pub(crate) fn challenge(
+    active: &Active,
     pending: &Pending,
     eligible: &Eligible,
     situation: &Situation,
     now: Time,
 ) -> Challenge {
-    let leaves = weighed(&pending.requirement, &evidence(pending), eligible, now);
+    let leaves = weighed(&pending.requirement, &standing(active, pending), eligible, now);
     Challenge {
         elevation: pending.id,
         access: pending.access.hash(),

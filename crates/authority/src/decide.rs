@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use audit::body::{self, Arguments, Who, logged};
 use audit::record::{Record, Refs};
-use elevation::{Eligible, Evidence, Outcome, Pending, Weighed, weigh};
+use elevation::{Eligible, Evidence, Outcome, Pending, Vote, Weighed, weigh};
 use policy::{History, Judgement, Moment, PolicySet, Question};
 use store::{
     Attempt, Change, Claim, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation, Standing,
@@ -209,7 +209,7 @@ impl Authority {
         source: &str,
     ) -> Result<Moment, Failed> {
         let mut history = None;
-        if active.set.as_ref().is_some_and(|set| set.reads_history()) {
+        if active.reads_history() {
             let (used_before, calls_1h) = self.store.usage(caller, access.resource().id.clone()).await?;
             history = Some(History { first_time: !used_before, calls_1h });
         }
@@ -479,14 +479,14 @@ pub const fn unknown(kind: Kind) -> Slug {
 /// requirement is weighed again with today's eligibility; another one must be met by those votes, under the
 /// stricter of both terms.
 fn supports(granted: &Granted, judged: &Judged<'_>, eligible: &Eligible, now: Time) -> bool {
-    let (Judged { requirement: today, .. }, Case { ask, caller, .. }) = (judged, judged.case);
+    let (Judged { requirement: today, .. }, Case { active, ask, caller, .. }) = (judged, judged.case);
     let Granted { grant, elevation } = granted;
     let proved = caller.key_bound || !elevation.key_bound;
     if !proved || !grant.fits(caller.id, caller.key, &ask.access) {
         return false;
     }
     let met_at = grant.met_at(&elevation.requirement.terms);
-    let met = matches!(weigh(today, &evidence(elevation), eligible, met_at), Weighed::Met(_));
+    let met = matches!(weigh(today, &standing(active, elevation), eligible, met_at), Weighed::Met(_));
     if elevation.requirement.hash() == today.hash() {
         return met;
     }
@@ -512,6 +512,18 @@ pub(crate) fn evidence(pending: &Pending) -> Evidence {
         ticket: pending.ticket.clone(),
         key_bound: pending.key_bound,
     }
+}
+
+/// The same as far as it stands today.
+pub(crate) fn standing(active: &Active, pending: &Pending) -> Evidence {
+    let mut evidence = evidence(pending);
+    evidence.votes.retain(|vote| stands(active, vote));
+    evidence
+}
+
+/// Whether a vote still counts: what was signed with a passkey that was revoked since may be anybody's.
+pub(crate) fn stands(active: &Active, vote: &Vote) -> bool {
+    active.people.passkey(&vote.credential).is_some_and(|passkey| passkey.revoked_at.is_none())
 }
 
 /// An elevated attempt of this very access that runs, or whose outcome nobody knows (A18).

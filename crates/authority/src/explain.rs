@@ -19,7 +19,7 @@ use crate::active::Active;
 use crate::authority::Authority;
 use crate::bundle::Bundle;
 use crate::card::headline;
-use crate::decide::{Ask, Case, evidence};
+use crate::decide::{Ask, Case, standing};
 use crate::leaves::group;
 use crate::preflight::Preflight;
 use crate::target::Target;
@@ -165,17 +165,18 @@ struct Known<'a> {
 }
 
 impl Authority {
-    /// What the rules in force, or those of a bundle, say of a supposed access.
+    /// What the rules in force, or those that would be ([`Active::under`]), say of a supposed access.
     ///
     /// # Errors
     /// [`Failed`] when the store does; [`NotSupposed`] when there is nothing to ask about.
     pub async fn suppose(
         &self,
         supposed: &Supposed,
-        under: Option<&PolicySet>,
+        under: Option<&Active>,
     ) -> Result<Result<Explained, NotSupposed>, Failed> {
-        let active = self.active();
-        let Some(set) = under.or(active.set.as_deref()) else { return Ok(Err(NotSupposed::NoRules)) };
+        let in_force = self.active();
+        let active = under.unwrap_or(&in_force);
+        let Some(set) = active.set.as_deref() else { return Ok(Err(NotSupposed::NoRules)) };
         let identity = self.upstreams.load().get(&supposed.upstream).map(|it| it.identity);
         if let Some(why) = unreadable(supposed, identity) {
             return Ok(Err(why));
@@ -184,12 +185,12 @@ impl Authority {
             Ok(all) => all,
             Err(why) => return Ok(Err(why)),
         };
-        let moment = self.moment(&active, caller.id, &access, &supposed.source).await?;
+        let moment = self.moment(active, caller.id, &access, &supposed.source).await?;
         let known = Known { caller, target: &target, access: &access, moment: &moment };
         let misfit = self.misfit(&target, &supposed.arguments);
-        let explained = self.explained(&active, set, &known, &supposed.evidence());
+        let explained = self.explained(active, set, &known, &supposed.evidence());
         let now = match under {
-            None => Some(self.foreseen_for(&active, caller, access.clone(), supposed).await?),
+            None => Some(self.foreseen_for(active, caller, access.clone(), supposed).await?),
             Some(_) => None,
         };
         Ok(Ok(Explained { misfit, now, ..explained }))
@@ -285,7 +286,7 @@ impl Authority {
         let moment = self.moment(&active, caller.id, &access, source.unwrap_or_default()).await?;
         let known = Known { caller, target: &target, access: &access, moment: &moment };
         let gathered = match refs.elevation {
-            Some(id) => self.store.elevation(id).await?.map(|whole| evidence(&whole.request)),
+            Some(id) => self.store.elevation(id).await?.map(|whole| standing(&active, &whole.request)),
             None => None,
         };
         Ok(Some(self.explained(&active, set, &known, &gathered.unwrap_or_default())))

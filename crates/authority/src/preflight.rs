@@ -13,7 +13,7 @@ use terms::{Caller, ElevationId, Slug, Terms, Time};
 
 use crate::active::Active;
 use crate::authority::Authority;
-use crate::decide::{Ask, Case, Comes, Judged, Said, evidence, lost, names, unknown};
+use crate::decide::{Ask, Case, Comes, Judged, Said, lost, names, standing, unknown};
 use crate::leaves::weighed;
 use crate::ruling::{Denial, Line};
 use crate::target::Target;
@@ -158,7 +158,7 @@ impl Authority {
         let so_far = match self.comes_to(judged, &situation, &eligible).await? {
             Comes::Denied(denial) => return Ok(Preflight::Denied(denial)),
             Comes::Granted(_) => return Ok(Preflight::Permitted { granted: true }),
-            Comes::Waits(_, pending) => (evidence(pending), Some(pending.id)),
+            Comes::Waits(_, pending) => (standing(judged.case.active, pending), Some(pending.id)),
             Comes::Opens(_) => {
                 (Evidence { key_bound: judged.case.caller.key_bound, ..Evidence::default() }, None)
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use audit::body::{self, Who};
 use audit::record::Kind;
-use policy::{History, Judgement, Moment, PolicySet, Question};
+use policy::{History, Judgement, Moment, Question};
 use store::{Failed, LogLine};
 use terms::card::{Unusual, UnusualText};
 use terms::{Access, Json, RecordId, Slug, Time};
@@ -81,25 +81,23 @@ struct Decided {
 }
 
 impl Authority {
-    /// Judges the decisions since a moment again.
+    /// Judges the decisions since a moment again, under what would be in force ([`Active::under`]).
     ///
     /// # Errors
     /// [`Failed`] when the store does.
-    pub async fn replay(&self, set: &PolicySet, since: Time) -> Result<Replayed, Failed> {
-        self.replay_within(set, since, MOST).await
+    pub async fn replay(&self, would: &Active, since: Time) -> Result<Replayed, Failed> {
+        let mut replayed = Replayed::default();
+        replayed.cut = self.since(since, |line| replayed.take((None, would), line)).await?;
+        Ok(replayed)
     }
 
-    /// The same, of at most so many records.
-    pub(crate) async fn replay_within(
-        &self,
-        set: &PolicySet,
-        since: Time,
-        most: u64,
-    ) -> Result<Replayed, Failed> {
+    /// The same, of at most so many records, and held against what is in force instead of what was then: what this one change does.
+    pub(crate) async fn compare(&self, would: &Active, since: Time, most: u64) -> Result<Replayed, Failed> {
         let active = self.active();
         let mut replayed = Replayed::default();
-        replayed.cut = self.since_within(since, most, |line| replayed.take(&active, set, line)).await?;
-        Ok(replayed)
+        let take = |line: &LogLine| replayed.take((Some(&active), would), line);
+        let cut = self.since_within(since, most, take).await?;
+        Ok(Replayed { cut, ..replayed })
     }
 
     /// Looks at the records since a moment, newest thousand first; whether there were more than are looked at.
@@ -148,21 +146,24 @@ impl Replayed {
         vec![say(UnusualText::WouldChange, with)]
     }
 
-    fn take(&mut self, active: &Active, set: &PolicySet, line: &LogLine) {
+    fn take(&mut self, (instead, would): (Option<&Active>, &Active), line: &LogLine) {
         let Some(read) = decided(line) else { return };
-        let Some((decided, again)) = read.and_then(|decided| {
-            let again = again(active, set, &decided)?;
-            Some((decided, again))
+        let Some((decided, was, (becomes, says))) = read.and_then(|decided| {
+            let was = match instead {
+                Some(active) => again(active, &decided)?.0,
+                None => decided.was.clone(),
+            };
+            let again = again(would, &decided)?;
+            Some((decided, was, again))
         }) else {
             self.lost += 1;
             return;
         };
         self.judged += 1;
-        let (becomes, says) = again;
-        if becomes == decided.was {
+        if becomes == was {
             return;
         }
-        let change = self.changes.entry((decided.was, becomes)).or_default();
+        let change = self.changes.entry((was, becomes)).or_default();
         change.count += 1;
         *change.callers.entry(decided.who.name).or_default() += 1;
         if change.examples.len() < EXAMPLES {
@@ -195,8 +196,9 @@ fn decided(line: &LogLine) -> Option<Option<Decided>> {
     by_rules.then(|| denied.access.map(|access| of(denied.caller, Some(access), Ruled::Deny)))
 }
 
-/// The same access today, under those rules.
-fn again(active: &Active, set: &PolicySet, decided: &Decided) -> Option<(Ruled, String)> {
+/// The same access, under what is or would be in force.
+fn again(active: &Active, decided: &Decided) -> Option<(Ruled, String)> {
+    let set = active.set.as_deref()?;
     let access = Access::from_json(decided.access.as_ref()?)?;
     let caller = active.people.caller(active.caller_named(&decided.who.name)?.id)?;
     let target = active.target_of(&access)?;

@@ -61,7 +61,7 @@ impl Authority {
         };
         let active = self.active();
         let eligible = self.eligible_now(&active, &whole).await?;
-        let challenge = challenge(&whole.request, &eligible, &Situation::default(), self.now());
+        let challenge = challenge(&active, &whole.request, &eligible, &Situation::default(), self.now());
         let live = |grant: &elevation::Grant| grant.state(self.now()) == elevation::GrantState::Live;
         Ok(Some(Status {
             challenge,

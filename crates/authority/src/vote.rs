@@ -14,7 +14,7 @@ use terms::{Access, Caller, ElevationId, GrantId, HumanId, Json, Kind, Requireme
 use crate::active::Active;
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion, Witnessed};
-use crate::decide::{TRIES, evidence};
+use crate::decide::{TRIES, evidence, stands};
 use crate::leaves;
 use crate::proposal;
 use crate::target::Target;
@@ -330,10 +330,11 @@ impl Authority {
     pub(crate) async fn today_of(
         &self,
         active: &Active,
-        pending: Pending,
+        mut pending: Pending,
         caller: Arc<Caller>,
         target: Arc<Target>,
     ) -> Result<Today, Failed> {
+        pending.votes.retain(|vote| stands(active, vote));
         let moment = self.moment(active, pending.caller, &pending.access, &pending.source).await?;
         let question =
             Question { caller: &caller, access: &pending.access, target: &target.judged, moment: &moment };

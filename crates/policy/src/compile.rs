@@ -139,8 +139,8 @@ impl<'a> Compiler<'a> {
                 Finding::new(Code::RequirementEmpty, &at, "the requirement takes no evidence at all");
             self.say(finding.suggesting("name approvals, the owner, a purpose, a ticket or a key"));
         } else if spent || requirement.parts.values().any(impossible) {
-            let says = "nobody can ever meet the requirement: an `any` without parts, a ticket pattern that \
-                        is not a regular expression, or no time at all";
+            let says = "nobody can ever meet the requirement: an `any` without parts, a ticket pattern that is empty or \
+                        not a regular expression, a group without a name, or no time at all";
             self.say(Finding::new(Code::RequirementImpossible, &at, says));
         }
     }
@@ -456,8 +456,10 @@ fn impossible(tree: &Tree) -> bool {
     match tree {
         Tree::All(parts) => parts.iter().any(impossible),
         Tree::Any(parts) => parts.iter().all(impossible),
-        Tree::Ticket { pattern } => terms::claim::whole(pattern).is_err(),
-        Tree::Approvals { .. } | Tree::Owner { .. } | Tree::Purpose | Tree::KeyBound => false,
+        Tree::Ticket { pattern } => pattern.is_empty() || terms::claim::whole(pattern).is_err(),
+        Tree::Approvals { from, .. } => from.is_empty(),
+        Tree::Owner { fresh } => fresh.get() == 0,
+        Tree::Purpose | Tree::KeyBound => false,
     }
 }
 

@@ -23,11 +23,21 @@ pub(crate) struct Reads {
     pub context: bool,
 }
 
+/// Whether an argument is spoken of: at, above or below its place.
+pub(crate) fn spoken_of(read: &BTreeSet<Pointer>, gone: &Pointer) -> bool {
+    read.iter().any(|read| read.covers(gone) || gone.covers(read))
+}
+
 impl Reads {
     pub fn of(clauses: &[Clause]) -> Self {
         let mut reads = Self::default();
         clauses.iter().for_each(|clause| reads.walk(expression(clause)));
         reads
+    }
+
+    /// Whether they speak of any of these arguments.
+    pub fn speak_of(&self, gone: &[Pointer]) -> bool {
+        gone.iter().any(|gone| spoken_of(&self.arguments, gone))
     }
 
     fn walk(&mut self, expr: &Expr) {

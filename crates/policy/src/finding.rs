@@ -107,7 +107,7 @@ codes! {
         "The requirement takes no evidence at all: what is stepped up to it would be permitted."
         "Name approvals, the owner, a purpose, a ticket or a key.";
     RequirementImpossible "requirement_impossible" Error
-        "Nobody could ever meet the requirement: an `any` without parts, a ticket pattern that is no regular expression, or no time at all."
+        "Nobody could ever meet the requirement: an `any` without parts, a ticket pattern that is empty or no regular expression, a group without a name, or no time at all."
         "Mend it. To forbid something for good, write a plain `forbid`.";
     RequirementUnmet "requirement_unmet" Error
         "The people who are there could not meet the requirement for some callers: too few are in its groups, have a passkey, and are not behind the caller."

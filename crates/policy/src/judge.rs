@@ -139,7 +139,7 @@ fn asked(set: &PolicySet, question: &Question<'_>, verb: &Verb) -> Result<Judgem
 /// What the rules that are only tried would have made of an access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadowed {
-    /// The rules that apply, or could not be evaluated.
+    /// The rules that apply, could not be evaluated, or speak of arguments that they could not judge.
     pub by: Vec<RuleId>,
     /// What they would have asked for; `None` where they would have denied it.
     pub requirement: Option<Requirement>,
@@ -160,8 +160,14 @@ pub fn shadowed(set: &PolicySet, question: &Question<'_>) -> Option<Shadowed> {
         }
         let asked = context::of_call(question, None, &slice.shadow_members)?;
         let answer = set.ask(&slice.shadows, &set.prepare(&parties, asked.context)?);
-        let sure = answer.failed.is_empty();
-        let by: Vec<RuleId> = answer.by.into_iter().chain(answer.failed).collect();
+        // In force, a rule that speaks of what has no typed form denies, whatever else it says.
+        let speaks = |n: &&usize| set.rules.get(**n).is_some_and(|rule| rule.reads.speak_of(&asked.unjudged));
+        let unjudged = slice.shadow_rules.iter().filter(speaks).filter_map(|n| set.rules.get(*n));
+        let failed: BTreeSet<RuleId> =
+            answer.failed.into_iter().chain(unjudged.map(|rule| rule.id.clone())).collect();
+        let sure = failed.is_empty();
+        let applied = answer.by.into_iter().filter(|rule| !failed.contains(rule));
+        let by: Vec<RuleId> = applied.chain(failed.iter().cloned()).collect();
         if by.is_empty() {
             return Ok(None);
         }

@@ -7,7 +7,7 @@ use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, Policy, R
 use terms::{Caller, CallerKind, Pointer, Requirement};
 
 use crate::bits::Bits;
-use crate::condition::Reads;
+use crate::condition::{Reads, spoken_of};
 use crate::context::Member;
 use crate::entities::{Entity, Kind, Types, Unaskable};
 use crate::index::Index;
@@ -86,6 +86,8 @@ pub(crate) struct Slice {
     pub step_rules: Vec<usize>,
     /// The forbids that are only tried.
     pub shadows: cedar_policy::PolicySet,
+    /// The rules of `shadows`, by number.
+    pub shadow_rules: Vec<usize>,
     /// The arguments that any of the rules speaks of.
     arguments: BTreeSet<Pointer>,
     /// The members of the context that any of the rules speaks of: no other is made.
@@ -97,9 +99,7 @@ pub(crate) struct Slice {
 impl Slice {
     /// The arguments without a typed form that a rule speaks of: at, above or below the place.
     pub fn unjudgeable(&self, unjudged: &[Pointer]) -> Vec<Pointer> {
-        let spoken =
-            |gone: &&Pointer| self.arguments.iter().any(|read| read.covers(gone) || gone.covers(read));
-        unjudged.iter().filter(spoken).cloned().collect()
+        unjudged.iter().filter(|gone| spoken_of(&self.arguments, gone)).cloned().collect()
     }
 }
 
@@ -235,11 +235,15 @@ impl PolicySet {
             let policies = rules.map(|(_, rule)| rule.policy.clone());
             cedar_policy::PolicySet::from_policies(policies).map_err(|_| Unaskable)
         };
+        let numbers = |which: Part| {
+            rules.iter().filter(|(_, rule)| rule.part() == which).map(|(n, _)| *n).collect::<Vec<usize>>()
+        };
         Ok(Slice {
             base: part(Part::Base)?,
             steps: part(Part::Step)?,
             shadows: part(Part::Shadow)?,
-            step_rules: rules.iter().filter(|(_, r)| r.part() == Part::Step).map(|(n, _)| *n).collect(),
+            step_rules: numbers(Part::Step),
+            shadow_rules: numbers(Part::Shadow),
             arguments: asked(false).flat_map(|rule| &rule.reads.arguments).cloned().collect(),
             members: asked(false).flat_map(|rule| &rule.reads.members).copied().collect(),
             shadow_members: asked(true).flat_map(|rule| &rule.reads.members).copied().collect(),

@@ -78,7 +78,12 @@ fn what_is_only_tried_makes_nothing_unjudgeable_and_covers_nothing() {
     // `note` has no typed form: a rule in force that spoke of it would be a Deny.
     let speaks = r#"forbid (principal, action == Action::"tools/call:ops/deploy", resource) when { context.arguments.note == "x" };"#;
     assert_ne!(word(&both(&format!(r#"@id("s") {speaks}"#), r#"{"note":{}}"#).0), "permit");
-    assert_eq!(word(&both(&format!(r#"@id("s") @shadow {speaks}"#), r#"{"note":{}}"#).0), "permit");
+    let (judgement, would) = both(&format!(r#"@id("s") @shadow {speaks}"#), r#"{"note":{}}"#);
+    assert_eq!(
+        (word(&judgement).as_str(), told(would).as_str()),
+        ("permit", "denied by s"),
+        "it is told, and changes nothing"
+    );
     // A tried step-up does not make the target one that a rule is about.
     let unreviewed = r#"@id("u") @stepup("unreviewed") forbid (principal, action in Action::"tools/call", resource) unless { resource.ruled };"#;
     let own = r#"@id("s") @shadow @stepup("release-approval") forbid (principal, action == Action::"tools/call:ops/deploy", resource);"#;

@@ -10,6 +10,7 @@ use upstream::{Code, Transport};
 use crate::cli::{Exit, Said, Spoken, finding};
 use crate::config::{Config, UpstreamFile};
 use crate::keys::Keys;
+use crate::policy_folder;
 
 /// Checks everything that can be checked without the store.
 ///
@@ -51,7 +52,7 @@ pub fn run(path: &Path) -> Spoken {
 
 /// What works and is probably not meant.
 fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = policy_folder::open_to_others(config);
     let names: Vec<&String> = config.upstreams.keys().collect();
     if names.is_empty() {
         warnings.push("no upstream is configured: add [upstreams.NAME]".to_owned());

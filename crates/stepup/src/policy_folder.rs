@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use authority::{Activated, Bundle, By, Failed, Selector, Stopped};
+use authority::{Activated, Bundle, By, Failed, Listing, Operator, Selector, Stopped};
 use elevation::{Conclusion, GrantState, State};
 use notify::{RecursiveMode, Watcher as _};
-use terms::ElevationId;
+use terms::{ElevationId, Json, Part};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::cli::Desk;
-use crate::config::Activate;
+use crate::config::{Activate, Config};
 use crate::node::StartError;
 
 /// What is said of a folder whose rules were replaced by a person's word.
@@ -24,6 +24,9 @@ pub const ROLLED_BACK: &str =
 
 /// Editors write a file in several steps; the folder is read once it has been quiet for this long.
 const QUIET: Duration = Duration::from_millis(200);
+
+/// The latest requests that are looked through for those of an earlier folder.
+const EARLIER: u32 = 500;
 
 /// How often a folder that is gone is looked for, and one that cannot be watched read.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -63,10 +66,30 @@ pub fn read_at_start(desk: &Desk) -> Result<Option<Bundle>, StartError> {
 /// # Errors
 /// [`StartError`] when the store fails.
 pub async fn activate_at_start(desk: &Desk, bundle: &Bundle) -> Result<Option<ElevationId>, StartError> {
+    if desk.config.policy.activate == Activate::OnSave {
+        take_back_earlier(desk, bundle).await?;
+    }
     if was_replaced(desk, bundle).await? {
         return Ok(None);
     }
     propose(desk, bundle, &owners(desk)).await.map_err(StartError::from)
+}
+
+/// What was asked or approved of a folder that was saved otherwise while no server ran is taken back, as it would have been.
+async fn take_back_earlier(desk: &Desk, bundle: &Bundle) -> Result<(), Failed> {
+    let (now, hash) = (desk.authority.now(), bundle.hash().to_string());
+    let listing = Listing { limit: EARLIER, ..Listing::default() };
+    for whole in desk.authority.store().elevations(listing).await? {
+        let access = &whole.request.access;
+        let of_rules =
+            access.reaches().is_none() && access.resource().parts() == Some((Part::OF, Part::Policy.name()));
+        let another = access.arguments().get("to").and_then(Json::as_str) != Some(hash.as_str());
+        let usable = whole.grant.as_ref().is_some_and(|grant| grant.state(now) == GrantState::Live);
+        if of_rules && another && (usable || whole.state == State::Pending) {
+            take_back(desk, whole.request.id).await;
+        }
+    }
+    Ok(())
 }
 
 /// Whether other rules have replaced these: then they do not come back unasked, by a restart or by being read again.
@@ -128,6 +151,7 @@ async fn listen(
                 waits = None;
                 desk.authority.troubled(Some(why));
             }
+            Next::Quiet => {}
             Next::Gone => break,
         }
     }
@@ -160,6 +184,8 @@ enum Next {
     Decided,
     /// What it proposes was not, and why.
     Over(String),
+    /// Nothing, for a while: its name may lead to another one by now, which nobody tells of.
+    Quiet,
     /// It is not followed any more.
     Gone,
 }
@@ -176,6 +202,7 @@ async fn next(desk: &Desk, (heard, again): (&mut Receiver<()>, &Notify), waits: 
         more = heard.recv() => if more.is_some() { Next::Saved } else { Next::Gone },
         () = again.notified() => Next::Again,
         over = over => over,
+        () = tokio::time::sleep(AGAIN) => Next::Quiet,
     }
 }
 
@@ -274,11 +301,7 @@ async fn propose(
     owners: &BTreeSet<u32>,
 ) -> Result<Option<ElevationId>, Failed> {
     let Some(by) = proposer(desk, owners).await? else {
-        let names = owners.iter().map(|uid| format!("os:{uid}")).collect::<Vec<_>>().join(", ");
-        let why = format!(
-            "several accounts could have written it ({names}), and whoever approves it could be one of them: have folder, files \
-             and stepup.toml owned by one account"
-        );
+        let why = format!("{}: {ONE_OWNER}", several(owners));
         tracing::error!(why, "the saved rules are refused; the rules in force stay");
         desk.authority.troubled(Some(why));
         return Ok(None);
@@ -321,6 +344,25 @@ fn owners(desk: &Desk) -> BTreeSet<u32> {
     all.filter_map(|meta| meta.ok().map(|meta| meta.uid())).collect()
 }
 
+/// What of it others than its owner can write: whoever approves could have written it unseen. A group with the number of its owner
+/// is that account's own.
+pub fn open_to_others(config: &Config) -> Vec<String> {
+    let dir = &config.policy.dir;
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let rules = entries.filter(|path| path.extension().is_some_and(|extension| extension == "cedar"));
+    let open = |path: PathBuf| {
+        let meta = std::fs::metadata(&path).ok()?;
+        let others = if meta.gid() == meta.uid() { 0o002 } else { 0o022 };
+        let mode = meta.mode() & 0o777;
+        (mode & others != 0).then(|| {
+            format!("{} can be written by others than its owner (mode {mode:o}): chmod go-w", path.display())
+        })
+    };
+    let mut open: Vec<String> = rules.chain([dir.clone(), config.file.clone()]).filter_map(open).collect();
+    open.sort();
+    open
+}
+
 /// In whose name it is proposed; `None` where several could have written it and not all of them may change the rules alone: whoever
 /// approved could be one of them.
 async fn proposer(desk: &Desk, owners: &BTreeSet<u32>) -> Result<Option<By>, Failed> {
@@ -331,6 +373,22 @@ async fn proposer(desk: &Desk, owners: &BTreeSet<u32>) -> Result<Option<By>, Fai
         }
     }
     Ok(Some(By::account(*first)))
+}
+
+/// Why an account does not propose the folder by its command either: others could have written it.
+pub async fn others_wrote(desk: &Desk, by: &By) -> Result<Option<String>, Failed> {
+    let Operator::Account(uid) = by.who else { return Ok(None) };
+    let mut owners = owners(desk);
+    owners.insert(uid);
+    Ok(proposer(desk, &owners).await?.is_none().then(|| several(&owners)))
+}
+
+/// What is to be done where several accounts could have written it.
+pub const ONE_OWNER: &str = "have folder, files and stepup.toml owned by one account";
+
+fn several(owners: &BTreeSet<u32>) -> String {
+    let names = owners.iter().map(|uid| format!("os:{uid}")).collect::<Vec<_>>().join(", ");
+    format!("several accounts could have written it ({names}), and whoever approves it could be one of them")
 }
 
 /// Findings in a line each, for whoever looks at a page or a probe.

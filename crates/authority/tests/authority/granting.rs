@@ -133,6 +133,25 @@ async fn an_approval_by_someone_who_was_disabled_is_none_at_use() {
 }
 
 #[tokio::test]
+async fn what_a_passkey_signed_that_was_revoked_since_counts_neither_at_use_nor_beside_others() {
+    let world = World::new().await;
+    let one = world.challenged("deploy", &deploy("1")).await.elevation;
+    world.approve(one, "ann").await.unwrap();
+    let secret = r#"{"name":"a","token":"t"}"#;
+    let two = world.challenged("set_secret", secret).await.elevation;
+    assert!(matches!(world.approve(two, "ann").await, Ok(authority::Voted::Waiting)));
+    world.authority().revoke_passkey(world.passkey("ann"), "os:op", "lost").await.unwrap();
+    world.challenged("deploy", &deploy("1")).await;
+    assert!(matches!(world.approve(two, "sam").await, Ok(authority::Voted::Waiting)), "sam is the second");
+    assert!(matches!(world.approve(two, "ben").await, Ok(authority::Voted::Approved(_))));
+    world.run(world.permitted("set_secret", secret).await).await;
+    let granted = world.bodies("granted").await.pop().unwrap();
+    let voters = granted.get("voters").and_then(terms::Json::as_array).unwrap();
+    assert_eq!(voters.len(), 2, "ann is none of those who granted it");
+    world.verified().await;
+}
+
+#[tokio::test]
 async fn a_grant_counts_for_a_new_requirement_only_if_its_votes_meet_that_one_too() {
     let world = World::new().await;
     let challenge = world.challenged("deploy", &deploy("1")).await;

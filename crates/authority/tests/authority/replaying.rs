@@ -17,11 +17,8 @@ async fn what_would_be_ruled_otherwise_is_told_and_what_would_not_is_not() {
     world.settled().await;
     let before = world.records().await.len();
     let since = world.authority().now().before(Millis::seconds(3600));
-    let active = world.authority().active();
-    let replay = async |rules: &str| {
-        let set = active.compile(&bundle_of(rules)).unwrap();
-        world.authority().replay(&set, since).await.unwrap()
-    };
+    let replay =
+        async |rules: &str| world.authority().replay(&world.would(&bundle_of(rules)), since).await.unwrap();
     let same = replay(RULES).await;
     assert_eq!((same.judged, same.lost, same.changes.len()), (5, 0, 0), "{same:?}");
     let rules = RULES.replace("@id(\"never\")", "@id(\"never\") @stepup(\"pair\")");
@@ -37,8 +34,8 @@ async fn what_would_be_ruled_otherwise_is_told_and_what_would_not_is_not() {
     // What is older is not looked at.
     world.pass(7200);
     let late = world.authority().now().before(Millis::seconds(3600));
-    let set = active.compile(&bundle_of(RULES)).unwrap();
-    assert_eq!(world.authority().replay(&set, late).await.unwrap().judged, 0);
+    let would = world.would(&bundle_of(RULES));
+    assert_eq!(world.authority().replay(&would, late).await.unwrap().judged, 0);
     world.verified().await;
 }
 
@@ -49,8 +46,8 @@ async fn decisions_that_are_many_are_judged_again_without_keeping_anybody_waitin
         drop(world.decide("read_ticket", &format!("{{\"id\":{n}}}")).await);
     }
     world.settled().await;
-    let set = bundle().compile().unwrap();
-    let (replayed, longest, took) = held_up(world.authority().replay(&set, Time::from_millis(0))).await;
+    let would = world.would(&bundle());
+    let (replayed, longest, took) = held_up(world.authority().replay(&would, Time::from_millis(0))).await;
     assert_eq!(replayed.unwrap().judged, 600);
     assert!(longest < took / 2, "nobody was let on for {longest:?} of {took:?}");
     world.verified().await;

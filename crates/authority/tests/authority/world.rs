@@ -295,6 +295,12 @@ impl World {
         Authority::at_rest(store, ambient, self.settings.clone(), SealKey::new([9; 32])).await.unwrap()
     }
 
+    /// What would be in force by a bundle.
+    pub fn would(&self, bundle: &Bundle) -> authority::Active {
+        let active = self.authority().active();
+        active.under(bundle.clone(), active.compile(bundle).unwrap(), self.authority().now())
+    }
+
     /// Puts rules in force.
     pub async fn activate(&self, bundle: &Bundle) {
         let activated = self.authority().activate(bundle, &authority::By::account(0)).await.unwrap();

@@ -94,7 +94,8 @@ async fn add(desk: &Desk, new: &NewCaller) -> Spoken {
         desk.config.agents.public_url,
         if each.is_empty() { "/mcp/UPSTREAM".to_owned() } else { each.join(", ") },
     );
-    Ok(Said::done(text, json!({ "caller": new.name, "id": id.to_string(), "key": key.key.expose() })))
+    let json = json!({ "caller": new.name, "id": id.to_string(), "key": key.key.expose() });
+    super::groups::join(desk, &new.name, &new.groups, Said::done(text, json)).await
 }
 
 async fn rotate(desk: &Desk, caller: &str, overlap: &str) -> Spoken {

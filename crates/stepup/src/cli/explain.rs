@@ -1,9 +1,8 @@
 //! `stepup policy explain`: what the rules say of something, which of them, and the shortest way to yes. Nothing is decided,
 //! opened or recorded by asking.
 
-use authority::{Explained, Preflight, ShownRule, Supposed, Takes, Would};
+use authority::{Active, Explained, Preflight, ShownRule, Supposed, Takes, Would};
 use clap::Args;
-use policy::PolicySet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use terms::text::quoted;
@@ -116,10 +115,12 @@ pub(super) fn reached(named: [&Option<String>; 4]) -> Option<(Kind, &str)> {
     named.next().filter(|_| named.next().is_none())
 }
 
-/// The rules of the policy folder.
-pub(super) fn folder(desk: &Desk) -> Result<PolicySet, Said> {
+/// What would be in force by the policy folder and the configuration.
+pub(super) fn folder(desk: &Desk) -> Result<Active, Said> {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
-    desk.authority.active().compile(&bundle).map_err(|findings| refused(&findings, &bundle))
+    let active = desk.authority.active();
+    let set = active.compile(&bundle).map_err(|findings| refused(&findings, &bundle))?;
+    Ok(active.under(bundle, set, desk.authority.now()))
 }
 
 fn says(caller: &str, explained: &Explained) -> String {

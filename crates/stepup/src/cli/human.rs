@@ -92,17 +92,7 @@ impl Verb {
             Self::Groups { name, add, remove } => {
                 known(desk, &name)?;
                 add.iter().try_for_each(|group| check_name(group))?;
-                for group in &add {
-                    done(desk, desk.authority.set_member(group, &name, true, &desk.by).await?)?;
-                }
-                for group in &remove {
-                    done(desk, desk.authority.set_member(group, &name, false, &desk.by).await?)?;
-                }
-                let groups = groups_of(desk, &name);
-                Ok(Said::done(
-                    format!("{name}: {}", groups.join(", ")),
-                    json!({ "name": name, "groups": groups }),
-                ))
+                super::groups::run(desk, &name, &add, &remove).await
             }
         }
     }
@@ -134,12 +124,7 @@ async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
         ));
     }
     let (token, again) = match desk.authority.add_human(name, groups, &desk.by).await? {
-        Added::NameTaken => {
-            for group in groups {
-                done(desk, desk.authority.set_member(group, name, true, &desk.by).await?)?;
-            }
-            (done(desk, desk.authority.invite(name, &desk.by).await?)?, again(desk, name))
-        }
+        Added::NameTaken => (done(desk, desk.authority.invite(name, &desk.by).await?)?, again(desk, name)),
         other @ (Added::Done(_) | Added::Missing(_) | Added::Stopped(_) | Added::Refused(_)) => {
             (done(desk, other)?.1, String::new())
         }
@@ -151,7 +136,7 @@ async fn invite(desk: &Desk, name: &str, groups: &[String]) -> Spoken {
     let text = format!(
         "{name} can enrol a passkey here, once, until {until}:\n\n  {link}\n\nWhoever opens the link first becomes {name}: hand it over in person or over a channel you trust.{again}{near}"
     );
-    Ok(Said::done(text, json!({ "human": name, "link": link })))
+    super::groups::join(desk, name, groups, Said::done(text, json!({ "human": name, "link": link }))).await
 }
 
 async fn account(desk: &Desk, name: &str, uid: Option<u32>) -> Spoken {
@@ -228,7 +213,7 @@ fn list(desk: &Desk) -> Said {
     Said::done(text, json!({ "humans": json }))
 }
 
-fn groups_of(desk: &Desk, name: &str) -> Vec<String> {
+pub(super) fn groups_of(desk: &Desk, name: &str) -> Vec<String> {
     let active = desk.authority.active();
     let human = active.human_named(name).map(|h| active.groups_of(h.root));
     let caller =

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::desk::{self, Desk, pick};
-use super::say::{Said, Spoken, span, table, when};
+use super::say::{Said, Spoken, some_span, table, when};
 
 /// What to stop.
 #[derive(Subcommand, Debug, Clone, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Verb {
 
     pub(super) async fn run(self, desk: &Desk) -> Spoken {
         let Some((subject, what, how)) = self.subject(desk)? else { return Ok(list(desk)) };
-        let lasting = how.lasting.as_ref().map(|typed| span("--for", typed)).transpose()?;
+        let lasting = how.lasting.as_ref().map(|typed| some_span("--for", typed)).transpose()?;
         let until = lasting.map(|span| desk.authority.now().after(span));
         let id = desk.authority.lock(subject, desk.by.to_string(), how.why, until).await?;
         let text = format!(

@@ -7,6 +7,7 @@ mod difference;
 mod explain;
 pub mod finding;
 mod grants;
+mod groups;
 mod human;
 mod lock;
 pub mod log;

@@ -141,6 +141,12 @@ fn schema(desk: &Desk) -> Spoken {
 
 async fn activate(desk: &Desk) -> Spoken {
     let bundle = desk.config.with_policy().map_err(|e| Said::failed(e.to_string(), ""))?;
+    if let Some(why) = policy_folder::others_wrote(desk, &desk.by).await? {
+        let help = format!("{}, and propose it by that account", policy_folder::ONE_OWNER);
+        return Err(
+            Said::failed(format!("the policy folder is not proposed: {why}"), help).exit(Exit::Denied)
+        );
+    }
     let activated = desk.authority.activate_anew(&bundle, &desk.by).await?;
     let said = told(desk, activated, bundle.hash(), |findings| refused(findings, &bundle))?;
     Ok(doubted(desk, &bundle, said))

@@ -6,14 +6,14 @@ use terms::Millis;
 
 use super::desk::Desk;
 use super::explain::folder;
-use super::say::{Exit, Said, Spoken, count, span};
+use super::say::{Said, Spoken, count, some_span};
 
 pub(super) async fn run(desk: &Desk, since: &str) -> Spoken {
-    let since = span("--since", since).map_err(|said| said.exit(Exit::Usage))?;
-    let set = folder(desk)?;
+    let since = some_span("--since", since)?;
+    let would = folder(desk)?;
     let from = desk.authority.now().before(since);
-    let replayed = desk.authority.replay(&set, from).await?;
-    let text = says(&replayed, since, set.reads_history());
+    let replayed = desk.authority.replay(&would, from).await?;
+    let text = says(&replayed, since, would.reads_history());
     Ok(Said::done(text, as_json(&replayed)))
 }
 

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use terms::Millis;
 
 use super::desk::Desk;
-use super::say::{Exit, Said, Spoken, count, span};
+use super::say::{Said, Spoken, count, some_span};
 
 /// Lines of one list that people are shown.
 const SHOWN: usize = 10;
 
 pub(super) async fn run(desk: &Desk, since: &str) -> Spoken {
-    let since = span("--since", since).map_err(|said| said.exit(Exit::Usage))?;
+    let since = some_span("--since", since)?;
     let tried = desk.authority.tried(desk.authority.now().before(since)).await?;
     Ok(Said::done(says(&tried, since), as_json(&tried)))
 }
@@ -40,7 +40,7 @@ fn says(tried: &Tried, since: Millis) -> String {
     }
     if !tried.uncovered.is_empty() {
         lines.push(format!(
-            "{} that nobody reviewed as read-only and no rule names:",
+            "{} that nobody reviewed as read-only and no rule in force names:",
             count(tried.uncovered.len(), "tool")
         ));
         lines.extend(tried.uncovered.iter().map(|tool| format!("  {tool}")));

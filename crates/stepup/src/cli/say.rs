@@ -164,7 +164,13 @@ pub fn count<N: PartialEq + From<u8> + std::fmt::Display>(n: N, what: &str) -> S
 
 /// A span of time that was typed after a flag.
 pub fn span(flag: &str, typed: &str) -> Result<terms::Millis, Said> {
-    typed.parse().map_err(|e| Said::failed(format!("{flag} {typed:?} is {e}"), ""))
+    typed.parse().map_err(|e| Said::failed(format!("{flag} {typed:?} is {e}"), "").exit(Exit::Usage))
+}
+
+/// The same where none at all would mean nothing.
+pub fn some_span(flag: &str, typed: &str) -> Result<terms::Millis, Said> {
+    let some = Some(span(flag, typed)?).filter(|span| span.get() > 0);
+    some.ok_or_else(|| Said::failed(format!("{flag} {typed:?} is no time at all"), "").exit(Exit::Usage))
 }
 
 /// A time as people read it, in the zone of the machine that says it, and which one that is.

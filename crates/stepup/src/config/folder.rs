@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use terms::text::{hides, visible};
+
 use super::ConfigError;
 
 /// The longest file, as the rules in it are bounded too.
@@ -29,7 +31,12 @@ pub(super) fn texts(dir: &Path) -> Result<BTreeMap<String, String>, ConfigError>
         if path.extension().is_none_or(|ending| ending != "cedar") {
             continue;
         }
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let plain = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.chars().any(hides));
+        let Some(name) = plain.map(str::to_owned) else {
+            let name = visible(&path.file_name().unwrap_or_default().to_string_lossy());
+            let why = format!("has a file whose name hides something: {name}");
+            return Err(ConfigError::new(dir, why).help("name it plainly"));
+        };
         let text = text(&path, &home).map_err(|(why, help)| ConfigError::new(&path, why).help(help))?;
         bytes += text.len();
         texts.insert(name, text);
@@ -115,6 +122,22 @@ mod tests {
             assert!(told.contains(says) && told.contains("x.cedar"), "{what}: {told}");
         }
         assert!(texts(Path::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn a_name_that_hides_something_is_refused_as_it_is() {
+        use std::os::unix::ffi::OsStrExt as _;
+        for (name, told) in [
+            (&b"a\nb.cedar"[..], "a⟨U+000A⟩b.cedar"),
+            (b"a\x1b[2J.cedar", "a⟨U+001B⟩[2J.cedar"),
+            ("a\u{202e}b.cedar".as_bytes(), "a⟨U+202E⟩b.cedar"),
+            (b"a\xffb.cedar", "hides something"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(std::ffi::OsStr::from_bytes(name)), RULE).unwrap();
+            let said = texts(dir.path()).unwrap_err().to_string();
+            assert!(said.contains(told), "{said}");
+        }
     }
 
     #[test]

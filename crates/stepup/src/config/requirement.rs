@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU8, NonZeroU32};
 
 use serde::{Deserialize, Deserializer};
+use terms::text::hides;
 use terms::{Binds, Millis, Requirement, Terms, Tree};
 
 use super::file::span;
@@ -53,10 +54,15 @@ fn some_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Millis
     span(deserializer).map(Some)
 }
 
+const NAME: &str = "use 1 to 64 characters that can be seen: callers and approvers are told it";
+
 /// Every requirement, each as its one part of that name.
 pub(super) fn read_all(written: &BTreeMap<String, Written>) -> Result<BTreeMap<String, Requirement>, Wrong> {
     let one = |(name, written): (&String, &Written)| {
-        let read = written.read(name).map_err(|wrong| wrong.within(["requirements", name]));
+        let plain = (1..=64).contains(&name.chars().count()) && !name.chars().any(hides);
+        let named = if plain { Ok(()) } else { Err(Wrong::new("cannot be a name").help(NAME)) };
+        let read =
+            named.and_then(|()| written.read(name)).map_err(|wrong| wrong.within(["requirements", name]));
         read.map(|requirement| (name.clone(), requirement))
     };
     written.iter().map(one).collect()
