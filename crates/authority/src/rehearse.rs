@@ -9,14 +9,17 @@ use store::{Directory, Epoch, Human, Member, Membership, OwnedBy, Pin, PinState,
 use terms::access::SealKey;
 use terms::statement::{Consent, Matter, Role, Statement};
 use terms::{
-    AccessHash, CallerId, CallerKind, CardHash, DefinitionHash, Digest, ElevationId, HumanId, InstallId,
-    Json, Kind, PinId, Requirement, Time,
+    AccessHash, Caller, CallerId, CallerKind, CardHash, DefinitionHash, Digest, ElevationId, HumanId,
+    InstallId, Json, Kind, Part, PinId, Requirement, Time,
 };
 
 use crate::active::Active;
 use crate::bundle::Bundle;
 use crate::explain::{NotSupposed, Supposed, Would};
 use crate::operator::CONSOLE;
+use crate::schema::Schemas;
+use crate::standing::NOBODYS;
+use crate::target::of_part;
 
 /// Who is there, and what is pinned.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +59,7 @@ pub struct Scene {
 /// The stage of one bundle.
 pub struct Stage {
     active: Active,
+    schemas: Schemas,
 }
 
 impl Stage {
@@ -101,7 +105,7 @@ impl Stage {
             Some((upstream, *kind, stated.get("name")?.as_str()?, stated))
         });
         directory.pins = definitions.zip(1..).map(|((u, k, name, d), n)| pin(u, k, name, d, n)).collect();
-        Ok(Self { active: Active::of(directory, None, None) })
+        Ok(Self { active: Active::of(directory, None, None), schemas: Schemas::default() })
     }
 
     /// The rules, if the bundle has any that can be read.
@@ -138,19 +142,38 @@ impl Stage {
             for target in self.active.targets() {
                 let shown =
                     if set.may_discover(caller, &target.judged).yes() { "see it" } else { "not see it" };
-                let needs = set.may_need(caller, &target.judged).join(", ");
-                let needs = if needs.is_empty() { needs } else { format!("; may take {needs}") };
-                let comes = match set.outlook(caller, &target.judged) {
-                    Outlook::Always => format!("use it{needs}"),
-                    Outlook::Depends => format!("use it, depending on the call{needs}"),
-                    Outlook::Never => "not use it".to_owned(),
-                };
                 let of = format!("{} {}", target.kind.name(), target.id());
+                let comes = comes_to(set, caller, &target.judged, "use it");
                 rows.push((caller.name.clone(), of, format!("{shown}, {comes}")));
             }
         }
         rows.sort();
         rows
+    }
+
+    /// For each person, and for whoever has an account of the machine: what of the installation they change, and what that may take.
+    #[must_use]
+    pub fn changes(&self) -> Vec<(String, String, String)> {
+        let Some(set) = self.rules() else { return Vec::new() };
+        let people = self.active.people.known().filter(|caller| caller.kind == CallerKind::Operator).cloned();
+        let anybody = self.active.people.operator(NOBODYS);
+        let mut rows = Vec::new();
+        for who in people.chain([anybody]) {
+            let name = who.name.strip_prefix(CONSOLE).unwrap_or("an account of the machine");
+            for (part, of) in Part::TABLE {
+                let comes = comes_to(set, &who, &of_part(part).judged, "change it");
+                rows.push((name.to_owned(), format!("administer {of}"), comes));
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    /// What is wrong with the arguments of a scene: its caller is told that before anything is decided.
+    #[must_use]
+    pub fn misfit(&self, scene: &Scene) -> Option<String> {
+        let Supposed { kind, upstream, name, arguments, .. } = &scene.supposed;
+        self.schemas.misfit(&*self.active.target(*kind, upstream, name)?, arguments)
     }
 
     /// What the rules say, by which of them, and whether those who approved are enough.
@@ -221,6 +244,17 @@ impl Stage {
             [Role::Owner, Role::Approver].map(|role| vote(human, role, requirement, scene.at, access))
         };
         named.flat_map(both).collect()
+    }
+}
+
+/// Whether somebody may do it, and what that may take.
+fn comes_to(set: &PolicySet, who: &Caller, judged: &policy::Target, does: &str) -> String {
+    let needs = set.may_need(who, judged).join(", ");
+    let needs = if needs.is_empty() { needs } else { format!("; may take {needs}") };
+    match set.outlook(who, judged) {
+        Outlook::Always => format!("{does}{needs}"),
+        Outlook::Depends => format!("{does}, depending on the call{needs}"),
+        Outlook::Never => format!("not {does}"),
     }
 }
 

@@ -30,13 +30,7 @@ impl Authority {
     /// refuse it before anything is decided.
     #[must_use]
     pub fn misfit(&self, target: &Target, arguments: &Json) -> Option<String> {
-        match target.kind {
-            Kind::Tool | Kind::Route | Kind::Operation => {
-                self.schemas.check(target.pin.digest, &target.pin.definition, arguments).err()
-            }
-            Kind::Prompt => (!are_texts(arguments)).then(|| "arguments is not an object of texts".to_owned()),
-            Kind::Resource | Kind::Installation => None,
-        }
+        self.schemas.misfit(target, arguments)
     }
 }
 
@@ -47,6 +41,17 @@ pub fn are_texts(of: &Json) -> bool {
 }
 
 impl Schemas {
+    /// What is wrong with the arguments of a call.
+    pub(crate) fn misfit(&self, target: &Target, arguments: &Json) -> Option<String> {
+        match target.kind {
+            Kind::Tool | Kind::Route | Kind::Operation => {
+                self.check(target.pin.digest, &target.pin.definition, arguments).err()
+            }
+            Kind::Prompt => (!are_texts(arguments)).then(|| "arguments is not an object of texts".to_owned()),
+            Kind::Resource | Kind::Installation => None,
+        }
+    }
+
     /// Whether arguments fit. Answers what is wrong, without any value of theirs: it may be a secret.
     pub(crate) fn check(
         &self,

@@ -24,7 +24,7 @@ const LEADS_THERE: [Part; 4] = [Part::Policy, Part::Groups, Part::Callers, Part:
 const AT_CONSOLE: [Part; 2] = [Part::Definitions, Part::Locks];
 
 /// An account that is nobody's, as any of this machine is until it is said whose it is.
-const NOBODYS: Operator = Operator::Account(u32::MAX);
+pub(crate) const NOBODYS: Operator = Operator::Account(u32::MAX);
 
 /// What is asked of one set of rules.
 struct Rules<'a> {
@@ -55,8 +55,7 @@ impl Active {
         let texts = set.rules().filter_map(|rule| set.source(rule)).map(|(_, text)| text);
         let named: BTreeSet<u32> = texts.flat_map(accounts_in).collect();
         let named = named.into_iter().chain([0]).map(|uid| self.people.operator(Operator::Account(uid)));
-        let mut all: Vec<Arc<Caller>> =
-            accounts.chain(named).chain([self.people.operator(NOBODYS)]).collect();
+        let mut all: Vec<Arc<Caller>> = accounts.chain(named).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all.dedup_by(|a, b| a.name == b.name);
         all

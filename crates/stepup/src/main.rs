@@ -118,12 +118,12 @@ async fn at_the_desk(errand: Errand, path: &std::path::Path, ambient: Arc<dyn Am
     let uid = rustix::process::geteuid().as_raw();
     if errand.verb.only_reads() {
         let desk = node::look(config, ambient).await.map_err(refused)?;
-        return errand.run(&desk, uid).await.map(Said::without_a_server);
+        return errand.run(&desk, uid).await.map(Said::without_a_server).map_err(Said::without_a_server);
     }
     let desk = node::open(config, ambient, false).await.map_err(refused)?;
     let spoken = errand.run(&desk, uid).await;
     desk.checkpoint().await.map_err(|e| Said::store(&e))?;
-    spoken.map(Said::without_a_server)
+    spoken.map(Said::without_a_server).map_err(Said::without_a_server)
 }
 
 fn read(path: &std::path::Path) -> Result<Config, Said> {

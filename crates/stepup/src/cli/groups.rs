@@ -6,20 +6,19 @@ use super::Desk;
 use super::caller::done;
 use super::say::{Exit, Said, Spoken};
 
-/// Puts a member into groups and takes it out of others. What was stopped is answered once the rest is done.
-pub(super) async fn regroup(
+/// Puts a member into groups and takes it out of others. What was stopped, and why, is answered once the rest is done.
+async fn regroup(
     desk: &Desk,
     name: &str,
     add: &[String],
     remove: &[String],
-) -> Result<Vec<Said>, Said> {
+) -> Result<Vec<(String, Said)>, Said> {
     let mut stopped = Vec::new();
     let all = add.iter().map(|group| (group, true)).chain(remove.iter().map(|group| (group, false)));
     for (group, is) in all {
         let changed = desk.authority.set_member(group, name, is, &desk.by).await?;
         if let Err(said) = done(desk, changed) {
-            let into = if is { "Into" } else { "Out of" };
-            stopped.push(Said { text: format!("{into} {group}: {}", said.text), ..said });
+            stopped.push((format!("{} {group}", if is { "Into" } else { "Out of" }), said));
         }
     }
     Ok(stopped)
@@ -31,7 +30,12 @@ pub(super) async fn run(desk: &Desk, name: &str, add: &[String], remove: &[Strin
         let what = format!("{name} cannot be put into {group} and taken out of it at once");
         return Err(Said::failed(what, "name it once").exit(Exit::Usage));
     }
-    let stopped = regroup(desk, name, add, remove).await?;
+    let mut stopped = regroup(desk, name, add, remove).await?;
+    if add.len() + remove.len() == 1
+        && let Some((_, alone)) = stopped.pop()
+    {
+        return Err(alone);
+    }
     let groups = super::human::groups_of(desk, name);
     let said = if groups.is_empty() {
         format!("{name} is in no group.")
@@ -46,7 +50,9 @@ pub(super) async fn join(desk: &Desk, name: &str, groups: &[String], said: Said)
     let is_in = super::human::groups_of(desk, name);
     let others: Vec<String> = groups.iter().filter(|group| !is_in.contains(group)).cloned().collect();
     // What it was added with is shown once: it is told whatever becomes of the groups.
-    let stopped = regroup(desk, name, &others, &[]).await.unwrap_or_else(|failed| vec![failed]);
+    let stopped = regroup(desk, name, &others, &[])
+        .await
+        .unwrap_or_else(|failed| vec![("Into none".to_owned(), failed)]);
     if stopped.is_empty() {
         return Ok(said);
     }
@@ -58,14 +64,14 @@ pub(super) async fn join(desk: &Desk, name: &str, groups: &[String], said: Said)
 }
 
 /// What was done, with what was not: that decides how the command ends.
-fn beside(mut said: Said, stopped: Vec<Said>) -> Said {
-    for one in &stopped {
-        said.text.push_str(&format!("\n\n{}", one.text));
+fn beside(mut said: Said, stopped: Vec<(String, Said)>) -> Said {
+    for (which, one) in &stopped {
+        said.text.push_str(&format!("\n\n{which}: {}", one.text));
     }
-    if let Some(first) = stopped.first() {
+    if let Some((_, first)) = stopped.first() {
         said.exit = first.exit;
     }
-    let stopped: Vec<Value> = stopped.into_iter().map(|one| one.json).collect();
+    let stopped: Vec<Value> = stopped.into_iter().map(|(_, one)| one.json).collect();
     if let Some(members) = said.json.as_object_mut().filter(|_| !stopped.is_empty()) {
         members.insert("stopped".to_owned(), Value::Array(stopped));
     }

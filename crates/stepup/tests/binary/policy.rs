@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::world::run;
+use crate::world::{golden, run};
 
 /// A folder as `init` writes it.
 fn started(how: &str) -> tempfile::TempDir {
@@ -21,8 +21,8 @@ fn change(folder: &Path, file: &str, from: &str, to: &str) {
     std::fs::write(path, text.replace(from, to)).unwrap();
 }
 
-/// Plays rules with what they take, as one who takes them over does.
-fn plays(what: &str, requirements: &str, files: &[(&str, String)]) {
+/// Plays rules with what they take, as one who takes them over does; what their matrix is.
+fn plays(what: &str, requirements: &str, files: &[(&str, String)]) -> String {
     let folder = started("--team");
     let config = folder.path().join("stepup.toml");
     let written = std::fs::read_to_string(&config).unwrap();
@@ -32,8 +32,15 @@ fn plays(what: &str, requirements: &str, files: &[(&str, String)]) {
     for (name, text) in files {
         std::fs::write(folder.path().join("policies").join(name), text).unwrap();
     }
+    let matrix =
+        files.iter().find_map(|(name, _)| name.strip_suffix(".yaml")).unwrap().to_owned() + ".matrix";
+    if !files.iter().any(|(name, _)| *name == matrix) {
+        run(folder.path(), &["policy", "test", "--strict"]).failed(1, &["has no matrix"]);
+        run(folder.path(), &["policy", "test", "--update"]).done();
+    }
     let said = run(folder.path(), &["policy", "test", "--strict"]);
     assert_eq!(said.code, 0, "{what}: {}{}", said.out, said.err);
+    std::fs::read_to_string(folder.path().join("policies").join(matrix)).unwrap()
 }
 
 /// The blocks of a page that are written in this language.
@@ -53,8 +60,11 @@ fn each_set_of_rules_does_what_its_scenarios_say_once_it_is_taken_over() {
     assert!(sets.len() >= 6, "{sets:?}");
     for set in sets {
         let files = [".cedar", ".scenarios.yaml", ".scenarios.matrix"].map(|ending| format!("{set}{ending}"));
-        let files: Vec<(&str, String)> = files.iter().map(|name| (name.as_str(), read(name))).collect();
-        plays(&set, &read(&format!("{set}.requirements.toml")), &files);
+        let requirements = read(&format!("{set}.requirements.toml"));
+        let [rules, scenarios, matrix] = files.each_ref().map(String::as_str);
+        let without = [(rules, read(rules)), (scenarios, read(scenarios))];
+        golden(&format!("../../policies/{matrix}"), &plays(&set, &requirements, &without));
+        plays(&set, &requirements, &[without.as_slice(), &[(matrix, read(matrix))]].concat());
     }
 }
 
@@ -83,6 +93,7 @@ const SCENARIOS: &str = "policies/starter.scenarios.yaml";
 fn the_starter_sets_do_what_their_scenarios_say_and_each_rule_is_exercised() {
     for how in ["--alone", "--team"] {
         let folder = started(how);
+        run(folder.path(), &["policy", "test", "--update"]).done();
         let said = run(folder.path(), &["policy", "test", "--strict", "--json"]).done();
         let said: Value = serde_json::from_str(&said).unwrap();
         assert_eq!((&said["ok"], said["unexercised"].as_array().unwrap().len()), (&Value::Bool(true), 0));
@@ -106,6 +117,46 @@ fn a_rule_that_opens_more_fails_the_scenario_and_the_matrix_with_what_came_inste
     let text = run(folder.path(), &["policy", "test"]).failed(1, &["starter.scenarios.matrix has changed"]);
     assert!(text.contains("- stranger | tool ops/read_ticket | not see it, not use it"), "{text}");
     assert!(text.contains("+ stranger | tool ops/read_ticket | see it, use it"), "{text}");
+}
+
+/// Each of these opens something that no line of the starter set's scenarios is about.
+#[test]
+fn whatever_opens_more_is_in_the_matrix_and_what_keeps_it_is_missed() {
+    const CONFIG: &str = "stepup.toml";
+    let folder = started("--team");
+    let (path, matrix) = (folder.path(), folder.path().join("policies/starter.scenarios.matrix"));
+    run(path, &["policy", "test", "--update"]).done();
+    run(path, &["policy", "test", "--strict"]).done();
+    for (file, from, to, line) in [
+        (
+            RULES,
+            "[\"staging\", \"test\"]",
+            "[\"staging\", \"test\", \"prod-eu\"]",
+            "+ rule | deploy-outside-staging | ",
+        ),
+        (
+            RULES,
+            "principal in Group::\"host\"",
+            "principal is Human",
+            "+ ann | administer policy | change it",
+        ),
+        (CONFIG, "uses = 1", "uses = 100", "100 uses within"),
+        (CONFIG, "valid_for = \"15m\"", "valid_for = \"100d\"", "within 100d"),
+    ] {
+        let kept = std::fs::read_to_string(path.join(file)).unwrap();
+        change(path, file, from, to);
+        let text = run(path, &["policy", "test"]).failed(1, &["starter.scenarios.matrix has changed"]);
+        assert!(text.contains(line), "{line}: {text}");
+        std::fs::write(path.join(file), kept).unwrap();
+    }
+    let kept = std::fs::read_to_string(&matrix).unwrap();
+    std::fs::write(&matrix, kept.replace('\n', "\r\n")).unwrap();
+    run(path, &["policy", "test", "--strict"]).done();
+    std::fs::rename(&matrix, matrix.with_file_name("other.scenarios.matrix")).unwrap();
+    run(path, &["policy", "test", "--strict"]).failed(
+        1,
+        &["starter.scenarios.yaml has no matrix", "other.scenarios.matrix is of no file of scenarios"],
+    );
 }
 
 #[test]
@@ -153,8 +204,7 @@ fn a_scenario_says_whether_its_caller_is_shown_that_something_is_there() {
     scenario(&of("release-bot", "    discover: shown\n    because: [agents-work]\n")).done();
     scenario(&of("stranger", "    discover: hidden\n    because: []\n")).done();
     // Beside what comes of using it, which is what the reasons are then of.
-    let both =
-        "    arguments: { environment: production }\n    expect: release-approval\n    discover: shown\n";
+    let both = "    arguments: { environment: production, version: \"1\" }\n    expect: release-approval\n    discover: shown\n";
     scenario(&of("release-bot", &format!("{both}    because: [deploy-outside-staging]\n"))).done();
     for (says, why) in [
         (of("stranger", "    discover: shown\n"), "expected shown, and it is hidden, because of no rule"),

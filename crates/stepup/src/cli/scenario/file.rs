@@ -266,7 +266,7 @@ impl Scenario {
             return Err("expects nothing: say expect, discover or both".to_owned());
         }
         let mut expected = self.expect.iter().flat_map(|expected| expected.split(" + "));
-        let known = |name: &str| name == "permit" || name == "deny" || requirements.contains(name);
+        let known = |name: &str| ["permit", "deny", INVALID].contains(&name) || requirements.contains(name);
         let unknown = expected.find(|name| !known(name) && !DENIED.contains(name));
         unknown.map_or(Ok(()), |name| Err(format!("expect: there is no requirement {name:?}")))
     }
@@ -311,6 +311,16 @@ impl Scenario {
             (_, None) => self.scene(self.asks(stage)?)?,
             (None, Some(_)) => return Err("says not which person changes it".to_owned()),
         };
+        match (stage.misfit(&scene), self.expect.as_deref() == Some(INVALID)) {
+            (Some(_), true) => return Ok(Came::of(INVALID, Vec::new())),
+            (Some(what), false) => {
+                return Err(format!(
+                    "its arguments are none that its definition takes, so its caller is told arguments_invalid and nothing is \
+                     decided ({what}); if that is meant, expect: {INVALID}"
+                ));
+            }
+            (None, _) => {}
+        }
         let approver = self.person.as_ref().filter(|_| scene.supposed.kind != Kind::Installation);
         let Some(person) = approver else {
             let (would, by) = stage.play(&scene).map_err(told)?;
@@ -420,6 +430,9 @@ impl Outcome {
         self.rules.extend(by);
     }
 }
+
+/// What is expected of arguments that a definition does not take.
+const INVALID: &str = "invalid";
 
 /// Every way to be denied, as scenarios expect it.
 const DENIED: [&str; 6] = [

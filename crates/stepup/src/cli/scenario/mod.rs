@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::file::{File, Scenario};
+use self::matrix::Held;
 use super::finding;
 use super::say::{Exit, Said, Spoken, count};
 use crate::config::Config;
@@ -25,7 +26,7 @@ const ENDING: &str = ".scenarios.yaml";
 pub struct Test {
     /// The files; those in the policy folder that end with .scenarios.yaml where none is named.
     files: Vec<PathBuf>,
-    /// Rules that no scenario exercises are an error.
+    /// Rules that no scenario exercises, and scenarios that no matrix is kept of, are an error.
     #[arg(long)]
     strict: bool,
     /// Write the matrix of callers and actions beside each file anew, instead of holding it against the one that is there.
@@ -57,7 +58,10 @@ impl Test {
             for scenario in &file.scenarios {
                 tested.play(&stage, scenario, path);
             }
-            tested.matrix(&stage, path, self.update)?;
+            tested.matrix((&stage, &bundle), path, self.update)?;
+        }
+        if self.files.is_empty() {
+            tested.orphans(&config.policy.dir, &files)?;
         }
         tested.said(self.strict)
     }
@@ -66,14 +70,8 @@ impl Test {
         if !self.files.is_empty() {
             return Ok(self.files.clone());
         }
-        let unreadable =
-            |e: std::io::Error| Said::failed(format!("{}: cannot be read: {e}", folder.display()), "");
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            files.extend(Some(path).filter(|path| path.to_string_lossy().ends_with(ENDING)));
-        }
-        files.sort();
+        let mut files = listed(folder)?;
+        files.retain(|path| path.to_string_lossy().ends_with(ENDING));
         if files.is_empty() {
             let help = "write one, such as policies/starter.scenarios.yaml; docs/policy-testing.md shows how";
             return Err(Said::failed(
@@ -83,6 +81,21 @@ impl Test {
         }
         Ok(files)
     }
+}
+
+/// What is in a folder, by name.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>, Said> {
+    let unreadable =
+        |e: std::io::Error| Said::failed(format!("{}: cannot be read: {e}", folder.display()), "");
+    let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut paths = paths.map_err(unreadable)?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Rules that cannot be tried.
@@ -103,6 +116,8 @@ struct Tested {
     exercised: BTreeSet<String>,
     requirements: BTreeSet<String>,
     matrices: Vec<String>,
+    /// Files of scenarios without a matrix, and the reverse.
+    unmatched: Vec<String>,
 }
 
 impl Tested {
@@ -129,12 +144,29 @@ impl Tested {
                 Some(outcome.wrong.join("; and ")).filter(|wrong| !wrong.is_empty())
             }
         };
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let file = name(path);
         self.played.push(Played { name: format!("{file}: {}", scenario.name), wrong });
     }
 
-    fn matrix(&mut self, stage: &Stage, path: &Path, update: bool) -> Result<(), Said> {
-        self.matrices.extend(matrix::held(stage, path, update)?);
+    fn matrix(&mut self, of: (&Stage, &Bundle), path: &Path, update: bool) -> Result<(), Said> {
+        match matrix::held(of, path, update)? {
+            Held::AsKept => {}
+            Held::None => self.unmatched.push(format!("{} has no matrix: --update writes it", name(path))),
+            Held::Changed(how) => self.matrices.push(how),
+        }
+        Ok(())
+    }
+
+    /// Matrices in the folder that are of no file of scenarios any more: nothing is held against them.
+    fn orphans(&mut self, folder: &Path, files: &[PathBuf]) -> Result<(), Said> {
+        let mut orphans = listed(folder)?;
+        orphans.retain(|path| {
+            let text = path.to_string_lossy();
+            let of = text.strip_suffix(matrix::ENDING).map(|stem| PathBuf::from(format!("{stem}.yaml")));
+            of.is_some_and(|of| !files.contains(&of))
+        });
+        self.unmatched
+            .extend(orphans.iter().map(|path| format!("{} is of no file of scenarios", name(path))));
         Ok(())
     }
 
@@ -151,7 +183,9 @@ impl Tested {
             lines.push("No scenario exercises:".to_owned());
             lines.extend(unused.iter().map(|(id, at)| format!("  {id}  {at}")));
         }
-        let ok = failed.is_empty() && self.matrices.is_empty() && (unused.is_empty() || !strict);
+        lines.extend(self.unmatched.iter().cloned());
+        let whole = unused.is_empty() && self.unmatched.is_empty() && !self.played.is_empty();
+        let ok = failed.is_empty() && self.matrices.is_empty() && (whole || !strict);
         let passed = self.played.len() - failed.len();
         lines.push(format!(
             "{} passed, {} failed; {} of {} exercised.",
@@ -162,7 +196,7 @@ impl Tested {
         ));
         let of = |played: &Played| json!({ "name": played.name, "wrong": played.wrong });
         let json = json!({ "ok": ok, "scenarios": self.played.iter().map(of).collect::<Vec<_>>(),
-            "matrix": self.matrices, "unexercised": unused.iter().map(|(id, _)| id).collect::<Vec<_>>() });
+            "matrix": self.matrices, "unmatched": self.unmatched, "unexercised": unused.iter().map(|(id, _)| id).collect::<Vec<_>>() });
         let said = Said::done(lines.join("\n"), json);
         if ok { Ok(said) } else { Err(said.exit(Exit::Failed)) }
     }
