@@ -1,6 +1,9 @@
 // A21: changing what decisions rest on is asked of the rules in force. docs/changing-policy.md, played.
 import assert from "node:assert/strict";
-import { appendFileSync, chownSync, cpSync, lchownSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync, chownSync, closeSync, cpSync, lchownSync, linkSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Home, until } from "../lib/home.mjs";
@@ -261,6 +264,32 @@ describe("where changes are approved", () => {
     rmSync(folder);
     renameSync(`${folder}.first`, folder);
     await until("the folder", async () => (await ready()).policy_folder === "in force");
+  });
+
+  test("what is being written is not read before it is closed", async () => {
+    const [file, before] = [join(home.folder, "policies/written.cedar"), await ready()];
+    const open = openSync(file, "w");
+    writeSync(open, `@id("first") forbid (principal, action == Action::"tools/call:ops/u", resource);\n`);
+    await new Promise((done) => setTimeout(done, 1500));
+    assert.equal((await ready()).policy_folder, before.policy_folder, "half of it is proposed");
+    writeSync(open, `@id("second") forbid (principal, action == Action::"tools/call:ops/u", resource);\n`);
+    closeSync(open);
+    await until("the word", async () => (await ready()).policy_folder !== "in force");
+    const waiting = (await home.pending()).find((request) => /rules/.test(JSON.stringify(request)));
+    assert.ok(waiting, "it is asked for");
+    rmSync(file);
+    await until("the folder", async () => (await ready()).policy_folder === "in force");
+  });
+
+  test("what is written by another name of the same file is noticed", async () => {
+    const other = join(home.outside, "other-name");
+    linkSync(policy, other);
+    const kept = readFileSync(policy, "utf8");
+    writeFileSync(other, `${kept}\n@id("linked") forbid (principal, action == Action::"tools/call:ops/u", resource);`);
+    await until("the word", async () => (await ready()).policy_folder !== "in force");
+    writeFileSync(other, kept);
+    await until("the folder", async () => (await ready()).policy_folder === "in force");
+    rmSync(other);
   });
 
   test("the log verifies, and the independent checker agrees", async () => {

@@ -157,6 +157,7 @@ impl Authority {
     /// Notes that, for whoever looks.
     pub fn troubled(&self, why: Option<String>) {
         self.trouble.store(why.map(Arc::new));
+        self.watch.changed();
     }
 
     /// What is in force now.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use audit::Envelope;
 use audit::envelope::References;
 use audit::record::Kind as Recorded;
-use elevation::{Eligible, Evidence, Leaf, Pending, Weighed, attainable, weigh};
+use elevation::{Eligible, Evidence, GrantState, Leaf, Pending, State, Weighed, attainable, weigh};
 use policy::{DenyReason, Judgement, Moment, PolicySet, Question, RuleId};
-use store::{Failed, LogLine};
+use store::{Failed, LogLine, Whole};
 use terms::access::SealKey;
 use terms::{
     Access, Action, Caller, CallerId, Json, Kind, PolicyHash, RecordId, Requirement, Secrets, Slug, Time,
@@ -286,7 +286,15 @@ impl Authority {
         let moment = self.moment(&active, caller.id, &access, source.unwrap_or_default()).await?;
         let known = Known { caller, target: &target, access: &access, moment: &moment };
         let gathered = match refs.elevation {
-            Some(id) => self.store.elevation(id).await?.map(|whole| standing(&active, &whole.request)),
+            // What was used up, or is over otherwise, is asked for again.
+            Some(id) => {
+                let counts = |whole: &Whole| match &whole.grant {
+                    Some(grant) => grant.state(self.now()) == GrantState::Live,
+                    None => whole.state == State::Pending,
+                };
+                let whole = self.store.elevation(id).await?.filter(counts);
+                whole.map(|whole| standing(&active, &whole.request))
+            }
             None => None,
         };
         Ok(Some(self.explained(&active, set, &known, &gathered.unwrap_or_default())))

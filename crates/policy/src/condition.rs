@@ -153,41 +153,71 @@ fn literal(expr: &Expr) -> bool {
     }
 }
 
-/// Whether the rule applies only where an argument has one of the values that it lists: every other
+/// Whether the rule applies only where an argument has one of the values that it lists, or is absent: every other
 /// spelling, and the upstream's own default, then runs without a step-up.
 pub(crate) fn lists_what_is_dangerous(clauses: &[Clause]) -> bool {
-    clauses.iter().any(|clause| match clause {
-        Clause::When(expr) => narrow(expr, true),
-        Clause::Unless(expr) => narrow(expr, false),
-    })
+    let of = |clause: &Clause| match clause {
+        Clause::When(expr) => takes(expr, true),
+        Clause::Unless(expr) => takes(expr, false),
+    };
+    clauses.iter().map(of).fold(Takes::Anything, Takes::and) == Takes::Listed
 }
 
-/// Whether `expr` being `holds` takes an argument that equals something listed.
-fn narrow(expr: &Expr, holds: bool) -> bool {
+/// What of an argument a condition takes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Takes {
+    /// One of the values that it lists.
+    Listed,
+    /// None at all.
+    Absence,
+    Anything,
+}
+
+impl Takes {
+    fn and(self, other: Self) -> Self {
+        self.min(other)
+    }
+
+    fn or(self, other: Self) -> Self {
+        if self == Self::Anything || other == Self::Anything { Self::Anything } else { self.min(other) }
+    }
+}
+
+/// What `expr` being `holds` takes.
+fn takes(expr: &Expr, holds: bool) -> Takes {
+    let listed = |it: bool| if it { Takes::Listed } else { Takes::Anything };
     match expr {
-        Expr::UnaryOp { op: UnaryOp::Not, expr } => narrow(expr, !holds),
+        Expr::UnaryOp { op: UnaryOp::Not, expr } => takes(expr, !holds),
         Expr::BinaryOp { op: BinaryOp::And, left, right } if holds => {
-            narrow(left, true) || narrow(right, true)
+            takes(left, true).and(takes(right, true))
         }
-        Expr::BinaryOp { op: BinaryOp::And, left, right } => narrow(left, false) && narrow(right, false),
-        Expr::BinaryOp { op: BinaryOp::Or, left, right } if holds => {
-            narrow(left, true) && narrow(right, true)
-        }
-        Expr::BinaryOp { op: BinaryOp::Or, left, right } => narrow(left, false) || narrow(right, false),
-        Expr::BinaryOp { op: BinaryOp::Eq, left, right } => holds && compares(left, right),
-        Expr::BinaryOp { op: BinaryOp::NotEq, left, right } => !holds && compares(left, right),
+        Expr::BinaryOp { op: BinaryOp::And, left, right } => takes(left, false).or(takes(right, false)),
+        Expr::BinaryOp { op: BinaryOp::Or, left, right } if holds => takes(left, true).or(takes(right, true)),
+        Expr::BinaryOp { op: BinaryOp::Or, left, right } => takes(left, false).and(takes(right, false)),
+        Expr::BinaryOp { op: BinaryOp::Eq, left, right } => listed(holds && compares(left, right)),
+        Expr::BinaryOp { op: BinaryOp::NotEq, left, right } => listed(!holds && compares(left, right)),
         Expr::BinaryOp {
             op: BinaryOp::Contains | BinaryOp::ContainsAny | BinaryOp::ContainsAll,
             left,
             right,
-        } => holds && compares(left, right),
-        Expr::Like { expr, .. } => holds && argument(expr),
+        } => listed(holds && compares(left, right)),
+        Expr::Like { expr, .. } => listed(holds && argument(expr)),
+        Expr::HasAttr { .. } if !holds && has(expr).is_some_and(|path| pointer(&path).is_some()) => {
+            Takes::Absence
+        }
         Expr::IfThenElse { cond, then_expr, else_expr } => {
             let never = |arm: &Expr| matches!(arm, Expr::Literal(Literal::Bool(it)) if *it != holds);
-            let arm = |guard: bool, arm: &Expr| narrow(cond, guard) || narrow(arm, holds) || never(arm);
-            arm(true, then_expr) && arm(false, else_expr)
+            let arm = |guard: bool, arm: &Expr| match never(arm) {
+                true => None,
+                false => Some(takes(cond, guard).and(takes(arm, holds))),
+            };
+            match (arm(true, then_expr), arm(false, else_expr)) {
+                (Some(one), Some(other)) => one.or(other),
+                (Some(one), None) | (None, Some(one)) => one,
+                (None, None) => Takes::Anything,
+            }
         }
-        _ => false,
+        _ => Takes::Anything,
     }
 }
 

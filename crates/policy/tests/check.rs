@@ -216,6 +216,10 @@ fn a_step_up_that_names_what_is_dangerous_is_warned_of() {
         r#"when { resource.reviewedReadOnly } when { context.arguments.environment == "production" }"#,
         r#"when { if context.arguments.environment == "production" then true else false }"#,
         r#"when { context.arguments.amount == decimal("1.0") }"#,
+        r#"unless { context.arguments has environment && context.arguments.environment != "production" }"#,
+        r#"unless { context.arguments has list && !context.arguments.list.contains("production") }"#,
+        r#"when { !(context.arguments has environment) || context.arguments.environment == "production" }"#,
+        r#"unless { context.arguments has a && context.arguments has b && context.arguments.b != "x" }"#,
     ];
     for clause in open {
         assert_eq!(deploying(clause), [Code::StepupFailOpen], "{clause}");
@@ -239,6 +243,9 @@ fn a_step_up_that_names_what_is_harmless_is_not_warned_of() {
         "when { context.history.first_time }",
         r#"when { if context.arguments.environment == "staging" then false else true }"#,
         "unless { resource.reviewedReadOnly || resource.ruled }",
+        r#"unless { context.arguments has environment && context.arguments.environment == "staging" }"#,
+        "unless { context.arguments has dry_run && context.arguments.dry_run }",
+        "unless { context.arguments has ticket }",
     ];
     for clause in closed {
         assert_eq!(deploying(clause), [], "{clause}");

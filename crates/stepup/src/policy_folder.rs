@@ -2,14 +2,16 @@
 //! rules that are in force, loudly (F46, decisions A21).
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use authority::{Activated, Bundle, By, Failed, Listing, Operator, Selector, Stopped};
 use elevation::{Conclusion, GrantState, State};
-use notify::{RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{EventKind, RecursiveMode, Watcher as _};
 use terms::{ElevationId, Json, Part};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -27,6 +29,12 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// The latest requests that are looked through for those of an earlier folder.
 const EARLIER: u32 = 500;
+
+/// How long whoever writes to a file may take to close it, before it is read as it is.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// The most entries of the folder that are looked at for whether they were written to.
+const MOST_LOOKED_AT: usize = 10_000;
 
 /// How often a folder that is gone is looked for, and one that cannot be watched read.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -111,14 +119,14 @@ pub async fn follow(desk: Arc<Desk>, mut waits: Option<ElevationId>, again: Arc<
     let mut read = true;
     loop {
         let (saved, heard) = tokio::sync::mpsc::channel(1);
-        let watched = which(dir);
-        match watch(dir, saved) {
+        let (watched, writing) = (which(dir), Writing::default());
+        match watch(dir, saved, writing.clone()) {
             Ok(_watcher) => {
                 // What was saved before it is watched was heard by nobody.
                 if !std::mem::replace(&mut read, false) {
                     waits = saved_now(&desk, waits).await;
                 }
-                waits = listen(&desk, (heard, &again), waits, || which(dir) == watched).await;
+                waits = listen(&desk, (heard, &writing, &again), waits, || which(dir) == watched).await;
             }
             Err(error) => {
                 tracing::error!(%error, "the policy folder is not watched: use stepup policy activate");
@@ -131,17 +139,74 @@ pub async fn follow(desk: Arc<Desk>, mut waits: Option<ElevationId>, again: Arc<
     }
 }
 
+/// Waits until nothing of it was saved for a while, and whoever writes to a file has closed it, or takes too long.
+async fn settled(heard: &mut Receiver<()>, writing: &Writing) {
+    let late = tokio::time::Instant::now() + WRITTEN_WITHIN;
+    loop {
+        match tokio::time::timeout(QUIET, heard.recv()).await {
+            Ok(Some(())) => {}
+            Ok(None) => return,
+            Err(_) if writing.is_empty() || tokio::time::Instant::now() >= late => return,
+            Err(_) => {}
+        }
+    }
+}
+
+/// What tells its files apart from what they were: names, and when and how large each was last written, by whatever name that was.
+fn looks(dir: &Path) -> BTreeSet<(OsString, u64, u64, i64, i64)> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let look = |entry: std::fs::DirEntry| {
+        let meta = std::fs::metadata(entry.path()).ok()?;
+        Some((entry.file_name(), meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()))
+    };
+    entries.take(MOST_LOOKED_AT).filter_map(look).collect()
+}
+
+/// The files that somebody writes to and has not closed.
+#[derive(Clone, Default)]
+struct Writing(Arc<Mutex<BTreeSet<PathBuf>>>);
+
+impl Writing {
+    fn files(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.files().is_empty()
+    }
+
+    /// Whether what happened is something that was saved.
+    fn heard(&self, event: notify::Event) -> bool {
+        let closed = event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let written = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
+        // What is gone or has another name is written to no more under this one.
+        let gone = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+        let mut files = self.files();
+        for path in event.paths {
+            if written && files.len() < MOST_LOOKED_AT {
+                files.insert(path);
+            } else if closed || gone {
+                files.remove(&path);
+            }
+        }
+        closed || !event.kind.is_access()
+    }
+}
+
 /// Listens while it is the same folder; what waits for approval then.
 async fn listen(
     desk: &Desk,
-    (mut heard, again): (Receiver<()>, &Notify),
+    (mut heard, writing, again): (Receiver<()>, &Writing, &Notify),
     mut waits: Option<ElevationId>,
     same: impl Fn() -> bool,
 ) -> Option<ElevationId> {
+    let dir = &desk.config.policy.dir;
+    let mut read = looks(dir);
     while same() {
         match next(desk, (&mut heard, again), waits).await {
             Next::Saved => {
-                while tokio::time::timeout(QUIET, heard.recv()).await.is_ok_and(|more| more.is_some()) {}
+                settled(&mut heard, writing).await;
+                read = looks(dir);
                 waits = saved_now(desk, waits).await;
             }
             Next::Again => waits = again_now(desk, waits).await,
@@ -151,7 +216,11 @@ async fn listen(
                 waits = None;
                 desk.authority.troubled(Some(why));
             }
-            Next::Quiet => {}
+            Next::Quiet if looks(dir) == read => {}
+            Next::Quiet => {
+                read = looks(dir);
+                waits = saved_now(desk, waits).await;
+            }
             Next::Gone => break,
         }
     }
@@ -163,9 +232,9 @@ fn which(dir: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(dir).ok().filter(std::fs::Metadata::is_dir).map(|meta| (meta.dev(), meta.ino()))
 }
 
-fn watch(dir: &Path, saved: Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
+fn watch(dir: &Path, saved: Sender<()>, writing: Writing) -> notify::Result<notify::RecommendedWatcher> {
     let tell = move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !event.kind.is_access()) {
+        if event.is_ok_and(|event| writing.heard(event)) {
             let _ = saved.try_send(());
         }
     };

@@ -139,6 +139,7 @@ fn comes_to(explained: &Explained) -> Vec<String> {
     if let Would::StepUp(takes) = would {
         lines.extend(takes.told().map(|(says, met, could)| {
             let sign = if met { "✓" } else { "○" };
+            let could = could.filter(|_| !met);
             let could =
                 could.map(|who| if who.is_empty() { Takes::NOBODY.to_owned() } else { who.join(", ") });
             format!("  {sign} {says}{}", could.map(|who| format!("  ({who})")).unwrap_or_default())
