@@ -181,7 +181,7 @@ impl Active {
         }
         let at = Place { file: format!("requirements.{name}"), ..Place::default() };
         let says = format!(
-            "the people who are there could not meet it for {}: what takes it is denied them",
+            "the people who are there could not meet it for {}: what takes it is denied, or waits for nobody",
             without.join(", ")
         );
         let help =

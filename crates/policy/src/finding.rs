@@ -111,7 +111,7 @@ codes! {
         "Mend it. To forbid something for good, write a plain `forbid`.";
     RequirementUnmet "requirement_unmet" Error
         "The people who are there could not meet the requirement for some callers: too few are in its groups, have a passkey, and are not behind the caller."
-        "Add people to the groups and have them enrol a passkey, or ask for less. Until then what takes it is denied to those callers. Found with `--live` only.";
+        "Add people to the groups and have them enrol a passkey, or ask for less. Until then what takes it is denied to those callers, or waits for nobody. Found with `--live` only.";
     EntityUnknown "entity_unknown" Error
         "The rule names a group, server, tool, prompt, environment, person or caller that does not exist, so it would never apply. Cedar takes any name."
         "Correct the name. People, callers and groups are looked at with `--live` only; a group exists once somebody is in it. Of an upstream of which nothing was read yet no tool is looked at, and nothing of any before one is configured: `policy check` says so.";

@@ -34,7 +34,17 @@ use config::Config;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are no errors, and are for people.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) if std::env::args_os().any(|word| word == "--json") => {
+            let whole = error.to_string();
+            let what = whole.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+            return say(Err(Said::failed(what, "see --help").exit(Exit::Usage)), true);
+        }
+        Err(error) => error.exit(),
+    };
     let json = cli.json;
     let outcome = match cli.command {
         // A child must not inherit threads or a runtime.

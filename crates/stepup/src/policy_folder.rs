@@ -389,7 +389,12 @@ async fn propose(
         }
         Activated::Stopped(Stopped::Asked(challenge)) => {
             let link = desk.page(&format!("r/{}", challenge.elevation));
-            desk.authority.troubled(Some(format!("its change waits for approval: {link}")));
+            let first = if challenge.wants_purpose || challenge.wants_ticket {
+                "; before anybody can, say why and under which ticket: stepup policy activate --purpose … --ticket …"
+            } else {
+                ""
+            };
+            desk.authority.troubled(Some(format!("its change waits for approval: {link}{first}")));
             tracing::warn!(elevation = %challenge.elevation, "the saved rules wait for approval; the rules in force stay");
             return Ok(Some(challenge.elevation));
         }

@@ -69,7 +69,7 @@ pub fn json(findings: &[Finding]) -> Value {
 /// A bundle that was not taken.
 pub fn refused(findings: &[Finding], bundle: &Bundle) -> Said {
     let text = format!(
-        "{}\nerror: the policy was not taken; the one before stays in force",
+        "{}\nerror: these rules are not taken; whatever is in force stays so",
         shown(findings, &bundle.texts)
     );
     Said::done(text, json!({ "findings": json(findings) })).exit(Exit::Failed)

@@ -48,10 +48,10 @@ pub struct Cli {
     #[arg(long, global = true)]
     pub json: bool,
     /// Why, where what the command changes takes approval and is asked why.
-    #[arg(long, global = true, value_name = "TEXT", hide = true)]
+    #[arg(long, global = true, value_name = "TEXT")]
     pub purpose: Option<String>,
     /// Under which ticket, likewise.
-    #[arg(long, global = true, value_name = "TICKET", hide = true)]
+    #[arg(long, global = true, value_name = "TICKET")]
     pub ticket: Option<String>,
     /// What to do.
     #[command(subcommand)]

@@ -19,7 +19,7 @@ pub(super) async fn run(desk: &Desk, since: &str) -> Spoken {
 
 fn says(replayed: &Replayed, since: Millis, reads_history: bool) -> String {
     let mut lines = vec![format!("{} of the last {since} judged again.", count(replayed.judged, "decision"))];
-    if replayed.changes.is_empty() {
+    if replayed.changes.is_empty() && replayed.judged > 0 {
         lines.push("Each would be ruled as it was.".to_owned());
     }
     for ((was, becomes), change) in &replayed.changes {

@@ -13,6 +13,9 @@ pub(super) fn told(desk: &Desk, stopped: &Stopped) -> Said {
         Stopped::Asked(challenge) => {
             let link = desk.page(&format!("r/{}", challenge.elevation));
             let more = match (challenge.wants_purpose, challenge.wants_ticket) {
+                (_, true) if desk.by.ticket.is_some() => {
+                    "\nThe ticket is none that it takes: run the command again with another --ticket."
+                }
                 (false, false) => "",
                 (true, false) => "\nIt asks why: run the command again with --purpose.",
                 (false, true) => "\nIt asks for a ticket: run the command again with --ticket.",

@@ -45,6 +45,9 @@ impl Home {
                 std::env::temp_dir().join(format!("stepup-demo-{:016x}", u64::from_be_bytes(bytes)))
             }
         };
+        if root.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(format!("{} is not empty: name a new folder", root.display()).into());
+        }
         let home = root.join("stepup");
         std::fs::create_dir_all(home.join("policies"))?;
         std::fs::create_dir_all(root.join("ops"))?;

@@ -39,7 +39,7 @@ fn a_demos_store_is_of_no_use_in_earnest() {
     let real = Home::new();
     real.caller("bot");
     let folder = real.path().parent().unwrap().to_str().unwrap().to_owned();
-    real.run(&["demo", "--unattended", "--keep", &folder]).failed(1, &["keys"]);
+    real.run(&["demo", "--unattended", "--keep", &folder]).failed(1, &["not empty"]);
     assert_eq!(
         real.tells(&["caller", "list"])["callers"].as_array().unwrap().len(),
         1,

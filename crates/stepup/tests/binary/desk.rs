@@ -158,7 +158,7 @@ fn callers_are_added_listed_shown_rotated_and_disabled() {
     assert_eq!(keys(&rotated), ["caller", "key"]);
     assert_ne!(rotated["key"], added["key"]);
     assert_eq!(home.tells(&["caller", "show", "bot"])["keys"].as_array().unwrap().len(), 2);
-    home.run(&["caller", "rotate", "bot", "--overlap", "soon"]).failed(1, &["--overlap", "soon", "15m"]);
+    home.run(&["caller", "rotate", "bot", "--overlap", "soon"]).failed(2, &["--overlap", "soon", "15m"]);
 
     assert_eq!(home.tells(&["caller", "disable", "bot"]), json!({ "caller": "bot", "disabled": true }));
     assert_eq!(home.tells(&["caller", "show", "bot"])["disabled"], true);
@@ -290,7 +290,7 @@ fn a_lock_is_set_by_a_word_and_lifted_in_the_browser_only() {
     home.run(&["unlock", "nothing"]).failed(1, &["`stepup lock list`"]);
     let text = home.does(&["caller", "show", "bot"]);
     assert!(text.contains("odd calls"), "{text}");
-    home.run(&["lock", "all", "--for", "ages"]).failed(1, &["--for", "ages", "15m"]);
+    home.run(&["lock", "all", "--for", "ages"]).failed(2, &["--for", "ages", "15m"]);
     home.run(&["unlock", "lck_"]).failed(1, &["type more"]);
 }
 

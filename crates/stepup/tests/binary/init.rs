@@ -101,7 +101,7 @@ fn a_broken_rule_is_found_with_its_file_and_line() {
     ] {
         home.write("policies/broken.cedar", rule);
         home.run(&["check"]).failed(1, &[&["error["], with].concat());
-        home.run(&["policy", "activate"]).failed(1, &[&["stays in force"], with].concat());
+        home.run(&["policy", "activate"]).failed(1, &[&["stays so"], with].concat());
     }
 }
 

@@ -17,6 +17,15 @@ use crate::cli::say::Said;
 /// The longest file, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
+/// What the reader of YAML says, without what it says to whoever calls it.
+fn plain(said: &str) -> String {
+    let to_callers = [
+        ", set DuplicateKeyPolicy in Options if acceptable",
+        "; use from_str_multiple or from_str_multiple_with_options",
+    ];
+    to_callers.iter().fold(said.to_owned(), |said, words| said.replace(words, ""))
+}
+
 /// One file.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +89,15 @@ pub(super) struct Scenario {
     send: Option<String>,
     #[serde(default)]
     arguments: Option<serde_json::Value>,
+    /// Who approved or confirmed.
+    #[serde(default)]
+    approved_by: Vec<String>,
+    /// `permit`, `deny`, `deny: REASON`, or the name of a requirement.
+    expect: Option<String>,
+    /// Whether the caller is shown that it is there.
+    discover: Option<Shown>,
+    /// The rules that determine what is expected, exactly; that it is shown, where nothing else is.
+    because: Option<BTreeSet<String>>,
     purpose: Option<String>,
     ticket: Option<String>,
     #[serde(default = "here")]
@@ -91,15 +109,6 @@ pub(super) struct Scenario {
     first_time: bool,
     #[serde(default)]
     calls_1h: u32,
-    /// Who approved or confirmed.
-    #[serde(default)]
-    approved_by: Vec<String>,
-    /// `permit`, `deny`, `deny: REASON`, or the name of a requirement.
-    expect: Option<String>,
-    /// Whether the caller is shown that it is there.
-    discover: Option<Shown>,
-    /// The rules that determine what is expected, exactly; that it is shown, where nothing else is.
-    because: Option<BTreeSet<String>>,
 }
 
 #[derive(Deserialize, Debug)]
@@ -191,7 +200,12 @@ impl File {
         let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
         // With a snippet the place and the message would be told twice.
         let plainly = serde_saphyr::options! { with_snippet: false };
-        serde_saphyr::from_str_with_options(&text, plainly).map_err(|e| wrong(e.to_string()))
+        let file: Self =
+            serde_saphyr::from_str_with_options(&text, plainly).map_err(|e| wrong(plain(&e.to_string())))?;
+        if file.scenarios.is_empty() {
+            return Err(wrong("it has no scenario".to_owned()));
+        }
+        Ok(file)
     }
 
     /// The rules on a stage with this file's people, callers and definitions.

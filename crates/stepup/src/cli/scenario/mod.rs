@@ -8,6 +8,7 @@ use authority::{Bundle, Stage};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use terms::text::visible;
 
 use self::file::{File, Scenario};
 use self::matrix::Held;
@@ -145,7 +146,7 @@ impl Tested {
             }
         };
         let file = name(path);
-        self.played.push(Played { name: format!("{file}: {}", scenario.name), wrong });
+        self.played.push(Played { name: format!("{file}: {}", visible(&scenario.name)), wrong });
     }
 
     fn matrix(&mut self, of: (&Stage, &Bundle), path: &Path, update: bool) -> Result<(), Said> {
