@@ -9,6 +9,7 @@ use terms::{Slug, sole};
 
 use crate::answer::Refusal;
 use crate::gateway::Shared;
+use crate::http::asked;
 use crate::settings::Settings;
 
 /// Passes a request on, or refuses it.
@@ -29,10 +30,18 @@ pub(crate) fn mark(response: &mut Response) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-fn check(settings: &Settings, uri: &Uri, headers: &HeaderMap) -> Result<(), Slug> {
+/// Whether headers are more than is looked at.
+pub(crate) fn too_large(settings: &Settings, headers: &HeaderMap) -> bool {
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size > settings.budgets.headers {
+    size > settings.budgets.headers
+}
+
+fn check(settings: &Settings, uri: &Uri, headers: &HeaderMap) -> Result<(), Slug> {
+    if too_large(settings, headers) {
         return Err(Slug::TooLarge);
+    }
+    if asked::of_another_host(uri.path()) {
+        return Ok(());
     }
     let host = one(headers, &header::HOST).ok_or(Slug::HostRefused)?.to_ascii_lowercase();
     let named = uri.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(&host));
@@ -95,6 +104,12 @@ mod tests {
         let two = [("host", "127.0.0.1:7300"), ("host", "127.0.0.1:7300")];
         assert_eq!(verdict("/", &two), Err(Slug::HostRefused));
         assert_eq!(verdict("http://evil/", &[("host", "127.0.0.1:7300")]), Err(Slug::HostRefused));
+        // Envoy passes on that of the API.
+        assert_eq!(verdict("/authz/envoy/crm/health", &[("host", "crm.example")]), Ok(()));
+        for path in ["/authz/nginx/crm", "/authz/forward/crm", "/authz/envoy", "/http/authz/envoy/crm/health"]
+        {
+            assert_eq!(verdict(path, &[("host", "crm.example")]), Err(Slug::HostRefused), "{path}");
+        }
     }
 
     #[test]

@@ -2,17 +2,20 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use authority::Authority;
 use axum::Router;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::any;
+use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header};
-use terms::{Millis, Slug};
+use terms::{AttemptId, Millis, Slug};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
@@ -20,6 +23,7 @@ use upstream::{Apis, Upstreams};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{Known, Load, who};
+use crate::http::asked::Asked;
 use crate::mcp::address::Address;
 use crate::mcp::session::Sessions;
 use crate::pace::Pace;
@@ -59,6 +63,9 @@ impl Inner {
         self.draining.subscribe()
     }
 }
+
+/// More than any refusal has.
+const LONGEST_REFUSAL: usize = 1 << 20;
 
 /// How often sessions that nobody uses are looked for.
 const SWEEP: Millis = Millis::seconds(30);
@@ -130,6 +137,32 @@ impl Gateway {
         self.0.draining.send_replace(true);
     }
 
+    /// Whether a request may pass that a proxy holds: the attempt that it was released as, or what its sender is told. A proxy that speaks HTTP
+    /// asks at the addresses of the agents' listener.
+    ///
+    /// # Errors
+    /// The answer to its sender, where it may not.
+    pub async fn asked(&self, asked: Asked) -> Result<AttemptId, Box<http::Response<Bytes>>> {
+        if front::too_large(&self.0.settings, &asked.headers) {
+            return Err(self.refused(Slug::TooLarge).await);
+        }
+        if self.0.draining() {
+            return Err(self.refused(Slug::Draining).await);
+        }
+        let span = tracing::info_span!("asked", attempt = tracing::field::Empty);
+        let about = api::asked::about(&self.0, asked).instrument(span);
+        let told = AssertUnwindSafe(about).catch_unwind().await;
+        match told.unwrap_or_else(|bug| Err(Box::new(caught(bug)))) {
+            Ok(attempt) => Ok(attempt),
+            Err(answer) => Err(whole(*answer).await),
+        }
+    }
+
+    /// What the sender of a request is told about which no question can be read.
+    pub async fn refused(&self, slug: Slug) -> Box<http::Response<Bytes>> {
+        whole(api::refused(&slug.into())).await
+    }
+
     /// The addresses of the agents' listener. Serve it with connection information
     /// (`into_make_service_with_connect_info::<SocketAddr>`): the source address is in every record.
     pub fn router(&self) -> Router {
@@ -157,6 +190,14 @@ fn caught(_: Box<dyn Any + Send + 'static>) -> Response {
     let mut refused = Refusal::from(Slug::Busy).plain();
     front::mark(&mut refused);
     refused
+}
+
+/// A refusal with all of its content, which is made here and short.
+async fn whole(mut answer: Response) -> Box<http::Response<Bytes>> {
+    front::mark(&mut answer);
+    let (head, body) = answer.into_parts();
+    let content = to_bytes(body, LONGEST_REFUSAL).await.unwrap_or_default();
+    Box::new(http::Response::from_parts(head, content))
 }
 
 /// Who asks, and a place in its budget.

@@ -25,6 +25,7 @@ mod shelf;
 mod told;
 
 pub use gateway::Gateway;
+pub use http::asked::{Asked, PARTIAL, Shown};
 pub use mcp::carrier::Pin;
 pub use pins::NotPinned;
 pub use settings::{Askers, Budgets, Settings};

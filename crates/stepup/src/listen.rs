@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,9 +11,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
+use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use terms::Millis;
 use tokio::net::{TcpListener, TcpStream};
@@ -25,9 +26,27 @@ const LONGEST_HEAD: usize = 64 << 10;
 /// After a connection could not be taken, as when there are no file descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// What is spoken at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 from its first byte, as gRPC without TLS does.
+    Http2,
+}
+
+/// Requests at once on one connection of HTTP/2, and bytes of a request's head there.
+const STREAMS: u32 = 128;
+const HEAD_OF_STREAM: u32 = 16 << 10;
+
+/// How often it is looked whether the other end of a connection of HTTP/2 is still there.
+const STILL_THERE: Duration = Duration::from_secs(20);
+
 /// What the connections of one listener may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// What is spoken there.
+    pub speaks: Speaks,
     /// How many there are at once; others wait in the kernel's queue.
     pub connections: usize,
     /// How long a request's head may take, and how long a connection may be idle before it.
@@ -41,7 +60,8 @@ impl Limits {
     pub fn share(most: usize, sixteenths: usize) -> Self {
         let all = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let share = all.and_then(|all| usize::try_from(all).ok()).map_or(most, |all| all / 16 * sixteenths);
-        Self { connections: most.min(share).max(LEAST), head_within: Millis::seconds(30) }
+        let connections = most.min(share).max(LEAST);
+        Self { speaks: Speaks::Http1, connections, head_within: Millis::seconds(30) }
     }
 
     /// The same, divided among the addresses of one listener.
@@ -112,24 +132,55 @@ async fn connection(
 ) {
     // Events are small and wanted at once.
     let _ = stream.set_nodelay(true);
+    let stream = TokioIo::new(stream);
     let router = TowerToHyperService::new(router);
+    let heard = Arc::new(AtomicBool::new(false));
+    let hears = Arc::clone(&heard);
     let service = service_fn(move |request: Request<Incoming>| {
+        hears.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         router.call(request)
     });
-    let mut builder = Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_within.duration());
-    builder.max_buf_size(LONGEST_HEAD);
-    let serving = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    tokio::select! {
-        // First, because a connection that never looked for a request would wait for its first one even so.
-        biased;
-        _ = serving.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
+    match limits.speaks {
+        Speaks::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(limits.head_within.duration());
+            builder.max_buf_size(LONGEST_HEAD);
+            let serving = builder.serve_connection(stream, service);
+            tokio::pin!(serving);
+            tokio::select! {
+                // First, because a connection that never looked for a request would wait for its first one even so.
+                biased;
+                _ = serving.as_mut() => return,
+                _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
+            }
+            let _ = serving.await;
+        }
+        Speaks::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).keep_alive_interval(STILL_THERE);
+            builder.max_concurrent_streams(STREAMS).max_header_list_size(HEAD_OF_STREAM);
+            let serving = builder.serve_connection(stream, service);
+            tokio::pin!(serving);
+            tokio::select! {
+                biased;
+                _ = serving.as_mut() => return,
+                // Who connects asks at once. Afterwards it is asked whether it is still there.
+                () = silent(&heard, limits.head_within) => return,
+                _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
+            }
+            let _ = serving.await;
+        }
     }
-    let _ = serving.await;
+}
+
+/// Returns when nothing was asked for so long from the beginning.
+async fn silent(heard: &AtomicBool, within: Millis) {
+    tokio::time::sleep(within.duration()).await;
+    if heard.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
 }
 
 #[cfg(test)]
@@ -155,7 +206,7 @@ mod tests {
         (at, stop, tokio::spawn(serve(socket, router, limits, stopped)))
     }
 
-    const LIMITS: Limits = Limits { connections: 8, head_within: Millis::new(300) };
+    const LIMITS: Limits = Limits { speaks: Speaks::Http1, connections: 8, head_within: Millis::new(300) };
 
     async fn open(at: SocketAddr, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(at).await.unwrap();
@@ -226,5 +277,31 @@ mod tests {
         let _ = rest(idle).await;
         tokio::time::timeout(Duration::from_secs(5), serving).await.expect("it does not end").unwrap();
         assert!(TcpStream::connect(at).await.is_err());
+    }
+    #[tokio::test]
+    async fn over_http_2_too_who_asks_nothing_is_hung_up_on_and_what_is_in_flight_is_answered() {
+        let limits = Limits { speaks: Speaks::Http2, ..LIMITS };
+        let (at, stop, serving) = start(limits).await;
+        let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        for bytes in [b"".as_slice(), b"PRI * HT", settings, GET] {
+            let mut stream = open(at, bytes).await;
+            let (mut heard, began) = (Vec::new(), Instant::now());
+            let reading = stream.read_to_end(&mut heard);
+            let _ = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("it is never closed");
+            assert!(began.elapsed() < Duration::from_secs(5));
+        }
+        let io = TokioIo::new(TcpStream::connect(at).await.unwrap());
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        let ask = |path: &str| Request::get(format!("http://x{path}")).body(Body::empty()).unwrap();
+        assert_eq!(sender.send_request(ask("/")).await.unwrap().status(), 200);
+        // It is silent for longer than a head may take, and is heard all the same.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let flying = tokio::spawn(sender.send_request(ask("/slow")));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.send_replace(true);
+        assert_eq!(flying.await.unwrap().unwrap().status(), 200);
+        tokio::time::timeout(Duration::from_secs(5), serving).await.expect("it does not end").unwrap();
     }
 }

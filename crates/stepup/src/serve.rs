@@ -1,10 +1,12 @@
-//! The server: three listeners, the control socket, and what runs beside them; until it is told to stop.
+//! The server: three listeners and one for Envoy, the control socket, and what runs beside them; until it is told to stop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{ConnectInfo, Request};
 use terms::{Ambient, Millis};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -12,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::{Desk, Serve};
 use crate::config::{Activate, Config};
-use crate::listen::{self, Limits};
+use crate::listen::{self, Limits, Speaks};
 use crate::node::{self, StartError};
 use crate::operations::Operations;
 use crate::{control, policy_folder};
@@ -22,6 +24,9 @@ const DRAIN: Millis = Millis::seconds(10);
 
 /// How long pages have: those that follow changes never finish by themselves.
 const FAREWELL: Millis = Millis::seconds(1);
+
+/// Connections of Envoy at once: one for each of its threads, and each carries many questions.
+const ENVOYS: usize = 256;
 
 /// How often time is looked at: requests that expire, denials that were counted.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -89,6 +94,8 @@ impl Server {
         let gateway = gateway::Gateway::new(Arc::clone(&authority), exits, agents(config));
         gateway.watch();
         self.answer(doors.agents, &gateway.router(), DRAIN, of_agents(config));
+        let limits = Limits { speaks: Speaks::Http2, ..Limits::share(ENVOYS, 1) };
+        self.answer(doors.envoy, &of_envoy(gateway.clone()), DRAIN, limits);
         self.watch_drain(gateway);
         let console = console::router(authority, people(config));
         self.answer(doors.people, &console, FAREWELL, Limits::share(listen::MOST, 2));
@@ -195,6 +202,7 @@ struct Doors {
     agents: Vec<TcpListener>,
     people: Vec<TcpListener>,
     operations: Vec<TcpListener>,
+    envoy: Vec<TcpListener>,
     control: control::Socket,
 }
 
@@ -203,9 +211,13 @@ impl Doors {
         let agents = Self::every(&config.agents.listen).await?;
         let people = Self::every(&config.people.listener.listen).await?;
         let operations = Self::every(&config.operations.listen).await?;
+        let envoy = match &config.envoy {
+            Some(listen) => Self::every(listen).await?,
+            None => Vec::new(),
+        };
         let failed = |e| system(control::path(&config.home).display().to_string(), e);
         let control = control::bind(control::path(&config.home)).map_err(failed)?;
-        Ok(Self { agents, people, operations, control })
+        Ok(Self { agents, people, operations, envoy, control })
     }
 
     /// Every address that the name stands for; "localhost" is both families (B19).
@@ -245,6 +257,7 @@ pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>, how: &Serve) ->
         agents = config.agents.public_url,
         people = config.people.listener.public_url,
         operations = config.operations.listen,
+        envoy = config.envoy,
         "ready"
     );
     told.await;
@@ -311,6 +324,14 @@ fn of_agents(config: &Config) -> Limits {
         tracing::warn!(wanted, taken, "callers have fewer connections: the limit of open files is too low");
     }
     limits
+}
+
+/// Where Envoy asks, over gRPC.
+fn of_envoy(gateway: gateway::Gateway) -> Router {
+    let door = envoy::Door::new(gateway);
+    Router::new().fallback(move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| async move {
+        door.answer(peer.ip(), request).await
+    })
 }
 
 fn agents(config: &Config) -> gateway::Settings {

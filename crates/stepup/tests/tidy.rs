@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("authority", 3, &["terms", "elevation", "policy", "audit", "passkey", "store"]),
     ("upstream", 4, &["terms", "elevation", "authority"]),
     ("gateway", 5, &["terms", "elevation", "authority", "upstream"]),
+    ("envoy", 5, &["terms", "gateway"]),
     ("console", 5, &["terms", "elevation", "authority", "passkey"]),
     ("checker", 6, &[]),
     ("layer", 6, &[]),
@@ -32,6 +33,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "authority",
             "upstream",
             "gateway",
+            "envoy",
             "console",
         ],
     ),
@@ -47,6 +49,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("askama", &["console"]),
     ("clap", &["stepup", "checker"]),
     ("axum", &["gateway", "console", "stepup"]),
+    ("tonic", &["envoy"]),
+    ("prost", &["envoy"]),
     ("hyper-rustls", &["upstream", "console", "layer"]),
     // Mail alone (rfd 35).
     ("tokio-rustls", &["console"]),
@@ -174,7 +178,7 @@ fn invariant_1_there_is_exactly_one_door_and_one_exit() {
         named(&["permit.rs"]),
         "a permit comes from a claim alone"
     );
-    for folder in ["gateway", "console", "authority", "store", "policy"] {
+    for folder in ["gateway", "envoy", "console", "authority", "store", "policy"] {
         assert_eq!(calls("upstream::client", folder), named(&[]), "{folder} has a client of its own");
         assert_eq!(calls("process::Command", folder), named(&[]), "{folder} starts a child");
     }

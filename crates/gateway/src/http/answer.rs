@@ -78,10 +78,11 @@ pub(super) fn unsent(slug: Slug) -> Response {
 
 /// What may run, and is run by who asked. Its record says to whom it was given, before that hears it.
 pub(super) async fn released(gateway: &Shared, permit: Permit) -> Response {
-    let attempt = match release(gateway, permit).await {
-        Ok(attempt) => attempt,
-        Err(slug) => return unsent(slug),
-    };
+    release(gateway, permit).await.map_or_else(unsent, passes)
+}
+
+/// What was given to who asked.
+pub(super) fn passes(attempt: AttemptId) -> Response {
     let mut response = crate::answer::json(StatusCode::OK, &Json::object([("attempt", attempt)]).text());
     let named = HeaderValue::from_str(&attempt.to_string()).ok();
     response.headers_mut().extend(named.map(|attempt| (ATTEMPT, attempt)));

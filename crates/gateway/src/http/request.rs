@@ -56,7 +56,8 @@ pub(super) async fn read(
     let (_, path) = place(parts.uri.path()).ok_or(Slug::NotFound)?;
     let line = Line { method: parts.method.as_str(), path, query: parts.uri.query() };
     let to = (api.name(), api.identity());
-    of_line(gateway, known, to, (line, &parts.headers, Some(body))).await
+    of_line(gateway, known, to, Given { line, headers: &parts.headers, merged: false, content: Some(body) })
+        .await
 }
 
 /// The first line of a request.
@@ -67,7 +68,17 @@ pub(super) struct Line<'l> {
     pub(super) query: Option<&'l str>,
 }
 
-/// The access that a request asks for, of which this is known; its content is `None` where that is not.
+/// What is known of a request.
+pub(super) struct Given<'g> {
+    pub(super) line: Line<'g>,
+    pub(super) headers: &'g HeaderMap,
+    /// Whether a comma may stand between two headers of one name, and a `!` for any byte.
+    pub(super) merged: bool,
+    /// `None` where it is not shown.
+    pub(super) content: Option<Body>,
+}
+
+/// The access that a request asks for, of which this is known.
 ///
 /// # Errors
 /// Why it is none.
@@ -75,14 +86,14 @@ pub(super) async fn of_line(
     gateway: &Shared,
     known: &Known,
     (upstream, identity): (&str, UpstreamHash),
-    (line, given, body): (Line<'_>, &HeaderMap, Option<Body>),
+    Given { line, headers: given, merged, content: body }: Given<'_>,
 ) -> Result<(Box<Ask>, Box<Beside>), Refusal> {
     let method = Method::named(line.method).ok_or(Slug::MethodNotAllowed)?;
     let path = Path::read(if line.path.is_empty() { "/" } else { line.path }).map_err(crooked)?;
     let query = Query::read(line.query.unwrap_or_default()).map_err(crooked)?;
     let target = along(gateway, known, upstream, method, &path).ok_or(Slug::RouteUnknown)?;
     let route = target.route.as_ref().ok_or(Slug::RouteUnknown)?;
-    let headers = headers(route, given)?;
+    let headers = headers(route, given, merged)?;
     let arguments = route.arguments(&path, &query, &headers).map_err(crooked)?;
     let mut arguments = arguments.ok_or(Slug::RouteUnknown)?;
     let content = content(gateway, &target, given, body).await?;
@@ -147,13 +158,22 @@ fn path_of(target: &Target) -> Option<&Template> {
 }
 
 /// The values of the headers that a route takes.
-fn headers<'r>(route: &'r Route, headers: &'r HeaderMap) -> Result<Vec<(&'r str, &'r str)>, Refusal> {
+fn headers<'r>(
+    route: &'r Route,
+    headers: &'r HeaderMap,
+    merged: bool,
+) -> Result<Vec<(&'r str, &'r str)>, Refusal> {
     let mut given = Vec::new();
     for name in route.headers() {
         for value in headers.get_all(name) {
             let text = value.to_str().map_err(|_| {
                 Refusal::because(Slug::ArgumentsInvalid, format!("the header {name} is not plain ASCII"))
             })?;
+            // The upstream may get two, or another byte (T46).
+            if merged && text.contains([',', '!']) {
+                let detail = format!("what asks does not pass the header {name} on as it is");
+                return Err(Refusal::because(Slug::ArgumentUnjudgeable, detail));
+            }
             given.push((name, text.trim()));
         }
     }

@@ -2,47 +2,54 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use gateway::Settings;
+use gateway::{PARTIAL, Settings};
 
 use crate::apis::world_with;
 use crate::crm::Crm;
+use crate::envoy::{check, http_request};
 use crate::live::count;
 use crate::wire::Reply;
 use crate::world::World;
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn asks(settings: &mut Settings) {
     settings.asked.insert("crm".to_owned(), [HERE].into());
 }
 
-async fn world() -> (World, Crm) {
+pub async fn world() -> (World, Crm) {
     world_with(asks).await
 }
 
+/// The headers that a proxy passes on.
+pub type Headers<'h> = &'h [(&'h str, &'h str)];
+
 impl World {
-    /// What nginx, Caddy and Envoy are each told of the same request.
-    async fn asked(&self, method: &str, uri: &str, more: &[(&str, &str)], body: Option<&str>) -> [Reply; 3] {
+    /// What nginx, Caddy and Envoy are each told of the same request, the last over HTTP and over gRPC.
+    async fn asked(&self, method: &str, uri: &str, more: Headers<'_>, body: Option<&str>) -> [Reply; 4] {
         let key = format!("Bearer {}", self.key("bot"));
-        let with = |headers: &[(&'static str, &str)]| -> Vec<(String, String)> {
-            let own = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            let mut all: Vec<(String, String)> = own.chain(more).collect();
-            all.push(("Authorization".to_owned(), key.clone()));
-            all
+        let shown = body.is_some() && more.iter().all(|(name, _)| !name.eq_ignore_ascii_case(PARTIAL));
+        let shown = if shown { vec![(PARTIAL, "false")] } else { Vec::new() };
+        let own = [("Authorization", key.as_str())];
+        let with = |headers: Headers<'_>, shown: Headers<'_>| -> Vec<(String, String)> {
+            let all = headers.iter().chain(more).chain(shown).chain(&own);
+            all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
-        let nginx = with(&[("X-Original-Method", method), ("X-Original-URI", uri)]);
-        let forward = with(&[("X-Forwarded-Method", method), ("X-Forwarded-Uri", uri)]);
-        let envoy = with(&[]);
+        let nginx = with(&[("X-Original-Method", method), ("X-Original-URI", uri)], &[]);
+        let forward = with(&[("X-Forwarded-Method", method), ("X-Forwarded-Uri", uri)], &[]);
+        let envoy = with(&[], &shown);
         let path = format!("/authz/envoy/crm{uri}");
         let send = async |method: &str, path: &str, headers: &[(String, String)]| {
             let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             self.request(method, path, &headers, body.unwrap_or_default()).await
         };
+        let grpc = envoy.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>();
+        let grpc = http_request((method, uri), &grpc, body.unwrap_or_default());
         [
             send("GET", "/authz/nginx/crm", &nginx).await,
             send("GET", "/authz/forward/crm", &forward).await,
             send(method, &path, &envoy).await,
+            self.checked(check("crm", grpc)).await,
         ]
     }
 }
@@ -54,13 +61,13 @@ async fn what_policy_permits_passes_and_is_recorded_as_released() {
         assert_eq!(reply.status, 200, "{reply:?}");
         assert!(reply.headers["stepup-attempt"].starts_with("att_"));
     }
-    while count(&world, "settled").await < 3 {
+    while count(&world, "settled").await < 4 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let lines = world.authority.store().records(0, 10_000).await.unwrap();
     let settled = lines.into_iter().filter(|line| line.kind == "settled").filter_map(|line| line.body);
     let outcomes: Vec<String> = settled.map(|(body, _)| String::from_utf8(body).unwrap()).collect();
-    assert_eq!(outcomes.len(), 3);
+    assert_eq!(outcomes.len(), 4);
     assert!(outcomes.iter().all(|outcome| outcome.contains(r#""outcome":"released""#)), "{outcomes:?}");
     assert!(crm.arrived().is_empty(), "the proxy sends it, not we");
 }
@@ -68,16 +75,20 @@ async fn what_policy_permits_passes_and_is_recorded_as_released() {
 #[tokio::test]
 async fn what_takes_approval_passes_once_after_it_by_whichever_proxy() {
     let (world, _crm) = world().await;
-    let [nginx, forward, envoy] = world.asked("GET", "/export?limit=50", &[], None).await;
-    for reply in [&nginx, &forward, &envoy] {
+    let [nginx, forward, envoy, grpc] = world.asked("GET", "/export?limit=50", &[], None).await;
+    assert_eq!(
+        (envoy.json(), &envoy.headers["www-authenticate"]),
+        (grpc.json(), &grpc.headers["www-authenticate"])
+    );
+    for reply in [&nginx, &forward, &envoy, &grpc] {
         assert_eq!((reply.status, reply.slug()), (401, "approval_required".to_owned()), "{reply:?}");
         assert!(reply.headers["www-authenticate"].contains("insufficient_authorization"));
         assert_eq!(reply.json()["elevation"], nginx.json()["elevation"], "one request");
     }
     world.approve(nginx.json()["elevation"].as_str().unwrap()).await;
-    let [first, second, third] = world.asked("GET", "/export?limit=50", &[], None).await;
+    let [first, others @ ..] = world.asked("GET", "/export?limit=50", &[], None).await;
     assert_eq!(first.status, 200);
-    assert!([second, third].iter().all(|reply| reply.status == 401), "its one use is gone");
+    assert!(others.iter().all(|reply| reply.status == 401), "its one use is gone");
     assert!(world.asked("GET", "/export?limit=51", &[], None).await.iter().all(|reply| reply.status == 401));
 }
 
@@ -85,8 +96,8 @@ async fn what_takes_approval_passes_once_after_it_by_whichever_proxy() {
 async fn t50_t51_content_that_is_not_passed_on_is_a_no_and_content_that_is_is_judged() {
     let (world, _crm) = world().await;
     let transfer = "/accounts/7/transfers";
-    for (reply, status) in world.asked("POST", transfer, &[], None).await.iter().zip([403, 403, 400]) {
-        assert_eq!(reply.status, status, "{reply:?}");
+    for reply in world.asked("POST", transfer, &[], None).await {
+        assert_eq!((reply.status, reply.slug()), (403, "argument_unjudgeable".to_owned()), "{reply:?}");
     }
     let json = [("Content-Type", "application/json")];
     let partial = [("Content-Type", "application/json"), ("X-Envoy-Auth-Partial-Body", "true")];
@@ -152,8 +163,8 @@ async fn t47_only_a_listed_proxy_may_say_what_it_holds_and_only_once() {
     }
     let (world, _crm) = world().await;
     let twice = [("X-Original-URI", "/customers/me"), ("X-Forwarded-Uri", "/customers/me")];
-    let [nginx, forward, envoy] = world.asked("GET", "/health", &twice, None).await;
-    assert_eq!((nginx.status, forward.status, envoy.status), (403, 400, 200));
+    let [nginx, forward, envoy, grpc] = world.asked("GET", "/health", &twice, None).await;
+    assert_eq!((nginx.status, forward.status, envoy.status, grpc.status), (403, 400, 200, 200));
     let bare = world.request(
         "GET",
         "/authz/nginx/crm",
@@ -176,8 +187,9 @@ async fn nginx_is_told_nothing_but_401_and_403() {
         ("GET", "/a//b", 403, 400),
         ("DELETE", "/customers/17", 403, 403),
     ] {
-        let [nginx, other, _] = world.asked(method, uri, &[], None).await;
+        let [nginx, other, envoy, grpc] = world.asked(method, uri, &[], None).await;
         assert_eq!((nginx.status, other.status), (plain, forward), "{method} {uri}");
-        assert_eq!(nginx.slug(), other.slug());
+        assert_eq!((envoy.status, grpc.status), (forward, forward), "{method} {uri}");
+        assert!([other, envoy, grpc].iter().all(|reply| reply.slug() == nginx.slug()));
     }
 }

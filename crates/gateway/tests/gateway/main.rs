@@ -20,6 +20,7 @@ mod completions;
 mod credentials;
 mod crm;
 mod doors;
+mod envoy;
 mod faults;
 mod forms;
 mod in_session;

@@ -20,6 +20,7 @@ pub(super) struct File {
     pub agents: Agents,
     pub people: People,
     pub operations: Operations,
+    pub envoy: Option<Envoy>,
     pub store: Store,
     pub policy: Policy,
     pub log: Log,
@@ -84,6 +85,19 @@ pub struct Operations {
 impl Default for Operations {
     fn default() -> Self {
         Self { listen: "127.0.0.1:7302".to_owned() }
+    }
+}
+
+/// The listener at which Envoy asks over gRPC. There is none where nothing is said of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Envoy {
+    pub listen: String,
+}
+
+impl Default for Envoy {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:7303".to_owned() }
     }
 }
 

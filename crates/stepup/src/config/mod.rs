@@ -38,6 +38,8 @@ pub struct Config {
     pub people: People,
     /// The operations listener.
     pub operations: Operations,
+    /// Where Envoy asks over gRPC, if it does.
+    pub envoy: Option<String>,
     /// The SQLite file.
     pub store: PathBuf,
     /// The folder of keys.
@@ -150,6 +152,7 @@ impl Config {
             connections: file.agents.connections,
             people,
             operations: file.operations,
+            envoy: file.envoy.map(|envoy| envoy.listen),
             log: file.log,
             challenge: file.challenge,
             budgets: file.budgets,
@@ -209,14 +212,19 @@ fn sqlite(url: &str) -> Result<&str, Wrong> {
     })
 }
 
-/// Where the three listeners listen, and how two of them are reached.
+/// Where the listeners listen, and how two of them are reached.
 fn addresses(file: &file::File) -> Result<(), Wrong> {
     let listeners = [
         ("agents", &file.agents.listen, file.agents.public_url.as_ref()),
         ("people", &file.people.listen, file.people.public_url.as_ref()),
         ("operations", &file.operations.listen, None),
     ];
-    for (table, listen, public_url) in listeners {
+    let envoy = file.envoy.iter().map(|envoy| ("envoy", &envoy.listen, None));
+    if file.envoy.is_some() && file.upstreams.values().all(|upstream| upstream.asked_by.is_empty()) {
+        let help = "give the upstreams that Envoy asks about asked_by = [\"127.0.0.1\"], its addresses";
+        return Err(Wrong::new("is for proxies, and none may ask").help(help).within(["envoy"]));
+    }
+    for (table, listen, public_url) in listeners.into_iter().chain(envoy) {
         let port = listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
         if port.is_none_or(|port| port.parse::<u16>().is_err()) {
             let what = format!("= {listen:?} is not a host and a port");

@@ -20,6 +20,11 @@ const BAD: &[(&str, &str)] = &[
     ("a word out of a list", "[policy]\nactivate = \"sometimes\"\n"),
     ("an address without a port", "[agents]\n\nlisten = \"localhost\"\n"),
     ("an address with an impossible port", "[operations]\nlisten = \"127.0.0.1:99999\"\n"),
+    (
+        "a listener for Envoy without a port",
+        "[envoy]\nlisten = \"localhost\"\n[upstreams.a]\nasked_by = [\"::1\"]\n",
+    ),
+    ("a listener for Envoy where nobody may ask", "[envoy]\n"),
     ("a public address without a scheme", "[people]\npublic_url = \"approve.example\"\n"),
     ("a page that is an address", "[people]\nlisten = \"127.0.0.1:7301\"\n"),
     ("a name of another page", "[people]\npublic_url = \"https://approve.example\"\nrp_id = \"ample\"\n"),
