@@ -1,4 +1,4 @@
-// The configurations of examples/proxies, in the real nginx and the real Caddy, before a real API.
+// The configurations of examples/proxies, in the real nginx, the real Caddy and the real Envoy, before a real API.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -19,7 +19,8 @@ on = "GET /customers/export"
 query = { limit = "integer?" }
 [upstreams.crm.routes.transfer]
 on = "POST /transfers"
-json = { amount = "number" }
+json = { amount = "integer" }
+headers = { x-reason = "string?" }
 [upstreams.crm.routes.customer]
 on = "GET /customers/{id}"
 `;
@@ -27,14 +28,29 @@ const RULES = `
 @id("export") @stepup("release-approval")
 forbid (principal, action == Action::"http/GET:crm/export", resource)
 unless { context.arguments.query has limit && context.arguments.query.limit <= 10 };
+@id("transfer") @stepup("release-approval")
+forbid (principal, action == Action::"http/POST:crm/transfer", resource)
+unless { context.arguments.body.amount <= 10 };
 `;
 
+const envoy = (file) => [process.env.STEPUP_PYTHON, ["-m", "envoy._main", "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "error"]];
+
+// `limit`: what is exported through it, so that no two ask for the same; `shows`: whether it passes content on to whom it asks.
 const PROXIES = {
-  nginx: { file: "nginx.conf", listens: "127.0.0.1:8080", run: (file, folder) => ["nginx", ["-p", folder, "-c", file, "-e", "stderr"]] },
-  Caddy: { file: "Caddyfile", listens: "127.0.0.1:8081", run: (file) => ["caddy", ["run", "--config", file, "--adapter", "caddyfile"]] },
+  nginx: { file: "nginx.conf", listens: "127.0.0.1:8080", limit: 50, run: (file, folder) => ["nginx", ["-p", folder, "-c", file, "-e", "stderr"]] },
+  Caddy: { file: "Caddyfile", listens: "127.0.0.1:8081", limit: 60, run: (file) => ["caddy", ["run", "--config", file, "--adapter", "caddyfile"]] },
+  "Envoy over gRPC": { file: "envoy.yaml", listens: "port_value: 8082", limit: 70, run: envoy, shows: true },
+  "Envoy over HTTP": { file: "envoy-http.yaml", listens: "port_value: 8083", limit: 80, run: envoy, shows: true },
 };
 
-let home, ann, key, api, apiPort;
+/** A configuration with other ports: its own, stepup's, and the API's. */
+const moved = ({ file, listens }, own, { agents, grpc, api }) => {
+  const to = (from, port) => [[`127.0.0.1:${from}`, `127.0.0.1:${port}`], [`port_value: ${from}`, `port_value: ${port}`]];
+  const all = [[listens, listens.replace(/\d+$/, own)], ...to(7300, agents), ...to(7303, grpc), ...to(9000, api)];
+  return all.reduce((text, [from, port]) => text.replaceAll(from, port), readFileSync(join(EXAMPLES, file), "utf8"));
+};
+
+let home, ann, key, api, ports;
 const arrived = [];
 
 before(async () => {
@@ -46,9 +62,9 @@ before(async () => {
     });
   });
   await new Promise((done) => api.listen(0, "127.0.0.1", done));
-  apiPort = api.address().port;
   home = await Home.make();
-  home.edit(/$/, ROUTES);
+  ports = { agents: new URL(home.agentsUrl).port, grpc: await freePort(), api: api.address().port };
+  home.edit(/$/, `\n[envoy]\nlisten = "127.0.0.1:${ports.grpc}"\n${ROUTES}`);
   home.permitEverything(RULES);
   await home.serve();
   ann = await home.person("ann", "release-managers");
@@ -69,20 +85,17 @@ const ask = (port, path, { method = "GET", headers = {}, body } = {}) => new Pro
   request.once("error", failed).end(body);
 });
 
-for (const [name, { file, listens, run }] of Object.entries(PROXIES)) {
+for (const [name, proxied] of Object.entries(PROXIES)) {
   describe(`behind ${name}`, () => {
+    const { file, run, limit, shows } = proxied;
     let proxy, port;
 
     before(async () => {
       port = await freePort();
       const folder = join(home.root, name);
       mkdirSync(folder);
-      const text = readFileSync(join(EXAMPLES, file), "utf8")
-        .replaceAll(listens, `127.0.0.1:${port}`)
-        .replaceAll("127.0.0.1:7300", new URL(home.agentsUrl).host)
-        .replaceAll("127.0.0.1:9000", `127.0.0.1:${apiPort}`);
       const at = join(folder, file);
-      writeFileSync(at, text);
+      writeFileSync(at, moved(proxied, port, ports));
       const [command, words] = run(at, `${folder}/`);
       proxy = spawn(command, words, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, HOME: folder } });
       let said = "";
@@ -109,7 +122,7 @@ for (const [name, { file, listens, run }] of Object.entries(PROXIES)) {
     });
 
     test("what takes approval is stopped with where to ask, and passes once after it", async () => {
-      const path = `/customers/export?limit=${name === "nginx" ? 50 : 60}`;
+      const path = `/customers/export?limit=${limit}`;
       const stopped = await ask(port, path);
       assert.equal(stopped.status, 401, stopped.text);
       assert.match(stopped.headers["www-authenticate"], /insufficient_authorization/);
@@ -127,7 +140,7 @@ for (const [name, { file, listens, run }] of Object.entries(PROXIES)) {
       for (const [path, options] of [
         ["/%68ealth", {}], ["//health", {}], ["/customers/..%2fhealth", {}], ["/customers/../health", {}], ["/customers/a;b", {}], ["/nothing", {}],
         ["/health", { headers: { "x-http-method-override": "DELETE" } }],
-        ["/transfers", { method: "POST", body: '{"amount":1}', headers: { "content-type": "application/json" } }],
+        ...shows ? [] : [["/transfers", { method: "POST", body: '{"amount":1}', headers: { "content-type": "application/json" } }]],
         ["/health", { headers: { authorization: "Bearer stepup_wrong" } }],
       ]) {
         const answer = await ask(port, path, options);
@@ -145,6 +158,25 @@ for (const [name, { file, listens, run }] of Object.entries(PROXIES)) {
       }
     });
 
+    if (shows) test("content that is shown is judged, and only as it is shown does it reach the API", async () => {
+      const transfer = (body, headers = {}) => ask(port, "/transfers", { method: "POST", body, headers: { "content-type": "application/json", ...headers } });
+      for (const headers of [{}, { "transfer-encoding": "chunked" }]) {
+        const passed = await transfer('{"amount": 5}', headers);
+        assert.equal(passed.status, 200, passed.text);
+        assert.deepEqual(arrived.splice(0).map(({ body }) => body), ['{"amount": 5}']);
+      }
+      for (const [body, headers, status, slug] of [
+        ['{"amount":50}', {}, 401, "approval_required"], ['{"amount":"5"}', {}, 400, "arguments_invalid"], ['{"amount":5,"to":"x"}', {}, 400, "arguments_invalid"],
+        ['{"amount":5,"amount":50}', {}, 400, "duplicate_key"], ["", {}, 403, "argument_unjudgeable"], ['{"amount":5}', { "content-type": "text/plain" }, 415, "media_type"],
+        [`{"amount":5${" ".repeat(2 << 20)}}`, {}, 413],
+      ]) {
+        const answer = await transfer(body, headers);
+        assert.equal(answer.status, status, `${body.slice(0, 40)}: ${answer.text}`);
+        if (slug) assert.equal(JSON.parse(answer.text).slug, slug, body.slice(0, 40));
+      }
+      assert.deepEqual(arrived, []);
+    });
+
     test("nothing becomes another protocol, in which more could be said than was judged", async () => {
       const answer = await ask(port, "/health", { headers: { connection: "Upgrade", upgrade: "h2c" } });
       const upgrades = arrived.splice(0).filter(({ headers }) => headers.upgrade);
@@ -160,18 +192,46 @@ for (const [name, { file, listens, run }] of Object.entries(PROXIES)) {
   });
 }
 
-test("when stepup is not there, nothing passes", { timeout: 30_000 }, async () => {
-  // Last: each proxy above has ended with its suite, so this one is started anew.
+for (const [name, status] of [["nginx", 500], ["Envoy over gRPC", 503], ["Envoy over HTTP", 503]]) {
+  test(`when stepup is not there, nothing passes ${name}`, { timeout: 30_000 }, async () => {
+    // Last: each proxy above has ended with its suite, so this one is started anew.
+    const port = await freePort();
+    const folder = join(home.root, `${name} alone`);
+    mkdirSync(folder);
+    const dead = await freePort();
+    const at = join(folder, PROXIES[name].file);
+    writeFileSync(at, moved(PROXIES[name], port, { ...ports, agents: dead, grpc: dead }));
+    const [command, words] = PROXIES[name].run(at, `${folder}/`);
+    const proxy = spawn(command, words, { stdio: "ignore" });
+    const answer = await until(name, () => ask(port, "/health").catch(() => false));
+    assert.equal(answer.status, status);
+    assert.deepEqual(arrived, []);
+    proxy.kill("SIGTERM");
+  });
+}
+
+test("what stepup refuses does not pass an Envoy that lets errors pass", { timeout: 30_000 }, async () => {
   const port = await freePort();
-  const folder = join(home.root, "alone");
+  const folder = join(home.root, "open");
   mkdirSync(folder);
-  const dead = await freePort();
-  const text = readFileSync(join(EXAMPLES, "nginx.conf"), "utf8")
-    .replaceAll("127.0.0.1:8080", `127.0.0.1:${port}`).replaceAll("127.0.0.1:7300", `127.0.0.1:${dead}`).replaceAll("127.0.0.1:9000", `127.0.0.1:${apiPort}`);
-  writeFileSync(join(folder, "nginx.conf"), text);
-  const proxy = spawn("nginx", ["-p", `${folder}/`, "-c", join(folder, "nginx.conf"), "-e", "stderr"], { stdio: "ignore" });
-  const answer = await until("nginx", () => ask(port, "/health").catch(() => false));
-  assert.equal(answer.status, 500);
+  const at = join(folder, "envoy.yaml");
+  const closed = moved(PROXIES["Envoy over gRPC"], port, ports);
+  const open = closed.replace("failure_mode_allow: false", "failure_mode_allow: true").replace("max_request_bytes: 1048576", "max_request_bytes: 8388608");
+  assert.notEqual(open, closed);
+  writeFileSync(at, open);
+  const [command, words] = envoy(at);
+  const proxy = spawn(command, words, { stdio: "ignore" });
+  await until("Envoy", () => ask(port, "/nothing").catch(() => false));
+  const body = { method: "POST", headers: { "content-type": "application/json" } };
+  for (const [status, path, options] of [
+    [401, "/health", { headers: { authorization: "Bearer wrong" } }],
+    [404, "/nothing", {}],
+    [413, "/health", { headers: { "x-long": "x".repeat(40_000) } }],
+    [413, "/transfers", { ...body, body: `{"amount":5${" ".repeat(3 << 20)}}` }],
+    [400, "/health", { headers: { "x-http-method-override": "DELETE" } }],
+  ]) {
+    assert.equal((await ask(port, path, options)).status, status, path);
+  }
   assert.deepEqual(arrived, []);
   proxy.kill("SIGTERM");
 });
