@@ -8,6 +8,7 @@ import { freePort, sleep } from "../lib/home.mjs";
 import { Person } from "../lib/person.mjs";
 import { REQUEST, configured, nginx } from "./apis.mjs";
 import { start as startContextForge } from "./contextforge/contextforge.mjs";
+import { checks, envoy } from "./envoy.mjs";
 import { hold } from "./held.mjs";
 import { opa } from "./opa/opa.mjs";
 
@@ -128,7 +129,7 @@ const listing = async (url, headers, least) => {
 };
 
 const configure = async (upstream) => {
-  const [agents, people, operations] = [await freePort(), await freePort(), await freePort()];
+  const [agents, people, operations, grpc] = [await freePort(), await freePort(), await freePort(), await freePort()];
   execFileSync(stepup, ["init", home, "--team"]);
   writeFileSync(join(home, "policies", "starter.cedar"), `
 @id("host") permit (principal in Group::"host", action == Action::"administer", resource);
@@ -143,6 +144,8 @@ connections = 12000
 listen = "localhost:${people}"
 [operations]
 listen = "127.0.0.1:${operations}"
+[envoy]
+listen = "127.0.0.1:${grpc}"
 [challenge]
 hold_with_progress = "30m"
 [budgets]
@@ -163,7 +166,7 @@ url = "http://${upstream}/modern"
 environment = "bench"
 era = "modern"
 ${configured(upstream)}`);
-  return { agents, people, operations };
+  return { agents, people, operations, grpc };
 };
 
 const serve = async (ports) => {
@@ -211,8 +214,8 @@ const beside = async (upstream, call) => {
   await stop(child);
 };
 
-/** Requests to an HTTP API: past nginx alone, through stepup, and past nginx that asks it. */
-const apis = async (upstream, { agents }, key) => {
+/** Requests to an HTTP API: past nginx alone, through stepup, and past nginx that asks it; the same of Envoy, and its checks alone. */
+const apis = async (upstream, { agents, grpc }, key) => {
   const { child, plain, asks } = await nginx(home, children, { upstream, agents });
   const headers = { authorization: `Bearer ${key}` };
   const through = { nginx: `http://127.0.0.1:${plain}${REQUEST}`, api: `http://127.0.0.1:${agents}/http/api${REQUEST}`, asked: `http://127.0.0.1:${asks}${REQUEST}` };
@@ -224,6 +227,13 @@ const apis = async (upstream, { agents }, key) => {
     for (const name of ["nginx", "api"]) figures[`awake_${name}_p50_us_c1`] = gets(through[name], headers, 1).p50;
   });
   await stop(child);
+  Object.assign(figures, await checks(home, grpc, key, seconds));
+  for (const [name, asks] of [["envoy", false], ["envoy_asks", true]]) {
+    const { child, url } = await envoy(home, children, { upstream, grpc }, asks);
+    figures[`${name}_p50_us_c1`] = gets(url, headers, 1).p50;
+    figures[`${name}_rps_c32`] = gets(url, headers, 32).rps;
+    await stop(child);
+  }
 };
 
 const stop = async (child) => {
@@ -315,7 +325,7 @@ share = "all"
   figures.verify_records_s = Math.round(records / (Number(process.hrtime.bigint() - begin) / 1e9));
 };
 
-const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "nginx_p50_us_c1", "nginx_rps_c32", "api_p50_us_c1", "api_rps_c32", "asked_p50_us_c1", "asked_rps_c32", "awake_nginx_p50_us_c1", "awake_api_p50_us_c1", "list_1000_tools_ms", "contextforge_p50_us_c1", "contextforge_list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", ...[10, 100, 1000, 10_000].flatMap((n) => [`pdp_us_${n}`, `pdp_step_up_us_${n}`, `plain_cedar_us_${n}`, `opa_us_${n}`, `opa_step_up_us_${n}`]), "activation_ms_1000", "opa_prepare_ms_1000", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
+const order = ["proxy_p50_us_c1", "proxy_rps_c32", "permitted_p50_us_c1", "permitted_p99_us_c1", "permitted_rps_c32", "granted_p50_us_c1", "legacy_p50_us_c1", "modern_p50_us_c1", "nginx_p50_us_c1", "nginx_rps_c32", "api_p50_us_c1", "api_rps_c32", "asked_p50_us_c1", "asked_rps_c32", "ext_authz_p50_us_c1", "ext_authz_per_s", "envoy_p50_us_c1", "envoy_rps_c32", "envoy_asks_p50_us_c1", "envoy_asks_rps_c32", "awake_nginx_p50_us_c1", "awake_api_p50_us_c1", "list_1000_tools_ms", "contextforge_p50_us_c1", "contextforge_list_1000_tools_ms", `held_${HELD}_kib_each`, "held_p99_ratio", "awake_proxy_p50_us_c1", "awake_permitted_p50_us_c1", ...[10, 100, 1000, 10_000].flatMap((n) => [`pdp_us_${n}`, `pdp_step_up_us_${n}`, `plain_cedar_us_${n}`, `opa_us_${n}`, `opa_step_up_us_${n}`]), "activation_ms_1000", "opa_prepare_ms_1000", "commits_rps_1", "commits_rps_32", "fsync_us", "verify_records_s", "approve_to_call_ms", "start_ms", "idle_rss_mib", "binary_mib"];
 try {
   await main();
   mkdirSync("target/bench", { recursive: true });

@@ -332,9 +332,9 @@ async fn t47_over_grpc_too_only_a_listed_proxy_is_told_anything_and_where_a_requ
         from.attributes.as_mut().unwrap().source = Some(at(said));
         assert_eq!(world.checked(from).await.status, 200);
         let lines = world.authority.store().records(0, 10_000).await.unwrap();
-        let permitted =
+        let mut permitted =
             lines.into_iter().filter(|line| line.kind == "permitted").filter_map(|line| line.body);
-        let last = permitted.last().map(|(body, _)| String::from_utf8(body).unwrap()).unwrap();
+        let last = permitted.next_back().map(|(body, _)| String::from_utf8(body).unwrap()).unwrap();
         assert!(last.contains(&format!("\"{noted}\"")), "{noted}: {last}");
     }
 }
