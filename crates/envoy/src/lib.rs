@@ -59,6 +59,9 @@ impl Door {
         if request.uri().path() != CHECK {
             return Status::unimplemented("ask envoy.service.auth.v3.Authorization/Check").into_http();
         }
+        if !self.gateway.hears(peer) {
+            return rpc::unread(self.refused(Slug::NotFound).await).await;
+        }
         let (head, body) = request.into_parts();
         let answering = AssertUnwindSafe(async {
             let _place = self.places.acquire().await;

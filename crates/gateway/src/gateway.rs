@@ -1,7 +1,7 @@
 //! The agents' listener: what it is made of, and its addresses (decisions §8, "URL map").
 
 use std::any::Any;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -156,6 +156,12 @@ impl Gateway {
             Ok(attempt) => Ok(attempt),
             Err(answer) => Err(whole(*answer).await),
         }
+    }
+
+    /// Whether a proxy at this address may ask about anything. Of any other nothing need be read.
+    #[must_use]
+    pub fn hears(&self, peer: IpAddr) -> bool {
+        self.0.settings.asked.values().any(|peers| peers.contains(&peer))
     }
 
     /// What the sender of a request is told about which no question can be read.

@@ -8,7 +8,7 @@ use ::envoy::wire::{
 };
 use axum::body::{Body, Bytes};
 use gateway::PARTIAL;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use prost::Message;
 
 use crate::apis::world_with;
@@ -44,8 +44,12 @@ impl World {
 
     /// The status of gRPC where it is an error, and what was answered.
     async fn raw(&self, path: &str, bytes: Vec<u8>) -> (Option<String>, Vec<u8>) {
+        self.sent(path, Body::from(bytes)).await
+    }
+
+    async fn sent(&self, path: &str, body: Body) -> (Option<String>, Vec<u8>) {
         let request = http::Request::post(path).header("content-type", "application/grpc");
-        let request = request.body(Full::new(Bytes::from(bytes))).unwrap();
+        let request = request.body(body).unwrap();
         let response = ::envoy::Door::new(self.gateway.clone()).answer(HERE, request).await;
         assert_eq!(response.status(), 200);
         let status = response.headers().get("grpc-status").map(|status| status.to_str().unwrap().to_owned());
@@ -297,15 +301,17 @@ async fn r7_our_own_faults_are_a_no_too() {
     assert_eq!((late.status, late.slug()), (503, "draining".to_owned()));
 }
 
+/// Content that never comes.
+fn endless() -> Body {
+    Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>())
+}
+
 #[tokio::test]
 async fn r19_a_question_that_never_ends_is_answered_with_no() {
     let (world, _crm) = world().await;
     tokio::time::pause();
-    let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-    let request = http::Request::post(::envoy::CHECK).body(never).unwrap();
-    let response = ::envoy::Door::new(world.gateway.clone()).answer(HERE, request).await;
+    let (_, whole) = world.sent(::envoy::CHECK, endless()).await;
     tokio::time::resume();
-    let whole = response.into_body().collect().await.unwrap().to_bytes();
     let Some(Told::Denied(told)) = CheckResponse::decode(&whole[5..]).unwrap().told else {
         panic!("it passes")
     };
@@ -326,6 +332,14 @@ async fn t47_over_grpc_too_only_a_listed_proxy_is_told_anything_and_where_a_requ
     from.attributes.as_mut().unwrap().source = Some(at("192.0.2.1"));
     let nowhere = strangers.checked(check("none", HttpRequest::default())).await;
     assert_eq!((strangers.checked(from).await, nowhere.slug()), (nowhere, "not_found".to_owned()));
+    // Nothing of theirs is even read.
+    let began = tokio::time::Instant::now();
+    let unread = CheckResponse::decode(&strangers.sent(::envoy::CHECK, endless()).await.1[5..]).unwrap();
+    assert_eq!(
+        unread,
+        strangers.called(framed(&check("none", HttpRequest::default()).encode_to_vec())).await
+    );
+    assert!(began.elapsed().as_secs() < 5);
     let (world, _crm) = world().await;
     for (said, noted) in [("192.0.2.7", "192.0.2.7"), ("ann", "127.0.0.1"), ("", "127.0.0.1")] {
         let mut from = world.health();
