@@ -242,8 +242,8 @@ async fn content(
         }
         Content::Json => Err(wrong("application/json")),
         Content::Form if is("application/x-www-form-urlencoded") => {
-            let text = std::str::from_utf8(&bytes).map_err(|_| crooked(Crooked::Query("is no UTF-8")))?;
-            Ok(Some((route::form(&target.pin.definition, text).map_err(crooked)?, None)))
+            let text = std::str::from_utf8(&bytes).map_err(|_| unfit(&Crooked::Query("is no UTF-8")))?;
+            Ok(Some((route::form(&target.pin.definition, text).map_err(|why| unfit(&why))?, None)))
         }
         Content::Form => Err(wrong("application/x-www-form-urlencoded")),
         Content::Bytes(types) => {
@@ -261,11 +261,17 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 fn crooked(why: Crooked) -> Refusal {
-    let slug = match why {
-        Crooked::Path(_) | Crooked::Query(_) => Slug::PathRefused,
-        Crooked::Undeclared(_) | Crooked::Twice(_) | Crooked::Form(..) => Slug::ArgumentsInvalid,
-    };
-    Refusal::because(slug, terms::text::visible(&why.to_string()))
+    match why {
+        Crooked::Path(_) | Crooked::Query(_) => {
+            Refusal::because(Slug::PathRefused, terms::text::visible(&why.to_string()))
+        }
+        Crooked::Undeclared(_) | Crooked::Twice(_) | Crooked::Form(..) => unfit(&why),
+    }
+}
+
+/// Arguments that the route does not take.
+fn unfit(why: &Crooked) -> Refusal {
+    Refusal::because(Slug::ArgumentsInvalid, terms::text::visible(&why.to_string()))
 }
 
 #[cfg(test)]
