@@ -108,12 +108,15 @@ pub async fn relay(permit: Permit, line: Line, beside: Beside, within: Millis) -
     api.endpoint.ambient().seam(Seam::UpstreamAnswered);
     let (answer, outcome) = match answered.unwrap_or(Err((Fault::Timeout, true))) {
         Ok((connection, head, body)) => {
-            let rest = Rest {
+            let mut rest = Rest {
                 body,
                 connection: Some(connection),
                 endpoint: Arc::clone(&api.endpoint),
                 patience: within.duration(),
             };
+            if rest.body.is_end_stream() && !head.status.is_informational() {
+                rest.spare();
+            }
             let outcome = outcome_of(head.status);
             (about_us(head.status).map_or(Ok((head, rest)), Err), outcome)
         }
@@ -275,6 +278,10 @@ impl Rest {
             let frame = tokio::time::timeout(self.patience, self.body.frame()).await;
             match frame.map_err(|_| Fault::Timeout)? {
                 Some(Ok(frame)) => {
+                    // Who has as many bytes as were announced may ask for no more.
+                    if self.body.is_end_stream() {
+                        self.spare();
+                    }
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
                     {
@@ -286,12 +293,17 @@ impl Rest {
                     return Err(fault(&error));
                 }
                 None => {
-                    if let Some(connection) = self.connection.take() {
-                        self.endpoint.keep(connection);
-                    }
+                    self.spare();
                     return Ok(None);
                 }
             }
+        }
+    }
+
+    /// Nothing follows any more: its connection is for another request.
+    fn spare(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            Arc::clone(&self.endpoint).spare(connection);
         }
     }
 }

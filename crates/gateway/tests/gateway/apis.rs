@@ -97,6 +97,21 @@ async fn r2_what_is_sent_is_written_from_what_was_judged_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_connection_is_for_the_next_request_too_however_its_answer_was_framed() {
+    let (world, crm) = world().await;
+    for _ in 0..5 {
+        for how in ["refuses", "moved", "chunks", "hop"] {
+            let reply = world.get(&format!("/odd/{how}")).await;
+            assert!([200, 302, 422].contains(&reply.status), "{how}: {reply:?}");
+            // That the connection knows of the end is a moment later.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(crm.arrived().len(), 20);
+    assert!(crm.connections() <= 4, "{} connections", crm.connections());
+}
+
+#[tokio::test]
 async fn t43_no_second_reading_of_a_path_or_query_gets_through() {
     let (world, crm) = world().await;
     for path in [

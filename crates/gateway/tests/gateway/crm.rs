@@ -1,6 +1,7 @@
 //! An HTTP API that keeps what arrives to the byte, and that answers badly where it is asked to.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use terms::json::parse;
@@ -47,6 +48,7 @@ impl Arrived {
 pub struct Crm {
     pub at: SocketAddr,
     arrived: Arc<Mutex<Vec<Arrived>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 /// What the API has: name, method, path, and what of the definition is said beside these.
@@ -123,10 +125,12 @@ pub fn routes() -> impl Iterator<Item = (String, Json)> {
 impl Crm {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let crm = Self { at: listener.local_addr().unwrap(), arrived: Arc::default() };
+        let at = listener.local_addr().unwrap();
+        let crm = Self { at, arrived: Arc::default(), connections: Arc::default() };
         let serving = crm.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                serving.connections.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(serving.clone().serve(stream));
             }
         });
@@ -144,6 +148,11 @@ impl Crm {
             http: Http { url: format!("http://{}/api/", self.at), credential: Some(credential) },
             timeouts: Timeouts { connect: Millis::seconds(2), ..Timeouts::default() },
         }
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub fn arrived(&self) -> Vec<Arrived> {

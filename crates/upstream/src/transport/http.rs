@@ -227,6 +227,18 @@ impl Endpoint {
         }
     }
 
+    /// The same of a body that was read to its end: that its connection knows so is a moment later.
+    pub fn spare(self: Arc<Self>, mut connection: SendRequest<Body>) {
+        if connection.is_ready() {
+            return self.keep(connection);
+        }
+        tokio::spawn(async move {
+            if let Ok(Ok(())) = tokio::time::timeout(PATIENCE, connection.ready()).await {
+                self.keep(connection);
+            }
+        });
+    }
+
     /// Keeps a connection whose last response was read to its end.
     pub fn keep(&self, connection: SendRequest<Body>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
