@@ -5,7 +5,7 @@ import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:f
 import { join, resolve } from "node:path";
 import { Agent, challenge, refusal, words } from "../../tests/lib/agent.mjs";
 import { Home } from "../../tests/lib/home.mjs";
-import { watched } from "../../tests/lib/upstreams.mjs";
+import { overHttp, watched } from "../../tests/lib/upstreams.mjs";
 
 export { sleep, until } from "../../tests/lib/home.mjs";
 
@@ -15,20 +15,28 @@ const read = (...path) => readFileSync(join(...path), "utf8");
 export class Case {
   /**
    * `people`: name to group, each with a passkey in software. `requirements`: what of their text is changed, so that
-   * nobody waits for a quarter of an hour. The people come first: some rules let nobody add one alone.
+   * nobody waits for a quarter of an hour. The people come first: some rules let nobody add one alone. `api`: the case has an HTTP
+   * API too, which writes down itself what arrives. `env`: what the server finds in its environment.
    */
-  static async install(folder, policy, { people = {}, caller, requirements = (text) => text } = {}) {
+  static async install(folder, policy, { people = {}, caller, requirements = (text) => text, api = false, env = {} } = {}) {
     const one = new Case();
     const home = (one.home = await Home.make({ challenge: { hold: "1s" } }));
     one.database = join(home.outside, "case.db");
+    if (api) one.api = await overHttp([process.env.STEPUP_PYTHON, join(folder, "server.py"), "api", one.database, home.arrivals]);
+    one.env = env;
     home.edit(/$/, `\n${requirements(read(POLICIES, `${policy}.requirements.toml`))}`);
-    home.edit(/$/, `\n${one.#upstreams(folder)}`);
-    await home.serve();
+    one.folder = folder;
+    home.edit(/$/, `\n${one.#upstreams(join(folder, "upstreams.toml"))}`);
+    await one.serve();
     for (const [name, group] of Object.entries(people)) one[name] = await home.person(name, group);
     const { name, owner, group } = caller;
     one.key = await home.caller(name, { owner, groups: [group] });
     await one.#enforce(policy);
     return one;
+  }
+
+  serve() {
+    return this.home.serve({ env: this.env });
   }
 
   async #enforce(policy) {
@@ -43,10 +51,10 @@ export class Case {
     await this.home.cli("policy", "activate");
   }
 
-  /** As `upstreams.toml` says, with the words in braces filled in, and with a witness of what arrives. */
-  #upstreams(folder) {
-    const fill = { python: process.env.STEPUP_PYTHON, here: folder, database: this.database };
-    const text = read(folder, "upstreams.toml").replace(/\{(python|here|database)\}/g, (_, word) => fill[word]);
+  /** As the file says, with the words in braces filled in, and with a witness of what arrives. */
+  #upstreams(file) {
+    const fill = { python: process.env.STEPUP_PYTHON, here: this.folder, database: this.database, port: this.api?.port };
+    const text = read(file).replace(/\{(python|here|database|port)\}/g, (_, word) => fill[word]);
     return text.replace(/^(\[upstreams\.(\w+)\]\ncommand = )(\[.*\])$/gm, (_, before, name, command) =>
       before + JSON.stringify(watched(this.home, name, JSON.parse(command))));
   }
@@ -68,7 +76,15 @@ export class Case {
     await this.home.cli("policy", "activate");
   }
 
+  /** More upstreams, there after a restart: who signed in does so again. */
+  async alsoUpstreams(file) {
+    await this.home.stop();
+    this.home.edit(/$/, `\n${this.#upstreams(file)}`);
+    await this.serve();
+  }
+
   remove() {
+    this.api?.stop();
     return this.home?.remove();
   }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use audit::body::{Outcome, Permitted, RelyingParty, Settled, Started, Who};
+use audit::body::{Outcome, Permitted, RelyingParty, Settled, Started, Touches, Who};
 use audit::export::{Entry, Header, Writer};
 use audit::tree::Frontier;
 use audit::{Asserted, CheckpointKey, Draft, Kind, Record, Refs, Trust, Verification, verify};
@@ -39,8 +39,13 @@ fn record(n: u64) -> Record {
         let refs = Refs { access_hash: Some(access.hash()), ..refs };
         Draft::of(record, at, "node-1", refs, &body).seal(salt)
     } else {
-        let body =
-            Settled { outcome: Outcome::Done, delivered: Some(true), took: Some(Millis::new(12)), why: None };
+        let body = Settled {
+            outcome: Outcome::Done,
+            delivered: Some(true),
+            took: Some(Millis::new(12)),
+            why: None,
+            touched: Touches::default(),
+        };
         Draft::of(record, at, "node-1", refs, &body).seal(salt)
     }
 }

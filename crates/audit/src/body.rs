@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 
 use terms::caller::Caller;
+use terms::json::Object;
 use terms::statement::{Role, Statement};
 use terms::{
     Access, AccessHash, BindHash, BootId, CallerId, CardHash, Digest, ElevationId, GrantId, HumanId,
-    InstallId, Json, KeyId, LockId, Millis, PinId, PolicyHash, Requirement, RequirementHash, Time,
+    InstallId, Json, KeyId, LockId, Millis, PinId, PolicyHash, Requirement, RequirementHash, Time, Touched,
 };
 
 pub use terms::Outcome;
@@ -40,6 +41,24 @@ impl Draft {
 trait Member: Sized {
     fn write(&self) -> Json;
     fn read(json: Json) -> Option<Self>;
+
+    /// Whether it is left out of the body: only what came later than logs in which it is not, and only where there is nothing to say.
+    fn left_out(&self) -> bool {
+        false
+    }
+
+    /// What it is where it was left out.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// A member that is there as it is always written, or not.
+fn read_or_absent<T: Member>(member: Option<Json>) -> Option<T> {
+    match member {
+        Some(json) => T::read(json).filter(|member| !member.left_out()),
+        None => T::absent(),
+    }
 }
 
 /// Structs whose members are written and read by their own names.
@@ -55,7 +74,11 @@ macro_rules! members {
             /// As it is recorded.
             #[must_use]
             pub fn to_json(&self) -> Json {
-                Json::object([$((stringify!($member), self.$member.write()),)*])
+                let mut members = Object::new();
+                $(if !self.$member.left_out() {
+                    members.insert(stringify!($member), self.$member.write());
+                })*
+                Json::Object(members)
             }
 
             /// What [`to_json`](Self::to_json) wrote; `None` for any other shape.
@@ -63,7 +86,7 @@ macro_rules! members {
             pub fn from_json(json: Json) -> Option<Self> {
                 let Json::Object(mut members) = json else { return None };
                 let value = Self {
-                    $($member: Member::read(members.remove(stringify!($member))?)?,)*
+                    $($member: read_or_absent(members.remove(stringify!($member)))?,)*
                 };
                 members.is_empty().then_some(value)
             }
@@ -240,6 +263,8 @@ members! {
         took: Option<Millis>,
         /// What people are told beyond that.
         why: Option<String>,
+        /// What it touched; left out where nothing is said to be. A `key` of `null` may be any.
+        touched: Touches,
     }
 
     /// A person said how an attempt of unknown end had ended.
@@ -360,6 +385,8 @@ members! {
         voters: Vec<Voter>,
         /// Every human behind the caller then.
         roots: BTreeSet<HumanId>,
+        /// Every human who had touched what it touches; left out where there is none.
+        preparers: Preparers,
         /// Why, as the caller said.
         purpose: Option<String>,
         /// Under which ticket, as the caller said.
@@ -842,6 +869,51 @@ impl Member for Requirement {
 
     fn read(json: Json) -> Option<Self> {
         Self::from_json(&json)
+    }
+}
+
+/// What an attempt touched.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Touches(pub Vec<Touched>);
+
+/// Who touched before what is touched now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Preparers(pub BTreeSet<HumanId>);
+
+macro_rules! later {
+    ($($type:ty),*) => {$(
+        impl Member for $type {
+            fn write(&self) -> Json {
+                self.0.write()
+            }
+
+            fn read(json: Json) -> Option<Self> {
+                Member::read(json).map(Self)
+            }
+
+            fn left_out(&self) -> bool {
+                self.0.is_empty()
+            }
+
+            fn absent() -> Option<Self> {
+                Some(Self::default())
+            }
+        }
+    )*};
+}
+
+later!(Touches, Preparers);
+
+impl Member for Touched {
+    fn write(&self) -> Json {
+        Json::object([("kind", Json::from(self.kind.as_str())), ("key", Json::from(self.key.clone()))])
+    }
+
+    fn read(json: Json) -> Option<Self> {
+        let Json::Object(mut members) = json else { return None };
+        let kind = Member::read(members.remove("kind")?)?;
+        let key = Member::read(members.remove("key")?)?;
+        members.is_empty().then_some(Self { kind, key })
     }
 }
 

@@ -495,6 +495,7 @@ fn a_grant_counts_only_votes_that_are_in_the_log_each_person_once_and_nobody_beh
     bad_grant("was not met", |g, _| g.voters[0].groups = BTreeSet::from(["interns".to_owned()]));
     bad_grant("one person twice", |g, _| g.voters.push(g.voters[0].clone()));
     bad_grant("stands behind the caller", |g, _| g.roots.extend([ann().human]));
+    bad_grant("prepared what it is about", |g, _| g.preparers.0.extend([ann().human]));
     bad_grant("nobody stands behind", |g, _| g.roots.clear());
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use terms::{Json, Kind, Pointer, PolicyHash, Requirement, Route};
+use terms::{Json, Kind, Pointer, PolicyHash, Requirement, Route, Touch, touch};
 
 /// One revision, before it is compiled.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +53,8 @@ pub struct ToolSettings {
     pub references: Vec<Pointer>,
     /// The card's headline, with `{/pointer}` for arguments.
     pub title: Option<String>,
+    /// What it touches.
+    pub touches: Vec<Touch>,
 }
 
 /// The text is not a bundle that [`Bundle::to_json`] wrote.
@@ -178,12 +180,16 @@ impl Declared {
 
 impl ToolSettings {
     fn to_json(&self) -> Json {
-        Json::object([
+        let members = [
             ("reviewed", Json::from(self.reviewed.clone())),
             ("secrets", Json::from(self.secrets.clone())),
             ("references", Json::from(self.references.clone())),
             ("title", Json::from(self.title.clone())),
-        ])
+        ];
+        // As with routes: what says nothing new is what it was.
+        let touches = self.touches.iter().map(Touch::to_json).collect();
+        let touches = (!self.touches.is_empty()).then_some(("touches", Json::Array(touches)));
+        Json::object(members.into_iter().chain(touches))
     }
 
     fn read(json: &Json) -> Option<Self> {
@@ -200,8 +206,14 @@ impl ToolSettings {
             secrets: pointers("secrets")?,
             references: pointers("references")?,
             title: text("title"),
+            touches: json.get("touches").map_or_else(|| Some(Vec::new()), touches)?,
         })
     }
+}
+
+fn touches(json: &Json) -> Option<Vec<Touch>> {
+    let all = json.as_array().filter(|all| all.len() <= touch::MOST)?;
+    all.iter().map(Touch::from_json).collect()
 }
 
 fn members<'j>(json: &'j Json, name: &str) -> Option<impl Iterator<Item = (String, &'j Json)>> {

@@ -17,6 +17,7 @@ use crate::decide::{lost, standing};
 use crate::leaves::weighed;
 use crate::proposal;
 use crate::target::Target;
+use crate::touching::Touching;
 use crate::vote::Today;
 
 /// What a viewer is shown of an elevation beside its card: what depends on the viewer and the moment.
@@ -41,9 +42,9 @@ const IN_TITLE: usize = 60;
 impl Authority {
     /// The card as it is now, for someone who looks at a pending request.
     pub(crate) async fn shown(&self, active: &Active, today: &Today) -> Result<Card, Failed> {
-        let Today { pending, target, eligible, .. } = today;
+        let Today { pending, target, eligible, touching, .. } = today;
         let situation = self.store.standing(self.standing(pending.caller, &pending.access)).await?;
-        self.card_of(active, pending, target, eligible, &situation).await
+        self.card_of(active, pending, target, (eligible, touching), &situation).await
     }
 
     pub(crate) async fn card_of(
@@ -51,7 +52,7 @@ impl Authority {
         active: &Active,
         pending: &Pending,
         target: &Target,
-        eligible: &Eligible,
+        (eligible, touching): (&Eligible, &Touching),
         situation: &Situation,
     ) -> Result<Card, Failed> {
         let access = &pending.access;
@@ -66,6 +67,7 @@ impl Authority {
             defaults: defaults(target, access),
             references: references(target, access),
             free: access.free(&terms.binds),
+            touches: touching.lines(active),
             claims: Claims { purpose: pending.purpose.clone(), ticket: pending.ticket.clone() },
             unusual: self.unusual(pending, target, situation, lately).into_iter().chain(would).collect(),
             last_same: situation.last.as_ref().and_then(|last| {

@@ -60,7 +60,8 @@ impl Authority {
             let end = if old.expires_at > now { End::Superseded(Some(pending.id)) } else { End::Expired };
             self.conclude(&mut commit, old, end);
         }
-        let card = self.card_of(judged.case.active, &pending, judged.target, eligible, situation).await?;
+        let who = (eligible, &judged.touching);
+        let card = self.card_of(judged.case.active, &pending, judged.target, who, situation).await?;
         let record = self.challenged(judged, &pending);
         let record_id = record.id;
         commit.changes.push(Change::Open { pending: Box::new(pending.clone()) });

@@ -166,8 +166,9 @@ impl Active {
     fn meets(&self, name: &str, requirement: &Requirement) -> Option<Finding> {
         let groups = groups(requirement);
         let able = |caller: &&Caller| {
-            let mut eligible =
-                self.people.eligible(caller, &groups, |human, _| self.people.signs(human.root));
+            let mut eligible = self
+                .people
+                .eligible(caller, &BTreeSet::new(), &groups, |human, _| self.people.signs(human.root));
             eligible.owners.retain(|root| self.people.signs(*root));
             elevation::attainable(requirement, &eligible, true)
         };

@@ -1,6 +1,7 @@
 //! The one decision: policy first and without I/O; at baseline one commit; where evidence is asked for, one
 //! read, one weighing, one commit (decisions §9). Conflicts start from the beginning, three times at most.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use audit::body::{self, Arguments, Who, logged};
@@ -10,7 +11,9 @@ use policy::{History, Judgement, Moment, PolicySet, Question};
 use store::{
     Attempt, Change, Claim, Commit, Failed, Granted, LockSubjects, PinState, Refused, Situation, Standing,
 };
-use terms::{Access, AttemptId, Caller, Digest, ElevationId, KeyId, Kind, Requirement, Secrets, Slug, Time};
+use terms::{
+    Access, AttemptId, Caller, Digest, ElevationId, HumanId, KeyId, Kind, Requirement, Secrets, Slug, Time,
+};
 
 use crate::active::Active;
 use crate::authority::Authority;
@@ -19,6 +22,7 @@ use crate::leaves::groups;
 use crate::permit::Claiming;
 use crate::ruling::{Denial, Ruling};
 use crate::target::{Target, own_identity};
+use crate::touching::Touching;
 
 /// One access, asked for by an authenticated caller.
 #[derive(Clone, Debug)]
@@ -67,6 +71,7 @@ pub(crate) struct Judged<'a> {
     pub(crate) moment: Moment,
     pub(crate) requirement: Requirement,
     pub(crate) by: Vec<String>,
+    pub(crate) touching: Touching,
 }
 
 /// What the rules in force say, and of what they said it.
@@ -74,6 +79,7 @@ pub(crate) struct Said {
     pub(crate) target: Arc<Target>,
     pub(crate) moment: Moment,
     pub(crate) judgement: Judgement,
+    pub(crate) touching: Touching,
 }
 
 /// What a step-up comes to.
@@ -131,18 +137,19 @@ impl Authority {
         if let Some(denial) = self.begun(&case).await? {
             return self.denied(&case, denial, &[]).await;
         }
-        let Said { target, moment, judgement } = match self.said(&case).await? {
+        let Said { target, moment, judgement, touching } = match self.said(&case).await? {
             Ok(said) => said,
             Err(slug) => return self.denied(&case, Denial::of(slug), &[]).await,
         };
         match judgement {
             Judgement::Permit { by } => {
                 let shadow = self.shadow(&case, &case.question(&target, &moment));
-                self.permit(&case, None, &names(&by), shadow).await
+                self.permit(&case, &touching, None, &names(&by), shadow).await
             }
             Judgement::Deny { by, why } => self.denied(&case, Denial::of(why.slug()), &names(&by)).await,
             Judgement::StepUp { requirement, by, .. } => {
-                let judged = Judged { case: &case, target: &target, moment, requirement, by: names(&by) };
+                let by = names(&by);
+                let judged = Judged { case: &case, target: &target, moment, requirement, by, touching };
                 self.step_up(&judged).await
             }
         }
@@ -179,7 +186,13 @@ impl Authority {
         let Some(set) = active.set.as_ref() else { return Ok(Err(Slug::PolicyFailed)) };
         let moment = self.moment(active, caller.id, &ask.access, &ask.source).await?;
         let judgement = policy::judge(set, &case.question(&target, &moment));
-        Ok(Ok(Said { target, moment, judgement }))
+        let touching = match (&judgement, self.touching(active, &target, &ask.access).await?) {
+            (_, Ok(touching)) => touching,
+            // What policy says no to is told that.
+            (Judgement::Deny { .. }, Err(_)) => Touching::default(),
+            (Judgement::Permit { .. } | Judgement::StepUp { .. }, Err(slug)) => return Ok(Err(slug)),
+        };
+        Ok(Ok(Said { target, moment, judgement, touching }))
     }
 
     /// What an access reaches for, as it stands now: the definition and upstream that were judged must be
@@ -217,16 +230,16 @@ impl Authority {
     }
 
     /// Everyone who may approve or confirm an access today, of those whom a requirement asks, as policy sees it
-    /// (R9).
+    /// (R9); but none who prepared what it is about approves it.
     pub(crate) fn eligible(
         &self,
         active: &Active,
         question: &Question<'_>,
-        requirement: &Requirement,
-        votes: usize,
+        but: &BTreeSet<HumanId>,
+        (requirement, votes): (&Requirement, usize),
     ) -> Eligible {
         let set = active.set.as_ref();
-        set.map_or_else(Eligible::default, |set| active.eligible(set, question, requirement, votes))
+        set.map_or_else(Eligible::default, |set| active.eligible(set, question, but, (requirement, votes)))
     }
 
     /// What rules that are only tried would have stopped, for the log.
@@ -252,7 +265,7 @@ impl Authority {
             Comes::Granted(granted) => {
                 let shadow = self.shadow(judged.case, &judged.question());
                 let spend = Some((granted, &judged.requirement));
-                self.permit(judged.case, spend, &judged.by, shadow).await
+                self.permit(judged.case, &judged.touching, spend, &judged.by, shadow).await
             }
             Comes::Waits(claims, pending) => self.join(claims, pending.clone(), &eligible, &situation).await,
             Comes::Opens(claims) => self.open_request(judged, claims, &situation, &eligible).await,
@@ -302,13 +315,15 @@ impl Authority {
 
     pub(crate) fn eligible_for(&self, judged: &Judged<'_>, situation: &Situation) -> Eligible {
         let votes = situation.pending.as_ref().map_or(0, |pending| pending.votes.len());
-        self.eligible(judged.case.active, &judged.question(), &judged.requirement, votes)
+        let asked = (&judged.requirement, votes);
+        self.eligible(judged.case.active, &judged.question(), &judged.touching.people, asked)
     }
 
     /// Claims an attempt, spending a grant where there is one, and makes the permit of it.
     async fn permit(
         &self,
         case: &Case<'_>,
+        touching: &Touching,
         spend: Option<(&Granted, &Requirement)>,
         by: &[String],
         shadow: Option<Record>,
@@ -334,10 +349,12 @@ impl Authority {
             None => (Change::Attempt(claim), self.permitted(case, attempt, by)),
         };
         let until = self.ambient.boottime().after(self.settings.permit_for);
-        let claiming = Claiming::new(attempt, until, self.live.ticket(), Arc::clone(&self.settler));
+        let (ticket, settler) = (self.live.ticket(), Arc::clone(&self.settler));
+        let claiming = Claiming::new(attempt, until, ticket, (settler, touching.trail()));
         let records = std::iter::once(record).chain(shadow).collect();
         let once = ask.once.map(|key| Change::Once { caller: caller.id, key, attempt });
-        let changes = std::iter::once(change).chain(once).collect();
+        let touch = touching.change(attempt, caller);
+        let changes = std::iter::once(change).chain(once).chain(touch).collect();
         match self.store.commit(Commit { changes, records }).await? {
             Ok(receipt) => {
                 let what = (ask.access.clone(), ask.secrets.clone(), ask.once.is_some());
@@ -429,11 +446,11 @@ impl Active {
         &self,
         set: &PolicySet,
         question: &Question<'_>,
-        requirement: &Requirement,
-        votes: usize,
+        but: &BTreeSet<HumanId>,
+        (requirement, votes): (&Requirement, usize),
     ) -> Eligible {
         let votes = u32::try_from(votes).unwrap_or(u32::MAX);
-        self.people.eligible(question.caller, &groups(requirement), |human, groups| {
+        self.people.eligible(question.caller, but, &groups(requirement), |human, groups| {
             let human = policy::Human { id: human.root, name: human.name.clone(), groups: groups.clone() };
             set.may_approve(&human, question, votes).yes()
         })

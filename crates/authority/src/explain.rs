@@ -1,6 +1,7 @@
 //! Why: what rules say of an access that is only supposed, and of one that is in the log. Nothing here decides, opens or
 //! records anything, and only people at the desk are told it: rules and names are no caller's to know (T124).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use audit::Envelope;
@@ -11,8 +12,8 @@ use policy::{DenyReason, Judgement, Moment, PolicySet, Question, RuleId};
 use store::{Failed, LogLine, Whole};
 use terms::access::SealKey;
 use terms::{
-    Access, Action, Caller, CallerId, Json, Kind, PolicyHash, RecordId, Requirement, Secrets, Slug, Time,
-    Tree, UpstreamHash, Uri,
+    Access, Action, Caller, CallerId, HumanId, Json, Kind, PolicyHash, RecordId, Requirement, Secrets, Slug,
+    Time, Tree, UpstreamHash, Uri,
 };
 
 use crate::active::Active;
@@ -162,6 +163,8 @@ struct Known<'a> {
     target: &'a Target,
     access: &'a Access,
     moment: &'a Moment,
+    /// Who touched before what it touches.
+    preparers: BTreeSet<HumanId>,
 }
 
 impl Authority {
@@ -186,7 +189,8 @@ impl Authority {
             Err(why) => return Ok(Err(why)),
         };
         let moment = self.moment(active, caller.id, &access, &supposed.source).await?;
-        let known = Known { caller, target: &target, access: &access, moment: &moment };
+        let preparers = self.preparers(active, &target, &access).await?;
+        let known = Known { caller, target: &target, access: &access, moment: &moment, preparers };
         let misfit = self.misfit(&target, &supposed.arguments);
         let explained = self.explained(active, set, &known, &supposed.evidence());
         let now = match under {
@@ -217,6 +221,17 @@ impl Authority {
         Ok(self.foreseen(&case).await?.0)
     }
 
+    /// Who touched before what an access touches, as far as anybody knows.
+    async fn preparers(
+        &self,
+        active: &Active,
+        target: &Arc<Target>,
+        access: &Access,
+    ) -> Result<BTreeSet<HumanId>, Failed> {
+        let touching = self.touching(active, target, access).await?;
+        Ok(touching.map(|touching| touching.people).unwrap_or_default())
+    }
+
     fn explained(
         &self,
         active: &Active,
@@ -224,9 +239,9 @@ impl Authority {
         known: &Known<'_>,
         evidence: &Evidence,
     ) -> Explained {
-        let Known { caller, target, access, moment } = known;
+        let Known { caller, target, access, moment, preparers } = known;
         let question = Question { caller, access, target: &target.judged, moment };
-        let (would, by) = active.would(set, &question, evidence, self.now());
+        let (would, by) = active.would(set, &question, preparers, (evidence, self.now()));
         Explained {
             headline: headline(target, access).text,
             would,
@@ -284,7 +299,8 @@ impl Authority {
         let Some(target) = active.target_of(&access) else { return Ok(None) };
         let source = body.get("caller").and_then(|who| who.get("source")).and_then(Json::as_str);
         let moment = self.moment(&active, caller.id, &access, source.unwrap_or_default()).await?;
-        let known = Known { caller, target: &target, access: &access, moment: &moment };
+        let preparers = self.preparers(&active, &target, &access).await?;
+        let known = Known { caller, target: &target, access: &access, moment: &moment, preparers };
         let gathered = match refs.elevation {
             // What was used up, or is over otherwise, is asked for again.
             Some(id) => {
@@ -500,15 +516,16 @@ impl Active {
         &self,
         set: &PolicySet,
         question: &Question<'_>,
-        evidence: &Evidence,
-        now: Time,
+        preparers: &BTreeSet<HumanId>,
+        (evidence, now): (&Evidence, Time),
     ) -> (Would, Vec<RuleId>) {
         let (requirement, by, permits) = match policy::judge(set, question) {
             Judgement::Permit { by } => return (Would::Permit, by),
             Judgement::Deny { by, why } => return (Would::Deny(why), by),
             Judgement::StepUp { requirement, by, permits } => (requirement, by, permits),
         };
-        let eligible = self.eligible(set, question, &requirement, evidence.votes.len());
+        let asked = (&requirement, evidence.votes.len());
+        let eligible = self.eligible(set, question, preparers, asked);
         let weighed = weigh(&requirement, evidence, &eligible, now);
         let met = matches!(weighed, Weighed::Met(_));
         let (Weighed::Met(parts) | Weighed::Missing(parts)) = weighed;

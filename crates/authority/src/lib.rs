@@ -43,6 +43,7 @@ mod standing;
 mod stands;
 mod target;
 mod told;
+mod touching;
 mod tried;
 mod view;
 mod vote;

@@ -274,11 +274,12 @@ impl People {
     }
 
     /// Who may approve and who may confirm for a caller, of the people who are in one of the groups that are
-    /// asked. `may` asks policy about one identity; all identities of a person must be let, so that a rule
+    /// asked. Nobody of `but` approves. `may` asks policy about one identity; all identities of a person must be let, so that a rule
     /// against one of them is not evaded by another.
     pub(crate) fn eligible(
         &self,
         caller: &Caller,
+        but: &BTreeSet<HumanId>,
         asked: &BTreeSet<&str>,
         may: impl Fn(&Human, &BTreeSet<String>) -> bool,
     ) -> Eligible {
@@ -289,7 +290,8 @@ impl People {
             let mut identities = person.identities.iter().filter_map(|id| self.humans.get(id));
             identities.all(|human| may(human, &person.groups))
         };
-        let others = self.persons.iter().filter(|(root, _)| !caller.roots.contains(root));
+        let others =
+            self.persons.iter().filter(|(root, _)| !caller.roots.contains(root) && !but.contains(root));
         let asked = others.filter(|(_, person)| person.groups.iter().any(|g| asked.contains(g.as_str())));
         let approvers = asked
             .filter(|(_, person)| let_by_policy(person))

@@ -18,7 +18,8 @@ use store::Claimed;
 use terms::{Access, AttemptId, Boottime, CallerId, GrantId, Json, Secrets, Slug};
 
 use crate::live::Ticket;
-use crate::settle::Settler;
+use crate::settle::{Ended, Settler};
+use crate::touching::Trail;
 
 /// Proof that one access may run now, once.
 #[must_use = "a permit that is not forwarded is settled as not sent"]
@@ -32,8 +33,9 @@ struct Load {
     access: Access,
     secrets: Secrets,
     caller: CallerId,
-    /// Whether its caller wants it done once, however often it asks.
-    once: bool,
+    /// Whether its outcome is recorded before anyone is answered, grant or not.
+    awaited: bool,
+    trail: Option<Box<Trail>>,
     until: Boottime,
     ticket: Ticket,
     settler: Arc<Settler>,
@@ -46,6 +48,7 @@ pub(crate) struct Claiming {
     pub(crate) until: Boottime,
     ticket: Option<Ticket>,
     settler: Arc<Settler>,
+    trail: Option<Box<Trail>>,
 }
 
 /// Why a permit cannot be used any more. It has been settled as not sent.
@@ -54,13 +57,13 @@ pub(crate) struct Claiming {
 pub struct Stale(pub Slug);
 
 impl Claiming {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         attempt: AttemptId,
         until: Boottime,
         ticket: Ticket,
-        settler: Arc<Settler>,
+        (settler, trail): (Arc<Settler>, Option<Box<Trail>>),
     ) -> Self {
-        Self { attempt, until, ticket: Some(ticket), settler }
+        Self { attempt, until, ticket: Some(ticket), settler, trail }
     }
 
     /// The store said no: there is nothing to settle.
@@ -79,17 +82,18 @@ impl Claiming {
             return None;
         }
         let ticket = self.ticket.take()?;
-        let (until, settler) = (self.until, Arc::clone(&self.settler));
-        Some(Permit {
-            load: Some(Box::new(Load { claimed, access, secrets, caller, once, until, ticket, settler })),
-        })
+        let (until, settler, trail) = (self.until, Arc::clone(&self.settler), self.trail.take());
+        // Who is told what was touched may go on with it at once.
+        let awaited = once || trail.is_some();
+        let load = Load { claimed, access, secrets, caller, awaited, trail, until, ticket, settler };
+        Some(Permit { load: Some(Box::new(load)) })
     }
 }
 
 impl Drop for Claiming {
     fn drop(&mut self) {
         if self.ticket.take().is_some() {
-            self.settler.settle(self.attempt, Outcome::NotSent, None);
+            self.settler.settle(Ended::not_sent(self.attempt, self.trail.take()));
         }
     }
 }
@@ -107,10 +111,11 @@ impl Permit {
         self.load.as_ref().and_then(|load| load.claimed.grant())
     }
 
-    /// Whether its outcome is recorded before anyone is answered: a grant was spent for it, or it is to be done once.
+    /// Whether its outcome is recorded before anyone is answered: a grant was spent for it, it is to be done once, or it touches
+    /// what others go on with.
     #[must_use]
     pub fn awaited(&self) -> bool {
-        self.load.as_ref().is_some_and(|load| load.once || load.claimed.grant().is_some())
+        self.load.as_ref().is_some_and(|load| load.awaited || load.claimed.grant().is_some())
     }
 
     /// The access that it permits.
@@ -127,12 +132,13 @@ impl Permit {
     /// [`Stale`] when it may not run any more; then it is settled as not sent.
     pub fn embark(mut self) -> Result<(Cargo, Settlement), Stale> {
         let awaited = self.awaited();
-        let Some(load) = self.load.take().map(|load| *load) else { return Err(Stale(Slug::Busy)) };
+        let Some(mut load) = self.load.take().map(|load| *load) else { return Err(Stale(Slug::Busy)) };
         let settlement = Settlement {
             attempt: load.claimed.attempt(),
             awaited,
             sent: false,
             ended: None,
+            trail: load.trail.take(),
             ticket: Some(load.ticket),
             settler: Some(Arc::clone(&load.settler)),
         };
@@ -161,7 +167,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(load) = self.load.take() {
-            load.settler.settle(load.claimed.attempt(), Outcome::NotSent, None);
+            load.settler.settle(Ended::not_sent(load.claimed.attempt(), load.trail));
         }
     }
 }
@@ -192,6 +198,7 @@ pub struct Settlement {
     awaited: bool,
     sent: bool,
     ended: Option<(Outcome, Option<bool>)>,
+    trail: Option<Box<Trail>>,
     ticket: Option<Ticket>,
     settler: Option<Arc<Settler>>,
 }
@@ -221,10 +228,24 @@ impl Settlement {
         self.sent
     }
 
+    /// Whether somebody has to read its answer before it is settled.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.trail.is_some()
+    }
+
+    /// What was answered, of which it is read what was touched; `None` where nobody can read it.
+    pub fn answered(&mut self, answer: Option<&Json>) {
+        if let Some(trail) = &mut self.trail {
+            trail.answered(answer);
+        }
+    }
+
     /// It is known how it ended: what is dropped from here on says that.
-    pub(crate) fn ended(&mut self, outcome: Outcome, delivered: Option<bool>) {
+    pub(crate) fn ended(&mut self, outcome: Outcome, delivered: Option<bool>) -> Ended {
         self.ended = Some((outcome, delivered));
         self.ticket = None;
+        Ended { attempt: self.attempt, outcome, delivered, trail: self.trail.clone() }
     }
 
     /// How it ended is recorded.
@@ -238,7 +259,7 @@ impl Drop for Settlement {
         if let Some(settler) = self.settler.take() {
             let silence = if self.sent { Outcome::Unknown } else { Outcome::NotSent };
             let (outcome, delivered) = self.ended.unwrap_or((silence, None));
-            settler.settle(self.attempt, outcome, delivered);
+            settler.settle(Ended { attempt: self.attempt, outcome, delivered, trail: self.trail.take() });
         }
     }
 }

@@ -138,7 +138,7 @@ impl Authority {
         if case.active.people.still(&case.caller, self.now()).is_none() {
             return Ok((denied(Slug::CredentialInvalid), Vec::new()));
         }
-        let Said { target, moment, judgement } = match self.said(case).await? {
+        let Said { target, moment, judgement, touching } = match self.said(case).await? {
             Ok(said) => said,
             Err(slug) => return Ok((denied(slug), Vec::new())),
         };
@@ -146,7 +146,8 @@ impl Authority {
             Judgement::Permit { by } => (Preflight::Permitted { granted: false }, names(&by)),
             Judgement::Deny { by, why } => (denied(why.slug()), names(&by)),
             Judgement::StepUp { requirement, by, .. } => {
-                let judged = Judged { case, target: &target, moment, requirement, by: names(&by) };
+                let by = names(&by);
+                let judged = Judged { case, target: &target, moment, requirement, by, touching };
                 (self.foreseen_step_up(&judged).await?, judged.by)
             }
         })

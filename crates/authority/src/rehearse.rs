@@ -1,7 +1,7 @@
 //! A rehearsal: rules tried on people, callers and definitions that are only supposed. There is no store and nothing can run:
 //! `stepup policy test` plays its scenarios here, through the same judging and weighing as every access.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use elevation::{Evidence, Vote};
 use policy::{History, May, Moment, Outlook, PolicySet, Question, RuleId};
@@ -50,6 +50,8 @@ pub struct Scene {
     pub supposed: Supposed,
     /// The names of the people who approved or confirmed.
     pub votes: Vec<String>,
+    /// The names of the people who touched before what it touches.
+    pub prepared_by: Vec<String>,
     /// When.
     pub at: Time,
     /// What the caller did before.
@@ -184,10 +186,12 @@ impl Stage {
         let set = self.rules().ok_or(NotSupposed::NoRules)?;
         self.with_question(scene, |question, access| {
             let evidence = scene.supposed.evidence();
-            let (mut would, by) = self.active.would(set, question, &evidence, scene.at);
+            let prepared = self.roots(&scene.prepared_by);
+            let (mut would, by) = self.active.would(set, question, &prepared, (&evidence, scene.at));
             if let Would::StepUp(takes) = &would {
                 let votes = self.votes(&takes.requirement, scene, access);
-                would = self.active.would(set, question, &Evidence { votes, ..evidence }, scene.at).0;
+                let evidence = Evidence { votes, ..evidence };
+                would = self.active.would(set, question, &prepared, (&evidence, scene.at)).0;
             }
             (would, by)
         })
@@ -229,12 +233,18 @@ impl Stage {
         self.with_question(scene, |question, _| set.may_approve(&human, question, votes))
     }
 
-    /// Whether a person is behind the caller of a scene: then no rule lets them approve.
+    fn roots(&self, names: &[String]) -> BTreeSet<HumanId> {
+        names.iter().filter_map(|name| self.active.human_named(name)).map(|human| human.root).collect()
+    }
+
+    /// Whether a person is behind the caller of a scene, or prepared what it is about: then no rule lets them approve.
     #[must_use]
     pub fn is_behind(&self, person: &str, scene: &Scene) -> bool {
         let root = self.active.human_named(person).map(|human| human.root);
         let caller = self.active.people.caller(scene.supposed.caller);
-        root.zip(caller).is_some_and(|(root, caller)| caller.roots.contains(&root))
+        let prepared = self.roots(&scene.prepared_by);
+        root.zip(caller)
+            .is_some_and(|(root, caller)| caller.roots.contains(&root) || prepared.contains(&root))
     }
 
     /// The approvals of a scene. Nothing was signed: they are weighed here, and kept nowhere.

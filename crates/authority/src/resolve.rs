@@ -57,8 +57,12 @@ impl Authority {
         let refs = Refs { caller: Some(attempt.caller), attempt: Some(id), ..Refs::default() };
         let record = body::Resolved { outcome, why, signed: witnessed.signed() };
         let change = Change::Settle { attempt: id, outcome, delivered: None, resolves: true };
-        let commit =
-            Commit { changes: vec![witnessed.change(), change], records: vec![self.record(refs, &record)] };
+        // Nobody has read what it named: only that nothing came of it is known.
+        let touched = Change::Touched { attempt: id, outcome, answer: None };
+        let commit = Commit {
+            changes: vec![witnessed.change(), change, touched],
+            records: vec![self.record(refs, &record)],
+        };
         let answer = self.commit(commit).await?;
         self.watch.changed();
         Ok(answer.map(|_| ()).map_err(NotCounted::NotRecorded))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use audit::body;
+use audit::body::{self, Touches};
 use audit::record::{Record, Refs};
 use elevation::Outcome;
 use store::{Attempt, Change, Commit, Failed, Receipt, Refused, Shared};
@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::active::Active;
 use crate::authority::{Authority, seal};
 use crate::permit::Settlement;
+use crate::touching::Trail;
 
 /// Outcomes taken into one commit at most.
 const BATCH: usize = 128;
@@ -38,10 +39,20 @@ pub(crate) struct Settler {
     idle: Notify,
 }
 
-struct Ended {
-    attempt: AttemptId,
-    outcome: Outcome,
-    delivered: Option<bool>,
+/// How one attempt ended.
+pub(crate) struct Ended {
+    pub(crate) attempt: AttemptId,
+    pub(crate) outcome: Outcome,
+    pub(crate) delivered: Option<bool>,
+    /// What it touched, where that was asked.
+    pub(crate) trail: Option<Box<Trail>>,
+}
+
+impl Ended {
+    /// Nothing of it left us.
+    pub(crate) const fn not_sent(attempt: AttemptId, trail: Option<Box<Trail>>) -> Self {
+        Self { attempt, outcome: Outcome::NotSent, delivered: None, trail }
+    }
 }
 
 impl Settler {
@@ -66,9 +77,10 @@ impl Settler {
     }
 
     /// Queues how an attempt ended.
-    pub(crate) fn settle(&self, attempt: AttemptId, outcome: Outcome, delivered: Option<bool>) {
+    pub(crate) fn settle(&self, ended: Ended) {
+        let Ended { attempt, outcome, .. } = ended;
         self.open.fetch_add(1, Ordering::AcqRel);
-        if self.queue.send(Ended { attempt, outcome, delivered }).is_err() {
+        if self.queue.send(ended).is_err() {
             self.open.fetch_sub(1, Ordering::AcqRel);
             tracing::error!(%attempt, outcome = outcome.name(), "no one is left to record this outcome");
         }
@@ -112,7 +124,7 @@ impl Settler {
     /// How attempts ended, each with its record.
     fn commit_of(&self, batch: &[Ended]) -> Commit {
         Commit {
-            changes: batch.iter().map(change).collect(),
+            changes: batch.iter().flat_map(changes).collect(),
             records: batch.iter().map(|ended| self.record(ended)).collect(),
         }
     }
@@ -120,7 +132,8 @@ impl Settler {
     fn record(&self, ended: &Ended) -> Record {
         let refs = Refs { attempt: Some(ended.attempt), ..Refs::default() };
         let Ended { outcome, delivered, .. } = *ended;
-        let body = body::Settled { outcome, delivered, took: None, why: None };
+        let touched = ended.trail.as_ref().map(|trail| trail.touched(outcome)).unwrap_or_default();
+        let body = body::Settled { outcome, delivered, took: None, why: None, touched: Touches(touched) };
         seal(self.ambient.as_ref(), &self.node, refs, &body)
     }
 
@@ -160,13 +173,11 @@ async fn collect(ended: &mut mpsc::UnboundedReceiver<Ended>, batch: &mut Vec<End
     true
 }
 
-fn change(ended: &Ended) -> Change {
-    Change::Settle {
-        attempt: ended.attempt,
-        outcome: ended.outcome,
-        delivered: ended.delivered,
-        resolves: false,
-    }
+fn changes(ended: &Ended) -> impl Iterator<Item = Change> {
+    let Ended { attempt, outcome, delivered, trail } = ended;
+    let (attempt, outcome, delivered) = (*attempt, *outcome, *delivered);
+    let touched = trail.as_ref().map(|trail| trail.change(attempt, outcome));
+    std::iter::once(Change::Settle { attempt, outcome, delivered, resolves: false }).chain(touched)
 }
 
 impl Authority {
@@ -180,12 +191,12 @@ impl Authority {
         outcome: Outcome,
         delivered: Option<bool>,
     ) -> Result<(), Failed> {
-        settlement.ended(outcome, delivered);
+        let ended = settlement.ended(outcome, delivered);
         if !settlement.awaited() {
             return Ok(()); // dropped, it is queued
         }
         let attempt = settlement.attempt();
-        let commit = self.settler.commit_of(&[Ended { attempt, outcome, delivered }]);
+        let commit = self.settler.commit_of(&[ended]);
         // Where this fails or is given up, the outcome is queued and tried again.
         let answer = self.commit(commit).await?;
         settlement.recorded();
@@ -198,8 +209,8 @@ impl Authority {
 
     /// Adds to the commit of a change of this installation that its attempt is done.
     pub(crate) fn settled_with(&self, commit: &mut Commit, attempt: AttemptId) {
-        let ended = Ended { attempt, outcome: Outcome::Done, delivered: None };
-        commit.changes.push(change(&ended));
+        let ended = Ended { attempt, outcome: Outcome::Done, delivered: None, trail: None };
+        commit.changes.extend(changes(&ended));
         commit.records.push(self.settler.record(&ended));
     }
 
@@ -228,6 +239,7 @@ impl Authority {
                 attempt: attempt.id,
                 outcome: self.silence(&attempt),
                 delivered: None,
+                trail: None,
             };
             let ended: Vec<Ended> = left.into_iter().map(silent).collect();
             let Commit { changes, records } = self.settler.commit_of(&ended);

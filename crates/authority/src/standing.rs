@@ -147,7 +147,7 @@ impl Rules<'_> {
             self.signs(human) && self.set.may_approve(&person, &question, 0).yes()
         };
         let asked: BTreeSet<&str> = self.requirements.values().flat_map(groups).collect();
-        let mut eligible = self.active.people.eligible(who, &asked, may);
+        let mut eligible = self.active.people.eligible(who, &BTreeSet::new(), &asked, may);
         eligible.owners.retain(|root: &HumanId| self.active.people.signs(*root));
         eligible
     }

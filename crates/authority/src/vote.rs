@@ -18,6 +18,7 @@ use crate::decide::{TRIES, evidence, stands};
 use crate::leaves;
 use crate::proposal;
 use crate::target::Target;
+use crate::touching::Touching;
 use crate::withdraw::over_now;
 
 /// What became of a vote that counted.
@@ -73,6 +74,11 @@ pub enum NotCounted {
     /// This person stands behind the caller.
     #[error("You stand behind this yourself: it takes somebody else.")]
     Behind,
+    /// This person prepared what it is about.
+    #[error(
+        "You prepared what this acts on, or something of its kind that may be this: it takes somebody else."
+    )]
+    Prepared,
     /// The rules do not let this person change this.
     #[error("The rules in force do not let you do this ({0}).")]
     NotLet(Slug),
@@ -113,6 +119,8 @@ pub(crate) struct Today {
     pub(crate) caller: Arc<Caller>,
     pub(crate) target: Arc<Target>,
     pub(crate) eligible: Eligible,
+    /// What it touches; nothing, and nobody is eligible, where nobody knows who touched that before.
+    pub(crate) touching: Touching,
     /// Whether today's rules ask for what this request waits for: not for nothing, and not for something else.
     pub(crate) same: bool,
 }
@@ -338,9 +346,16 @@ impl Authority {
         let moment = self.moment(active, pending.caller, &pending.access, &pending.source).await?;
         let question =
             Question { caller: &caller, access: &pending.access, target: &target.judged, moment: &moment };
-        let eligible = self.eligible(active, &question, &pending.requirement, pending.votes.len());
+        let (touching, eligible) = match self.touching(active, &target, &pending.access).await? {
+            Ok(touching) => {
+                let asked = (&pending.requirement, pending.votes.len());
+                let eligible = self.eligible(active, &question, &touching.people, asked);
+                (touching, eligible)
+            }
+            Err(_) => (Touching::default(), Eligible::default()),
+        };
         let same = required(active, &question).is_some_and(|r| r.hash() == pending.requirement.hash());
-        Ok(Today { pending, caller, target, eligible, same })
+        Ok(Today { pending, caller, target, eligible, touching, same })
     }
 
     /// What the caller has yet to say: nobody signs before that, since people sign what they saw.
@@ -362,7 +377,12 @@ impl Authority {
         let asked = |role: Role| asks(&today.pending.requirement, &today.eligible, row.root, role);
         let role = [Role::Owner, Role::Approver].into_iter().find(|role| asked(*role));
         let behind = today.caller.roots.contains(&row.root);
-        let role = role.ok_or(if behind { NotCounted::Behind } else { NotCounted::NotEligible })?;
+        let not = match (behind, today.touching.people.contains(&row.root)) {
+            (true, _) => NotCounted::Behind,
+            (false, true) => NotCounted::Prepared,
+            (false, false) => NotCounted::NotEligible,
+        };
+        let role = role.ok_or(not)?;
         let mut votes = today.pending.votes.iter().filter(|v| v.root == row.root && v.role == role);
         if votes.any(|vote| !stale(vote, &today.pending.requirement, self.now())) {
             return Err(NotCounted::AlreadyVoted);
@@ -445,6 +465,7 @@ fn granted(
             })
             .collect(),
         roots: today.caller.roots.clone(),
+        preparers: body::Preparers(today.touching.people.clone()),
         purpose: pending.purpose.clone(),
         ticket: pending.ticket.clone(),
         key_bound: pending.key_bound,

@@ -124,9 +124,11 @@ async fn end(
 ) {
     let Attempted { forwarded, attempt, elevated, action, unmet } = attempted;
     let Forwarded { answer, outcome, mut settlement, .. } = forwarded;
+    read_touched(settlement.as_mut(), &answer);
     // The outcome of an elevated call is recorded before anyone is told of it, so that a repeat is told the
-    // truth. Whether its answer will arrive is not known then; that nobody is left to take it is.
-    if elevated {
+    // truth; and so is that of one that touches what another goes on with. Whether its answer will arrive is not known then; that
+    // nobody is left to take it is.
+    if settlement.as_ref().is_some_and(Settlement::awaited) {
         let delivered = client.gone().then_some(false);
         settle(inner, settlement.take(), outcome, delivered).await;
     }
@@ -152,8 +154,18 @@ async fn end(
 /// Runs one permitted call whose answer nobody is told but who asked for it here.
 pub(crate) async fn quietly(inner: &Inner, permit: Permit, link: &Arc<Link>) -> Forwarded {
     let mut forwarded = upstream::forward(permit, link, Along::default(), inner.settings.answer_within).await;
+    read_touched(forwarded.settlement.as_mut(), &forwarded.answer);
     settle(inner, forwarded.settlement.take(), forwarded.outcome, None).await;
     forwarded
+}
+
+/// What an answer names of what its call touched is read by us: nobody else is asked, and it is believed no further.
+fn read_touched(settlement: Option<&mut Settlement>, answer: &Result<Answer, Fault>) {
+    if let (Some(settlement), Ok(Answer::Result { result, .. })) = (settlement, answer)
+        && settlement.reads()
+    {
+        settlement.answered(result.read().as_ref());
+    }
 }
 
 /// Says how an attempt ended.

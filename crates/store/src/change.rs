@@ -7,7 +7,7 @@ use audit::Record;
 use elevation::{Conclusion, Grant, Outcome, Pending, Version, Vote};
 use terms::{
     AccessHash, AttemptId, BindHash, BootId, CallerId, Digest, ElevationId, GrantId, HumanId, Json, KeyId,
-    LockId, PinId, PolicyHash, Time,
+    LockId, PinId, PolicyHash, Time, Touched,
 };
 
 use crate::rows::{
@@ -89,6 +89,27 @@ pub enum Change {
         key: Digest,
         /// What it names.
         attempt: AttemptId,
+    },
+    /// What an attempt touches that is claimed in the same commit. Refused with [`Refused::Conflict`] where one of those was touched
+    /// by somebody who was not known of when it was judged.
+    Touch {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What: without a key, what only its answer will name.
+        touched: Vec<Touched>,
+        /// Who stands behind it; nobody, where that is not known.
+        roots: Vec<HumanId>,
+        /// Who was known to have touched them, as the store said.
+        known: Vec<HumanId>,
+    },
+    /// What an attempt touched that is settled in the same commit.
+    Touched {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// How it ended.
+        outcome: Outcome,
+        /// What its answer names, without a key what it should have named; `None` where nobody could read it.
+        answer: Option<Vec<Touched>>,
     },
     /// Spends one use of a grant and claims one attempt under it: one conditional write (R4). Where today's terms are
     /// stricter than those that the grant was issued under, theirs count, in the same write (decisions B3).

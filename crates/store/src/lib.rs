@@ -20,7 +20,7 @@ pub use change::{
 pub use rows::{
     Attempt, Ceremony, Directory, Epoch, Granted, Head, Human, Invite, Key, Listing, Lock, LockSubject,
     LogLine, Member, Membership, OwnedBy, Passkey, Pin, PinState, Policy, RegisteredCaller, Rejection,
-    Session, Situation, Standing, Whole,
+    Session, Situation, Standing, Toucher, Whole,
 };
 
 use std::pin::Pin as Pinned;
@@ -87,6 +87,10 @@ pub trait Store: Send + Sync {
 
     /// The attempt that a caller named by what it wants done once.
     fn once(&self, caller: terms::CallerId, key: Digest) -> Answer<'_, Option<Attempt>>;
+
+    /// Who touched these, or something of the same kind of which nobody knows which it was; each once. Where they are too
+    /// many, one of them is somebody of whom nobody knows who it is.
+    fn touchers(&self, touched: Vec<terms::Touched>) -> Answer<'_, Vec<Toucher>>;
 
     /// Attempts of earlier runs that nobody settled: after a crash they are unknown (decisions B6).
     fn unsettled(&self, but: BootId) -> Answer<'_, Vec<Attempt>>;

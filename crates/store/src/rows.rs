@@ -3,7 +3,7 @@
 use elevation::{Grant, Outcome, Pending, State};
 use terms::{
     AccessHash, AttemptId, BootId, CallerId, CallerKind, DefinitionHash, Digest, ElevationId, GrantId,
-    HumanId, InstallId, Json, KeyId, LockId, Millis, PinId, PolicyHash, RecordId, Time,
+    HumanId, InstallId, Json, KeyId, LockId, Millis, PinId, PolicyHash, RecordId, Time, Touched,
 };
 
 /// Counts every change of what nodes keep in memory: policy, people, callers, pins. A claim names the epoch
@@ -271,6 +271,17 @@ pub struct Situation {
     pub pending_count: u32,
     /// Whether this caller ever reached for this resource.
     pub used_before: bool,
+}
+
+/// One who touched something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toucher {
+    /// What: without a key, something of that kind of which nobody knows which it was.
+    pub touched: Touched,
+    /// A person behind it; `None` where nobody knows who.
+    pub root: Option<HumanId>,
+    /// The caller that did it.
+    pub caller: CallerId,
 }
 
 /// A grant with what it rests on.

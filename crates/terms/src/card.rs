@@ -25,6 +25,8 @@ pub struct Card {
     pub references: Vec<(Pointer, Option<String>)>,
     /// Arguments that the grant leaves free: shown as "any".
     pub free: Vec<Pointer>,
+    /// What it touches, and who touched that before: none of them approves it.
+    pub touches: Vec<TouchLine>,
     /// What the caller says: claims, never facts.
     pub claims: Claims,
     /// What is unusual, as ids of texts with their numbers.
@@ -74,6 +76,28 @@ pub struct Field {
     pub flags: Vec<Flag>,
     /// The value is sealed; `value` gives its length.
     pub secret: bool,
+}
+
+/// One thing that the access touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TouchLine {
+    /// What it is.
+    pub kind: String,
+    /// Which: a claim, as every argument is.
+    pub key: String,
+    /// Who touched it before.
+    pub by: Vec<Toucher>,
+}
+
+/// One who touched something before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toucher {
+    /// The name of the person.
+    pub human: String,
+    /// The name of the caller that did it.
+    pub caller: String,
+    /// Whether it was this very thing; otherwise something of its kind, of which nobody knows which it was.
+    pub certain: bool,
 }
 
 /// What the caller says of its own accord.
@@ -215,7 +239,7 @@ impl Card {
     /// The canonical form that the hash covers.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        Json::object([
+        let members = [
             ("title", Json::from(self.title.as_str())),
             ("environment", Json::from(self.environment.as_str())),
             ("caller", self.caller.to_json()),
@@ -281,7 +305,11 @@ impl Card {
                 ]),
             ),
             ("words", list(&self.words, |w| Json::from(w.as_str()))),
-        ])
+        ];
+        // A card of what touches nothing is the card that it was before there was this member.
+        let touches =
+            (!self.touches.is_empty()).then(|| ("touches", list(&self.touches, TouchLine::to_json)));
+        Json::object(members.into_iter().chain(touches))
     }
 
     /// What a signature covers.
@@ -300,6 +328,23 @@ impl CallerLine {
             ("key", Json::from(if self.key_bound { "bound" } else { "bearer" })),
             ("key_prefix", Json::from(self.key_prefix.as_str())),
             ("source", Json::from(self.source.as_str())),
+        ])
+    }
+}
+
+impl TouchLine {
+    fn to_json(&self) -> Json {
+        let by = |one: &Toucher| {
+            Json::object([
+                ("human", Json::from(one.human.as_str())),
+                ("caller", Json::from(one.caller.as_str())),
+                ("certain", Json::from(one.certain)),
+            ])
+        };
+        Json::object([
+            ("kind", Json::from(self.kind.as_str())),
+            ("key", Json::from(self.key.as_str())),
+            ("by", list(&self.by, by)),
         ])
     }
 }

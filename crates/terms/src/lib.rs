@@ -29,6 +29,7 @@ pub mod sole;
 pub mod statement;
 pub mod text;
 pub mod time;
+pub mod touch;
 pub mod uri;
 pub mod words;
 
@@ -57,4 +58,5 @@ pub use secret::Secret;
 pub use slug::Slug;
 pub use sole::sole;
 pub use time::{Boottime, Millis, Time};
+pub use touch::{Touch, Touched};
 pub use uri::{NotAUri, Uri, UriTemplate};

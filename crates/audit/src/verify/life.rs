@@ -576,6 +576,8 @@ fn grant_is_as_voted(seen: &Seen<'_>, granted: &Granted, pending: &Pending) -> R
                 Role::Owner => "it counts a confirmation by somebody who is no owner",
             },
         )?;
+        let prepared = voter.role == Role::Approver && granted.preparers.0.contains(&voter.root);
+        must(!prepared, "it counts an approval by somebody who prepared what it is about")?;
         ballots.push(Ballot { root: voter.root, role: voter.role, groups: &voter.groups, at });
     }
     let counted = |person: &HumanId| granted.voters.iter().any(|voter| voter.root == *person);

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use audit::body::{
-    self, Body, Challenged, Granted, Locked, Matched, Outcome, PasskeyEnrolled, Permitted, RelyingParty,
-    Settled, Signed, Spent, Started, Subject, SubjectKind, Voted, Voter, Who,
+    self, Body, Challenged, Granted, Locked, Matched, Outcome, PasskeyEnrolled, Permitted, Preparers,
+    RelyingParty, Settled, Signed, Spent, Started, Subject, SubjectKind, Touches, Voted, Voter, Who,
 };
 use audit::export::{Entry, Header, Writer};
 use audit::tree::{Head, root};
@@ -326,6 +326,7 @@ impl Book {
                 })
                 .collect(),
             roots: who().roots,
+            preparers: Preparers::default(),
             purpose: None,
             ticket: None,
             key_bound: false,
@@ -355,7 +356,13 @@ impl Book {
     }
 
     pub fn settle(&mut self, n: u8, outcome: Outcome) -> u64 {
-        let settled = Settled { outcome, delivered: Some(true), took: Some(Millis::new(12)), why: None };
+        let settled = Settled {
+            outcome,
+            delivered: Some(true),
+            took: Some(Millis::new(12)),
+            why: None,
+            touched: Touches::default(),
+        };
         self.add(Refs { attempt: Some(attempt(n)), ..by_caller() }, &settled)
     }
 
@@ -474,6 +481,7 @@ pub fn card(elevation: ElevationId, access: &Access, requirement: &Requirement) 
         defaults: Vec::new(),
         references: Vec::new(),
         free: access.free(&requirement.terms.binds),
+        touches: Vec::new(),
         claims: Claims::default(),
         unusual: Vec::new(),
         last_same: None,

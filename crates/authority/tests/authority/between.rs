@@ -176,6 +176,10 @@ impl Store for Between {
         self.real.once(caller, key)
     }
 
+    fn touchers(&self, touched: Vec<terms::Touched>) -> Answer<'_, Vec<store::Toucher>> {
+        self.real.touchers(touched)
+    }
+
     fn unsettled(&self, but: BootId) -> Answer<'_, Vec<Attempt>> {
         self.real.unsettled(but)
     }

@@ -25,6 +25,7 @@ mod operators;
 mod passkeys;
 mod pinning;
 mod preflighting;
+mod preparing;
 mod replaying;
 mod sequences;
 mod settling;

@@ -112,6 +112,7 @@ pub fn bundle_of(rules: &str) -> Bundle {
         secrets: pointers(secrets),
         references: pointers(references),
         title: title.map(str::to_owned),
+        touches: Vec::new(),
     };
     let tools = BTreeMap::from([
         ("deploy".to_owned(), tool(Some("Deploy {/version} to {/environment}"), &[], &["/artifact"])),

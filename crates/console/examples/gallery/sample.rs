@@ -55,6 +55,7 @@ pub fn model() -> card::Card {
         defaults: vec![(pointer("/strategy"), "not sent: upstream default \"rolling\"".into())],
         references: vec![(pointer("/artifact"), None)],
         free: Vec::new(),
+        touches: Vec::new(),
         claims: card::Claims {
             purpose: Some(
                 "Fixes the checkout timeout that pages since 02:40. Canary was green for 20 minutes.".into(),

@@ -35,6 +35,8 @@ pub struct Card {
     pub defaults: Vec<(Foreign, Foreign)>,
     /// The label of what only names something else, and the digest that it is pinned to.
     pub references: Vec<(Foreign, Option<Foreign>)>,
+    /// What it touches, each with who touched it before.
+    pub touches: Vec<TouchLine>,
     /// The labels of what the grant leaves open.
     pub free: Vec<Foreign>,
     /// What is granted.
@@ -87,6 +89,17 @@ pub struct Leaf {
     pub free: bool,
     /// What to beware of.
     pub flags: Vec<&'static str>,
+}
+
+/// One thing that is touched.
+#[derive(Clone, Debug)]
+pub struct TouchLine {
+    /// What it is.
+    pub kind: Foreign,
+    /// Which.
+    pub key: Foreign,
+    /// Person, caller, and whether it was this very thing.
+    pub by: Vec<(Foreign, Foreign, bool)>,
 }
 
 /// One leaf of the requirement.
@@ -150,6 +163,7 @@ impl Card {
                 .iter()
                 .map(|(at, pin)| (label(at), pin.as_ref().map(Foreign::exact)))
                 .collect(),
+            touches: model.touches.iter().map(TouchLine::of).collect(),
             free: model.free.iter().map(label).collect(),
             bounds: bounds(&model.grants),
             needed: model
@@ -173,6 +187,18 @@ impl Card {
     #[must_use]
     pub fn missing(&self) -> Vec<Foreign> {
         self.needed.iter().filter(|needed| !needed.met).map(|needed| needed.leaf.clone()).collect()
+    }
+}
+
+impl TouchLine {
+    fn of(line: &terms::card::TouchLine) -> Self {
+        let by =
+            |one: &terms::card::Toucher| (Foreign::line(&one.human), Foreign::line(&one.caller), one.certain);
+        Self {
+            kind: Foreign::line(&line.kind),
+            key: Foreign::exact(&line.key),
+            by: line.by.iter().map(by).collect(),
+        }
     }
 }
 

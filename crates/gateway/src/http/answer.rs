@@ -9,7 +9,7 @@ use axum::response::Response;
 use elevation::Outcome;
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use terms::json::Object;
+use terms::json::{self, Limits, Object};
 use terms::{AttemptId, Json, Seam, Slug};
 use tokio::sync::oneshot;
 use upstream::{Api, Fault, Head, Relayed, Rest};
@@ -166,6 +166,7 @@ pub(super) async fn pass(
     let whole = if awaited { taken(&mut rest).await } else { Taken::Begun(Vec::new()) };
     let body = match whole {
         Taken::Whole(bytes) => {
+            flow.read(&bytes);
             flow.settle(!answer.is_closed()).await;
             Body::from(bytes)
         }
@@ -242,6 +243,13 @@ struct Flow {
 }
 
 impl Flow {
+    /// What the answer names of what its request touched; one that nobody here can read names nothing.
+    fn read(&mut self, answer: &[u8]) {
+        if let Some(settlement) = self.settlement.as_mut().filter(|settlement| settlement.reads()) {
+            settlement.answered(json::parse_within(answer, Limits::ANSWER).ok().as_ref());
+        }
+    }
+
     async fn settle(&mut self, delivered: bool) {
         settle(&self.gateway, self.settlement.take(), self.outcome, Some(delivered)).await;
     }

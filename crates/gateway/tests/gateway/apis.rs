@@ -26,11 +26,20 @@ unless { context.arguments.query has limit && context.arguments.query.limit <= 1
 "#;
 
 pub async fn world_with(settle: impl FnOnce(&mut Settings)) -> (World, Crm) {
+    world_where(settle, |name| {
+        let secrets = if name == "note" { vec!["/body/pin".parse().unwrap()] } else { Vec::new() };
+        ToolSettings { secrets, ..ToolSettings::default() }
+    })
+    .await
+}
+
+/// The same, where this is said of each route.
+pub async fn world_where(settle: impl FnOnce(&mut Settings), said: fn(&str) -> ToolSettings) -> (World, Crm) {
     let crm = Crm::start().await;
     let mut bundle = bundle(RULES);
     let of = |(name, definition): (String, terms::Json)| {
-        let secrets = if name == "note" { vec!["/body/pin".parse().unwrap()] } else { Vec::new() };
-        (name, Declared { definition, settings: ToolSettings { secrets, ..ToolSettings::default() } })
+        let settings = said(&name);
+        (name, Declared { definition, settings })
     };
     let said = UpstreamSettings { routes: routes().map(of).collect(), ..UpstreamSettings::default() };
     bundle.upstreams.insert("crm".to_owned(), said);
@@ -50,11 +59,11 @@ impl World {
         self.request(method, &format!("/http/crm{path}"), &all, body).await
     }
 
-    async fn get(&self, path: &str) -> Reply {
+    pub async fn get(&self, path: &str) -> Reply {
         self.send_with("GET", path, &[], "").await
     }
 
-    async fn post(&self, path: &str, body: &str) -> Reply {
+    pub async fn post(&self, path: &str, body: &str) -> Reply {
         self.send_with("POST", path, &[("Content-Type", "application/json")], body).await
     }
 }

@@ -37,6 +37,7 @@ mod revisions;
 mod rounds;
 mod sessions;
 mod subscriptions;
+mod touching;
 mod waiting;
 mod wire;
 mod world;

@@ -12,6 +12,7 @@ use super::operation::{self, Operation};
 use super::requirement::Written;
 use super::route::{self, Route};
 use super::secret;
+use super::touch::{self, Touch};
 use super::wrong::Wrong;
 
 #[derive(Debug, Default, Deserialize)]
@@ -456,6 +457,7 @@ pub struct Tool {
     pub(super) secrets: Vec<String>,
     pub(super) references: Vec<String>,
     pub(super) title: Option<String>,
+    pub(super) touches: Vec<Touch>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -606,7 +608,12 @@ impl Upstream {
         }
         let read = self.openapi.as_ref().map(|file| route::document(&home.join(file))).transpose();
         let read = read.map_err(|why| Wrong::new(why).within(["openapi"]))?.unwrap_or_default();
-        route::read_all(read.routes, &self.routes, home).map_err(|wrong| wrong.within(["routes"]))
+        let routes =
+            route::read_all(read.routes, &self.routes, home).map_err(|wrong| wrong.within(["routes"]))?;
+        for (name, route) in routes.iter().filter(|_| !self.asked_by.is_empty()) {
+            touch::answers_nothing(&route.settings).map_err(|wrong| wrong.within(["routes", name]))?;
+        }
+        Ok(routes)
     }
 }
 
@@ -621,6 +628,8 @@ impl Tool {
             secrets: pointers("secrets", &self.secrets)?,
             references: pointers("references", &self.references)?,
             title: self.title.clone(),
+            touches: touch::read_all(&self.touches, &self.secrets)
+                .map_err(|wrong| wrong.within(["touches"]))?,
         })
     }
 }

@@ -9,6 +9,7 @@ mod operation;
 mod requirement;
 mod route;
 mod secret;
+mod touch;
 mod wrong;
 
 use std::collections::BTreeMap;

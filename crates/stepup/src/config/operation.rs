@@ -10,6 +10,7 @@ use terms::json::Object;
 
 use super::file::{Reviewed, Tool, Upstream};
 use super::route::{Fields, closed, nameable, open};
+use super::touch::{self, Touch};
 use super::wrong::Wrong;
 
 /// An operation.
@@ -36,6 +37,8 @@ pub struct Operation {
     #[serde(default)]
     references: Vec<String>,
     title: Option<String>,
+    #[serde(default)]
+    touches: Vec<Touch>,
 }
 
 /// Types that are those of what we know ourselves.
@@ -98,8 +101,9 @@ impl Operation {
             ("type", Json::from(self.on.as_str())),
             ("inputSchema", closed(properties, required)),
         ];
-        let Self { reviewed, secrets, references, title, .. } = self.clone();
-        let said = Tool { reviewed, secrets, references, title };
-        Ok(Declared { definition: Json::object(definition), settings: said.settings()? })
+        let Self { reviewed, secrets, references, title, touches, .. } = self.clone();
+        let settings = Tool { reviewed, secrets, references, title, touches }.settings()?;
+        touch::answers_nothing(&settings)?;
+        Ok(Declared { definition: Json::object(definition), settings })
     }
 }

@@ -10,6 +10,7 @@ use terms::{Json, Route as Read};
 
 use super::file::{Reviewed, Tool};
 use super::openapi;
+use super::touch::Touch;
 use super::wrong::Wrong;
 
 /// A route.
@@ -42,6 +43,8 @@ pub struct Route {
     #[serde(default)]
     references: Vec<String>,
     title: Option<String>,
+    #[serde(default)]
+    touches: Vec<Touch>,
 }
 
 /// Names with their types.
@@ -140,8 +143,8 @@ pub(super) fn read_all(
 impl Route {
     /// What is said of it, as of a tool.
     fn said(&self) -> Tool {
-        let Self { reviewed, secrets, references, title, .. } = self.clone();
-        Tool { reviewed, secrets, references, title }
+        let Self { reviewed, secrets, references, title, touches, .. } = self.clone();
+        Tool { reviewed, secrets, references, title, touches }
     }
 
     fn says_only_what_is_said_of_it(&self) -> bool {

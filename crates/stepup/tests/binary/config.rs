@@ -49,6 +49,26 @@ const BAD: &[(&str, &str)] = &[
         "[upstreams.a]\naskers = [\"app\"]\n[upstreams.a.operations.purge]\non = \"todo\"\n\n\
          [upstreams.b]\naskers = [\"app\"]\n[upstreams.b.operations.clear]\non = \"todo\"\naction = \"purge\"\n",
     ),
+    (
+        "a place of a key that is none",
+        "[upstreams.ops]\nurl = \"https://x.example\"\n[upstreams.ops.tools.t]\ntouches = [{ kind = \"batch\", from = \"/id\" }]\n",
+    ),
+    (
+        "a kind of two words",
+        "[upstreams.ops]\nurl = \"https://x.example\"\n[upstreams.ops.tools.t]\ntouches = [{ kind = \"a batch\", from = \"/arguments/id\" }]\n",
+    ),
+    (
+        "a key that is a secret",
+        "[upstreams.ops]\nurl = \"https://x.example\"\n[upstreams.ops.tools.t]\nsecrets = [\"/a\"]\ntouches = [{ kind = \"batch\", from = \"/arguments/a/b\" }]\n",
+    ),
+    (
+        "a key in the answer that may be the first",
+        "[upstreams.ops]\nurl = \"https://x.example\"\n[upstreams.ops.tools.t]\ntouches = [{ kind = \"batch\", from = \"/result/id\", first = true }]\n",
+    ),
+    (
+        "a key in an answer that a proxy has",
+        "[upstreams.crm]\nurl = \"https://x.example\"\nasked_by = [\"127.0.0.1\"]\n[upstreams.crm.routes.add]\non = \"POST /batches\"\ntouches = [{ kind = \"batch\", from = \"/result/id\" }]\n",
+    ),
     ("a requirement of nothing", "[requirements.r]\npending_for = \"15m\"\n"),
     ("two kinds of evidence in one place", "[requirements.r]\napprovals = 1\nfrom = \"a\"\nowner = \"2m\"\n"),
     (

@@ -2,7 +2,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use elevation::Outcome;
-use terms::{AttemptId, BindHash, BootId, Digest, GrantId, HumanId, LockId, Millis, Time};
+use terms::{AttemptId, BindHash, BootId, Digest, GrantId, HumanId, LockId, Millis, Time, Touched};
 
 use super::World;
 use super::world::{human, spending};
@@ -273,6 +273,117 @@ pub async fn what_is_to_be_done_once_names_one_attempt_unless_that_was_not_sent(
     world.commit(second.1).await.unwrap();
     world.commit(vec![settle(second.0, Outcome::Done, false)]).await.unwrap();
     assert_eq!(world.store().once(world.caller, key).await.unwrap().unwrap().id, second.0);
+}
+
+/// `kind:key`, and `kind:` for what may be any.
+fn things(names: &[&str]) -> Vec<Touched> {
+    let one = |name: &&str| {
+        let (kind, key) = name.split_once(':').unwrap();
+        Touched { kind: kind.to_owned(), key: (!key.is_empty()).then(|| key.to_owned()) }
+    };
+    names.iter().map(one).collect()
+}
+
+/// The changes that claim an attempt that touches these; the people who were known to have touched them.
+async fn touching(world: &World, names: &[&str], known: &[HumanId]) -> (AttemptId, Vec<Change>) {
+    let claim = world.claim(&world.access("1")).await;
+    let (attempt, roots, known) = (claim.attempt, claim.subjects.roots.clone(), known.to_vec());
+    let touch = Change::Touch { attempt, touched: things(names), roots, known };
+    (attempt, vec![Change::Attempt(claim), touch])
+}
+
+async fn ended(world: &World, attempt: AttemptId, outcome: Outcome, answer: Option<&[&str]>) {
+    let touched = Change::Touched { attempt, outcome, answer: answer.map(things) };
+    world.commit(vec![settle(attempt, outcome, false), touched]).await.unwrap();
+}
+
+/// Who touched it: whether certainly, and who.
+async fn touchers(world: &World, name: &str) -> Vec<(bool, Option<HumanId>)> {
+    let all = world.store().touchers(things(&[name])).await.unwrap();
+    assert!(all.iter().all(|toucher| toucher.caller == world.caller));
+    all.into_iter().map(|toucher| (toucher.touched.key.is_some(), toucher.root)).collect()
+}
+
+pub async fn what_an_attempt_touches_is_known_before_it_runs_and_gone_if_it_was_not_sent(world: &mut World) {
+    let (certain, any) = ((true, Some(world.owner)), (false, Some(world.owner)));
+    let mut earlier = Vec::new();
+    for (n, (outcome, left)) in [
+        (Outcome::NotSent, vec![]),
+        (Outcome::Failed, vec![certain]),
+        (Outcome::Unknown, vec![any, certain]),
+        (Outcome::Released, vec![any, certain]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (kind, name) = (format!("kind{n}:"), format!("kind{n}:1"));
+        let (attempt, changes) = touching(world, &[&kind, &name], &[]).await;
+        world.commit(changes).await.unwrap();
+        assert_eq!(touchers(world, &name).await, [any, certain]);
+        assert_eq!(touchers(world, &format!("kind{n}:2")).await, [any], "it may be any");
+        ended(world, attempt, outcome, None).await;
+        assert_eq!(touchers(world, &name).await, left, "{outcome:?}");
+        earlier.push(name);
+    }
+    world.reopen();
+    assert_eq!(touchers(world, &earlier[1]).await, [certain]);
+    let (_, mut changes) = touching(world, &["batch:9"], &[]).await;
+    if let Change::Touch { roots, .. } = &mut changes[1] {
+        roots.clear();
+    }
+    world.commit(changes).await.unwrap();
+    assert_eq!(touchers(world, "batch:9").await, [(true, None)], "nobody knows who");
+}
+
+pub async fn what_an_answer_names_takes_the_place_of_what_might_have_been_any(world: &mut World) {
+    let certain = (true, Some(world.owner));
+    let (attempt, changes) = touching(world, &["batch:", "file:"], &[]).await;
+    world.commit(changes).await.unwrap();
+    ended(world, attempt, Outcome::Done, Some(&["batch:17", "file:a"])).await;
+    for (name, found) in
+        [("batch:17", vec![certain]), ("file:a", vec![certain]), ("batch:a", vec![]), ("file:17", vec![])]
+    {
+        assert_eq!(touchers(world, name).await, found, "{name}");
+    }
+}
+
+pub async fn an_answer_that_nobody_could_read_leaves_what_may_be_any(world: &mut World) {
+    let (certain, any) = ((true, Some(world.owner)), (false, Some(world.owner)));
+    let (attempt, changes) = touching(world, &["batch:"], &[]).await;
+    world.commit(changes).await.unwrap();
+    ended(world, attempt, Outcome::Done, None).await;
+    let (attempt, changes) = touching(world, &["file:", "file:", "user:"], &[]).await;
+    world.commit(changes).await.unwrap();
+    ended(world, attempt, Outcome::Done, Some(&["file:a", "file:", "user:u"])).await;
+    assert_eq!(touchers(world, "batch:17").await, [any]);
+    assert_eq!(touchers(world, "file:a").await, [any, certain], "one of the two was named");
+    assert_eq!((touchers(world, "user:u").await, touchers(world, "user:v").await), (vec![certain], vec![]));
+}
+
+pub async fn what_is_touched_by_somebody_else_meanwhile_refuses_the_claim(world: &mut World) {
+    let (first, changes) = touching(world, &["batch:17"], &[]).await;
+    world.commit(changes).await.unwrap();
+    // Judged when nobody had touched it.
+    let (late, changes) = touching(world, &["batch:17"], &[]).await;
+    assert_eq!(world.commit(changes).await.unwrap_err(), Refused::Conflict);
+    assert!(world.store().attempt(late).await.unwrap().is_none(), "nothing of it is left");
+    let other = touching(world, &["batch:18"], &[]).await.1;
+    world.commit(other).await.unwrap();
+    let known = touching(world, &["batch:17"], &[world.owner]).await.1;
+    world.commit(known).await.unwrap();
+    ended(world, first, Outcome::Done, Some(&[])).await;
+    // What is at something of the kind may be at this one.
+    let other = human("eve", HumanId::fresh(world.ambient.as_ref()));
+    world.commit(vec![Change::Register(Principal::Human(other.clone()))]).await.unwrap();
+    let (_, mut changes) = touching(world, &["batch:"], &[]).await;
+    if let Change::Touch { roots, .. } = &mut changes[1] {
+        *roots = vec![other.id];
+    }
+    world.commit(changes).await.unwrap();
+    let unaware = touching(world, &["batch:17"], &[world.owner]).await.1;
+    assert_eq!(world.commit(unaware).await.unwrap_err(), Refused::Conflict);
+    let aware = touching(world, &["batch:17"], &[world.owner, other.id]).await.1;
+    world.commit(aware).await.unwrap();
 }
 
 pub async fn only_what_was_released_is_reported_and_only_once(world: &mut World) {

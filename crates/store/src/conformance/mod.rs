@@ -97,6 +97,10 @@ sentences! { $
         only_what_is_unknown_is_resolved_and_only_once
         only_what_was_released_is_reported_and_only_once
         what_an_earlier_run_left_is_found
+        what_an_attempt_touches_is_known_before_it_runs_and_gone_if_it_was_not_sent
+        what_an_answer_names_takes_the_place_of_what_might_have_been_any
+        an_answer_that_nobody_could_read_leaves_what_may_be_any
+        what_is_touched_by_somebody_else_meanwhile_refuses_the_claim
         revoking_counts_what_was_live
         usage_knows_what_was_used_and_the_calls_of_an_hour
     }

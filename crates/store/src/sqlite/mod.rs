@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use terms::{Ambient, AttemptId, BootId, CallerId, Digest, ElevationId, PinId, PolicyHash, RecordId, Time};
+use terms::{
+    Ambient, AttemptId, BootId, CallerId, Digest, ElevationId, PinId, PolicyHash, RecordId, Time, Touched,
+};
 
 use self::outbox::{Notified, Spread};
 use self::readers::{READERS, Readers};
@@ -25,7 +27,7 @@ use self::work::{Checkpointed, Consume, Signed, Writable};
 use self::writer::{Door, Shown, Work, Writer};
 use crate::rows::{
     Attempt, Backlog, Ceremony, Directory, Head, Invite, Letter, Listing, LogLine, Notice, Pin, Policy,
-    Session, Situation, Standing, Told, Whole,
+    Session, Situation, Standing, Told, Toucher, Whole,
 };
 use crate::{Answer, Commit, Failed, Receipt, Refused, Store};
 
@@ -277,6 +279,10 @@ impl Store for Sqlite {
 
     fn once(&self, caller: CallerId, key: Digest) -> Answer<'_, Option<Attempt>> {
         self.read("reading what is done once", move |at| at.once(caller, &key))
+    }
+
+    fn touchers(&self, touched: Vec<Touched>) -> Answer<'_, Vec<Toucher>> {
+        self.read("reading who touched something", move |at| at.touchers(&touched))
     }
 
     fn unsettled(&self, but: BootId) -> Answer<'_, Vec<Attempt>> {

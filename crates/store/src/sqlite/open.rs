@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[(u32, &str)] = &[
     (3, include_str!("migrations/0003.sql")),
     (4, include_str!("migrations/0004.sql")),
     (5, include_str!("migrations/0005.sql")),
+    (6, include_str!("migrations/0006.sql")),
 ];
 
 /// The oldest SQLite whose WAL can be trusted: earlier ones may lose a transaction at a reset (F21).

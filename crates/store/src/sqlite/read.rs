@@ -4,6 +4,7 @@ use elevation::{Grant, Pending, State, Version, Vote};
 use rusqlite::{OptionalExtension as _, Params, Row, params};
 use terms::{
     AttemptId, BootId, CallerId, Digest, ElevationId, Json, Millis, PinId, PolicyHash, RecordId, Time,
+    Touched,
 };
 
 use super::apply::{SLOTS, slot};
@@ -12,7 +13,7 @@ use super::readers::Snapshot;
 use crate::rows::{
     Attempt, Backlog, Directory, Epoch, Granted, Human, Invite, Key, Listing, Lock, LogLine, Member,
     Membership, Notice, OwnedBy, Passkey, Pin, Policy, RegisteredCaller, Rejection, Session, Situation,
-    Standing, Told, Way, Whole,
+    Standing, Told, Toucher, Way, Whole,
 };
 
 type Read<T> = rusqlite::Result<T>;
@@ -25,6 +26,9 @@ const GRANTS: u32 = 32;
 
 /// How far back requests are looked through for one that was rejected of another access.
 const DAY: Millis = Millis::seconds(24 * 3600);
+
+/// People with their callers who touched one thing, at most.
+const TOUCHERS: u32 = 1000;
 
 /// Unsettled attempts of earlier runs in one answer.
 const UNSETTLED: u32 = 65_536;
@@ -305,6 +309,28 @@ impl Snapshot<'_> {
             " FROM attempts WHERE id = (SELECT attempt FROM once WHERE caller = ?1 AND key = ?2)"
         );
         self.one(sql, params![caller.bytes(), key.bytes()], attempt)
+    }
+
+    pub(super) fn touchers(&self, touched: &[Touched]) -> Read<Vec<Toucher>> {
+        let mut all = Vec::new();
+        for one in touched {
+            let some = self.all(
+                "SELECT t.kind, t.key, t.root, a.caller FROM touched t JOIN attempts a ON a.id = t.attempt
+                 WHERE t.kind = ?1 AND (t.key = ?2 OR t.key IS NULL)
+                 GROUP BY t.key, t.root, a.caller ORDER BY min(t.n) LIMIT ?3",
+                params![one.kind, one.key, TOUCHERS + 1],
+                |c| {
+                    let touched = Touched { kind: c.take()?, key: c.take()? };
+                    Ok(Toucher { touched, root: c.take()?, caller: c.take()? })
+                },
+            )?;
+            // Who is left out could approve: then nobody knows who it was.
+            if some.len() > TOUCHERS as usize {
+                all.push(Toucher { touched: one.clone(), root: None, caller: CallerId::NIL });
+            }
+            all.extend(some);
+        }
+        Ok(all)
     }
 
     pub(super) fn unsettled(&self, but: BootId) -> Read<Vec<Attempt>> {

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use terms::card::{
-    CallerLine, Card, Claims, Field, LastSame, Needed, ToolLine, Unusual, UnusualText, UpstreamLine, fields,
+    CallerLine, Card, Claims, Field, LastSame, Needed, ToolLine, TouchLine, Toucher, Unusual, UnusualText,
+    UpstreamLine, fields,
 };
 use terms::json::{Limits, parse_within};
 use terms::text::Flag;
@@ -35,6 +36,7 @@ pub fn card() -> Card {
         defaults: vec![(at("/force"), "false".to_owned())],
         references: vec![(at("/artifact"), Some("sha256:00".to_owned())), (at("/branch"), None)],
         free: vec![at("/comment")],
+        touches: Vec::new(),
         claims: Claims { purpose: Some("release".to_owned()), ticket: Some("OPS-1".to_owned()) },
         unusual: vec![Unusual { text: UnusualText::FirstTime, with: vec!["deploy-bot".to_owned()] }],
         last_same: Some(LastSame { at: Time::from_millis(1_700_000_000_000), outcome: "done".to_owned() }),
@@ -55,6 +57,27 @@ pub fn card() -> Card {
     }
 }
 
+/// The same card of what touches something: a card that touches nothing is the one that it was before there was this member.
+fn touching() -> Card {
+    let by = vec![Toucher { human: "dave".to_owned(), caller: "batch-bot".to_owned(), certain: true }];
+    let touches = vec![TouchLine { kind: "batch".to_owned(), key: "17".to_owned(), by }];
+    Card { touches, ..card() }
+}
+
+/// One change of each part of what it touches, as of the other fields.
+fn changes_of_touches() -> Vec<fn(&mut Card)> {
+    let TouchLine { kind: _, key: _, by } = touching().touches[0].clone();
+    let Toucher { human: _, caller: _, certain: _ } = by[0].clone();
+    vec![
+        |c| c.touches[0].kind.push('x'),
+        |c| c.touches[0].key.push('x'),
+        |c| c.touches[0].by.clear(),
+        |c| c.touches[0].by[0].human.push('x'),
+        |c| c.touches[0].by[0].caller.push('x'),
+        |c| c.touches[0].by[0].certain = false,
+    ]
+}
+
 /// One change of each field. The patterns name every field, so that a new one does not compile until it is here.
 fn changes() -> Vec<fn(&mut Card)> {
     let Card {
@@ -65,6 +88,7 @@ fn changes() -> Vec<fn(&mut Card)> {
         defaults: _,
         references: _,
         free: _,
+        touches: _,
         claims,
         unusual,
         last_same,
@@ -129,8 +153,11 @@ fn changes() -> Vec<fn(&mut Card)> {
 
 #[test]
 fn a_change_of_any_field_changes_what_is_signed() {
-    let mut hashes = BTreeSet::from([card().hash()]);
-    for (i, change) in changes().iter().enumerate() {
+    let mut hashes = BTreeSet::from([card().hash(), touching().hash()]);
+    assert_eq!(hashes.len(), 2, "what it touches");
+    let of = |changes: Vec<_>, card: fn() -> Card| changes.into_iter().map(move |change| (change, card));
+    let all = of(changes(), card).chain(of(changes_of_touches(), touching));
+    for (i, (change, card)) in all.enumerate() {
         let mut changed = card();
         change(&mut changed);
         assert!(hashes.insert(changed.hash()), "change {i} is not in the hash");

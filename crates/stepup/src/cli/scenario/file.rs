@@ -92,6 +92,9 @@ pub(super) struct Scenario {
     /// Who approved or confirmed.
     #[serde(default)]
     approved_by: Vec<String>,
+    /// Who prepared what is asked for (`touches`), and so does not approve it.
+    #[serde(default)]
+    prepared_by: Vec<String>,
     /// `permit`, `deny`, `deny: REASON`, or the name of a requirement.
     expect: Option<String>,
     /// Whether the caller is shown that it is there.
@@ -269,9 +272,12 @@ impl TargetFile {
 impl Scenario {
     /// Whether every name in it is one: a misspelt approver approves nothing, and a refusal would look right.
     pub(super) fn understood(&self, stage: &Stage, requirements: &BTreeSet<String>) -> Result<(), String> {
-        if let Some(nobody) = self.approved_by.iter().find(|name| stage.active().human_named(name).is_none())
-        {
-            return Err(format!("approved_by: there is no person {nobody:?}"));
+        let nobody =
+            |names: &[String]| names.iter().find(|name| stage.active().human_named(name).is_none()).cloned();
+        for (member, names) in [("approved_by", &self.approved_by), ("prepared_by", &self.prepared_by)] {
+            if let Some(nobody) = nobody(names) {
+                return Err(format!("{member}: there is no person {nobody:?}"));
+            }
         }
         if self.source.parse::<std::net::IpAddr>().is_err() {
             return Err(format!("source: {:?} is no address", self.source));
@@ -367,6 +373,7 @@ impl Scenario {
         Ok(Scene {
             supposed,
             votes: self.approved_by.clone(),
+            prepared_by: self.prepared_by.clone(),
             at: self.at()?,
             history: History { first_time: self.first_time, calls_1h: self.calls_1h },
         })

@@ -3,6 +3,7 @@
 mod claims;
 mod directory;
 mod elevations;
+mod touched;
 
 use audit::Record;
 use rusqlite::params;
@@ -91,6 +92,12 @@ fn apply(tx: &Tx<'_>, change: &Change, applied: &mut Applied) -> Done {
         Change::Settle { attempt, outcome, delivered, resolves } => {
             claims::settle(tx, *attempt, *outcome, *delivered, *resolves)
         }
+        Change::Touch { attempt, touched, roots, known } => {
+            touched::touch(tx, *attempt, touched, (roots, known))
+        }
+        Change::Touched { attempt, outcome, answer } => {
+            touched::answered(tx, *attempt, *outcome, answer.as_deref())
+        }
         Change::Report { attempt, outcome } => claims::report(tx, *attempt, *outcome),
         Change::Revoke(selector) => claims::revoke(tx, *selector, applied),
         Change::Lock(lock) => claims::lock(tx, lock),
@@ -130,6 +137,8 @@ const fn carries_authority(change: &Change) -> bool {
         | Change::Attempt(_)
         | Change::Once { .. }
         | Change::Spend { .. }
+        | Change::Touch { .. }
+        | Change::Touched { .. }
         | Change::Settle { .. }
         | Change::Revoke(_)
         | Change::Lock(_)
@@ -158,6 +167,8 @@ const fn takes_power_away(change: &Change) -> bool {
         | Change::Attempt(_)
         | Change::Once { .. }
         | Change::Spend { .. }
+        | Change::Touch { .. }
+        | Change::Touched { .. }
         | Change::Settle { .. }
         | Change::Unlock(_)
         | Change::Pin(_)

@@ -136,7 +136,7 @@ fn a_migration_happens_whole_and_once_or_not_at_all() {
     drop(open(&folder.path(), &folder.options).unwrap());
     let sql = Connection::open(folder.path()).unwrap();
     let ambient = TestAmbient::default();
-    let with = |second| [MIGRATIONS, &[(6, second)]].concat();
+    let with = |second| [MIGRATIONS, &[(7, second)]].concat();
     let broken = with("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1)");
     migrate(&sql, &broken, &folder.options, &ambient).expect_err("the second statement fails");
     let half = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'half')";
@@ -148,7 +148,7 @@ fn a_migration_happens_whole_and_once_or_not_at_all() {
         assert!(exists());
     }
     drop(sql);
-    assert_eq!(open(&folder.path(), &folder.options).err(), Some(OpenError::Newer { found: 6 }));
+    assert_eq!(open(&folder.path(), &folder.options).err(), Some(OpenError::Newer { found: 7 }));
 }
 
 #[test]
