@@ -68,7 +68,7 @@ def api():
             return 404, {"error": str(unknown)}
 
     arrivals, port = rest
-    serve("bank-api", {"POST /transfers": ("transfer", transfer)}, lambda token: token == "bank-credential", arrivals, int(port))
+    serve("bank-api", {"POST /transfers": ("transfer", ["body"], transfer)}, lambda token: token == "bank-credential", arrivals, int(port))
 
 
 {"mcp": mcp, "api": api}[door]()

@@ -11,8 +11,8 @@ witnessed = threading.Lock()
 
 
 def serve(name, routes, allows, arrivals, port):
-    """`routes`: "METHOD /path/{variable}" to a name and what answers (path, query, body) with a status and a value, which is told as
-    JSON. `allows`: whether a credential is good now. What is read here is read by other code than stepup's."""
+    """`routes`: "METHOD /path/{variable}" to a name, what of path, query and body it takes, and what answers these with a status and a
+    value, which is told as JSON. `allows`: whether a credential is good now. What is read here is read by other code than stepup's."""
     table = [(method, pattern(path), route) for (method, path), route in ((key.split(" "), route) for key, route in routes.items())]
 
     class Handler(BaseHTTPRequestHandler):
@@ -29,10 +29,10 @@ def serve(name, routes, allows, arrivals, port):
                 return self.tell(401, {"error": "this credential is not good"})
             if not found:
                 return self.tell(404, {"error": "there is nothing here"})
-            path, (route, act) = found[0]
+            path, (route, takes, act) = found[0]
             path = {key: unquote(value) for key, value in path.items()}
             said = {"path": path, "query": query, "body": body}
-            arrived = {key: value for key, value in said.items() if value not in ({}, None)}
+            arrived = {place: said[place] for place in takes}
             with witnessed, open(arrivals, "a") as file:
                 at = int(time.time() * 1000)
                 file.write(json.dumps({"at": at, "tool": f"{name}/{route}", "arguments": arrived}) + "\n")

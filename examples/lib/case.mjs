@@ -1,7 +1,7 @@
 // One of the cases, installed and served in a folder of its own: its rules and requirements from `policies/`, its
 // upstreams from `upstreams.toml` beside it, each with the case's database.
 import { execFileSync } from "node:child_process";
-import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Agent, challenge, refusal, words } from "../../tests/lib/agent.mjs";
 import { Home } from "../../tests/lib/home.mjs";
@@ -17,8 +17,9 @@ export class Case {
    * `people`: name to group, each with a passkey in software. `requirements`: what of their text is changed, so that
    * nobody waits for a quarter of an hour. The people come first: some rules let nobody add one alone. `api`: the case has an HTTP
    * API too, which writes down itself what arrives. `env`: what the server finds in its environment.
+   * `rules`: what of the rules and their scenarios is changed.
    */
-  static async install(folder, policy, { people = {}, caller, requirements = (text) => text, api = false, env = {} } = {}) {
+  static async install(folder, policy, { people = {}, caller, requirements = (text) => text, api = false, env = {}, rules = (text) => text } = {}) {
     const one = new Case();
     const home = (one.home = await Home.make({ challenge: { hold: "1s" } }));
     one.database = join(home.outside, "case.db");
@@ -29,9 +30,9 @@ export class Case {
     home.edit(/$/, `\n${one.#upstreams(join(folder, "upstreams.toml"))}`);
     await one.serve();
     for (const [name, group] of Object.entries(people)) one[name] = await home.person(name, group);
-    const { name, owner, group } = caller;
-    one.key = await home.caller(name, { owner, groups: [group] });
-    await one.#enforce(policy);
+    const { name, owner, group, kind } = caller;
+    one.key = await home.caller(name, { owner, groups: [group], kind });
+    await one.#enforce(policy, rules);
     return one;
   }
 
@@ -39,11 +40,11 @@ export class Case {
     return this.home.serve({ env: this.env });
   }
 
-  async #enforce(policy) {
+  async #enforce(policy, rules) {
     const inForce = join(this.home.folder, "policies");
     for (const starter of readdirSync(inForce)) rmSync(join(inForce, starter));
     for (const ending of ["cedar", "scenarios.yaml"]) {
-      cpSync(join(POLICIES, `${policy}.${ending}`), join(inForce, `${policy}.${ending}`));
+      writeFileSync(join(inForce, `${policy}.${ending}`), rules(read(POLICIES, `${policy}.${ending}`)));
     }
     // Of the terms that this case has: some are shorter here than in the set, so that a play can outlast them.
     await this.home.cli("policy", "test", "--update");

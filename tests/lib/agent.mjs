@@ -1,10 +1,10 @@
 // The least MCP client: requests as bytes, so that tests can also send what no SDK would.
 import http from "node:http";
 
-/** One HTTP request, whole; answers status, headers and text. `headers` may repeat a name by a list. */
-export function raw(url, { method = "POST", headers = {}, body, timeout = 70_000 } = {}) {
+/** One HTTP request, whole; answers status, headers and text. `headers` may repeat a name by a list; `from` is an address of ours. */
+export function raw(url, { method = "POST", headers = {}, body, timeout = 70_000, from } = {}) {
   return new Promise((done, failed) => {
-    const request = http.request(url, { method, headers, timeout, agent: false }, (answer) => {
+    const request = http.request(url, { method, headers, timeout, agent: false, localAddress: from }, (answer) => {
       const chunks = [];
       answer.on("data", (chunk) => chunks.push(chunk));
       answer.on("error", failed);

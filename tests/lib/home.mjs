@@ -149,10 +149,10 @@ export class Home {
       .then((said) => ({ code: 0, ...said }), ({ code, stdout, stderr }) => ({ code, stdout, stderr }));
   }
 
-  async caller(name, { owner = "robin", groups = ["ops-agents"] } = {}) {
+  async caller(name, { owner = "robin", groups = ["ops-agents"], kind = "agent" } = {}) {
     const { humans } = await this.cli("human", "list");
     if (!humans.some(({ human }) => human === owner)) await this.cli("human", "invite", owner);
-    const { key } = await this.cli("caller", "add", name, "--owner", owner, ...groups.flatMap((group) => ["--group", group]));
+    const { key } = await this.cli("caller", "add", name, "--owner", owner, "--kind", kind, ...groups.flatMap((group) => ["--group", group]));
     return key;
   }
 

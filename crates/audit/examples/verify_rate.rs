@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use audit::body::{Outcome, Permitted, RelyingParty, Settled, Started, Touches, Who};
+use audit::body::{Captured, Outcome, Permitted, RelyingParty, Settled, Started, Touches, Who};
 use audit::export::{Entry, Header, Writer};
 use audit::tree::Frontier;
 use audit::{Asserted, CheckpointKey, Draft, Kind, Record, Refs, Trust, Verification, verify};
@@ -45,6 +45,7 @@ fn record(n: u64) -> Record {
             took: Some(Millis::new(12)),
             why: None,
             touched: Touches::default(),
+            captured: Captured::default(),
         };
         Draft::of(record, at, "node-1", refs, &body).seal(salt)
     }

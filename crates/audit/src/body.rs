@@ -265,6 +265,8 @@ members! {
         why: Option<String>,
         /// What it touched; left out where nothing is said to be. A `key` of `null` may be any.
         touched: Touches,
+        /// The upstream whose new credential its answer held, which is in force since; left out where there was none.
+        captured: Captured,
     }
 
     /// A person said how an attempt of unknown end had ended.
@@ -875,6 +877,28 @@ impl Member for Requirement {
 /// What an attempt touched.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Touches(pub Vec<Touched>);
+
+/// The upstream that an answer held a new credential of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Captured(pub Option<String>);
+
+impl Member for Captured {
+    fn write(&self) -> Json {
+        self.0.write()
+    }
+
+    fn read(json: Json) -> Option<Self> {
+        String::read(json).map(|upstream| Self(Some(upstream)))
+    }
+
+    fn left_out(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self(None))
+    }
+}
 
 /// Who touched before what is touched now.
 #[derive(Clone, Debug, Default, PartialEq)]

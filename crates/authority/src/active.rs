@@ -32,6 +32,8 @@ pub struct Active {
     pub(crate) bundle: Arc<Bundle>,
     pub(crate) people: Arc<People>,
     pub(crate) locks: Vec<Lock>,
+    /// What answers held to authenticate us with, sealed, by upstream.
+    pub(crate) credentials: BTreeMap<String, String>,
     /// When what is said of tools was said.
     since: Option<Time>,
     /// Which revision of the rules it is: the same rules that come back are another.
@@ -65,6 +67,7 @@ impl Active {
             revision,
             pinned,
             locks: directory.locks,
+            credentials: directory.credentials.into_iter().collect(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Active {
             pinned: pinned(pins.collect(), &bundle, Some(now), Some(self)),
             bundle: Arc::new(bundle),
             locks: self.locks.clone(),
+            credentials: self.credentials.clone(),
         }
     }
 

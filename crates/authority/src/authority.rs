@@ -17,6 +17,7 @@ use terms::{
 use tokio::sync::watch;
 
 use crate::active::{Active, Compiled};
+use crate::captured;
 use crate::denials::Denials;
 use crate::live::Live;
 use crate::schema::Schemas;
@@ -106,7 +107,7 @@ impl Authority {
             Arc::clone(&store),
             Arc::clone(&ambient),
             settings.node.clone(),
-            Arc::clone(&active),
+            (Arc::clone(&active), captured::sealer(&seal)),
         );
         let denials = Denials::new(settings.denied_per_minute);
         Ok(Arc::new(Self {

@@ -55,6 +55,17 @@ pub struct ToolSettings {
     pub title: Option<String>,
     /// What it touches.
     pub touches: Vec<Touch>,
+    /// What of its answer is a new credential of ours.
+    pub capture: Option<Capture>,
+}
+
+/// Where an answer holds a new credential, and for which upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// Where in the content of the answer.
+    pub from: Pointer,
+    /// The HTTP API that it authenticates us to.
+    pub upstream: String,
 }
 
 /// The text is not a bundle that [`Bundle::to_json`] wrote.
@@ -189,7 +200,11 @@ impl ToolSettings {
         // As with routes: what says nothing new is what it was.
         let touches = self.touches.iter().map(Touch::to_json).collect();
         let touches = (!self.touches.is_empty()).then_some(("touches", Json::Array(touches)));
-        Json::object(members.into_iter().chain(touches))
+        let capture = self.capture.as_ref().map(|capture| {
+            let from = ("from", Json::from(&capture.from));
+            ("capture", Json::object([from, ("upstream", Json::from(capture.upstream.as_str()))]))
+        });
+        Json::object(members.into_iter().chain(touches).chain(capture))
     }
 
     fn read(json: &Json) -> Option<Self> {
@@ -207,6 +222,7 @@ impl ToolSettings {
             references: pointers("references")?,
             title: text("title"),
             touches: json.get("touches").map_or_else(|| Some(Vec::new()), touches)?,
+            capture: json.get("capture").map_or(Some(None), |capture| self::capture(capture).map(Some))?,
         })
     }
 }
@@ -214,6 +230,11 @@ impl ToolSettings {
 fn touches(json: &Json) -> Option<Vec<Touch>> {
     let all = json.as_array().filter(|all| all.len() <= touch::MOST)?;
     all.iter().map(Touch::from_json).collect()
+}
+
+fn capture(json: &Json) -> Option<Capture> {
+    let text = |name: &str| json.get(name)?.as_str();
+    Some(Capture { from: text("from")?.parse().ok()?, upstream: text("upstream")?.to_owned() })
 }
 
 fn members<'j>(json: &'j Json, name: &str) -> Option<impl Iterator<Item = (String, &'j Json)>> {

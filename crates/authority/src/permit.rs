@@ -17,6 +17,8 @@ use elevation::Outcome;
 use store::Claimed;
 use terms::{Access, AttemptId, Boottime, CallerId, GrantId, Json, Secrets, Slug};
 
+use crate::bundle::Capture;
+use crate::captured::{Captured, Sealed};
 use crate::live::Ticket;
 use crate::settle::{Ended, Settler};
 use crate::touching::Trail;
@@ -146,7 +148,9 @@ impl Permit {
         // A secret that has no place in the access: nothing may go out that was not judged.
         let arguments = load.secrets.open(&load.access).map_err(|_| Stale(Slug::StateInvalid))?;
         let state = load.secrets.open_state(&load.access).map_err(|_| Stale(Slug::StateInvalid))?;
-        let cargo = Cargo { attempt: load.claimed.attempt(), access: load.access, arguments, state };
+        let credential = load.settler.captured(&load.access)?;
+        let cargo =
+            Cargo { attempt: load.claimed.attempt(), access: load.access, arguments, state, credential };
         Ok((cargo, settlement))
     }
 }
@@ -188,6 +192,8 @@ pub struct Cargo {
     pub arguments: Json,
     /// What the upstream wants back, where the access continues what it stopped to ask.
     pub state: Option<Json>,
+    /// What authenticates us there, where an answer held that.
+    pub credential: Option<Captured>,
 }
 
 /// The duty to say how an attempt ended. Dropped without a word, it is settled as not sent when no byte left
@@ -238,6 +244,24 @@ impl Settlement {
     pub fn answered(&mut self, answer: Option<&Json>) {
         if let Some(trail) = &mut self.trail {
             trail.answered(answer);
+        }
+    }
+
+    /// What of its answer is a new credential: where that is, nobody else sees the answer with it.
+    #[must_use]
+    pub fn captures(&self) -> Option<&Capture> {
+        self.trail.as_ref().and_then(|trail| trail.captures())
+    }
+
+    pub(crate) fn captured(&mut self, sealed: Sealed) -> bool {
+        let trail = self.trail.as_mut().filter(|trail| trail.captures().is_some());
+        trail.map(|trail| trail.captured = Some(sealed)).is_some()
+    }
+
+    /// What people are told of its outcome.
+    pub fn because(&mut self, why: &'static str) {
+        if let Some(trail) = &mut self.trail {
+            trail.why = Some(why);
         }
     }
 

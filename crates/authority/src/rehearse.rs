@@ -88,6 +88,7 @@ impl Stage {
             pins: Vec::new(),
             policy: Some(in_force(bundle)),
             locks: Vec::new(),
+            credentials: Vec::new(),
         };
         for (name, groups) in &cast.people {
             let member = humans.get(name.as_str()).copied().unwrap_or(HumanId::NIL);

@@ -9,12 +9,13 @@ use audit::body::{self, Touches};
 use audit::record::{Record, Refs};
 use elevation::Outcome;
 use store::{Attempt, Change, Commit, Failed, Receipt, Refused, Shared};
-use terms::{Access, Ambient, AttemptId, Boottime, CallerId, Millis, Slug};
+use terms::{Access, Ambient, AttemptId, Boottime, CallerId, Millis, Sealer, Slug};
 use tokio::sync::{Notify, mpsc};
 
 use crate::active::Active;
 use crate::authority::{Authority, seal};
-use crate::permit::Settlement;
+use crate::captured::Captured;
+use crate::permit::{Settlement, Stale};
 use crate::touching::Trail;
 
 /// Outcomes taken into one commit at most.
@@ -37,6 +38,8 @@ pub(crate) struct Settler {
     queue: mpsc::UnboundedSender<Ended>,
     open: AtomicUsize,
     idle: Notify,
+    /// What credentials are kept under that answers held.
+    pub(crate) sealer: Sealer,
 }
 
 /// How one attempt ended.
@@ -60,11 +63,12 @@ impl Settler {
         store: Shared,
         ambient: Arc<dyn Ambient>,
         node: String,
-        active: Arc<ArcSwap<Active>>,
+        (active, sealer): (Arc<ArcSwap<Active>>, Sealer),
     ) -> Arc<Self> {
         let (queue, mut ended) = mpsc::unbounded_channel();
         let open = AtomicUsize::new(0);
-        let settler = Arc::new(Self { store, ambient, node, active, queue, open, idle: Notify::new() });
+        let settler =
+            Arc::new(Self { store, ambient, node, active, queue, open, idle: Notify::new(), sealer });
         let weak = Arc::downgrade(&settler);
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(BATCH);
@@ -133,7 +137,16 @@ impl Settler {
         let refs = Refs { attempt: Some(ended.attempt), ..Refs::default() };
         let Ended { outcome, delivered, .. } = *ended;
         let touched = ended.trail.as_ref().map(|trail| trail.touched(outcome)).unwrap_or_default();
-        let body = body::Settled { outcome, delivered, took: None, why: None, touched: Touches(touched) };
+        let trail = ended.trail.as_ref();
+        let captured = trail.and_then(|trail| trail.captured.as_ref()).filter(|_| outcome == Outcome::Done);
+        let body = body::Settled {
+            outcome,
+            delivered,
+            took: None,
+            why: trail.and_then(|trail| trail.why).map(str::to_owned),
+            touched: Touches(touched),
+            captured: body::Captured(captured.map(|sealed| sealed.upstream.clone())),
+        };
         seal(self.ambient.as_ref(), &self.node, refs, &body)
     }
 
@@ -146,6 +159,11 @@ impl Settler {
         let caller = active.people.who_makes(caller, access).ok_or(Slug::CallerLocked)?;
         let lock = active.lock_on(&caller, access, self.ambient.now());
         lock.map_or(Ok(()), |_| Err(Slug::CallerLocked))
+    }
+
+    /// What its upstream is authenticated with, where an answer held that.
+    pub(crate) fn captured(&self, access: &Access) -> Result<Option<Captured>, Stale> {
+        self.active.load().captured(&self.sealer, access)
     }
 
     /// Returns when everything queued is written.
@@ -176,8 +194,9 @@ async fn collect(ended: &mut mpsc::UnboundedReceiver<Ended>, batch: &mut Vec<End
 fn changes(ended: &Ended) -> impl Iterator<Item = Change> {
     let Ended { attempt, outcome, delivered, trail } = ended;
     let (attempt, outcome, delivered) = (*attempt, *outcome, *delivered);
-    let touched = trail.as_ref().map(|trail| trail.change(attempt, outcome));
-    std::iter::once(Change::Settle { attempt, outcome, delivered, resolves: false }).chain(touched)
+    let left = trail.as_ref().map(|trail| trail.changes(attempt, outcome));
+    let settle = Change::Settle { attempt, outcome, delivered, resolves: false };
+    std::iter::once(settle).chain(left.into_iter().flatten())
 }
 
 impl Authority {
@@ -187,13 +206,27 @@ impl Authority {
     /// [`Failed`] when an elevated attempt's outcome could not be recorded; it counts as unknown.
     pub async fn settle(
         &self,
-        mut settlement: Settlement,
+        settlement: Settlement,
         outcome: Outcome,
         delivered: Option<bool>,
     ) -> Result<(), Failed> {
+        self.settle_kept(settlement, outcome, delivered).await.map(drop)
+    }
+
+    /// The same; says whether what was captured is in force now.
+    ///
+    /// # Errors
+    /// As of [`Self::settle`]. It is tried again then, and may be in force a moment later.
+    pub async fn settle_kept(
+        &self,
+        mut settlement: Settlement,
+        outcome: Outcome,
+        delivered: Option<bool>,
+    ) -> Result<bool, Failed> {
         let ended = settlement.ended(outcome, delivered);
+        let captured = ended.trail.as_ref().is_some_and(|trail| trail.captured.is_some());
         if !settlement.awaited() {
-            return Ok(()); // dropped, it is queued
+            return Ok(false); // dropped, it is queued
         }
         let attempt = settlement.attempt();
         let commit = self.settler.commit_of(&[ended]);
@@ -201,10 +234,10 @@ impl Authority {
         let answer = self.commit(commit).await?;
         settlement.recorded();
         self.watch.changed();
-        if let Err(refused) = answer {
+        if let Err(refused) = &answer {
             tracing::warn!(%attempt, %refused, "an outcome was refused");
         }
-        Ok(())
+        Ok(answer.is_ok() && captured)
     }
 
     /// Adds to the commit of a change of this installation that its attempt is done.

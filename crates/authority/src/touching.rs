@@ -11,6 +11,8 @@ use terms::{Access, AttemptId, Caller, HumanId, Json, Slug, Touch, Touched};
 
 use crate::active::Active;
 use crate::authority::Authority;
+use crate::bundle::Capture;
+use crate::captured::Sealed;
 use crate::target::Target;
 
 /// What an access touches, with who is known to have touched it.
@@ -26,13 +28,17 @@ pub(crate) struct Touching {
     rules: Option<Arc<Target>>,
 }
 
-/// What an attempt leaves behind of what it touches, once it is known how it ended.
+/// What an attempt leaves behind, once it is known how it ended: what it touched, and what was captured.
 #[derive(Clone, Debug)]
 pub(crate) struct Trail {
     rules: Arc<Target>,
     arguments: Vec<Touched>,
     /// What its answer names; `None` where nobody could read it.
     answer: Option<Vec<Touched>>,
+    /// The credential that its answer held.
+    pub(crate) captured: Option<Sealed>,
+    /// What people are told beyond its outcome.
+    pub(crate) why: Option<&'static str>,
 }
 
 impl Authority {
@@ -49,7 +55,8 @@ impl Authority {
     ) -> Result<Result<Touching, Slug>, Failed> {
         let touches = &target.settings.touches;
         if touches.is_empty() {
-            return Ok(Ok(Touching::default()));
+            let rules = target.settings.capture.as_ref().map(|_| Arc::clone(target));
+            return Ok(Ok(Touching { rules, ..Touching::default() }));
         }
         let arguments = Json::Object(access.arguments().clone());
         let named: Vec<(&Touch, Touched)> =
@@ -77,7 +84,8 @@ fn person(active: &Active, toucher: &Toucher) -> Option<HumanId> {
 impl Touching {
     /// The change that says so in the commit of its claim.
     pub(crate) fn change(&self, attempt: AttemptId, caller: &Caller) -> Option<Change> {
-        self.rules.as_ref().map(|_| Change::Touch {
+        let touches = !self.arguments.is_empty() || !self.later.is_empty();
+        touches.then(|| Change::Touch {
             attempt,
             touched: self.arguments.iter().chain(&self.later).cloned().collect(),
             roots: caller.roots.iter().copied().collect(),
@@ -88,7 +96,13 @@ impl Touching {
     /// What its attempt will leave.
     pub(crate) fn trail(&self) -> Option<Box<Trail>> {
         let rules = Arc::clone(self.rules.as_ref()?);
-        Some(Box::new(Trail { rules, arguments: self.arguments.clone(), answer: None }))
+        Some(Box::new(Trail {
+            rules,
+            arguments: self.arguments.clone(),
+            answer: None,
+            captured: None,
+            why: None,
+        }))
     }
 
     /// For the card: each thing, with who touched it.
@@ -126,9 +140,19 @@ impl Trail {
         self.answer = answer.map(|json| touches.filter_map(|touch| touch.in_result(Some(json))).collect());
     }
 
-    /// The change that says so in the commit that settles the attempt.
-    pub(crate) fn change(&self, attempt: AttemptId, outcome: Outcome) -> Change {
-        Change::Touched { attempt, outcome, answer: self.answer.clone() }
+    /// What of its answer is a credential.
+    pub(crate) fn captures(&self) -> Option<&Capture> {
+        self.rules.settings.capture.as_ref()
+    }
+
+    /// The changes that say so in the commit that settles the attempt.
+    pub(crate) fn changes(&self, attempt: AttemptId, outcome: Outcome) -> impl Iterator<Item = Change> {
+        let touches = !self.rules.settings.touches.is_empty();
+        let touched = touches.then(|| Change::Touched { attempt, outcome, answer: self.answer.clone() });
+        let kept = self.captured.clone().filter(|_| outcome == Outcome::Done);
+        let kept =
+            kept.map(|sealed| Change::Capture { attempt, upstream: sealed.upstream, sealed: sealed.text });
+        touched.into_iter().chain(kept)
     }
 
     /// The same for the log.

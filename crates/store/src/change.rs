@@ -111,6 +111,16 @@ pub enum Change {
         /// What its answer names, without a key what it should have named; `None` where nobody could read it.
         answer: Option<Vec<Touched>>,
     },
+    /// Keeps a credential that an answer held: what we authenticate with at an upstream from now on, unless a later attempt has brought
+    /// one already. Next epoch.
+    Capture {
+        /// The attempt that was answered so.
+        attempt: AttemptId,
+        /// The upstream.
+        upstream: String,
+        /// The credential, sealed.
+        sealed: String,
+    },
     /// Spends one use of a grant and claims one attempt under it: one conditional write (R4). Where today's terms are
     /// stricter than those that the grant was issued under, theirs count, in the same write (decisions B3).
     Spend {

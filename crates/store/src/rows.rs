@@ -36,6 +36,8 @@ pub struct Directory {
     pub policy: Option<Policy>,
     /// Locks that are not lifted.
     pub locks: Vec<Lock>,
+    /// Credentials that answers held, sealed, by upstream.
+    pub credentials: Vec<(String, String)>,
 }
 
 /// One person's one identity.

@@ -66,6 +66,15 @@ impl Pointer {
     }
 }
 
+impl Pointer {
+    /// Takes the member at this place out of a value; `None` where there is no such member of an object.
+    pub fn take(&self, value: &mut Json) -> Option<Json> {
+        let (last, before) = self.0.split_last()?;
+        let holder = Self(before.to_vec());
+        if let Json::Object(members) = holder.of_mut(value)? { members.remove(last) } else { None }
+    }
+}
+
 /// RFC 6901 §4: digits without a leading zero.
 fn index(step: &str) -> Option<usize> {
     let plain = step == "0" || (!step.starts_with('0') && step.bytes().all(|b| b.is_ascii_digit()));

@@ -246,6 +246,9 @@ catalogue! {
     AttemptUnknown "attempt_unknown" 404 1045 Http
         "There is no such attempt of this caller whose end it could report."
         "Report once, how an attempt ended that you were told to carry out yourself.";
+    AnswerWithheld "answer_withheld" 502 1046 Http
+        "The request was sent, and its answer is withheld: a new credential was to be taken out of it, and could not be so that nothing of it is left."
+        "See below whether it ran and whether the credential is in force, and tell the operator.";
 }
 
 impl std::fmt::Display for Slug {

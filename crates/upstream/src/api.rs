@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
-use terms::{Ambient, Json, UpstreamHash};
+use terms::{Ambient, Digest, Json, UpstreamHash};
 
 use crate::answer::Fault;
 use crate::config::{ConfigError, Http, Timeouts};
@@ -33,6 +33,7 @@ pub struct Apis(BTreeMap<String, Arc<Api>>);
 pub struct Api {
     name: String,
     identity: UpstreamHash,
+    configured: Digest,
     /// What stands before the paths of routes, without a slash at the end.
     base: String,
     pub(crate) endpoint: Arc<Endpoint>,
@@ -79,7 +80,9 @@ impl Apis {
                 ("name", Json::from(name.as_str())),
                 ("api", of_http(&http)),
             ]));
-            let api = Api { name: name.clone(), identity, base, endpoint: Arc::new(endpoint) };
+            let configured =
+                authority::configured(http.credential.as_ref().map(|credential| &credential.value));
+            let api = Api { name: name.clone(), identity, configured, base, endpoint: Arc::new(endpoint) };
             if apis.insert(name.clone(), Arc::new(api)).is_some() {
                 return Err(error("it is configured twice".to_owned()));
             }
@@ -110,6 +113,12 @@ impl Api {
     #[must_use]
     pub const fn identity(&self) -> UpstreamHash {
         self.identity
+    }
+
+    /// Tells the credential that is configured for it from every other.
+    #[must_use]
+    pub const fn configured(&self) -> Digest {
+        self.configured
     }
 
     /// A connection to it: a fresh enough unused one, or a new one.

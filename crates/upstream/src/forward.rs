@@ -72,7 +72,8 @@ pub async fn forward(permit: Permit, link: &Arc<Link>, along: Along, within: Mil
         Err(stale) => return Forwarded::unsent(None, Fault::Stale(stale.0)),
     };
     let id = RequestId::fresh(link.ambient.as_ref());
-    let Cargo { attempt, access, arguments, state } = cargo;
+    // What authenticates us to an HTTP API is none of MCP's.
+    let Cargo { attempt, access, arguments, state, credential: _ } = cargo;
     let ready = ready(&access, &arguments, link, tool.as_deref());
     let ready = ready.and_then(|ready| {
         let watch = watched(ready.action, &access, link)?;

@@ -4,18 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authority::{Cargo, Permit, Settlement, Target};
+use authority::{Captured, Cargo, Permit, Settlement, Target};
 use bytes::Bytes;
 use elevation::Outcome;
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE,
+    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    SET_COOKIE,
 };
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use terms::route::{self, Content};
-use terms::{Access, Action, Json, Millis, Seam, Slug};
+use terms::{Access, Action, Json, Millis, Seam, Secret, Slug};
 
 use crate::answer::Fault;
 use crate::api::{Api, Line};
@@ -98,10 +99,13 @@ pub async fn relay(permit: Permit, line: Line, beside: Beside, within: Millis) -
         Ok(embarked) => embarked,
         Err(stale) => return Relayed::unsent(None, Fault::Stale(stale.0)),
     };
-    let Cargo { access, arguments, .. } = cargo;
-    let Some(request) = write(&access, &arguments, &api, beside) else {
+    let Cargo { access, arguments, credential, .. } = cargo;
+    let Some(mut request) = write(&access, &arguments, &api, beside) else {
         return Relayed::unsent(Some(settlement), Fault::Stale(Slug::ToolQuarantined));
     };
+    if authenticated(&mut request, &api, credential).is_none() {
+        return Relayed::unsent(Some(settlement), Fault::Stale(Slug::StateInvalid));
+    }
     api.endpoint.ambient().seam(Seam::UpstreamSend);
     settlement.sending();
     let answered = tokio::time::timeout(within.duration(), send(connection, request)).await;
@@ -223,6 +227,18 @@ fn write(access: &Access, clear: &Json, api: &Api, beside: Beside) -> Option<Req
         headers.insert(ACCEPT_LANGUAGE, languages);
     }
     Some(request)
+}
+
+/// With the credential that an answer held, unless another has been configured since; `None` where no header can hold it.
+fn authenticated(request: &mut Request<Full<Bytes>>, api: &Api, captured: Option<Captured>) -> Option<()> {
+    let Some(captured) = captured.filter(|captured| captured.instead_of == api.configured()) else {
+        return Some(());
+    };
+    let text = Secret::new(format!("Bearer {}", captured.value.expose()));
+    let mut value = HeaderValue::from_str(text.expose()).ok()?;
+    value.set_sensitive(true);
+    request.headers_mut().insert(AUTHORIZATION, value);
+    Some(())
 }
 
 /// The content with its media type: written from what was judged, or the very bytes of the digest that was.

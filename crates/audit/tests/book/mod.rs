@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use audit::body::{
-    self, Body, Challenged, Granted, Locked, Matched, Outcome, PasskeyEnrolled, Permitted, Preparers,
-    RelyingParty, Settled, Signed, Spent, Started, Subject, SubjectKind, Touches, Voted, Voter, Who,
+    self, Body, Captured, Challenged, Granted, Locked, Matched, Outcome, PasskeyEnrolled, Permitted,
+    Preparers, RelyingParty, Settled, Signed, Spent, Started, Subject, SubjectKind, Touches, Voted, Voter,
+    Who,
 };
 use audit::export::{Entry, Header, Writer};
 use audit::tree::{Head, root};
@@ -362,6 +363,7 @@ impl Book {
             took: Some(Millis::new(12)),
             why: None,
             touched: Touches::default(),
+            captured: Captured::default(),
         };
         self.add(Refs { attempt: Some(attempt(n)), ..by_caller() }, &settled)
     }

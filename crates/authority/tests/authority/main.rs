@@ -10,6 +10,7 @@
 )]
 
 mod between;
+mod capturing;
 mod world;
 
 mod administering;

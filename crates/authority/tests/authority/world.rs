@@ -113,6 +113,7 @@ pub fn bundle_of(rules: &str) -> Bundle {
         references: pointers(references),
         title: title.map(str::to_owned),
         touches: Vec::new(),
+        capture: None,
     };
     let tools = BTreeMap::from([
         ("deploy".to_owned(), tool(Some("Deploy {/version} to {/environment}"), &[], &["/artifact"])),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use authority::{Challenge, Denial, Permit, Settlement};
+use authority::{Capture, Challenge, Denial, Permit, Settlement};
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use elevation::Outcome;
@@ -14,7 +14,7 @@ use terms::{AttemptId, Json, Seam, Slug};
 use tokio::sync::oneshot;
 use upstream::{Api, Fault, Head, Relayed, Rest};
 
-use super::Prefer;
+use super::{Prefer, capture};
 use crate::answer::{Refusal, under_status};
 use crate::caller::Place;
 use crate::gateway::Shared;
@@ -34,7 +34,7 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// A problem, by the row of the error table and what is known beside it.
-fn problem(slug: Slug, detail: &str, members: Object) -> Response {
+pub(super) fn problem(slug: Slug, detail: &str, members: Object) -> Response {
     let row = slug.row();
     let mut told = Object::new();
     told.insert("type", format!("stepup:error:{}", row.name));
@@ -164,6 +164,16 @@ pub(super) async fn pass(
     gateway.authority.ambient().seam(Seam::AnswerSend);
     let mut flow = Flow { gateway, settlement, outcome, place, attempt };
     let whole = if awaited { taken(&mut rest).await } else { Taken::Begun(Vec::new()) };
+    let captures = flow.settlement.as_ref().and_then(Settlement::captures).cloned();
+    let whole = match (captures, whole) {
+        (Some(capture), Taken::Whole(bytes)) => {
+            return answer_without(flow, &capture, (head, Some(bytes)), answer).await;
+        }
+        (Some(capture), Taken::Begun(_)) => {
+            return answer_without(flow, &capture, (head, None), answer).await;
+        }
+        (_, whole) => whole,
+    };
     let body = match whole {
         Taken::Whole(bytes) => {
             flow.read(&bytes);
@@ -181,6 +191,20 @@ pub(super) async fn pass(
     let mut response = Response::new(body);
     pass_head(&mut response, head, &api, attempt);
     let _left = answer.send(response);
+}
+
+/// Passes on what is left of an answer that holds a credential of ours.
+async fn answer_without(
+    mut flow: Flow,
+    capture: &Capture,
+    (head, content): (Head, Option<Vec<u8>>),
+    answer: oneshot::Sender<Response>,
+) {
+    if let Some(content) = &content {
+        flow.read(content);
+    }
+    let here = !answer.is_closed();
+    let _left = answer.send(capture::answer(&mut flow, capture, &head, (content, here)).await);
 }
 
 /// How much of an answer was taken.
@@ -219,8 +243,13 @@ fn pass_head(response: &mut Response, head: Head, api: &Api, attempt: Option<Att
             headers.insert(name, here);
         }
     }
+    attempted(response, attempt);
+}
+
+/// Names the attempt in an answer.
+pub(super) fn attempted(response: &mut Response, attempt: Option<AttemptId>) {
     let attempt = attempt.and_then(|attempt| HeaderValue::from_str(&attempt.to_string()).ok());
-    headers.extend(attempt.map(|attempt| (ATTEMPT, attempt)));
+    response.headers_mut().extend(attempt.map(|attempt| (ATTEMPT, attempt)));
 }
 
 /// What is told where there is no answer.
@@ -234,12 +263,12 @@ fn broken(fault: Fault, attempt: Option<AttemptId>, (outcome, elevated): (Outcom
 }
 
 /// An answer that is passed on as it comes, with the duty to say how its attempt ended.
-struct Flow {
-    gateway: Shared,
-    settlement: Option<Settlement>,
-    outcome: Outcome,
+pub(super) struct Flow {
+    pub(super) gateway: Shared,
+    pub(super) settlement: Option<Settlement>,
+    pub(super) outcome: Outcome,
     place: Arc<Place>,
-    attempt: Option<AttemptId>,
+    pub(super) attempt: Option<AttemptId>,
 }
 
 impl Flow {
@@ -250,7 +279,7 @@ impl Flow {
         }
     }
 
-    async fn settle(&mut self, delivered: bool) {
+    pub(super) async fn settle(&mut self, delivered: bool) {
         settle(&self.gateway, self.settlement.take(), self.outcome, Some(delivered)).await;
     }
 

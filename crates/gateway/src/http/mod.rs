@@ -2,6 +2,7 @@
 
 mod answer;
 pub(crate) mod asked;
+mod capture;
 mod party;
 mod request;
 

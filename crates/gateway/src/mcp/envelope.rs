@@ -259,7 +259,7 @@ pub(crate) fn within(members: &Object, text: &str) -> bool {
 }
 
 /// Whether a text is in any text or name within a value.
-fn holds(value: &Json, text: &str) -> bool {
+pub(crate) fn holds(value: &Json, text: &str) -> bool {
     match value {
         Json::String(own) => own.contains(text),
         Json::Array(items) => items.iter().any(|item| holds(item, text)),

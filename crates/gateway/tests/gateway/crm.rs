@@ -212,6 +212,15 @@ impl Crm {
                     Cache-Control: public\r\nX-Kept: yes\r\n";
                 (plain("200 OK", headers, "{}"), true)
             }
+            "rotated" => {
+                let headers = "X-Key: fresh-secret-1\r\nETag: \"fresh-secret-1\"\r\nContent-Type: application/json\r\n";
+                (plain("200 OK", headers, r#"{"key":"fresh-secret-1","id":7}"#), true)
+            }
+            "rotated-again" => (plain("201 Created", "", r#"{"key":"fresh-secret-2"}"#), true),
+            "repeats" => (plain("200 OK", "", r#"{"key":"fresh-secret-3","try":["curl -u fresh-secret-3"]}"#), true),
+            "short" => (plain("200 OK", "", r#"{"key":"abc","id":7}"#), true),
+            "splits" => (plain("200 OK", "", "{\"key\":\"fresh-secret-4\\r\\nX-Admin: 1\"}"), true),
+            "refuses-with" => (plain("409 Conflict", "", r#"{"key":"stale-secret-9","error":"in use"}"#), true),
             "refuses-us" => (plain("401 Unauthorized", "", "who?"), true),
             "fails" => (plain("500 Internal Server Error", "", "oh"), true),
             "refuses" => (plain("422 Unprocessable Content", "", "no"), true),

@@ -15,6 +15,7 @@ mod asked;
 mod asking;
 mod authzen;
 mod calls;
+mod capturing;
 mod carriers;
 mod completions;
 mod credentials;

@@ -630,6 +630,7 @@ impl Tool {
             title: self.title.clone(),
             touches: touch::read_all(&self.touches, &self.secrets)
                 .map_err(|wrong| wrong.within(["touches"]))?,
+            capture: None,
         })
     }
 }

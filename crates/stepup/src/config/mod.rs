@@ -21,6 +21,7 @@ use terms::Millis;
 use wrong::Wrong;
 
 pub use notify::Notify;
+pub use route::Route;
 
 pub use file::{Activate, Budgets, Challenge, Log, Operations, Policy, Upstream as UpstreamFile};
 
@@ -272,7 +273,11 @@ fn upstream_settings(file: &file::File, home: &Path) -> Result<BTreeMap<String, 
         let settings = settings.map_err(|wrong| wrong.within(["upstreams", name]))?;
         Ok((name.clone(), settings))
     };
-    file.upstreams.iter().map(one).collect()
+    let all: BTreeMap<String, UpstreamSettings> =
+        file.upstreams.iter().map(one).collect::<Result<_, Wrong>>()?;
+    let apis = file.upstreams.iter().filter(|(_, upstream)| upstream.is_api() && upstream.url.is_some());
+    touch::each_is_for_one(&all, &apis.map(|(name, _)| name.as_str()).collect())?;
+    Ok(all)
 }
 
 /// Kinds of numbers, as people know them.

@@ -10,7 +10,7 @@ use terms::{Json, Route as Read};
 
 use super::file::{Reviewed, Tool};
 use super::openapi;
-use super::touch::Touch;
+use super::touch::{Capture, Touch};
 use super::wrong::Wrong;
 
 /// A route.
@@ -45,6 +45,8 @@ pub struct Route {
     title: Option<String>,
     #[serde(default)]
     touches: Vec<Touch>,
+    /// What of its answer is a new credential of ours.
+    capture: Option<Capture>,
 }
 
 /// Names with their types.
@@ -123,7 +125,7 @@ pub(super) fn read_all(
             let stated = routes.get_mut(name).filter(|_| route.says_only_what_is_said_of_it());
             let help = "say `on`, or name an operation of the OpenAPI document and nothing of what it takes";
             let stated = stated.ok_or_else(|| within(Wrong::new("says no method and path").help(help)))?;
-            stated.settings = route.said().settings().map_err(within)?;
+            stated.settings = route.said_of_it().map_err(within)?;
             continue;
         }
         let (settings, read) = route.settings(home).map_err(within)?;
@@ -147,6 +149,21 @@ impl Route {
         Tool { reviewed, secrets, references, title, touches }
     }
 
+    /// What it comes to, of one that says what it takes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn declared(&self, home: &Path) -> Result<Declared, String> {
+        let declared = self.settings(home).map(|(declared, _)| declared);
+        declared.map_err(|wrong| wrong.in_file(home, "").message)
+    }
+
+    fn said_of_it(&self) -> Result<ToolSettings, Wrong> {
+        let capture = self.capture.as_ref().map(Capture::read).transpose();
+        let capture = capture.map_err(|wrong| wrong.within(["capture"]))?;
+        Ok(ToolSettings { capture, ..self.said().settings()? })
+    }
+
     fn says_only_what_is_said_of_it(&self) -> bool {
         self.path.is_empty()
             && self.query.is_empty()
@@ -160,7 +177,7 @@ impl Route {
     fn settings(&self, home: &Path) -> Result<(Declared, Read), Wrong> {
         let definition = self.definition(home)?;
         let read = Read::of(&definition).map_err(|why| Wrong::new(format!("is no route: {why}")))?;
-        Ok((Declared { definition, settings: self.said().settings()? }, read))
+        Ok((Declared { definition, settings: self.said_of_it()? }, read))
     }
 
     fn definition(&self, home: &Path) -> Result<Json, Wrong> {

@@ -1,6 +1,9 @@
-//! `touches`: what a tool, a route or an operation touches, so that who prepared something does not approve what is done with it.
+//! `touches`: what a tool, a route or an operation touches, so that who prepared something does not approve what is done with it. And
+//! `capture`: what of a route's answer is a new credential of ours.
 
-use authority::ToolSettings;
+use std::collections::{BTreeMap, BTreeSet};
+
+use authority::{ToolSettings, UpstreamSettings};
 use serde::Deserialize;
 use terms::touch::{MOST, Place, nameable};
 use terms::{Pointer, Touch as Read};
@@ -55,8 +58,61 @@ impl Touch {
     }
 }
 
-/// Nothing that an answer names can be read where nobody shows it to us.
+/// Where an answer holds a new credential, and whose it is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Capture {
+    /// Where in the content of the answer.
+    from: String,
+    /// `credential:UPSTREAM`.
+    to: String,
+}
+
+impl Capture {
+    pub(super) fn read(&self) -> Result<authority::Capture, Wrong> {
+        let wrong = || {
+            let help = "write the place of a member of the answer, as in \"/key\"";
+            Wrong::new(format!("= {:?} is no place of a credential", self.from)).help(help).within(["from"])
+        };
+        let from: Pointer = self.from.parse().map_err(|_| wrong())?;
+        if from.steps().is_empty() {
+            return Err(wrong());
+        }
+        let upstream =
+            self.to.strip_prefix("credential:").filter(|name| !name.is_empty()).ok_or_else(|| {
+                let help = "write \"credential:NAME\", with the name of an HTTP API";
+                Wrong::new(format!("= {:?} is not where a credential is kept", self.to))
+                    .help(help)
+                    .within(["to"])
+            })?;
+        Ok(authority::Capture { from, upstream: upstream.to_owned() })
+    }
+}
+
+/// What is captured is for an HTTP API that is there.
+pub(super) fn each_is_for_one(
+    upstreams: &BTreeMap<String, UpstreamSettings>,
+    apis: &BTreeSet<&str>,
+) -> Result<(), Wrong> {
+    for (upstream, settings) in upstreams {
+        for (name, route) in &settings.routes {
+            let to = route.settings.capture.as_ref().map(|capture| capture.upstream.as_str());
+            if let Some(to) = to.filter(|to| !apis.contains(to)) {
+                let help = "an HTTP API of this configuration that stepup sends requests to, which has a url and routes";
+                let wrong = Wrong::new(format!("= \"credential:{to}\" is for no HTTP API")).help(help);
+                return Err(wrong.within(["upstreams", upstream, "routes", name, "capture", "to"]));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nothing of an answer can be read where nobody shows it to us.
 pub(super) fn answers_nothing(settings: &ToolSettings) -> Result<(), Wrong> {
+    if settings.capture.is_some() {
+        let help = "let its requests through stepup itself: a proxy would pass the credential on";
+        return Err(Wrong::new("is of an answer that stepup does not see").help(help).within(["capture"]));
+    }
     if settings.touches.iter().all(|touch| matches!(touch.from, Place::Arguments(_))) {
         return Ok(());
     }

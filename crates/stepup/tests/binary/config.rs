@@ -69,6 +69,22 @@ const BAD: &[(&str, &str)] = &[
         "a key in an answer that a proxy has",
         "[upstreams.crm]\nurl = \"https://x.example\"\nasked_by = [\"127.0.0.1\"]\n[upstreams.crm.routes.add]\non = \"POST /batches\"\ntouches = [{ kind = \"batch\", from = \"/result/id\" }]\n",
     ),
+    (
+        "a credential for nobody",
+        "[upstreams.crm]\nurl = \"https://x.example\"\n[upstreams.crm.routes.rotate]\non = \"POST /rotate\"\ncapture = { from = \"/key\", to = \"credential:crn\" }\n",
+    ),
+    (
+        "the whole of an answer as a credential",
+        "[upstreams.crm]\nurl = \"https://x.example\"\n[upstreams.crm.routes.rotate]\non = \"POST /rotate\"\ncapture = { from = \"\", to = \"credential:crm\" }\n",
+    ),
+    (
+        "a credential into a file",
+        "[upstreams.crm]\nurl = \"https://x.example\"\n[upstreams.crm.routes.rotate]\non = \"POST /rotate\"\ncapture = { from = \"/key\", to = \"file:key\" }\n",
+    ),
+    (
+        "a credential that a proxy would pass on",
+        "[upstreams.crm]\nurl = \"https://x.example\"\nasked_by = [\"127.0.0.1\"]\n[upstreams.crm.routes.rotate]\non = \"POST /rotate\"\ncapture = { from = \"/key\", to = \"credential:crm\" }\n",
+    ),
     ("a requirement of nothing", "[requirements.r]\npending_for = \"15m\"\n"),
     ("two kinds of evidence in one place", "[requirements.r]\napprovals = 1\nfrom = \"a\"\nowner = \"2m\"\n"),
     (

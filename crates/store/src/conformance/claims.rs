@@ -386,6 +386,37 @@ pub async fn what_is_touched_by_somebody_else_meanwhile_refuses_the_claim(world:
     world.commit(aware).await.unwrap();
 }
 
+pub async fn a_captured_credential_moves_the_epoch_on_and_one_that_comes_late_takes_no_newer_ones_place(
+    world: &mut World,
+) {
+    let claims = [world.claim(&world.access("1")).await, world.claim(&world.access("2")).await];
+    let [early, late] = claims.map(|claim| (claim.attempt, Change::Attempt(claim)));
+    for (_, claim) in [&early, &late] {
+        world.commit(vec![claim.clone()]).await.unwrap();
+    }
+    let capture = |attempt, upstream: &str, sealed: &str| {
+        let (upstream, sealed) = (upstream.to_owned(), sealed.to_owned());
+        vec![settle(attempt, Outcome::Done, false), Change::Capture { attempt, upstream, sealed }]
+    };
+    let before = world.epoch().await;
+    world.commit(capture(late.0, "crm", "newer")).await.unwrap();
+    assert_eq!(world.epoch().await, Epoch(before.0 + 1));
+    // Its answer took longer than that of the one after it.
+    world.commit(capture(early.0, "crm", "older")).await.unwrap();
+    let claim = world.claim(&world.access("3")).await;
+    let third = claim.attempt;
+    world.commit(vec![Change::Attempt(claim)]).await.unwrap();
+    world.commit(capture(third, "shop", "another")).await.unwrap();
+    world.reopen();
+    let kept = world.store().directory().await.unwrap().credentials;
+    let kept: Vec<(&str, &str)> = kept.iter().map(|(of, sealed)| (of.as_str(), sealed.as_str())).collect();
+    assert_eq!(kept, [("crm", "newer"), ("shop", "another")]);
+    // Nothing is kept of an attempt whose end is not.
+    let again = capture(third, "shop", "once more");
+    assert_eq!(world.commit(again).await.unwrap_err(), Refused::Conflict);
+    assert_eq!(world.store().directory().await.unwrap().credentials.len(), 2);
+}
+
 pub async fn only_what_was_released_is_reported_and_only_once(world: &mut World) {
     let report = |attempt, outcome| Change::Report { attempt, outcome };
     let claim = world.claim(&world.access("1")).await;

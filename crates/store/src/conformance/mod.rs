@@ -101,6 +101,7 @@ sentences! { $
         what_an_answer_names_takes_the_place_of_what_might_have_been_any
         an_answer_that_nobody_could_read_leaves_what_may_be_any
         what_is_touched_by_somebody_else_meanwhile_refuses_the_claim
+        a_captured_credential_moves_the_epoch_on_and_one_that_comes_late_takes_no_newer_ones_place
         revoking_counts_what_was_live
         usage_knows_what_was_used_and_the_calls_of_an_hour
     }

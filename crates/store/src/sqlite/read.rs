@@ -507,6 +507,9 @@ impl Snapshot<'_> {
                 [self.now.millis()],
                 lock,
             )?,
+            credentials: self.all("SELECT upstream, sealed FROM credentials ORDER BY upstream", [], |c| {
+                Ok((c.take()?, c.take()?))
+            })?,
         })
     }
 }

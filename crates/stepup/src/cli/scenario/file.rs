@@ -13,6 +13,7 @@ use terms::{Action, CallerId, CallerKind, Json, Kind, Part, Time};
 
 use crate::cli::explain::reached;
 use crate::cli::say::Said;
+use crate::config::Route;
 
 /// The longest file, in bytes.
 const LONGEST: u64 = 1024 * 1024;
@@ -39,6 +40,9 @@ pub(super) struct File {
     tools: BTreeMap<String, TargetFile>,
     #[serde(default)]
     prompts: BTreeMap<String, TargetFile>,
+    /// Routes of HTTP APIs, by `upstream/name`, as the configuration would have them.
+    #[serde(default)]
+    routes: BTreeMap<String, Route>,
     pub(super) scenarios: Vec<Scenario>,
 }
 
@@ -224,6 +228,13 @@ impl File {
             let said = bundle.upstreams.entry(upstream.to_owned()).or_default();
             target.say(said, name);
             definitions.push((upstream.to_owned(), kind, target.definition(kind, name).map_err(wrong)?));
+        }
+        for (of, route) in &self.routes {
+            let (upstream, name) =
+                of.split_once('/').ok_or_else(|| wrong(format!("{of:?} is not UPSTREAM/NAME")))?;
+            let declared = route.declared(Path::new("")).map_err(|why| wrong(format!("{of}: {why}")))?;
+            let said = bundle.upstreams.entry(upstream.to_owned()).or_default();
+            said.routes.entry(name.to_owned()).or_insert(declared);
         }
         let actor = |caller: &CallerFile| Actor {
             kind: match caller.kind {

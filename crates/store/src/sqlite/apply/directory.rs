@@ -1,7 +1,7 @@
 //! People, callers, pins, policy: what nodes keep in memory, so that most of it moves the epoch on; and sessions.
 
 use rusqlite::params;
-use terms::{Digest, HumanId, Json, PinId, PolicyHash, Time};
+use terms::{AttemptId, Digest, HumanId, Json, PinId, PolicyHash, Time};
 
 use super::super::writer::Tx;
 use super::{Applied, Done, changed, claims, epoch, exists, missing_or_conflict};
@@ -297,5 +297,23 @@ pub(super) fn open_session(tx: &Tx<'_>, session: &Session) -> Done {
 pub(super) fn close_sessions(tx: &Tx<'_>, human: HumanId, only: Option<Digest>) -> Done {
     let sql = "DELETE FROM sessions WHERE human = ?1 AND (?2 IS NULL OR hash = ?2)";
     changed(tx, sql, params![human.bytes(), only.as_ref().map(Digest::bytes)])?;
+    Ok(())
+}
+
+/// What an upstream is authenticated with from now on, unless a later attempt has brought it already.
+pub(super) fn capture(
+    tx: &Tx<'_>,
+    attempt: AttemptId,
+    upstream: &str,
+    sealed: &str,
+    applied: &mut Applied,
+) -> Done {
+    let kept = changed(
+        tx,
+        "INSERT INTO credentials (upstream, sealed, n, at) SELECT ?2, ?3, n, ?4 FROM attempts WHERE id = ?1
+         ON CONFLICT DO UPDATE SET sealed = excluded.sealed, n = excluded.n, at = excluded.at WHERE excluded.n > n",
+        params![attempt.bytes(), upstream, sealed, tx.now.millis()],
+    )?;
+    applied.next_epoch |= kept;
     Ok(())
 }

@@ -98,6 +98,9 @@ fn apply(tx: &Tx<'_>, change: &Change, applied: &mut Applied) -> Done {
         Change::Touched { attempt, outcome, answer } => {
             touched::answered(tx, *attempt, *outcome, answer.as_deref())
         }
+        Change::Capture { attempt, upstream, sealed } => {
+            directory::capture(tx, *attempt, upstream, sealed, applied)
+        }
         Change::Report { attempt, outcome } => claims::report(tx, *attempt, *outcome),
         Change::Revoke(selector) => claims::revoke(tx, *selector, applied),
         Change::Lock(lock) => claims::lock(tx, lock),
@@ -139,6 +142,7 @@ const fn carries_authority(change: &Change) -> bool {
         | Change::Spend { .. }
         | Change::Touch { .. }
         | Change::Touched { .. }
+        | Change::Capture { .. }
         | Change::Settle { .. }
         | Change::Revoke(_)
         | Change::Lock(_)
@@ -169,6 +173,7 @@ const fn takes_power_away(change: &Change) -> bool {
         | Change::Spend { .. }
         | Change::Touch { .. }
         | Change::Touched { .. }
+        | Change::Capture { .. }
         | Change::Settle { .. }
         | Change::Unlock(_)
         | Change::Pin(_)

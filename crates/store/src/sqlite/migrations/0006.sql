@@ -9,3 +9,12 @@ CREATE TABLE touched (
 ) STRICT;
 CREATE INDEX touched_of ON touched (kind, key, root);
 CREATE INDEX touched_by ON touched (attempt);
+
+-- What we authenticate with at an upstream, where one of its answers was a new credential: sealed under the installation's key. The number
+-- is that of the attempt, so that an answer that comes late takes no newer one's place.
+CREATE TABLE credentials (
+  upstream TEXT PRIMARY KEY,
+  sealed TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
