@@ -247,6 +247,13 @@ impl Settlement {
         }
     }
 
+    /// It has no answer of its own: what it touches, the call says within which it was an answer.
+    pub fn answers_nothing(&mut self) {
+        if let Some(trail) = &mut self.trail {
+            trail.answers_nothing();
+        }
+    }
+
     /// What of its answer is a new credential: where that is, nobody else sees the answer with it.
     #[must_use]
     pub fn captures(&self) -> Option<&Capture> {

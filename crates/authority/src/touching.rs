@@ -140,6 +140,10 @@ impl Trail {
         self.answer = answer.map(|json| touches.filter_map(|touch| touch.in_result(Some(json))).collect());
     }
 
+    pub(crate) fn answers_nothing(&mut self) {
+        self.answer = Some(Vec::new());
+    }
+
     /// What of its answer is a credential.
     pub(crate) fn captures(&self) -> Option<&Capture> {
         self.rules.settings.capture.as_ref()

@@ -108,7 +108,8 @@ pub enum Change {
         attempt: AttemptId,
         /// How it ended.
         outcome: Outcome,
-        /// What its answer names, without a key what it should have named; `None` where nobody could read it.
+        /// What its answer names, without a key what it should have named; nothing where it has no answer of its own, and `None` where
+        /// nobody could read it.
         answer: Option<Vec<Touched>>,
     },
     /// Keeps a credential that an answer held: what we authenticate with at an upstream from now on, unless a later attempt has brought

@@ -39,6 +39,7 @@ pub async fn reply(permit: Permit, link: &Arc<Link>, question: Question, within:
         return Replied { outcome: Outcome::NotSent, settlement: Some(settlement) };
     };
     let text = question.answered(&result);
+    settlement.answers_nothing();
     settlement.sending();
     let told = tokio::time::timeout(within.duration(), slot.tell(text)).await;
     let outcome = match told.unwrap_or(Err(Broken::sent(Fault::Timeout))) {

@@ -188,6 +188,11 @@ async fn a14_what_did_not_happen_was_not_prepared_and_what_may_have_was() {
     let world = world().await;
     prepares(&world, "bot", IS_17).await;
     drop(permitted(asks(&world, "anns", "read_ticket", "{}").await));
+    // An answer to what an upstream asked within a call names nothing: that is for the call.
+    let (_, mut within) = permitted(asks(&world, "anns", "read_ticket", "{}").await).embark().unwrap();
+    within.sending();
+    within.answers_nothing();
+    world.authority().settle(within, Outcome::Done, None).await.unwrap();
     let (_, mut silent) = permitted(asks(&world, "bens", "read_ticket", "{}").await).embark().unwrap();
     silent.sending();
     drop(silent);

@@ -355,6 +355,14 @@ pub async fn an_answer_that_nobody_could_read_leaves_what_may_be_any(world: &mut
     let (attempt, changes) = touching(world, &["file:", "file:", "user:"], &[]).await;
     world.commit(changes).await.unwrap();
     ended(world, attempt, Outcome::Done, Some(&["file:a", "file:", "user:u"])).await;
+    let (attempt, changes) = touching(world, &["batch:", "batch:18"], &[world.owner]).await;
+    world.commit(changes).await.unwrap();
+    ended(world, attempt, Outcome::Done, Some(&[])).await;
+    assert_eq!(
+        touchers(world, "batch:18").await,
+        [any, certain],
+        "one that has no answer of its own leaves no other"
+    );
     assert_eq!(touchers(world, "batch:17").await, [any]);
     assert_eq!(touchers(world, "file:a").await, [any, certain], "one of the two was named");
     assert_eq!((touchers(world, "user:u").await, touchers(world, "user:v").await), (vec![certain], vec![]));

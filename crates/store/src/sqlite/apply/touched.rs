@@ -63,6 +63,9 @@ fn named(tx: &Tx<'_>, attempt: AttemptId, answer: &[Touched]) -> Done {
     for one in answer.iter().filter(|one| one.key.is_some()) {
         changed(tx, insert, params![one.kind, one.key, attempt.bytes()])?;
     }
+    if answer.is_empty() {
+        changed(tx, "DELETE FROM touched WHERE attempt = ?1 AND key IS NULL", [attempt.bytes()])?;
+    }
     for kind in answer.iter().map(|one| &one.kind) {
         if answer.iter().all(|one| one.kind != *kind || one.key.is_some()) {
             let sql = "DELETE FROM touched WHERE attempt = ?1 AND kind = ?2 AND key IS NULL";
