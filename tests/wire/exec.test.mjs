@@ -17,11 +17,15 @@ title = "Deploy {/id}"
 [upstreams.shell.operations.look]
 on = "service"
 context = { command = "string[]", cwd = "string" }
+[upstreams.shell.operations.rotate]
+on = "secret"
+context = { command = "string[]", cwd = "string" }
 [upstreams.shell.operations.never]
 on = "nothing"
 `;
 const RULES = `
 @id("deploy") @stepup("release-approval") forbid (principal, action == Action::"do:shell/deploy", resource);
+@id("rotate") @stepup("secret-change") forbid (principal, action == Action::"do:shell/rotate", resource);
 @id("never") forbid (principal, action == Action::"do:shell/never", resource);
 `;
 
@@ -56,6 +60,19 @@ describe("stepup exec", () => {
   });
 
   after(() => home?.remove());
+
+  test("does not wait for people who cannot sign before it says why", async () => {
+    const words = ["--operation", "shell/rotate", "--resource", "db", "--wait", "5m"];
+    const unsaid = await exec([...words, "--", "true"]);
+    assert.equal(unsaid.code, 10, unsaid.stderr);
+    assert.match(unsaid.stderr, /more has to be said first[^]*--purpose/);
+    const waiting = started([...words, "--purpose", "it leaked", "--", "sh", "-c", "echo rotated"]);
+    await until("it waits", async () => /it needs approval/.test(waiting.stderr));
+    await ann.approve(/\/r\/(elv_\w+)/.exec(waiting.stderr)[1]);
+    const ran = await waiting.ended;
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.equal(ran.stdout, "rotated\n");
+  });
 
   test("runs what policy permits, ends as it ends, and says so", async () => {
     const ran = await exec(["--operation", "shell/look", "--resource", "api", "--", "sh", "-c", "echo $STEPUP_ATTEMPT ${STEPUP_KEY:-none}; exit 3"]);

@@ -61,7 +61,14 @@ pub(crate) fn challenge(settings: &Settings, challenge: &Challenge) -> Object {
         ("status_url", Json::from(format!("{}/v1/elevations/{id}", settings.agents_url))),
         ("retry_after_ms", Json::from(RETRY_AFTER_MS)),
     ];
-    members.into_iter().collect()
+    let wants = [("purpose", challenge.wants_purpose), ("ticket", challenge.wants_ticket)];
+    let wants: Vec<&str> = wants.into_iter().filter_map(|(what, wanted)| wanted.then_some(what)).collect();
+    let mut told: Object = members.into_iter().collect();
+    // Nobody can sign before its caller has said that.
+    if !wants.is_empty() {
+        told.insert("wants", Json::from(wants));
+    }
+    told
 }
 
 /// Where SEP-2643 (a draft) has the data of a denial: in the `_meta` of a result, and in the `data` of an error.

@@ -25,7 +25,7 @@ use crate::{clock, serve, stdio};
 /// How long one question waits at the gateway for the people.
 const HOLD: Duration = Duration::from_secs(50);
 
-/// The least time between two questions that were held, and the most that telling the end takes.
+/// The least time between two questions that were held, and the most that an answer takes beside being held.
 const AGAIN: Duration = Duration::from_secs(5);
 const TELLING: Duration = Duration::from_secs(10);
 
@@ -112,7 +112,9 @@ async fn permitted(how: &Exec, question: &Value, gateway: &Gateway<'_>) -> Resul
     let mut prefer = None;
     loop {
         let asked = Instant::now();
-        let answer = gateway.ask("/v1/permits", question, prefer.clone()).await;
+        let asking = gateway.ask("/v1/permits", question, prefer.clone());
+        let answer = tokio::time::timeout(HOLD + TELLING, asking).await;
+        let answer = answer.unwrap_or_else(|_| Err("the gateway does not answer".to_owned()));
         let (status, answer) =
             answer.map_err(|why| Said::failed(why, "see that `stepup serve` runs there"))?;
         let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -121,10 +123,13 @@ async fn permitted(how: &Exec, question: &Value, gateway: &Gateway<'_>) -> Resul
             (401, "approval_required" | "grant_expired" | "grant_spent") => {}
             (_, slug) => return Err(refused(slug, &answer)),
         }
+        if let Some(unsaid) = unsaid(&answer) {
+            return Err(unsaid);
+        }
         if prefer.is_none() {
             say(&format!("it needs approval ({}): {}", text("requires"), text("link")));
         }
-        // Where the question was not held, as somebody has to say something first or too many wait, it is not asked again at once.
+        // Where the question was not held, as too many wait, it is not asked again at once.
         if prefer.is_some() {
             tokio::time::sleep_until((asked + AGAIN).min(until)).await;
         }
@@ -134,6 +139,16 @@ async fn permitted(how: &Exec, question: &Value, gateway: &Gateway<'_>) -> Resul
         }
         prefer = Some(format!("wait={left}"));
     }
+}
+
+/// What has to be said before anybody can approve it.
+fn unsaid(answer: &Value) -> Option<Said> {
+    let wants = answer.get("wants").and_then(Value::as_array)?.iter().filter_map(Value::as_str);
+    let flags: Vec<String> = wants.map(|what| format!("--{what}")).collect();
+    let link = answer.get("link").and_then(Value::as_str).unwrap_or_default();
+    let todo = format!("run it again with {}; then {link} can be approved", flags.join(" and "));
+    (!flags.is_empty())
+        .then(|| Said::failed("it did not run: more has to be said first", todo).exit(Exit::Pending))
 }
 
 fn pending(answer: &Value) -> Said {
