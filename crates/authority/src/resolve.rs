@@ -1,14 +1,17 @@
 //! A person says how an attempt of unknown outcome ended. Nothing is ever sent again.
 
+use std::sync::Arc;
+
 use audit::body;
 use audit::record::Refs;
 use elevation::Outcome;
 use store::{Attempt, Change, Commit, Failed};
-use terms::{AttemptId, HumanId, Json};
+use terms::{AttemptId, Caller, HumanId, Json};
 
 use crate::authority::Authority;
 use crate::ceremony::{Begun, Ceremonial, SignedAssertion};
 use crate::reject::stated;
+use crate::target::Target;
 use crate::vote::NotCounted;
 
 impl Authority {
@@ -29,6 +32,9 @@ impl Authority {
         };
         if self.active().human(human).is_none() {
             return Ok(Err(NotCounted::NotEligible));
+        }
+        if self.lifts_own(&attempt, outcome, human) {
+            return Ok(Err(NotCounted::Behind));
         }
         self.keep_act(&Ceremonial::Resolve, Some(human), subject_of(&attempt, outcome)).await.map(Ok)
     }
@@ -54,6 +60,9 @@ impl Authority {
         if witnessed.ceremony.card != subject_of(&attempt, outcome) {
             return Ok(Err(NotCounted::CeremonyOver));
         }
+        if self.lifts_own(&attempt, outcome, human) {
+            return Ok(Err(NotCounted::Behind));
+        }
         let refs = Refs { caller: Some(attempt.caller), attempt: Some(id), ..Refs::default() };
         let record = body::Resolved { outcome, why, signed: witnessed.signed() };
         let change = Change::Settle { attempt: id, outcome, delivered: None, resolves: true };
@@ -66,6 +75,21 @@ impl Authority {
         let answer = self.commit(commit).await?;
         self.watch.changed();
         Ok(answer.map(|_| ()).map_err(NotCounted::NotRecorded))
+    }
+}
+
+impl Authority {
+    /// Whether somebody would say of what they touched themselves that nothing came of it, and so come to approve what others do
+    /// with it (rfd 38).
+    fn lifts_own(&self, attempt: &Attempt, outcome: Outcome, human: HumanId) -> bool {
+        let active = self.active();
+        let touches =
+            |target: &Arc<Target>| target.id() == attempt.resource && !target.settings.touches.is_empty();
+        let root = active.human(human).map(|human| human.root);
+        let behind = |caller: &Arc<Caller>| root.is_some_and(|root| caller.roots.contains(&root));
+        outcome != Outcome::Done
+            && active.people.any_caller(attempt.caller).is_none_or(behind)
+            && active.targets().any(touches)
     }
 }
 

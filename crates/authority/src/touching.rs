@@ -66,7 +66,8 @@ impl Authority {
         let touchers = if keyed.is_empty() { Vec::new() } else { self.store.touchers(keyed).await? };
         let known = |one: &Touched| touchers.iter().any(|toucher| toucher.touched == *one);
         let people = touchers.iter().map(|toucher| person(active, toucher)).collect::<Option<_>>();
-        let (Some(people), true) = (people, named.iter().all(|(touch, one)| touch.first || known(one)))
+        let (Some(people), true) =
+            (people, named.iter().all(|(touch, one)| one.key.is_some() && (touch.first || known(one))))
         else {
             return Ok(Err(Slug::PreparerUnknown));
         };

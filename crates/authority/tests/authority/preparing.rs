@@ -253,3 +253,48 @@ fn rules_that_touch_nothing_are_the_bundle_that_they_were() {
     let rules = rules();
     assert_eq!(Bundle::from_json(&rules.to_json()), Ok(rules));
 }
+
+#[tokio::test]
+async fn a14_what_names_no_key_touches_nothing_that_anybody_knows_and_so_does_not_run() {
+    let world = world().await;
+    for version in [
+        r#"["17"]"#,
+        r#"{"a":17}"#,
+        "true",
+        "null",
+        r#""""#,
+        "1.5",
+        "1e300",
+        &format!("\"{}\"", "x".repeat(257)),
+    ] {
+        let arguments = format!(r#"{{"environment":"staging","version":{version}}}"#);
+        let refused = denied(asks(&world, "anns", "deploy", &arguments).await);
+        assert_eq!(refused.slug, Slug::PreparerUnknown, "{version}");
+    }
+    let without = denied(asks(&world, "anns", "deploy", r#"{"environment":"staging"}"#).await);
+    assert_eq!(without.slug, Slug::PreparerUnknown);
+    world.verified().await;
+}
+
+#[tokio::test]
+async fn a14_who_prepared_it_does_not_say_that_nothing_came_of_it() {
+    let world = world().await;
+    let permit = permitted(asks(&world, "anns", "read_ticket", "{}").await);
+    let attempt = permit.attempt().unwrap();
+    answered(&world, permit, Outcome::Unknown, None).await;
+    let resolve = async |who: &str, outcome: Outcome| {
+        let human = world.id(who);
+        let begun = world.authority().begin_resolve(attempt, outcome, human).await.unwrap()?;
+        let signed = world.sign(&begun, who);
+        world.authority().resolve(attempt, outcome, human, "looked", &signed).await.unwrap()
+    };
+    for outcome in [Outcome::Failed, Outcome::NotSent] {
+        assert_eq!(resolve("ann", outcome).await, Err(NotCounted::Behind), "{outcome:?}");
+    }
+    prepares(&world, "bot", IS_17).await;
+    let waits = world.challenged("restore", PAY).await.elevation;
+    assert_eq!(world.approve(waits, "ann").await, Err(NotCounted::Prepared), "it may be any");
+    assert_eq!(resolve("ben", Outcome::Failed).await, Ok(()));
+    assert!(matches!(world.approve(waits, "ann").await, Ok(Voted::Approved(_))), "somebody else looked");
+    world.verified().await;
+}

@@ -200,9 +200,6 @@ async fn answer_without(
     (head, content): (Head, Option<Vec<u8>>),
     answer: oneshot::Sender<Response>,
 ) {
-    if let Some(content) = &content {
-        flow.read(content);
-    }
     let here = !answer.is_closed();
     let _left = answer.send(capture::answer(&mut flow, capture, &head, (content, here)).await);
 }
@@ -274,8 +271,13 @@ pub(super) struct Flow {
 impl Flow {
     /// What the answer names of what its request touched; one that nobody here can read names nothing.
     fn read(&mut self, answer: &[u8]) {
+        self.names(|| json::parse_within(answer, Limits::ANSWER).ok());
+    }
+
+    /// The same of what was read of it already.
+    pub(super) fn names(&mut self, answer: impl FnOnce() -> Option<Json>) {
         if let Some(settlement) = self.settlement.as_mut().filter(|settlement| settlement.reads()) {
-            settlement.answered(json::parse_within(answer, Limits::ANSWER).ok().as_ref());
+            settlement.answered(answer().as_ref());
         }
     }
 

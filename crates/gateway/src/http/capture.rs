@@ -21,6 +21,7 @@ const MISSING: &str =
     "there is no credential at its place in the answer: no text of 8 to 4096 plain characters";
 const NOWHERE: &str = "there is no API of the name that the credential is for";
 const NOT_KEPT: &str = "the credential could not be recorded";
+const UNCERTAIN: &str = "its status does not say whether there is a new credential";
 const ELSEWHERE: &str = "the answer says the credential again elsewhere";
 
 /// What of an answer is passed on.
@@ -43,6 +44,7 @@ pub(super) async fn answer(
     (content, here): (Option<Vec<u8>>, bool),
 ) -> Response {
     let read = read(head, content.map(Secret::new), capture);
+    flow.names(|| without(&read).cloned());
     let outcome = flow.outcome;
     let left = if outcome == Outcome::Done {
         // A redirect is the answer of another request.
@@ -50,7 +52,8 @@ pub(super) async fn answer(
         keep(flow, capture, read, here).await
     } else {
         flow.settle(here).await;
-        refused(read)
+        // Of another end nobody knows whether there is a new one, or where in the answer.
+        if outcome == Outcome::Failed { refused(read) } else { Left::Withheld(UNCERTAIN, false) }
     };
     let mut response = match left {
         Left::Rest(rest) => {
@@ -64,6 +67,13 @@ pub(super) async fn answer(
     };
     attempted(&mut response, flow.attempt);
     response
+}
+
+/// What of an answer may name what was touched: nothing where the credential stands there too.
+fn without<'r>(read: &'r Result<Read, &'static str>) -> Option<&'r Json> {
+    let (value, rest) = read.as_ref().ok()?;
+    let said = |rest: &&Json| value.as_ref().and_then(Json::as_str).is_some_and(|value| holds(rest, value));
+    rest.as_ref().filter(|rest| !said(rest))
 }
 
 /// Takes the credential out, and has it in force before anybody is answered.

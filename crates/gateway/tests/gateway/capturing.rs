@@ -2,6 +2,7 @@
 
 use authority::{Capture, ToolSettings};
 use serde_json::{Value, json};
+use terms::Touch;
 
 use crate::apis::world_where;
 use crate::crm::Crm;
@@ -102,4 +103,29 @@ async fn a15_what_the_upstream_refuses_brings_no_credential_and_what_stands_ther
     assert_eq!(world.get("/odd/half").await.slug(), "upstream_unreachable");
     assert_eq!(used(&world, &crm).await, "Bearer upstream-secret");
     no_record_says(&world, "stale-secret").await;
+}
+
+#[tokio::test]
+async fn a15_what_is_touched_is_never_named_by_the_credential() {
+    let touched = |name: &str| {
+        let touch =
+            |from: &str| Touch { kind: "credential".to_owned(), from: from.parse().unwrap(), first: true };
+        ToolSettings { touches: vec![touch("/result/key")], ..captures(name) }
+    };
+    let (world, crm) = world_where(|_| {}, touched).await;
+    let reply = world.get("/odd/rotated").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(used(&world, &crm).await, "Bearer fresh-secret-1");
+    let named: Vec<Value> = settled(&world).await.into_iter().map(|body| body["touched"].clone()).collect();
+    assert!(named.contains(&json!([{"key": null, "kind": "credential"}])), "{named:?}");
+    no_record_says(&world, "fresh-secret-1").await;
+}
+
+#[tokio::test]
+async fn a15_an_answer_that_does_not_say_how_it_ended_is_not_passed_on() {
+    let (world, crm) = world().await;
+    let reply = world.get("/odd/fails-with-it").await;
+    assert_eq!(withheld(&reply), ("unknown".to_owned(), "not_in_force".to_owned()));
+    assert!(!format!("{reply:?}").contains("fresh-secret-9"), "{reply:?}");
+    assert_eq!(used(&world, &crm).await, "Bearer upstream-secret");
 }

@@ -222,6 +222,7 @@ impl Crm {
             "splits" => (plain("200 OK", "", "{\"key\":\"fresh-secret-4\\r\\nX-Admin: 1\"}"), true),
             "refuses-with" => (plain("409 Conflict", "", r#"{"key":"stale-secret-9","error":"in use"}"#), true),
             "refuses-us" => (plain("401 Unauthorized", "", "who?"), true),
+            "fails-with-it" => (plain("500 Internal Server Error", "", r#"{"made":"fresh-secret-9"}"#), true),
             "fails" => (plain("500 Internal Server Error", "", "oh"), true),
             "refuses" => (plain("422 Unprocessable Content", "", "no"), true),
             "nothing" => (Vec::new(), false),
