@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 use terms::{Ambient, Digest, Json, UpstreamHash};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::answer::Fault;
 use crate::config::{ConfigError, Http, Timeouts};
@@ -37,6 +38,8 @@ pub struct Api {
     /// What stands before the paths of routes, without a slash at the end.
     base: String,
     pub(crate) endpoint: Arc<Endpoint>,
+    /// Held by whoever makes a new credential for it.
+    renewing: Arc<Mutex<()>>,
 }
 
 /// A connection to an API on which one request can be written. Dropped unused, it is kept for another.
@@ -82,7 +85,14 @@ impl Apis {
             ]));
             let configured =
                 authority::configured(http.credential.as_ref().map(|credential| &credential.value));
-            let api = Api { name: name.clone(), identity, configured, base, endpoint: Arc::new(endpoint) };
+            let api = Api {
+                name: name.clone(),
+                identity,
+                configured,
+                base,
+                endpoint: Arc::new(endpoint),
+                renewing: Arc::default(),
+            };
             if apis.insert(name.clone(), Arc::new(api)).is_some() {
                 return Err(error("it is configured twice".to_owned()));
             }
@@ -119,6 +129,11 @@ impl Api {
     #[must_use]
     pub const fn configured(&self) -> Digest {
         self.configured
+    }
+
+    /// Waits until nobody else makes a new credential for it: of two at once nobody could say which is the newer one.
+    pub async fn renewing(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.renewing).lock_owned().await
     }
 
     /// A connection to it: a fresh enough unused one, or a new one.

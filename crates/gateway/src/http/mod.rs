@@ -13,6 +13,7 @@ use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use http::{HeaderMap, header};
 use terms::{Kind, Millis, Slug, sole};
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 use upstream::{Api, Beside, Line};
@@ -103,10 +104,17 @@ async fn run(
         let _left = sender.answer.send(answer::released(&gateway, permit).await);
         return;
     };
+    let _renewing = renewing(&gateway, &beside).await;
     let (attempt, elevated, awaited) = (permit.attempt(), permit.grant().is_some(), permit.awaited());
     let relayed = upstream::relay(permit, line, beside, gateway.settings.answer_within).await;
     let passing = answer::Passing { api, attempt, elevated, awaited, place };
     answer::pass(gateway, passing, relayed, sender.answer).await;
+}
+
+/// One new credential of an API at a time: of two answers nobody could say which is the newer (decisions A15).
+async fn renewing(gateway: &Shared, beside: &Beside) -> Option<OwnedMutexGuard<()>> {
+    let capture = beside.route.as_ref()?.settings.capture.as_ref()?;
+    Some(gateway.apis.get(&capture.upstream)?.renewing().await)
 }
 
 fn kind_of(ask: &Ask) -> Kind {

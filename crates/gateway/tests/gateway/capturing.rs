@@ -129,3 +129,11 @@ async fn a15_an_answer_that_does_not_say_how_it_ended_is_not_passed_on() {
     assert!(!format!("{reply:?}").contains("fresh-secret-9"), "{reply:?}");
     assert_eq!(used(&world, &crm).await, "Bearer upstream-secret");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a15_of_two_that_are_made_at_once_the_newest_is_in_force() {
+    let (world, crm) = world().await;
+    let (one, other) = tokio::join!(world.get("/odd/makes-one"), world.get("/odd/makes-one"));
+    assert_eq!((one.status, other.status), (200, 200), "{one:?} {other:?}");
+    assert_eq!(used(&world, &crm).await, "Bearer made-secret-2");
+}

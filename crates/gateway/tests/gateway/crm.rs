@@ -49,6 +49,8 @@ pub struct Crm {
     pub at: SocketAddr,
     arrived: Arc<Mutex<Vec<Arrived>>>,
     connections: Arc<AtomicUsize>,
+    /// How many keys it made.
+    made: Arc<AtomicUsize>,
 }
 
 /// What the API has: name, method, path, and what of the definition is said beside these.
@@ -126,7 +128,7 @@ impl Crm {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let crm = Self { at, arrived: Arc::default(), connections: Arc::default() };
+        let crm = Self { at, arrived: Arc::default(), connections: Arc::default(), made: Arc::default() };
         let serving = crm.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -222,6 +224,14 @@ impl Crm {
             "splits" => (plain("200 OK", "", "{\"key\":\"fresh-secret-4\\r\\nX-Admin: 1\"}"), true),
             "refuses-with" => (plain("409 Conflict", "", r#"{"key":"stale-secret-9","error":"in use"}"#), true),
             "refuses-us" => (plain("401 Unauthorized", "", "who?"), true),
+            // The first answer comes last, where both are asked for at once.
+            "makes-one" => {
+                let nth = self.made.fetch_add(1, Ordering::SeqCst) + 1;
+                if nth == 1 {
+                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                }
+                (plain("200 OK", "", &format!(r#"{{"key":"made-secret-{nth}"}}"#)), true)
+            }
             "fails-with-it" => (plain("500 Internal Server Error", "", r#"{"made":"fresh-secret-9"}"#), true),
             "fails" => (plain("500 Internal Server Error", "", "oh"), true),
             "refuses" => (plain("422 Unprocessable Content", "", "no"), true),
