@@ -224,13 +224,14 @@ impl Crm {
             "splits" => (plain("200 OK", "", "{\"key\":\"fresh-secret-4\\r\\nX-Admin: 1\"}"), true),
             "refuses-with" => (plain("409 Conflict", "", r#"{"key":"stale-secret-9","error":"in use"}"#), true),
             "refuses-us" => (plain("401 Unauthorized", "", "who?"), true),
-            // The first answer comes last, where both are asked for at once.
+            // Who asks first is answered last, and gets the newer one.
             "makes-one" => {
-                let nth = self.made.fetch_add(1, Ordering::SeqCst) + 1;
-                if nth == 1 {
+                let first = self.made.fetch_add(1, Ordering::SeqCst) == 0;
+                if first {
                     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
                 }
-                (plain("200 OK", "", &format!(r#"{{"key":"made-secret-{nth}"}}"#)), true)
+                let which = if first { "newer" } else { "older" };
+                (plain("200 OK", "", &format!(r#"{{"key":"made-secret-{which}"}}"#)), true)
             }
             "fails-with-it" => (plain("500 Internal Server Error", "", r#"{"made":"fresh-secret-9"}"#), true),
             "fails" => (plain("500 Internal Server Error", "", "oh"), true),
