@@ -40,7 +40,7 @@ pub(crate) async fn headers(State(console): State<Shared>, request: Request, nex
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if console.settings.tls() {
+    if console.settings.strict() {
         let a_year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, a_year);
     }

@@ -46,6 +46,14 @@ impl Settings {
         self.public_url.starts_with("https://")
     }
 
+    /// Whether browsers are told never to come without TLS. Not of `localhost`: they keep that for every port of it, and what else
+    /// is developed on this machine would be gone (RFC 6797, 8.3).
+    #[must_use]
+    pub fn strict(&self) -> bool {
+        let host = self.public_url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_lowercase));
+        self.tls() && host.is_some_and(|host| host != "localhost" && !host.ends_with(".localhost"))
+    }
+
     /// The name of the session's cookie: `__Host-` over TLS; plain on `http://localhost`, where Safari drops
     /// secure cookies (decisions A29). Browsers send a cookie to every port of its host (RFC 6265 §8.5), so the name
     /// holds ours: another stepup on this host neither reads it nor writes over it.
@@ -79,6 +87,21 @@ mod tests {
         ];
         for (address, name) in names {
             assert_eq!(Settings::at(address).cookie(), name);
+        }
+    }
+
+    #[test]
+    fn what_is_strict_for_a_name_is_not_for_this_machine() {
+        let names = [
+            ("https://stepup.example", true),
+            ("https://stepup.example:8443", true),
+            ("http://stepup.example", false),
+            ("https://localhost:7301", false),
+            ("https://stepup.localhost", false),
+            ("http://localhost:7301", false),
+        ];
+        for (address, strict) in names {
+            assert_eq!(Settings::at(address).strict(), strict, "{address}");
         }
     }
 

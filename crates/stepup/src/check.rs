@@ -5,21 +5,24 @@ use std::path::Path;
 
 use policy::Severity;
 use serde_json::json;
+use terms::Time;
 use upstream::{Code, Transport};
 
 use crate::cli::{Exit, Said, Spoken, finding};
 use crate::config::{Config, UpstreamFile};
 use crate::keys::Keys;
 use crate::policy_folder;
+use crate::tls::{self, Doubt};
 
 /// Checks everything that can be checked without the store.
 ///
 /// # Errors
 /// What is wrong, all of it.
-pub fn run(path: &Path) -> Spoken {
+pub fn run(path: &Path, now: Time) -> Spoken {
     let config = Config::read(path).map_err(|e| Said::failed(e.to_string(), ""))?;
     let mut wrong = Vec::new();
-    let warnings = warnings(&config);
+    let mut warnings = warnings(&config);
+    certificates(&config, now, (&mut wrong, &mut warnings));
     if let Err(error) = Keys::read(&config.keys) {
         wrong.push(error.to_string());
     }
@@ -48,6 +51,27 @@ pub fn run(path: &Path) -> Spoken {
         return Ok(Said::done(all.join("\n"), json));
     }
     Err(Said::done(all.join("\n"), json).exit(Exit::Failed))
+}
+
+/// What is wrong with the certificates of the listeners, and what is probably not meant. One that does not fit `public_url` may be for
+/// what stands before the listener.
+fn certificates(config: &Config, now: Time, (wrong, warnings): (&mut Vec<String>, &mut Vec<String>)) {
+    for (table, files, url) in config.tls() {
+        let doubts = match tls::read(files, tls::speaks(table), url, now) {
+            Ok(shown) => shown.doubts,
+            Err(error) => {
+                wrong.push(format!("[{table}] tls: {error}"));
+                continue;
+            }
+        };
+        for doubt in doubts {
+            let said = format!("[{table}] tls: {}", doubt.says());
+            match doubt {
+                Doubt::Expired(_) => wrong.push(said),
+                Doubt::Soon(_) | Doubt::Name(_) => warnings.push(said),
+            }
+        }
+    }
 }
 
 /// What works and is probably not meant.

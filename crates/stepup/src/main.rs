@@ -19,6 +19,7 @@ mod policy_folder;
 mod private;
 mod serve;
 mod stdio;
+mod tls;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -97,7 +98,7 @@ async fn run(command: Command, said: (Option<String>, Option<String>), path: &st
             serve::run(config, ambient, &how).await.map_err(|e| Said::failed(e.to_string(), ""))?;
             Ok(Said::done("", serde_json::Value::Null))
         }
-        Command::Check => check::run(path),
+        Command::Check => check::run(path, ambient.now()),
         Command::Connect(how) => connect::run(&how, path, ambient.as_ref()),
         Command::At(Verb::Log(cli::log::Verb::Verify { file, key, earlier })) => {
             cli::log::verify(&file, &key, &earlier)

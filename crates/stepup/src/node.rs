@@ -75,6 +75,9 @@ pub enum StartError {
         /// What the system said.
         because: std::io::Error,
     },
+    /// The certificate of a listener, or its key.
+    #[error("[{0}] tls: {1}")]
+    Tls(&'static str, crate::tls::TlsError),
     /// The policy.
     #[error("{0}")]
     Policy(String),
@@ -214,6 +217,7 @@ pub fn private(config: &Config) -> Vec<PathBuf> {
     all.extend(store);
     all.extend(config.upstreams.values().flat_map(|upstream| upstream.secret_files(&config.home)));
     all.extend(config.notify.secret_files(&config.home));
+    all.extend(config.tls().flat_map(|(_, tls, _)| tls.private()));
     all.sort();
     all.dedup();
     all

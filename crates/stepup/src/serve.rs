@@ -1,5 +1,6 @@
 //! The server: three listeners and one for Envoy, the control socket, and what runs beside them; until it is told to stop.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,16 +8,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use terms::{Ambient, Millis};
+use terms::{Ambient, Millis, Time};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::cli::{Desk, Serve};
 use crate::config::{Activate, Config};
-use crate::listen::{self, Limits, Speaks};
+use crate::listen::{self, Entrance, Limits, Shown, Speaks};
 use crate::node::{self, StartError};
 use crate::operations::Operations;
+use crate::tls::Kept;
 use crate::{control, policy_folder};
 
 /// How long requests in flight may take to finish once the server is told to stop.
@@ -53,14 +55,19 @@ impl Server {
     ) -> Result<Self, StartError> {
         listen::raise_open_files();
         let told = config.notify.settings(&config.home)?;
+        let shown = certificates(&config, ambient.now())?;
         let desk = Arc::new(node::ready(Arc::clone(&config), Arc::clone(&ambient), demo).await?);
         let rules = policy_folder::read_at_start(&desk)?;
         let launcher =
             std::env::current_exe().map_err(|because| system("finding our own program", because))?;
         let apis = node::apis(&config, &ambient)?;
-        let upstreams =
-            upstream::Upstreams::new(node::upstreams(&config)?, ambient, &node::private(&config), launcher)?;
-        let doors = Doors::open(&config).await?;
+        let upstreams = upstream::Upstreams::new(
+            node::upstreams(&config)?,
+            Arc::clone(&ambient),
+            &node::private(&config),
+            launcher,
+        )?;
+        let doors = Doors::open(&config, &shown).await?;
         desk.authority.begin().await?;
         let proposed = match rules {
             Some(rules) => policy_folder::activate_at_start(&desk, &rules).await?,
@@ -76,10 +83,13 @@ impl Server {
         };
         server.listen(&config, apis, doors);
         server.beside(&config, told);
-        let again = Arc::new(Notify::new());
+        let (again, certificates) = (Arc::new(Notify::new()), watch::Sender::new(0));
+        for kept in shown.into_values() {
+            server.until_stop(kept.follow(Arc::clone(&ambient), certificates.subscribe()));
+        }
         // Who closes the window of a demo wants it to end.
         if !demo {
-            server.until_stop(read_again(config.policy.activate, Arc::clone(&again)));
+            server.until_stop(read_again(config.policy.activate, Arc::clone(&again), certificates));
         }
         if config.policy.activate == Activate::OnSave {
             server.until_stop(policy_folder::follow(Arc::clone(&server.desk), proposed, again));
@@ -114,15 +124,15 @@ impl Server {
         self.until_stop(async move { control::serve(doors.control, desk).await });
     }
 
-    fn answer(&mut self, sockets: Vec<TcpListener>, router: &Router, grace: Millis, limits: Limits) {
-        let limits = limits.among(sockets.len());
-        for socket in sockets {
-            self.accept(socket, router.clone(), grace, limits);
+    fn answer(&mut self, entrances: Vec<Entrance>, router: &Router, grace: Millis, limits: Limits) {
+        let limits = limits.among(entrances.len());
+        for entrance in entrances {
+            self.accept(entrance, router.clone(), grace, limits);
         }
     }
 
     /// Once the server is told to stop nothing new is taken, and what is in flight has `grace` to finish.
-    fn accept(&mut self, socket: TcpListener, router: Router, grace: Millis, limits: Limits) {
+    fn accept(&mut self, entrance: Entrance, router: Router, grace: Millis, limits: Limits) {
         let (stop, mut late) = (self.stop.subscribe(), self.stop.subscribe());
         self.tasks.spawn(async move {
             let late = async move {
@@ -130,7 +140,7 @@ impl Server {
                 tokio::time::sleep(grace.duration()).await;
             };
             tokio::select! {
-                () = listen::serve(socket, router, limits, stop) => {}
+                () = listen::serve(entrance, router, limits, stop) => {}
                 () = late => {}
             }
         });
@@ -199,20 +209,21 @@ impl Server {
 
 /// Where the server is reached: open, and nobody is answered yet.
 struct Doors {
-    agents: Vec<TcpListener>,
-    people: Vec<TcpListener>,
-    operations: Vec<TcpListener>,
-    envoy: Vec<TcpListener>,
+    agents: Vec<Entrance>,
+    people: Vec<Entrance>,
+    operations: Vec<Entrance>,
+    envoy: Vec<Entrance>,
     control: control::Socket,
 }
 
 impl Doors {
-    async fn open(config: &Config) -> Result<Self, StartError> {
-        let agents = Self::every(&config.agents.listen).await?;
-        let people = Self::every(&config.people.listener.listen).await?;
-        let operations = Self::every(&config.operations.listen).await?;
+    async fn open(config: &Config, shown: &BTreeMap<&str, Kept>) -> Result<Self, StartError> {
+        let tls = |table| shown.get(table).map(Kept::shown);
+        let agents = Self::every(&config.agents.listen, tls("agents")).await?;
+        let people = Self::every(&config.people.listener.listen, tls("people")).await?;
+        let operations = Self::every(&config.operations.listen, None).await?;
         let envoy = match &config.envoy {
-            Some(listen) => Self::every(listen).await?,
+            Some(envoy) => Self::every(&envoy.listen, tls("envoy")).await?,
             None => Vec::new(),
         };
         let failed = |e| system(control::path(&config.home).display().to_string(), e);
@@ -221,13 +232,13 @@ impl Doors {
     }
 
     /// Every address that the name stands for; "localhost" is both families (B19).
-    async fn every(name: &str) -> Result<Vec<TcpListener>, StartError> {
+    async fn every(name: &str, tls: Option<Shown>) -> Result<Vec<Entrance>, StartError> {
         let failed = |because| system(format!("listening on {name}"), because);
         let mut opened = Vec::new();
         let mut last = None;
         for address in tokio::net::lookup_host(name).await.map_err(failed)? {
             match TcpListener::bind(address).await {
-                Ok(socket) => opened.push(socket),
+                Ok(socket) => opened.push(Entrance { socket, tls: tls.clone() }),
                 Err(because) => last = Some(because),
             }
         }
@@ -257,7 +268,7 @@ pub async fn run(config: Arc<Config>, ambient: Arc<dyn Ambient>, how: &Serve) ->
         agents = config.agents.public_url,
         people = config.people.listener.public_url,
         operations = config.operations.listen,
-        envoy = config.envoy,
+        envoy = config.envoy.as_ref().map(|envoy| envoy.listen.as_str()),
         "ready"
     );
     told.await;
@@ -293,27 +304,41 @@ pub fn told_to_stop() -> impl Future<Output = ()> {
 }
 
 /// Hears SIGHUP from now on: what can be read again while it runs is, and nothing ends.
-fn read_again(activate: Activate, again: Arc<Notify>) -> impl Future<Output = ()> {
+fn read_again(
+    activate: Activate,
+    again: Arc<Notify>,
+    certificates: watch::Sender<u64>,
+) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let heard = signal(SignalKind::hangup());
     async move {
         let Ok(mut hangup) = heard else { return std::future::pending().await };
         while hangup.recv().await.is_some() {
+            certificates.send_modify(|times| *times += 1);
             match activate {
                 Activate::OnSave => {
                     tracing::info!(
-                        "SIGHUP: the policy folder and the requirements are read again; all else takes a restart"
+                        "SIGHUP: the policy folder, the requirements and certificates are read again; all else takes a restart"
                     );
                     again.notify_one();
                 }
                 Activate::ByCommand => {
                     tracing::info!(
-                        "SIGHUP: nothing is read again; rules wait for `stepup policy activate`, all else for a restart"
+                        "SIGHUP: certificates are read again; rules wait for `stepup policy activate`, all else for a restart"
                     );
                 }
             }
         }
     }
+}
+
+/// What listeners show of themselves, by their tables.
+fn certificates(config: &Config, now: Time) -> Result<BTreeMap<&'static str, Kept>, StartError> {
+    let one = |(table, files, url)| {
+        let kept = Kept::read((table, files, url), now).map_err(|why| StartError::Tls(table, why))?;
+        Ok((table, kept))
+    };
+    config.tls().map(one).collect()
 }
 
 /// The connections of callers: as many as are configured, where there are file descriptors for them.

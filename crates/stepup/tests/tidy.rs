@@ -52,8 +52,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tonic", &["envoy"]),
     ("prost", &["envoy"]),
     ("hyper-rustls", &["upstream", "console", "layer"]),
-    // Mail alone (rfd 35).
-    ("tokio-rustls", &["console"]),
+    // Mail alone (rfd 35), and the listeners (rfd 40).
+    ("tokio-rustls", &["console", "stepup"]),
 ];
 
 fn root() -> PathBuf {

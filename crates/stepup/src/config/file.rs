@@ -37,6 +37,7 @@ pub(super) struct File {
 pub(super) struct Agents {
     pub listen: String,
     pub public_url: Option<String>,
+    pub tls: Option<Tls>,
     pub origins: Vec<String>,
     pub connections: usize,
 }
@@ -46,6 +47,7 @@ impl Default for Agents {
         Self {
             listen: "127.0.0.1:7300".to_owned(),
             public_url: None,
+            tls: None,
             origins: Vec::new(),
             connections: crate::listen::MOST,
         }
@@ -57,6 +59,7 @@ impl Default for Agents {
 pub(super) struct People {
     pub listen: String,
     pub public_url: Option<String>,
+    pub tls: Option<Tls>,
     pub rp_id: Option<String>,
     pub origins: Vec<String>,
     #[serde(deserialize_with = "span")]
@@ -68,9 +71,42 @@ impl Default for People {
         Self {
             listen: "localhost:7301".to_owned(),
             public_url: None,
+            tls: None,
             rp_id: None,
             origins: Vec::new(),
             session: Millis::seconds(8 * 3600),
+        }
+    }
+}
+
+/// TLS at a listener, in files of PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate, and those between it and the authority that callers trust.
+    pub cert: PathBuf,
+    /// Its key, which is its owner's alone to read.
+    pub key: PathBuf,
+    /// The authorities of which callers must have a certificate too; without it none is asked for.
+    pub clients: Option<PathBuf>,
+}
+
+impl Tls {
+    /// The key, and the folders where the next one will be: that of its name, and that of the file where the name is a link, as those
+    /// who renew certificates have it.
+    pub fn private(&self) -> impl Iterator<Item = PathBuf> {
+        let file = self.key.canonicalize().ok();
+        let folders = [Some(&self.key), file.as_ref()].map(|path| path?.parent().map(Path::to_owned));
+        let below = |folder: &PathBuf| folder.parent().is_some();
+        std::iter::once(self.key.clone()).chain(folders.into_iter().flatten().filter(below))
+    }
+
+    /// The same, with paths that are whole.
+    pub(super) fn at(&self, home: &Path) -> Self {
+        Self {
+            cert: home.join(&self.cert),
+            key: home.join(&self.key),
+            clients: self.clients.as_ref().map(|clients| home.join(clients)),
         }
     }
 }
@@ -90,15 +126,18 @@ impl Default for Operations {
 }
 
 /// The listener at which Envoy asks over gRPC. There is none where nothing is said of it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Envoy {
+pub struct Envoy {
+    /// Where it listens.
     pub listen: String,
+    /// TLS there.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Envoy {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:7303".to_owned() }
+        Self { listen: "127.0.0.1:7303".to_owned(), tls: None }
     }
 }
 

@@ -18,12 +18,13 @@ use std::path::{Path, PathBuf};
 use authority::{Bundle, UpstreamSettings};
 use terms::Millis;
 
+use file::Agents;
 use wrong::Wrong;
 
 pub use notify::Notify;
 pub use route::Route;
 
-pub use file::{Activate, Budgets, Challenge, Log, Operations, Policy, Upstream as UpstreamFile};
+pub use file::{Activate, Budgets, Challenge, Envoy, Log, Operations, Policy, Tls, Upstream as UpstreamFile};
 
 /// The configuration, read and checked.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub struct Config {
     /// The operations listener.
     pub operations: Operations,
     /// Where Envoy asks over gRPC, if it does.
-    pub envoy: Option<String>,
+    pub envoy: Option<Envoy>,
     /// The SQLite file.
     pub store: PathBuf,
     /// The folder of keys.
@@ -69,6 +70,8 @@ pub struct Listener {
     pub listen: String,
     /// How it is reached from outside.
     pub public_url: String,
+    /// TLS there.
+    pub tls: Option<Tls>,
     /// Web origins that may call it.
     pub origins: Vec<String>,
 }
@@ -145,16 +148,17 @@ impl Config {
         let upstreams = upstream_settings(&file, &home).map_err(wrong)?;
         let beside = notify::Beside { requirements: &requirements, path, text };
         let notify = file.notify.read(&beside).map_err(wrong)?;
-        let people = people(&file.people).map_err(wrong)?;
+        let people = people(&file.people, &home).map_err(wrong)?;
+        let Agents { listen, public_url, tls, origins, connections } = &file.agents;
         Ok(Self {
             store: home.join(store),
             keys: home.join(&file.store.keys),
             policy: Policy { dir: home.join(&file.policy.dir), ..file.policy },
-            agents: listener(&file.agents.listen, file.agents.public_url.as_ref(), &file.agents.origins),
-            connections: file.agents.connections,
+            agents: listener(listen, public_url.as_ref(), tls.as_ref().map(|tls| tls.at(&home)), origins),
+            connections: *connections,
             people,
             operations: file.operations,
-            envoy: file.envoy.map(|envoy| envoy.listen),
+            envoy: file.envoy.map(|envoy| Envoy { tls: envoy.tls.map(|tls| tls.at(&home)), ..envoy }),
             log: file.log,
             challenge: file.challenge,
             budgets: file.budgets,
@@ -164,6 +168,17 @@ impl Config {
             file: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
             home,
         })
+    }
+
+    /// The listeners that speak TLS: the table of each, its files, and the address that its certificate should be for.
+    pub fn tls(&self) -> impl Iterator<Item = (&'static str, &Tls, Option<&str>)> {
+        let (agents, people) = (&self.agents, &self.people.listener);
+        let listeners = [
+            ("agents", agents.tls.as_ref(), Some(agents.public_url.as_str())),
+            ("people", people.tls.as_ref(), Some(people.public_url.as_str())),
+            ("envoy", self.envoy.as_ref().and_then(|envoy| envoy.tls.as_ref()), None),
+        ];
+        listeners.into_iter().filter_map(|(table, tls, url)| Some((table, tls?, url)))
     }
 
     /// What is proposed now: the Cedar texts of the policy folder, with the requirements and what is said of upstreams and their
@@ -177,9 +192,11 @@ impl Config {
     }
 }
 
-fn listener(listen: &str, public_url: Option<&String>, origins: &[String]) -> Listener {
-    let public_url = public_url.cloned().unwrap_or_else(|| format!("http://{listen}"));
+fn listener(listen: &str, public_url: Option<&String>, tls: Option<Tls>, origins: &[String]) -> Listener {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let public_url = public_url.cloned().unwrap_or_else(|| format!("{scheme}://{listen}"));
     Listener {
+        tls,
         listen: listen.to_owned(),
         public_url: public_url.trim_end_matches('/').to_owned(),
         origins: origins.to_vec(),
@@ -187,8 +204,9 @@ fn listener(listen: &str, public_url: Option<&String>, origins: &[String]) -> Li
 }
 
 /// A passkey is for a name: that of the page, or one above it (WebAuthn, 5.1.3).
-fn people(file: &file::People) -> Result<People, Wrong> {
-    let listener = listener(&file.listen, file.public_url.as_ref(), &file.origins);
+fn people(file: &file::People, home: &Path) -> Result<People, Wrong> {
+    let tls = file.tls.as_ref().map(|tls| tls.at(home));
+    let listener = listener(&file.listen, file.public_url.as_ref(), tls, &file.origins);
     let host = listener.public_url.split("://").nth(1).unwrap_or_default();
     let host = host.split(['/', ':']).next().unwrap_or_default();
     let rp_id = file.rp_id.clone().unwrap_or_else(|| host.to_owned());
@@ -217,16 +235,16 @@ fn sqlite(url: &str) -> Result<&str, Wrong> {
 /// Where the listeners listen, and how two of them are reached.
 fn addresses(file: &file::File) -> Result<(), Wrong> {
     let listeners = [
-        ("agents", &file.agents.listen, file.agents.public_url.as_ref()),
-        ("people", &file.people.listen, file.people.public_url.as_ref()),
-        ("operations", &file.operations.listen, None),
+        ("agents", &file.agents.listen, file.agents.public_url.as_ref(), file.agents.tls.is_some()),
+        ("people", &file.people.listen, file.people.public_url.as_ref(), file.people.tls.is_some()),
+        ("operations", &file.operations.listen, None, false),
     ];
-    let envoy = file.envoy.iter().map(|envoy| ("envoy", &envoy.listen, None));
+    let envoy = file.envoy.iter().map(|envoy| ("envoy", &envoy.listen, None, envoy.tls.is_some()));
     if file.envoy.is_some() && file.upstreams.values().all(|upstream| upstream.asked_by.is_empty()) {
         let help = "give the upstreams that Envoy asks about asked_by = [\"127.0.0.1\"], its addresses";
         return Err(Wrong::new("is for proxies, and none may ask").help(help).within(["envoy"]));
     }
-    for (table, listen, public_url) in listeners.into_iter().chain(envoy) {
+    for (table, listen, public_url, tls) in listeners.into_iter().chain(envoy) {
         let port = listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
         if port.is_none_or(|port| port.parse::<u16>().is_err()) {
             let what = format!("= {listen:?} is not a host and a port");
@@ -234,6 +252,11 @@ fn addresses(file: &file::File) -> Result<(), Wrong> {
         }
         if let Some(url) = public_url {
             file::web(url).map_err(|wrong| wrong.within([table, "public_url"]))?;
+            if tls && url.starts_with("http://") {
+                let what = format!("= {url:?} is reached without TLS, and this listener speaks it");
+                let help = "write it with https";
+                return Err(Wrong::new(what).help(help).within([table, "public_url"]));
+            }
         }
     }
     Ok(())

@@ -26,6 +26,13 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("a listener for Envoy where nobody may ask", "[envoy]\n"),
     ("a public address without a scheme", "[people]\npublic_url = \"approve.example\"\n"),
+    ("TLS by a certificate without a key", "[agents]\ntls = { cert = \"cert.pem\" }\n"),
+    ("TLS and a word", "[people]\ntls = { cert = \"c.pem\", key = \"k.pem\", version = \"1.3\" }\n"),
+    ("TLS for probes", "[operations]\ntls = { cert = \"c.pem\", key = \"k.pem\" }\n"),
+    (
+        "a public address without TLS where it is spoken",
+        "[people]\ntls = { cert = \"c.pem\", key = \"k.pem\" }\npublic_url = \"http://approve.example\"\n",
+    ),
     ("a page that is an address", "[people]\nlisten = \"127.0.0.1:7301\"\n"),
     ("a name of another page", "[people]\npublic_url = \"https://approve.example\"\nrp_id = \"ample\"\n"),
     ("another database", "[store]\n\nurl = \"postgres://db/stepup\"\n"),

@@ -175,6 +175,10 @@ fn the_examples_that_init_writes_check_out() {
             assert!(uncommented.lines().any(|line| line.starts_with(key)), "{key} is an example");
         }
         fs::write(&path, uncommented).unwrap();
+        let pair = crate::tls::Authority::new().pair(&["stepup.example", "approve.example"]);
+        fs::write(folder.path().join("cert.pem"), pair.cert).unwrap();
+        fs::write(folder.path().join("key.pem"), pair.key).unwrap();
+        fs::set_permissions(folder.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
         let check = stepup(folder.path())
             .arg("check")
             .env("STEPUP_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")

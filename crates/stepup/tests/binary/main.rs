@@ -11,9 +11,12 @@ mod desk;
 #[path = "../../../store/src/sqlite/tests/disk.rs"]
 #[allow(clippy::print_stdout)] // a skip is said
 mod disk;
+mod frames;
+mod http2;
 mod init;
 mod passkeys;
 mod policy;
 mod server;
 mod stdio;
+mod tls;
 mod world;

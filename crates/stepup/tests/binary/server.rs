@@ -102,7 +102,7 @@ fn sighup_reads_the_rules_again_and_ends_nothing() {
     home.write("stepup.toml", &home.read("stepup.toml").replace("uses = 1", "uses = 2"));
     server.signal(Signal::HUP);
     server.until("the requirements are read again", |_| policy(&home) != before);
-    assert!(server.said("SIGHUP: the policy folder and the requirements are read again"));
+    assert!(server.said("SIGHUP: the policy folder, the requirements and certificates are read again"));
     // What they replaced does not come back by being read again, as it does not by a restart.
     home.write("stepup.toml", &home.read("stepup.toml").replace("uses = 2", "uses = 1"));
     server.signal(Signal::HUP);
@@ -116,7 +116,7 @@ fn sighup_reads_the_rules_again_and_ends_nothing() {
     home.write("stepup.toml", &config.replace("activate = \"on-save\"", "activate = \"by-command\""));
     let mut server = home.serve();
     server.signal(Signal::HUP);
-    server.until("it is said", |server| server.said("SIGHUP: nothing is read again"));
+    server.until("it is said", |server| server.said("SIGHUP: certificates are read again; rules wait"));
     assert_eq!(
         server.text().matches("the saved rules are in force").count(),
         2,

@@ -1,24 +1,34 @@
 //! Connections: how many there may be, how long one may say nothing, and how they end (R19). What is said on them is the
 //! business of the routers.
 
+mod http2;
+mod reading;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse as _, Response};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use terms::Millis;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use http2::Kept;
 
 /// Bytes of a request's head that are kept; longer ones are refused. What is within, the routers judge.
 const LONGEST_HEAD: usize = 64 << 10;
@@ -29,18 +39,43 @@ const BREATH: Duration = Duration::from_millis(100);
 /// What is spoken at a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
-    /// HTTP/1.1.
+    /// HTTP/1.1; over TLS also HTTP/2, where whoever connects would rather.
     Http1,
-    /// HTTP/2 from its first byte, as gRPC without TLS does.
+    /// HTTP/2 from its first byte, as gRPC does.
     Http2,
 }
 
-/// Requests at once on one connection of HTTP/2, and bytes of a request's head there.
-const STREAMS: u32 = 128;
-const HEAD_OF_STREAM: u32 = 16 << 10;
+impl Speaks {
+    /// By name, as TLS agrees on it (RFC 7301): the best first.
+    #[must_use]
+    pub fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http1 => vec![H2.to_vec(), b"http/1.1".to_vec()],
+            Self::Http2 => vec![H2.to_vec()],
+        }
+    }
+}
 
-/// How often it is looked whether the other end of a connection of HTTP/2 is still there.
-const STILL_THERE: Duration = Duration::from_secs(20);
+const H2: &[u8] = b"h2";
+
+/// How long a handshake of TLS may take at most.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// One of how many connections may be in its handshake. With one more, that which has been longest is hung up on: whoever is at
+/// it in earnest is done sooner than so many others can come.
+const IN_HANDSHAKE: usize = 4;
+
+/// What a listener shows of itself, as it is now.
+pub type Shown = watch::Receiver<Arc<ServerConfig>>;
+
+/// Where connections come in.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The socket.
+    pub socket: TcpListener,
+    /// With TLS, or without.
+    pub tls: Option<Shown>,
+}
 
 /// What the connections of one listener may take.
 #[derive(Clone, Copy, Debug)]
@@ -87,8 +122,15 @@ pub fn raise_open_files() {
 }
 
 /// Serves until it is told to stop; then takes nothing new and returns when what is in flight is answered.
-pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    Entrance { socket, tls }: Entrance,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
+    let mut handshakes =
+        Handshakes { most: (limits.connections / IN_HANDSHAKE).max(1), under_way: VecDeque::new() };
     let mut connections = JoinSet::new();
     loop {
         let next = async {
@@ -102,9 +144,23 @@ pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                // Not within another future: that would have room for it twice, in each connection.
+                // Events are small and wanted at once.
+                let _ = stream.set_nodelay(true);
                 let taken = Taken { stream, peer, _place: place.ok() };
-                connections.spawn(connection(taken, router.clone(), limits, stop.clone()));
+                let (router, stop) = (router.clone(), stop.clone());
+                // Not within another future: that would have room for it twice, in each connection.
+                match (&tls, limits.speaks) {
+                    (Some(shown), _) => {
+                        let acceptor = TlsAcceptor::from(Arc::clone(&shown.borrow()));
+                        let handshake = handshakes.begin();
+                        connections.spawn(over_tls((taken, acceptor, handshake), router, limits, stop))
+                    }
+                    (None, Speaks::Http1) => connections.spawn(http1(taken, router, limits, stop)),
+                    (None, Speaks::Http2) => {
+                        let kept = (Kept::OnceHeard, limits.head_within);
+                        connections.spawn(http2::serve(taken, router, kept, stop))
+                    }
+                };
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
@@ -116,76 +172,111 @@ pub async fn serve(socket: TcpListener, router: Router, limits: Limits, mut stop
     while connections.join_next().await.is_some() {}
 }
 
-/// A connection that was taken, with its place among all.
-struct Taken {
-    stream: TcpStream,
+/// A connection that was taken, with its place among all. What is wrong with it is told to whoever is at its other end, by
+/// closing it.
+struct Taken<S> {
+    stream: S,
     peer: SocketAddr,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// One connection to its end. What is wrong with it is told to whoever is at its other end, by closing it.
-async fn connection(
-    Taken { stream, peer, _place }: Taken,
+/// The handshakes that may be under way, oldest first. Who is at one hears when its end of this is gone.
+struct Handshakes {
+    most: usize,
+    under_way: VecDeque<oneshot::Sender<()>>,
+}
+
+impl Handshakes {
+    fn begin(&mut self) -> oneshot::Receiver<()> {
+        if self.under_way.len() >= self.most {
+            self.under_way.retain(|one| !one.is_closed());
+        }
+        if self.under_way.len() >= self.most {
+            self.under_way.pop_front();
+        }
+        let (one, given_up) = oneshot::channel();
+        self.under_way.push_back(one);
+        given_up
+    }
+}
+
+type Shaking = (Taken<TcpStream>, TlsAcceptor, oneshot::Receiver<()>);
+
+/// A connection of TLS: agrees on what is spoken, and goes on with it.
+async fn over_tls(
+    (Taken { stream, peer, _place }, acceptor, mut given_up): Shaking,
     router: Router,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Events are small and wanted at once.
-    let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(stream);
-    let router = TowerToHyperService::new(router);
-    let heard = Arc::new(AtomicBool::new(false));
-    let hears = Arc::clone(&heard);
-    let service = service_fn(move |request: Request<Incoming>| {
-        hears.store(true, Ordering::Relaxed);
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.call(request)
-    });
+    let within = limits.head_within.duration().min(HANDSHAKE_WITHIN);
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(within, Box::pin(acceptor.accept(stream))) => shaken,
+        _ = &mut given_up => return,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    drop(given_up);
+    let Ok(Ok(stream)) = shaken else { return };
+    let agreed = stream.get_ref().1.alpn_protocol() == Some(H2);
+    let taken = Taken { stream: Box::new(stream), peer, _place };
     match limits.speaks {
-        Speaks::Http1 => {
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(limits.head_within.duration());
-            builder.max_buf_size(LONGEST_HEAD);
-            let serving = builder.serve_connection(stream, service);
-            tokio::pin!(serving);
-            tokio::select! {
-                // First, because a connection that never looked for a request would wait for its first one even so.
-                biased;
-                _ = serving.as_mut() => return,
-                _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
-            }
-            let _ = serving.await;
+        Speaks::Http1 if agreed => {
+            Box::pin(http2::serve(taken, router, (Kept::InUse, limits.head_within), stop)).await;
         }
+        Speaks::Http1 => Box::pin(http1(taken, router, limits, stop)).await,
         Speaks::Http2 => {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder.timer(TokioTimer::new()).keep_alive_interval(STILL_THERE);
-            builder.max_concurrent_streams(STREAMS).max_header_list_size(HEAD_OF_STREAM);
-            let serving = builder.serve_connection(stream, service);
-            tokio::pin!(serving);
-            tokio::select! {
-                biased;
-                _ = serving.as_mut() => return,
-                // Who connects asks at once. Afterwards it is asked whether it is still there.
-                () = silent(&heard, limits.head_within) => return,
-                _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
-            }
-            let _ = serving.await;
+            Box::pin(http2::serve(taken, router, (Kept::OnceHeard, limits.head_within), stop)).await;
         }
     }
 }
 
-/// Returns when nothing was asked for so long from the beginning.
-async fn silent(heard: &AtomicBool, within: Millis) {
-    tokio::time::sleep(within.duration()).await;
-    if heard.load(Ordering::Relaxed) {
-        std::future::pending().await
+/// A connection of HTTP/1.1 to its end.
+async fn http1<S>(
+    Taken { stream, peer, _place }: Taken<S>,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answering = answer(router.clone(), request, peer);
+        async move { Ok::<_, Infallible>(answering.await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_within.duration());
+    builder.max_buf_size(LONGEST_HEAD);
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        // First, because a connection that never looked for a request would wait for its first one even so.
+        biased;
+        _ = serving.as_mut() => return,
+        _ = stop.wait_for(|stop| *stop) => serving.as_mut().graceful_shutdown(),
     }
+    let _ = serving.await;
+}
+
+/// Hands a request on that can be read in one way only.
+async fn answer(
+    router: TowerToHyperService<Router>,
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Response {
+    if let Err(status) = reading::one(&mut request) {
+        return status.into_response();
+    }
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let Ok(response) = router.call(request).await;
+    response
 }
 
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use hyper_util::rt::TokioExecutor;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
 
@@ -203,7 +294,7 @@ mod tests {
         let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() };
         let router = Router::new().route("/", get(peer)).route("/slow", get(slow));
         let (stop, stopped) = watch::channel(false);
-        (at, stop, tokio::spawn(serve(socket, router, limits, stopped)))
+        (at, stop, tokio::spawn(serve(Entrance { socket, tls: None }, router, limits, stopped)))
     }
 
     const LIMITS: Limits = Limits { speaks: Speaks::Http1, connections: 8, head_within: Millis::new(300) };
@@ -218,7 +309,7 @@ mod tests {
     async fn rest(mut stream: TcpStream) -> (String, Duration) {
         let (mut heard, began) = (Vec::new(), Instant::now());
         let reading = stream.read_to_end(&mut heard);
-        let _ = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("it is never closed");
+        let _ = tokio::time::timeout(Duration::from_secs(20), reading).await.expect("it is never closed");
         (String::from_utf8(heard).unwrap(), began.elapsed())
     }
 
@@ -278,6 +369,64 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), serving).await.expect("it does not end").unwrap();
         assert!(TcpStream::connect(at).await.is_err());
     }
+
+    /// What a listener shows, and who trusts it.
+    fn shows() -> (Arc<ServerConfig>, tokio_rustls::TlsConnector) {
+        use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+        use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+        use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let provider = Arc::new(default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let shown = config.with_single_cert(vec![cert.der().clone()], key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider);
+        let client = client.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        (Arc::new(shown), Arc::new(client.with_no_client_auth()).into())
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_at_the_handshake_takes_no_place_from_who_is_not() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = socket.local_addr().unwrap();
+        let (shown, client) = shows();
+        let shown = watch::Sender::new(shown);
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let (_stop, stopped) = watch::channel(false);
+        let door = Entrance { socket, tls: Some(shown.subscribe()) };
+        let limits = Limits { head_within: Millis::seconds(60), ..LIMITS };
+        tokio::spawn(serve(door, router, limits, stopped));
+        let answered = || async {
+            let name = tokio_rustls::rustls::pki_types::ServerName::try_from("localhost").unwrap();
+            let mut stream = client.connect(name, TcpStream::connect(at).await?).await?;
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+            let mut heard = String::new();
+            stream.read_to_string(&mut heard).await?;
+            assert!(heard.ends_with("here"), "{heard}");
+            std::io::Result::Ok(())
+        };
+        // More than there are places at all: of no byte, of one, and of half a hello.
+        let mut slow = Vec::new();
+        for bytes in [b"".as_slice(), b"\x16", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"].repeat(4) {
+            slow.push(open(at, bytes).await);
+        }
+        let within = Duration::from_secs(5);
+        tokio::time::timeout(within, answered()).await.expect("its place is taken").unwrap();
+        // Nor do those that are at it for long keep theirs.
+        let last = slow.split_off(slow.len() - 1);
+        for one in slow {
+            assert!(rest(one).await.1 < within);
+        }
+        for one in last {
+            let (_, after) = rest(one).await;
+            assert!(after < HANDSHAKE_WITHIN + within, "{after:?}");
+        }
+    }
+
     #[tokio::test]
     async fn over_http_2_too_who_asks_nothing_is_hung_up_on_and_what_is_in_flight_is_answered() {
         let limits = Limits { speaks: Speaks::Http2, ..LIMITS };
