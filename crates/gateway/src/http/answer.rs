@@ -163,7 +163,8 @@ pub(super) async fn pass(
     };
     gateway.authority.ambient().seam(Seam::AnswerSend);
     let mut flow = Flow { gateway, settlement, outcome, place, attempt };
-    let whole = if awaited { taken(&mut rest).await } else { Taken::Begun(Vec::new()) };
+    let at_once = !awaited || (told_as_it_happens(&head) && !flow.reads());
+    let whole = if at_once { Taken::Begun(Vec::new()) } else { taken(&mut rest).await };
     let captures = flow.settlement.as_ref().and_then(Settlement::captures).cloned();
     let whole = match (captures, whole) {
         (Some(capture), Taken::Whole(bytes)) => {
@@ -202,6 +203,13 @@ async fn answer_without(
 ) {
     let here = !answer.is_closed();
     let _left = answer.send(capture::answer(&mut flow, capture, &head, (content, here)).await);
+}
+
+/// Whether what follows is events, of which each is for when it happens: the end of them may never come.
+fn told_as_it_happens(head: &Head) -> bool {
+    let said = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let essence = said.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// How much of an answer was taken.
@@ -269,6 +277,11 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    /// Whether something of the answer is read here before anybody has it.
+    fn reads(&self) -> bool {
+        self.settlement.as_ref().is_some_and(Settlement::reads)
+    }
+
     /// What the answer names of what its request touched; one that nobody here can read names nothing.
     fn read(&mut self, answer: &[u8]) {
         self.names(|| json::parse_within(answer, Limits::ANSWER).ok());

@@ -469,6 +469,57 @@ async fn t46_t55_t57_what_is_between_us_and_the_upstream_does_not_reach_its_call
     assert_eq!((big.body.len(), big.headers["content-length"].as_str()), (3 << 20, "3145728"));
 }
 
+/// Asks, and takes three events of which each happens only after the one before it has come.
+async fn takes_events(world: &World, crm: &Crm, line: &str) {
+    let mut stream = tokio::net::TcpStream::connect(world.at).await.unwrap();
+    let (host, key) = (world.at, world.key("bot"));
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+    );
+    let (length, body) =
+        if line.starts_with("POST") { ("Content-Length: 2\r\n\r\n", "{}") } else { ("\r\n", "") };
+    stream.write_all(format!("{head}{length}{body}").as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    for event in ["event 1", "event 2", "event 3", "\r\n0\r\n"] {
+        if event.starts_with('e') {
+            assert!(!heard.contains(event), "{heard}");
+            crm.event.notify_one();
+        }
+        while !heard.contains(event) {
+            let mut buffer = [0; 4096];
+            let reading = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer);
+            let read = tokio::time::timeout(Duration::from_secs(5), reading).await;
+            let read = read.unwrap_or_else(|_| panic!("{event} does not come: {heard}")).unwrap();
+            assert!(read > 0, "{heard}");
+            heard.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        }
+    }
+    assert!(heard.contains("content-type: text/event-stream") && heard.contains("id: 3"), "{heard}");
+}
+
+#[tokio::test]
+async fn events_of_an_api_come_one_by_one_as_they_happen_with_approval_or_without() {
+    let (world, crm) = world().await;
+    takes_events(&world, &crm, "GET /http/crm/odd/events").await;
+    let stopped = world.post("/act/events", "{}").await;
+    world.approve(stopped.json()["elevation"].as_str().unwrap()).await;
+    takes_events(&world, &crm, "POST /http/crm/act/events").await;
+    becomes_settled(&world, 2).await;
+    assert_eq!(crm.arrived().len(), 2);
+}
+
+/// So many attempts have ended well.
+async fn becomes_settled(world: &World, count: usize) {
+    for _ in 0..100 {
+        let records = world.records().await;
+        if records.iter().filter(|kind| *kind == "settled").count() == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", world.records().await);
+}
+
 #[tokio::test]
 async fn f36_an_answer_that_is_none_is_told_with_what_may_have_happened() {
     let (world, crm) = world().await;

@@ -8,6 +8,7 @@ use terms::json::parse;
 use terms::{Json, Millis, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use upstream::{ApiConfig, Credential, Http, Timeouts};
 
 /// One request as it arrived.
@@ -47,6 +48,8 @@ impl Arrived {
 #[derive(Clone)]
 pub struct Crm {
     pub at: SocketAddr,
+    /// Lets the next event happen.
+    pub event: Arc<Notify>,
     arrived: Arc<Mutex<Vec<Arrived>>>,
     connections: Arc<AtomicUsize>,
     /// How many keys it made.
@@ -128,7 +131,13 @@ impl Crm {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let crm = Self { at, arrived: Arc::default(), connections: Arc::default(), made: Arc::default() };
+let crm = Self {
+            at,
+            event: Arc::default(),
+            arrived: Arc::default(),
+            connections: Arc::default(),
+            made: Arc::default(),
+        };
         let serving = crm.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -192,11 +201,26 @@ impl Crm {
             let arrived = Arrived { head: head.trim_end().to_owned(), body };
             let path = arrived.line().split(' ').nth(1).unwrap().to_owned();
             self.arrived.lock().unwrap().push(arrived);
+            if path.ends_with("/events") {
+                return self.events(stream).await;
+            }
             let (answer, goes_on) = self.answer(&path).await;
             if stream.write_all(&answer).await.is_err() || !goes_on {
                 return;
             }
         }
+    }
+
+    /// Three events, each when it is let happen.
+    async fn events(&self, mut stream: TcpStream) {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes()).await;
+        for event in 1..=3 {
+            self.event.notified().await;
+            let event = format!("id: {event}\ndata: event {event}\n\n");
+            let _ = stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await;
+        }
+        let _ = stream.write_all(b"0\r\n\r\n").await;
     }
 
     /// The bytes of an answer, and whether the connection goes on after them.
