@@ -1,7 +1,6 @@
 //! A connection of HTTP/2, and when it is of no use to anyone. Its library answers whoever floods it: streams that are opened and
 //! reset, heads without end, pings and settings (CVE-2023-44487, CVE-2024-27316).
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -66,8 +65,8 @@ pub(super) async fn serve<S>(
     let counted = Arc::clone(&uses);
     let service = service_fn(move |request: Request<Incoming>| {
         let using = Using::begin(&counted);
-        let answering = answer(router.clone(), request, peer);
-        async move { Ok::<_, Infallible>(using.until_told(answering.await)) }
+        let answering = answer(&router, request, peer);
+        async move { answering.await.map(|response| using.until_told(response)) }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(STILL_THERE);
@@ -173,6 +172,8 @@ impl HttpBody for Telling {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use axum::routing::get;
     use futures_util::stream;
     use hyper::client::conn::http2::SendRequest;

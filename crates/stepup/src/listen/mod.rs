@@ -14,6 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::future::{Either, ready};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -240,10 +241,7 @@ async fn http1<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let answering = answer(router.clone(), request, peer);
-        async move { Ok::<_, Infallible>(answering.await) }
-    });
+    let service = service_fn(move |request: Request<Incoming>| answer(&router, request, peer));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.head_within.duration());
     builder.max_buf_size(LONGEST_HEAD);
@@ -258,19 +256,19 @@ async fn http1<S>(
     let _ = serving.await;
 }
 
-/// Hands a request on that can be read in one way only.
-async fn answer(
-    router: TowerToHyperService<Router>,
+/// Hands a request on that can be read in one way only. The answer's future is the router's own, and nothing around it: it is kept
+/// for each request that is held.
+fn answer(
+    router: &TowerToHyperService<Router>,
     mut request: Request<Incoming>,
     peer: SocketAddr,
-) -> Response {
+) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
     if let Err(status) = reading::one(&mut request) {
-        return status.into_response();
+        return Either::Right(ready(Ok(status.into_response())));
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
-    let Ok(response) = router.call(request).await;
-    response
+    Either::Left(router.call(request))
 }
 
 #[cfg(test)]
