@@ -131,7 +131,7 @@ impl Crm {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-let crm = Self {
+        let crm = Self {
             at,
             event: Arc::default(),
             arrived: Arc::default(),
