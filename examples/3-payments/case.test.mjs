@@ -135,7 +135,6 @@ describe("payments", () => {
       bank = await one.on("bank");
     });
 
-
     const send = (body, headers = {}, key = one.key) => fetch(`${one.home.agentsUrl}/http/bank-api/transfers`, {
       method: "POST", body: JSON.stringify(body),
       headers: { authorization: `Bearer ${key}`, "content-type": "application/json", "stepup-purpose": WHY.purpose, ...headers },
@@ -152,6 +151,19 @@ describe("payments", () => {
       assert.ok(all.every((answer) => answer.status === 201 || ["already_running", "already_ran"].includes(answer.json.slug)));
       assert.equal((await send(pays, once)).json.slug, "already_ran");
       assert.equal((await send({ ...pays, amount: 600.01 }, once)).json.slug, "key_reused");
+      assert.equal(paid().length, 6);
+    });
+
+    test("what is unusual over MCP is as unusual here", async () => {
+      const batch = await prepared();
+      for (const [other, requires] of [
+        [{ amount: 1_000_000 }, "large-transfer + transfer"], [{ amount: 10_000.01 }, "large-transfer + transfer"],
+        [{ amount: 0 }, "large-transfer + transfer"], [{ amount: -5 }, "large-transfer + transfer"], [{ currency: "USD" }, "large-transfer + transfer"],
+        [{ currency: "eur" }, "large-transfer + transfer"], [{ payee: "DE00000000000000000001" }, "new-payee + transfer"],
+      ]) {
+        const { status, json } = await send({ ...transfer(batch, 650), ...other });
+        assert.deepEqual([status, json.requires], [401, requires], JSON.stringify(other));
+      }
       assert.equal(paid().length, 6);
     });
 
