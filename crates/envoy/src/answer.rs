@@ -16,11 +16,22 @@ const ATTEMPT: &str = "stepup-attempt";
 /// What of a request is for stepup and nobody else: the key of its caller, and what it says of its own accord.
 const OURS: [&str; 3] = ["authorization", "stepup-purpose", "stepup-ticket"];
 
-/// It passes, without what is ours.
+/// By these a sender has Envoy's router send a request again, where it is taken for one of its own network: what was approved once
+/// would arrive more often (Envoy, "HTTP header manipulation", router).
+const AGAIN: [&str; 6] = [
+    "x-envoy-retry-on",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-hedge-on-per-try-timeout",
+];
+
+/// It passes, without what is ours, and once.
 pub(crate) fn passes(attempt: AttemptId) -> CheckResponse {
     let told = OkHttpResponse {
         headers: vec![set(ATTEMPT, attempt.to_string())],
-        headers_to_remove: OURS.map(str::to_owned).to_vec(),
+        headers_to_remove: OURS.into_iter().chain(AGAIN).map(str::to_owned).collect(),
     };
     response(Code::Ok, Told::Ok(told))
 }
