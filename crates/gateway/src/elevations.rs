@@ -10,6 +10,7 @@ use terms::{Caller, ElevationId, Json, Millis, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{self, Known};
+use crate::front::broken;
 use crate::gateway::{Inner, Shared, done, not_allowed};
 use crate::mcp::envelope::{holds_key, not_json, within};
 use crate::{mcp, told};
@@ -108,7 +109,7 @@ pub(crate) async fn members(gateway: &Shared, request: Request) -> Result<Object
     let key = caller::key(request.headers()).ok().map(str::to_owned);
     let patience = gateway.settings.budgets.body_within.duration();
     let body = tokio::time::timeout(patience, to_bytes(request.into_body(), Limits::REQUEST.bytes)).await;
-    let body = body.map_err(|_| Slug::RequestInvalid)?.map_err(|_| Slug::TooLarge)?;
+    let body = body.map_err(|_| Slug::RequestInvalid)?.map_err(|error| broken(&error))?;
     let parsed = json::parse(&body).map_err(|why| not_json(&why))?;
     let Json::Object(members) = parsed else { return Err(Slug::RequestInvalid.into()) };
     if key.is_some_and(|key| within(&members, &key)) {

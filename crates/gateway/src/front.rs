@@ -14,11 +14,18 @@ use crate::settings::Settings;
 
 /// Passes a request on, or refuses it.
 pub(crate) async fn pass(State(gateway): State<Shared>, request: Request, next: Next) -> Response {
+    let framed = framed(request.headers());
     let mut response = match check(&gateway.settings, request.uri(), request.headers()) {
+        Ok(()) if !framed => {
+            Refusal::because(Slug::RequestInvalid, "its content is coded for transfer").plain()
+        }
         Ok(()) if gateway.draining() => Refusal::from(Slug::Draining).plain(),
         Ok(()) => next.run(request).await,
         Err(slug) => Refusal::from(slug).plain(),
     };
+    if !framed {
+        hang_up(&mut response);
+    }
     mark(&mut response);
     response
 }
@@ -28,6 +35,28 @@ pub(crate) fn mark(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// Whether content is framed as we read it: by its length, or in chunks and nothing else. Hyper reads whatever ends in chunks, with
+/// another coding below them or in chunks of chunks, and leaves out a length beside them (RFC 9112, 6.1 and 6.3).
+fn framed(headers: &HeaderMap) -> bool {
+    let chunked = |value: &str| value.eq_ignore_ascii_case("chunked");
+    !headers.contains_key(header::TRANSFER_ENCODING)
+        || one(headers, &header::TRANSFER_ENCODING).is_some_and(chunked)
+}
+
+/// Ends the connection after an answer: what comes next on it is not sure to begin where we think.
+pub(crate) fn hang_up(response: &mut Response) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Why content could not be read: it is too much, or not framed as it says.
+pub(crate) fn broken(error: &axum::Error) -> Refusal {
+    if std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+    {
+        return Slug::TooLarge.into();
+    }
+    Refusal::because(Slug::RequestInvalid, "the body is not framed as it says, or not whole")
 }
 
 /// Whether headers are more than is looked at.

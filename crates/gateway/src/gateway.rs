@@ -254,11 +254,10 @@ async fn to_api(State(gateway): State<Shared>, request: Request) -> Response {
         Err(refusal) => return refusal.plain(),
     };
     // As it is written: only a configured name is used, or logged, from here on.
-    let named = api::place(request.uri().path()).and_then(|(name, _)| gateway.apis.get(name)).cloned();
-    let Some(api) = named else { return Refusal::from(Slug::NotFound).plain() };
+    let api = api::place(request.uri().path()).and_then(|(name, _)| gateway.apis.get(name)).cloned();
     let span = tracing::info_span!(
         "http",
-        upstream = api.name(),
+        upstream = api.as_ref().map(|api| api.name()),
         caller = %known.caller.id,
         elevation = tracing::field::Empty,
         attempt = tracing::field::Empty,

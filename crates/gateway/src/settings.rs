@@ -24,6 +24,8 @@ pub struct Settings {
     pub hold_with_progress: Millis,
     /// How long an upstream may take for one call.
     pub answer_within: Millis,
+    /// How long the answer of an API may take from its head to its end, and whoever takes it.
+    pub longest_answer: Millis,
     /// A stream is never silent for longer than this.
     pub keep_alive: Millis,
     /// How callers of these names are told that a call is stopped, whatever their clients say that they can.
@@ -106,6 +108,7 @@ impl Settings {
             hold: Millis::seconds(50),
             hold_with_progress: Millis::seconds(180),
             answer_within: Millis::seconds(600),
+            longest_answer: Millis::seconds(600),
             keep_alive: Millis::seconds(15),
             carriers: BTreeMap::new(),
             denial_data: false,

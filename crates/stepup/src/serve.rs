@@ -363,6 +363,7 @@ fn agents(config: &Config) -> gateway::Settings {
     let mut settings = gateway::Settings::at(&config.agents.public_url, &config.people.listener.public_url);
     settings.hosts.insert(config.agents.listen.to_ascii_lowercase());
     settings.origins = config.agents.origins.iter().cloned().collect();
+    settings.longest_answer = config.longest_answer;
     settings.hold = config.challenge.hold;
     settings.hold_with_progress = config.challenge.hold_with_progress;
     settings.denial_data = config.challenge.denial_data;

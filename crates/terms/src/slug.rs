@@ -249,6 +249,12 @@ catalogue! {
     AnswerWithheld "answer_withheld" 502 1046 Http
         "The request was sent, and its answer is withheld: a new credential was to be taken out of it, and could not be so that nothing of it is left."
         "See below whether it ran and whether the credential is in force, and tell the operator.";
+    HttpVersionRefused "http_version_refused" 505 1047 Http
+        "The request is of a version of HTTP that is not taken here. Nothing was sent."
+        "Speak HTTP/1.1.";
+    ExpectationRefused "expectation_refused" 417 1048 Http
+        "The request expects what is not done here. Nothing was sent."
+        "Send `Expect: 100-continue`, or no `Expect` at all.";
 }
 
 impl std::fmt::Display for Slug {

@@ -48,7 +48,7 @@ pub use note::{Logged, Note, Notes};
 pub use opened::Opening;
 pub use question::{Asked, Asks, Question, Unanswered, inputs, passed_on};
 pub use raw::{OURS, without};
-pub use relay::{Beside, Head, Relayed, Rest, relay};
+pub use relay::{Beside, Head, Relayed, Rest, Within, relay};
 pub use reply::{Replied, reply};
 pub use upstreams::{SessionKey, Unreachable, Upstreams};
 pub use watch::Watch;

@@ -17,6 +17,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use terms::route::{self, Content};
 use terms::{Access, Action, Json, Millis, Seam, Secret, Slug};
+use tokio::time::Instant;
 
 use crate::answer::Fault;
 use crate::api::{Api, Line};
@@ -33,6 +34,15 @@ pub struct Beside {
     pub accept: Option<HeaderValue>,
     /// See `accept`.
     pub languages: Option<HeaderValue>,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Within {
+    /// Its head, and each piece of what follows.
+    pub piece: Millis,
+    /// From its head to its end.
+    pub whole: Millis,
 }
 
 /// What became of one permitted request.
@@ -61,6 +71,7 @@ pub struct Rest {
     connection: Option<SendRequest<Full<Bytes>>>,
     endpoint: Arc<Endpoint>,
     patience: Duration,
+    until: Instant,
 }
 
 /// Headers of an answer that are between us and the upstream, or ours: how the message is framed (RFC 9110, 7.6.1), who we are
@@ -87,12 +98,11 @@ const BETWEEN: [&str; 16] = [
 /// What only we say: which attempt it was, where to ask people, and that no page of another origin reads it (T58).
 const OURS: [&str; 2] = ["stepup-", "access-control-"];
 
-/// Relays one permitted request to an API, waits at most `within` for the head of its answer, and as long for each piece of
-/// what follows.
+/// Relays one permitted request to an API, and waits for its answer no longer than `within` says.
 ///
 /// Never sends anything twice, follows no redirect, and never gives up silently. It should run in a task of its own: whether the
 /// caller is still there is for the answer to find out, not for the request (F37).
-pub async fn relay(permit: Permit, line: Line, beside: Beside, within: Millis) -> Relayed {
+pub async fn relay(permit: Permit, line: Line, beside: Beside, within: Within) -> Relayed {
     let (api, connection) = line.take();
     let Some(connection) = connection else { return unsent(permit, Fault::Unreachable) };
     let (cargo, mut settlement) = match permit.embark() {
@@ -108,7 +118,7 @@ pub async fn relay(permit: Permit, line: Line, beside: Beside, within: Millis) -
     }
     api.endpoint.ambient().seam(Seam::UpstreamSend);
     settlement.sending();
-    let answered = tokio::time::timeout(within.duration(), send(connection, request)).await;
+    let answered = tokio::time::timeout(within.piece.duration(), send(connection, request)).await;
     api.endpoint.ambient().seam(Seam::UpstreamAnswered);
     let (answer, outcome) = match answered.unwrap_or(Err((Fault::Timeout, true))) {
         Ok((connection, head, body)) => {
@@ -116,7 +126,8 @@ pub async fn relay(permit: Permit, line: Line, beside: Beside, within: Millis) -
                 body,
                 connection: Some(connection),
                 endpoint: Arc::clone(&api.endpoint),
-                patience: within.duration(),
+                patience: within.piece.duration(),
+                until: Instant::now() + within.whole.duration(),
             };
             if rest.body.is_end_stream() && !head.status.is_informational() {
                 rest.spare();
@@ -285,13 +296,20 @@ impl Rest {
         self.body.size_hint().exact()
     }
 
+    /// When it is to be whole, and taken.
+    #[must_use]
+    pub const fn until(&self) -> Instant {
+        self.until
+    }
+
     /// The next piece; `None` once it is whole. Trailers are not passed on (T50).
     ///
     /// # Errors
-    /// [`Fault`] where it ends before it is whole, or says nothing for too long.
+    /// [`Fault`] where it ends before it is whole, says nothing for too long, or is not whole by then.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
-            let frame = tokio::time::timeout(self.patience, self.body.frame()).await;
+            let until = self.until.min(Instant::now() + self.patience);
+            let frame = tokio::time::timeout_at(until, self.body.frame()).await;
             match frame.map_err(|_| Fault::Timeout)? {
                 Some(Ok(frame)) => {
                     // Who has as many bytes as were announced may ask for no more.

@@ -11,12 +11,13 @@ use futures_util::stream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use terms::json::{self, Limits, Object};
 use terms::{AttemptId, Json, Seam, Slug};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use upstream::{Api, Fault, Head, Relayed, Rest};
 
 use super::{Prefer, capture};
 use crate::answer::{Refusal, under_status};
 use crate::caller::Place;
+use crate::front::hang_up;
 use crate::gateway::Shared;
 use crate::mcp::refusal::ran;
 use crate::run::{release, settle};
@@ -59,6 +60,10 @@ pub(crate) fn refused(refusal: &Refusal) -> Response {
     let record = refusal.record.map(|record| ("record", Json::from(record)));
     let mut response =
         problem(refusal.slug, &format!("{detail}{}", refusal.slug.row().todo), record.into_iter().collect());
+    // Content may follow that nobody here reads.
+    if [Slug::HttpVersionRefused, Slug::ExpectationRefused].contains(&refusal.slug) {
+        hang_up(&mut response);
+    }
     if refusal.slug == Slug::MethodNotAllowed {
         let allowed = terms::Method::ALL.map(terms::Method::name).join(", ");
         response.headers_mut().extend(HeaderValue::from_str(&allowed).ok().map(|it| (header::ALLOW, it)));
@@ -175,23 +180,43 @@ pub(super) async fn pass(
         }
         (_, whole) => whole,
     };
-    let body = match whole {
+    let mut response = Response::default();
+    pass_head(&mut response, head, &api, attempt);
+    match whole {
         Taken::Whole(bytes) => {
             flow.read(&bytes);
             flow.settle(!answer.is_closed()).await;
-            Body::from(bytes)
+            *response.body_mut() = Body::from(bytes);
+            let _left = answer.send(response);
         }
         Taken::Broken(fault) => {
             flow.outcome = Outcome::Unknown;
             flow.settle(!answer.is_closed()).await;
             let _left = answer.send(broken(fault, attempt, (Outcome::Unknown, elevated)));
-            return;
         }
-        Taken::Begun(first) => flow.body(first, rest),
-    };
-    let mut response = Response::new(body);
-    pass_head(&mut response, head, &api, attempt);
-    let _left = answer.send(response);
+        Taken::Begun(first) => {
+            let (taker, pieces) = mpsc::channel(1);
+            *response.body_mut() = content(pieces);
+            // Who went away takes none of it, and so it ends.
+            drop(answer.send(response));
+            flow.through(first, rest, taker).await;
+        }
+    }
+}
+
+/// The pieces of an answer, and last that it is whole.
+type Pieces = mpsc::Receiver<Option<Bytes>>;
+
+/// Content as it comes. Where it ends before it is whole its taker sees that: the connection ends.
+fn content(pieces: Pieces) -> Body {
+    Body::from_stream(stream::unfold(Some(pieces), |pieces| async move {
+        let mut pieces = pieces?;
+        match pieces.recv().await {
+            Some(Some(piece)) => Some((Ok(piece), Some(pieces))),
+            Some(None) => None,
+            None => Some((Err(Fault::Timeout), None)),
+        }
+    }))
 }
 
 /// Passes on what is left of an answer that holds a credential of ours.
@@ -298,29 +323,34 @@ impl Flow {
         settle(&self.gateway, self.settlement.take(), self.outcome, Some(delivered)).await;
     }
 
-    /// The content: what came first, and the rest. Whoever takes it goes away, or it breaks off: either is recorded.
-    fn body(self, first: Vec<u8>, rest: Rest) -> Body {
-        let first = (!first.is_empty()).then(|| Bytes::from(first));
-        Body::from_stream(stream::unfold((self, first, Some(rest)), |(mut flow, first, rest)| async move {
-            let mut rest = rest?;
-            if let Some(first) = first {
-                return Some((Ok(first), (flow, None, Some(rest))));
-            }
-            match rest.next().await {
-                Ok(Some(piece)) => Some((Ok(piece), (flow, None, Some(rest)))),
+    /// Passes on what came first and then the rest, no faster than it is taken, and no longer than an answer may take. Its taker goes
+    /// away or is too slow, or it breaks off: each is recorded, and the place in its caller's budget is given back.
+    async fn through(mut self, first: Vec<u8>, mut rest: Rest, taker: mpsc::Sender<Option<Bytes>>) {
+        let mut first = Some(first).filter(|first| !first.is_empty());
+        // Whoever holds the answer open does not hold us: what is not taken by then, is not taken.
+        while let Ok(Ok(room)) = tokio::time::timeout_at(rest.until(), taker.reserve()).await {
+            let piece = match first.take() {
+                Some(first) => Ok(Some(Bytes::from(first))),
+                None => tokio::select! {
+                    biased;
+                    piece = rest.next() => piece,
+                    () = taker.closed() => break,
+                },
+            };
+            match piece {
+                Ok(Some(piece)) => room.send(Some(piece)),
                 Ok(None) => {
-                    flow.settle(true).await;
-                    None
+                    self.settle(true).await;
+                    return room.send(None);
                 }
-                // The sender sees that it is not whole: its connection ends.
                 Err(fault) => {
-                    tracing::warn!(%fault, attempt = ?flow.attempt, "an answer broke off");
-                    flow.outcome = Outcome::Unknown;
-                    flow.settle(false).await;
-                    Some((Err(fault), (flow, None, None)))
+                    tracing::warn!(%fault, attempt = ?self.attempt, "an answer broke off");
+                    self.outcome = Outcome::Unknown;
+                    break;
                 }
             }
-        }))
+        }
+        self.settle(false).await;
     }
 }
 

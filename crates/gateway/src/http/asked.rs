@@ -180,7 +180,7 @@ async fn read(
     };
     let line = Line { method: &method, path, query };
     let given = Given { line, headers: &headers, merged, content };
-    let (ask, _) = of_line(gateway, known, (&upstream, identity), given).await?;
+    let (ask, _) = of_line(gateway, known, Some((&upstream, identity)), given).await?;
     Ok(ask)
 }
 

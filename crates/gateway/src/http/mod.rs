@@ -16,7 +16,7 @@ use terms::{Kind, Millis, Slug, sole};
 use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
-use upstream::{Api, Beside, Line};
+use upstream::{Api, Beside, Line, Within};
 
 use crate::answer::Refusal;
 use crate::caller::{Known, Place};
@@ -27,12 +27,19 @@ pub(crate) use answer::refused;
 use party::Sender;
 pub(crate) use request::{once, place};
 
-/// One request to an API.
-pub(crate) async fn serve(gateway: Shared, known: Known, api: Arc<Api>, request: HttpRequest) -> Response {
+/// One request to an API. Where there is none of that name it is told and recorded as of one that this caller may not know of (T124).
+pub(crate) async fn serve(
+    gateway: Shared,
+    known: Known,
+    api: Option<Arc<Api>>,
+    request: HttpRequest,
+) -> Response {
     let prefer = Prefer::of(request.headers());
-    match request::read(&gateway, &known, &api, request).await {
-        Ok((ask, beside)) => asked_for(gateway, known, (Some(api), beside), (ask, prefer)).await,
-        Err(refusal) => unread(&gateway, &known, refusal).await,
+    let read = request::read(&gateway, &known, api.as_deref(), request).await;
+    match (read, api) {
+        (Ok((ask, beside)), Some(api)) => asked_for(gateway, known, (Some(api), beside), (ask, prefer)).await,
+        (Ok(_), None) => unread(&gateway, &known, Slug::RouteUnknown.into()).await,
+        (Err(refusal), _) => unread(&gateway, &known, refusal).await,
     }
 }
 
@@ -106,7 +113,8 @@ async fn run(
     };
     let _renewing = renewing(&gateway, &beside).await;
     let (attempt, elevated, awaited) = (permit.attempt(), permit.grant().is_some(), permit.awaited());
-    let relayed = upstream::relay(permit, line, beside, gateway.settings.answer_within).await;
+    let within = Within { piece: gateway.settings.answer_within, whole: gateway.settings.longest_answer };
+    let relayed = upstream::relay(permit, line, beside, within).await;
     let passing = answer::Passing { api, attempt, elevated, awaited, place };
     answer::pass(gateway, passing, relayed, sender.answer).await;
 }

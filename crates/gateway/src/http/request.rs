@@ -17,7 +17,7 @@ use crate::access::{access, not_an_access};
 use crate::answer::Refusal;
 use crate::caller::{self, Known};
 use crate::elevations::{LONGEST_PURPOSE, LONGEST_TICKET};
-use crate::front::one;
+use crate::front::{broken, one};
 use crate::gateway::Shared;
 use crate::mcp::envelope::{holds_key, not_json, within};
 
@@ -26,6 +26,9 @@ const PREFIX: &str = "/http/";
 
 /// Names what is to be done once.
 const ONCE: header::HeaderName = header::HeaderName::from_static("idempotency-key");
+
+/// What a sender may expect: to be told that its content is wanted.
+const CONTINUE: &str = "100-continue";
 
 /// What a caller says beside its request.
 const PURPOSE: header::HeaderName = header::HeaderName::from_static("stepup-purpose");
@@ -38,24 +41,29 @@ pub(crate) fn place(path: &str) -> Option<(&str, &str)> {
     Some(rest.split_at(at))
 }
 
-/// The access that a request asks for, and what goes along with it.
+/// The access that a request asks for, and what goes along with it; to no API where there is none of that name.
 ///
 /// # Errors
 /// Why it is none.
 pub(super) async fn read(
     gateway: &Shared,
     known: &Known,
-    api: &Api,
+    api: Option<&Api>,
     request: HttpRequest,
 ) -> Result<(Box<Ask>, Box<Beside>), Refusal> {
     let (parts, body) = request.into_parts();
     // Older versions frame content by its end (T40).
     if parts.version < Version::HTTP_11 {
-        return Err(Refusal::because(Slug::RequestInvalid, "speak HTTP/1.1"));
+        return Err(Slug::HttpVersionRefused.into());
+    }
+    // What else is expected of us, we do not do (RFC 9110, 10.1.1).
+    let expects = parts.headers.contains_key(header::EXPECT);
+    if expects && one(&parts.headers, &header::EXPECT).is_none_or(|it| !it.eq_ignore_ascii_case(CONTINUE)) {
+        return Err(Slug::ExpectationRefused.into());
     }
     let (_, path) = place(parts.uri.path()).ok_or(Slug::NotFound)?;
     let line = Line { method: parts.method.as_str(), path, query: parts.uri.query() };
-    let to = (api.name(), api.identity());
+    let to = api.map(|api| (api.name(), api.identity()));
     of_line(gateway, known, to, Given { line, headers: &parts.headers, merged: false, content: Some(body) })
         .await
 }
@@ -78,19 +86,21 @@ pub(super) struct Given<'g> {
     pub(super) content: Option<Body>,
 }
 
-/// The access that a request asks for, of which this is known.
+/// The access that a request asks for, of which this is known. `to` is the API, where there is one.
 ///
 /// # Errors
 /// Why it is none.
 pub(super) async fn of_line(
     gateway: &Shared,
     known: &Known,
-    (upstream, identity): (&str, UpstreamHash),
+    to: Option<(&str, UpstreamHash)>,
     Given { line, headers: given, merged, content: body }: Given<'_>,
 ) -> Result<(Box<Ask>, Box<Beside>), Refusal> {
     let method = Method::named(line.method).ok_or(Slug::MethodNotAllowed)?;
     let path = Path::read(if line.path.is_empty() { "/" } else { line.path }).map_err(crooked)?;
     let query = Query::read(line.query.unwrap_or_default()).map_err(crooked)?;
+    // Of an API that is not there everything is unknown, and nothing tells it from one that is hidden (T124).
+    let (upstream, identity) = to.ok_or(Slug::RouteUnknown)?;
     let target = along(gateway, known, upstream, method, &path).ok_or(Slug::RouteUnknown)?;
     let route = target.route.as_ref().ok_or(Slug::RouteUnknown)?;
     let headers = headers(route, given, merged)?;
@@ -220,7 +230,7 @@ async fn content(
     let within = gateway.settings.budgets.body_within.duration();
     let bytes = match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => return Err(Slug::TooLarge.into()),
+        Ok(Err(error)) => return Err(broken(&error)),
         Err(_) => return Err(Refusal::because(Slug::RequestInvalid, "the body did not arrive in time")),
     };
     let is = |wanted: &str| media_type(headers).is_some_and(|given| given == wanted);

@@ -46,7 +46,7 @@ use terms::{Action, Json, Kind, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{self, Known};
-use crate::front::one;
+use crate::front::{broken, one};
 use crate::gateway::{Shared, not_allowed};
 use address::Address;
 use conversation::Conversation;
@@ -213,7 +213,7 @@ async fn body_of(gateway: &Shared, headers: &HeaderMap, body: Body) -> Result<By
     let within = gateway.settings.budgets.body_within.duration();
     match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Slug::TooLarge.into()),
+        Ok(Err(error)) => Err(broken(&error)),
         Err(_) => Err(Refusal::because(Slug::RequestInvalid, "the body did not arrive in time")),
     }
 }

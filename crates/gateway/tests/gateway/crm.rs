@@ -127,6 +127,16 @@ pub fn routes() -> impl Iterator<Item = (String, Json)> {
     })
 }
 
+/// An answer that comes without end, in drops or as fast as it is taken.
+async fn flow(mut stream: TcpStream, drips: bool) {
+    let mut piece = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    while stream.write_all(&piece).await.is_ok() {
+        piece =
+            if drips { b"1\r\nx\r\n".to_vec() } else { format!("10000\r\n{}\r\n", "x".repeat(65536)).into() };
+        tokio::time::sleep(std::time::Duration::from_millis(if drips { 50 } else { 0 })).await;
+    }
+}
+
 impl Crm {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -203,6 +213,9 @@ impl Crm {
             self.arrived.lock().unwrap().push(arrived);
             if path.ends_with("/events") {
                 return self.events(stream).await;
+            }
+            if path.ends_with("/drips") || path.ends_with("/endless") {
+                return flow(stream, path.ends_with("/drips")).await;
             }
             let (answer, goes_on) = self.answer(&path).await;
             if stream.write_all(&answer).await.is_err() || !goes_on {

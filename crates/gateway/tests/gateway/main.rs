@@ -37,6 +37,8 @@ mod preflighting;
 mod revisions;
 mod rounds;
 mod sessions;
+mod slow;
+mod smuggling;
 mod subscriptions;
 mod touching;
 mod waiting;

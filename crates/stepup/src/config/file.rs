@@ -40,6 +40,9 @@ pub(super) struct Agents {
     pub tls: Option<Tls>,
     pub origins: Vec<String>,
     pub connections: usize,
+    /// How long the answer of an API may take from its head to its end.
+    #[serde(deserialize_with = "span")]
+    pub longest_answer: Millis,
 }
 
 impl Default for Agents {
@@ -50,6 +53,7 @@ impl Default for Agents {
             tls: None,
             origins: Vec::new(),
             connections: crate::listen::MOST,
+            longest_answer: Millis::seconds(600),
         }
     }
 }

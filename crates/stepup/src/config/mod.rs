@@ -37,6 +37,8 @@ pub struct Config {
     pub agents: Listener,
     /// Connections that the agents' listener takes at once.
     pub connections: usize,
+    /// How long the answer of an API may take from its head to its end.
+    pub longest_answer: Millis,
     /// The people's listener.
     pub people: People,
     /// The operations listener.
@@ -149,13 +151,14 @@ impl Config {
         let beside = notify::Beside { requirements: &requirements, path, text };
         let notify = file.notify.read(&beside).map_err(wrong)?;
         let people = people(&file.people, &home).map_err(wrong)?;
-        let Agents { listen, public_url, tls, origins, connections } = &file.agents;
+        let Agents { listen, public_url, tls, origins, connections, longest_answer } = &file.agents;
         Ok(Self {
             store: home.join(store),
             keys: home.join(&file.store.keys),
             policy: Policy { dir: home.join(&file.policy.dir), ..file.policy },
             agents: listener(listen, public_url.as_ref(), tls.as_ref().map(|tls| tls.at(&home)), origins),
             connections: *connections,
+            longest_answer: *longest_answer,
             people,
             operations: file.operations,
             envoy: file.envoy.map(|envoy| Envoy { tls: envoy.tls.map(|tls| tls.at(&home)), ..envoy }),

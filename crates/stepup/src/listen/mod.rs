@@ -87,6 +87,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a request's head may take, and how long a connection may be idle before it.
     pub head_within: Millis,
+    /// How long whoever is at the other end may take nothing of what is sent to it.
+    pub taken_within: Millis,
 }
 
 impl Limits {
@@ -97,7 +99,12 @@ impl Limits {
         let all = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let share = all.and_then(|all| usize::try_from(all).ok()).map_or(most, |all| all / 16 * sixteenths);
         let connections = most.min(share).max(LEAST);
-        Self { speaks: Speaks::Http1, connections, head_within: Millis::seconds(30) }
+        Self {
+            speaks: Speaks::Http1,
+            connections,
+            head_within: Millis::seconds(30),
+            taken_within: Millis::seconds(120),
+        }
     }
 
     /// The same, divided among the addresses of one listener.
@@ -147,6 +154,9 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 // Events are small and wanted at once.
                 let _ = stream.set_nodelay(true);
+                // Nobody asks for the rest of an answer that is not taken, so it is for the kernel to give up (RFC 5482).
+                let within = u32::try_from(limits.taken_within.get()).unwrap_or(u32::MAX);
+                let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, within);
                 let taken = Taken { stream, peer, _place: place.ok() };
                 let (router, stop) = (router.clone(), stop.clone());
                 // Not within another future: that would have room for it twice, in each connection.
@@ -290,12 +300,18 @@ mod tests {
             "slow"
         };
         let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() };
-        let router = Router::new().route("/", get(peer)).route("/slow", get(slow));
+        let long = || async { vec![b'x'; 64 << 20] };
+        let router = Router::new().route("/", get(peer)).route("/slow", get(slow)).route("/long", get(long));
         let (stop, stopped) = watch::channel(false);
         (at, stop, tokio::spawn(serve(Entrance { socket, tls: None }, router, limits, stopped)))
     }
 
-    const LIMITS: Limits = Limits { speaks: Speaks::Http1, connections: 8, head_within: Millis::new(300) };
+    const LIMITS: Limits = Limits {
+        speaks: Speaks::Http1,
+        connections: 8,
+        head_within: Millis::new(300),
+        taken_within: Millis::new(500),
+    };
 
     async fn open(at: SocketAddr, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(at).await.unwrap();
@@ -341,6 +357,15 @@ mod tests {
         let (heard, after) = rest(open(at, GET).await).await;
         assert!(heard.contains("200 OK"), "{heard}");
         assert!(after >= Duration::from_millis(200), "nine were served at once");
+    }
+
+    #[tokio::test]
+    async fn t54_who_takes_nothing_of_its_answer_is_hung_up_on() {
+        let (at, _stop, _serving) = start(Limits { connections: 1, ..LIMITS }).await;
+        let idle = open(at, b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let (heard, after) = rest(open(at, GET).await).await;
+        assert!(heard.contains("200 OK") && after >= Duration::from_millis(300), "{heard} {after:?}");
+        drop(idle);
     }
 
     #[tokio::test]

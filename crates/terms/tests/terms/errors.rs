@@ -37,8 +37,8 @@ fn every_slug_finds_its_own_row() {
 #[test]
 fn http_statuses_are_refusals_that_exist() {
     for row in Slug::TABLE {
-        let status =
-            [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429, 502, 503, 504].contains(&row.http);
+        let status = [400, 401, 403, 404, 405, 406, 409, 413, 415, 417, 422, 429, 502, 503, 504, 505]
+            .contains(&row.http);
         assert!(status, "{} is {}", row.name, row.http);
     }
 }
