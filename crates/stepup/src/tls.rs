@@ -238,7 +238,12 @@ pub struct Kept {
     url: Option<String>,
     speaks: Speaks,
     shown: watch::Sender<Arc<ServerConfig>>,
+    /// How its files looked before they were read: what is written from then on is another one.
+    looked: Vec<Look>,
 }
+
+/// What tells a file from what it was; `None` where it is not there.
+type Look = Option<(u64, u64, i64, i64)>;
 
 impl Kept {
     /// Reads it for the first time.
@@ -249,11 +254,11 @@ impl Kept {
         (table, files, url): (&'static str, &Tls, Option<&str>),
         now: Time,
     ) -> Result<Self, TlsError> {
-        let speaks = speaks(table);
+        let (speaks, looked) = (speaks(table), looks(files));
         let Shown { config, doubts } = read(files, speaks, url, now)?;
         say(table, &doubts);
         let (files, url) = (files.clone(), url.map(str::to_owned));
-        Ok(Self { table, files, url, speaks, shown: watch::Sender::new(config) })
+        Ok(Self { table, files, url, speaks, shown: watch::Sender::new(config), looked })
     }
 
     /// What is shown, now and later.
@@ -264,7 +269,7 @@ impl Kept {
 
     /// Reads it again whenever a file of it is another, or `again` says so.
     pub async fn follow(self, ambient: Arc<dyn Ambient>, mut again: watch::Receiver<u64>) {
-        let (mut read, mut seen) = (self.looks(), self.looks());
+        let (mut read, mut seen) = (self.looked.clone(), self.looked.clone());
         loop {
             let asked = tokio::select! {
                 () = tokio::time::sleep(LOOK) => false,
@@ -275,7 +280,7 @@ impl Kept {
                     true
                 }
             };
-            let looks = self.looks();
+            let looks = looks(&self.files);
             // Certificate and key are written one after the other: they are read once they have been still.
             let still = std::mem::replace(&mut seen, looks.clone()) == looks;
             if asked || (still && looks != read) {
@@ -298,16 +303,16 @@ impl Kept {
             }
         }
     }
+}
 
-    /// What tells its files from what they were.
-    fn looks(&self) -> Vec<Option<(u64, u64, i64, i64)>> {
-        let files = [Some(&self.files.cert), Some(&self.files.key), self.files.clients.as_ref()];
-        let look = |path: &PathBuf| {
-            let meta = std::fs::metadata(path).ok()?;
-            Some((meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()))
-        };
-        files.into_iter().flatten().map(look).collect()
-    }
+/// What tells its files from what they were.
+fn looks(files: &Tls) -> Vec<Look> {
+    let files = [Some(&files.cert), Some(&files.key), files.clients.as_ref()];
+    let look = |path: &PathBuf| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()))
+    };
+    files.into_iter().flatten().map(look).collect()
 }
 
 fn say(table: &'static str, doubts: &[Doubt]) {

@@ -128,8 +128,9 @@ fn callers_and_people_come_over_tls_and_not_without_it() {
     assert_eq!(checked["errors"], json!([]), "{checked}");
     let said = checked["warnings"].to_string();
     assert!(!said.contains("tls"), "{said}");
-    let server = home.serve();
-    assert!(server.text().contains(&format!("https://127.0.0.1:{}", home.agents)), "the address says so");
+    let mut server = home.serve();
+    let address = format!("https://127.0.0.1:{}", home.agents);
+    server.until("the address says so", |server| server.text().contains(&address));
     let key = home.caller("bot");
     let asked = format!("authorization: Bearer {key}\r\n");
     let metadata = "/.well-known/authzen-configuration";
@@ -180,7 +181,7 @@ fn a_replaced_certificate_is_shown_and_one_that_cannot_be_used_keeps_the_one_bef
     home.write("cert.pem", &authority.pair(&["localhost"]).cert);
     server.signal(Signal::HUP);
     server.until("it is said", |server| server.said("the one before it stays"));
-    assert!(server.text().contains("is not the key of the certificate in"));
+    server.until("it is said", |server| server.text().contains("is not the key of the certificate in"));
     assert_eq!(shown(&authority, &home), second);
     // A key that others can read.
     keep(&home, &authority.pair(&["localhost", "127.0.0.1"]));
