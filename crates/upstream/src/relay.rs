@@ -290,6 +290,12 @@ impl Relayed {
 }
 
 impl Rest {
+    /// Whether nothing follows any more: all that was announced is read.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
     /// How many bytes it says that follow.
     #[must_use]
     pub fn expected(&self) -> Option<u64> {

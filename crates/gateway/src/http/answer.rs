@@ -2,6 +2,7 @@
 //! that every other protocol carries.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use authority::{Capture, Challenge, Denial, Permit, Settlement};
 use axum::body::{Body, Bytes};
@@ -196,10 +197,11 @@ pub(super) async fn pass(
         }
         Taken::Begun(first) => {
             let (taker, pieces) = mpsc::channel(1);
-            *response.body_mut() = content(pieces);
+            let taken = Arc::new(AtomicU64::new(0));
+            *response.body_mut() = content(pieces, Arc::clone(&taken));
             // Who went away takes none of it, and so it ends.
             drop(answer.send(response));
-            flow.through(first, rest, taker).await;
+            flow.through(first, rest, (taker, taken)).await;
         }
     }
 }
@@ -207,16 +209,24 @@ pub(super) async fn pass(
 /// The pieces of an answer, and last that it is whole.
 type Pieces = mpsc::Receiver<Option<Bytes>>;
 
-/// Content as it comes. Where it ends before it is whole its taker sees that: the connection ends.
-fn content(pieces: Pieces) -> Body {
-    Body::from_stream(stream::unfold(Some(pieces), |pieces| async move {
-        let mut pieces = pieces?;
+/// Content as it comes, and how many bytes of it were taken. Where it ends before it is whole its taker sees that: the connection
+/// ends.
+fn content(pieces: Pieces, taken: Arc<AtomicU64>) -> Body {
+    Body::from_stream(stream::unfold(Some((pieces, taken)), |state| async move {
+        let (mut pieces, taken) = state?;
         match pieces.recv().await {
-            Some(Some(piece)) => Some((Ok(piece), Some(pieces))),
+            Some(Some(piece)) => {
+                taken.fetch_add(bytes(&piece), Ordering::AcqRel);
+                Some((Ok(piece), Some((pieces, taken))))
+            }
             Some(None) => None,
             None => Some((Err(Fault::Timeout), None)),
         }
     }))
+}
+
+fn bytes(piece: &Bytes) -> u64 {
+    u64::try_from(piece.len()).unwrap_or(u64::MAX)
 }
 
 /// Passes on what is left of an answer that holds a credential of ours.
@@ -325,8 +335,14 @@ impl Flow {
 
     /// Passes on what came first and then the rest, no faster than it is taken, and no longer than an answer may take. Its taker goes
     /// away or is too slow, or it breaks off: each is recorded, and the place in its caller's budget is given back.
-    async fn through(mut self, first: Vec<u8>, mut rest: Rest, taker: mpsc::Sender<Option<Bytes>>) {
+    async fn through(
+        mut self,
+        first: Vec<u8>,
+        mut rest: Rest,
+        (taker, taken): (mpsc::Sender<Option<Bytes>>, Arc<AtomicU64>),
+    ) {
         let mut first = Some(first).filter(|first| !first.is_empty());
+        let mut passed = 0;
         // Whoever holds the answer open does not hold us: what is not taken by then, is not taken.
         while let Ok(Ok(room)) = tokio::time::timeout_at(rest.until(), taker.reserve()).await {
             let piece = match first.take() {
@@ -338,7 +354,10 @@ impl Flow {
                 },
             };
             match piece {
-                Ok(Some(piece)) => room.send(Some(piece)),
+                Ok(Some(piece)) => {
+                    passed += bytes(&piece);
+                    room.send(Some(piece));
+                }
                 Ok(None) => {
                     self.settle(true).await;
                     return room.send(None);
@@ -350,7 +369,9 @@ impl Flow {
                 }
             }
         }
-        self.settle(false).await;
+        // Who has as many bytes as were announced asks for no more, and is not waited for by who announced them.
+        let whole = first.is_none() && rest.is_over() && taken.load(Ordering::Acquire) == passed;
+        self.settle(whole).await;
     }
 }
 

@@ -119,6 +119,24 @@ async fn a_connection_is_for_the_next_request_too_however_its_answer_was_framed(
     assert!(crm.connections() <= 4, "{} connections", crm.connections());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_whole_is_recorded_as_delivered_however_it_was_framed() {
+    let (world, _) = world().await;
+    for (how, status) in [("hop", 200), ("chunks", 200), ("big", 200), ("refuses", 422), ("moved", 302)] {
+        assert_eq!(world.get(&format!("/odd/{how}")).await.status, status, "{how}");
+    }
+    let settled = async || {
+        let lines = world.authority.store().records(0, 10_000).await.unwrap();
+        let bodies = lines.into_iter().filter(|line| line.kind == "settled").filter_map(|line| line.body);
+        bodies.map(|(body, _)| serde_json::from_slice(&body).unwrap()).collect::<Vec<Value>>()
+    };
+    while settled().await.len() < 5 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let delivered: Vec<Value> = settled().await.iter().map(|body| body["delivered"].clone()).collect();
+    assert_eq!(delivered, vec![Value::Bool(true); 5]);
+}
+
 #[tokio::test]
 async fn t43_no_second_reading_of_a_path_or_query_gets_through() {
     let (world, crm) = world().await;
