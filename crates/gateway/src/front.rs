@@ -1,10 +1,12 @@
 //! What every request passes before anyone looks at what it asks for: size of its headers, `Host`, `Origin`
 //! (T25), and the headers that every answer carries (T58). No answer ever allows another origin to read it.
 
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use terms::json::Limits;
 use terms::{Slug, sole};
 
 use crate::answer::Refusal;
@@ -48,6 +50,16 @@ fn framed(headers: &HeaderMap) -> bool {
 /// Ends the connection after an answer: what comes next on it is not sure to begin where we think.
 pub(crate) fn hang_up(response: &mut Response) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Reads the content of a request whole, of at most [`Limits::REQUEST`] bytes and within the time there is for it.
+pub(crate) async fn whole(settings: &Settings, body: Body) -> Result<Bytes, Refusal> {
+    let within = settings.budgets.body_within.duration();
+    match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(broken(&error)),
+        Err(_) => Err(Refusal::because(Slug::RequestInvalid, "the body did not arrive in time")),
+    }
 }
 
 /// Why content could not be read: it is too much, or not framed as it says.

@@ -107,7 +107,7 @@ pub fn speaks(table: &str) -> Speaks {
 /// [`TlsError`] when it cannot be used at all.
 pub fn read(files: &Tls, speaks: Speaks, url: Option<&str>, now: Time) -> Result<Shown, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let pem = whole(&files.cert, File::open(&files.cert).map_err(|e| TlsError::Io(files.cert.clone(), e))?)?;
+    let pem = open(&files.cert)?;
     let chain = certificates(&files.cert, pem.expose())?;
     let key = key(&files.key)?;
     let leaf = chain.first().cloned().ok_or_else(|| TlsError::NoCertificate(files.cert.clone()))?;
@@ -141,7 +141,7 @@ fn clients(
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
     let unusable = |why: String| TlsError::Unusable(path.to_owned(), why);
-    let pem = whole(path, File::open(path).map_err(|e| TlsError::Io(path.to_owned(), e))?)?;
+    let pem = open(path)?;
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path, pem.expose())? {
         roots.add(certificate).map_err(|why| unusable(why.to_string()))?;
@@ -149,6 +149,10 @@ fn clients(
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|why| unusable(why.to_string()))
+}
+
+fn open(path: &Path) -> Result<Secret<Vec<u8>>, TlsError> {
+    whole(path, File::open(path).map_err(|because| TlsError::Io(path.to_owned(), because))?)
 }
 
 fn whole(path: &Path, file: File) -> Result<Secret<Vec<u8>>, TlsError> {

@@ -90,8 +90,7 @@ pub(super) async fn released(gateway: &Shared, permit: Permit) -> Response {
 /// What was given to who asked.
 pub(super) fn passes(attempt: AttemptId) -> Response {
     let mut response = crate::answer::json(StatusCode::OK, &Json::object([("attempt", attempt)]).text());
-    let named = HeaderValue::from_str(&attempt.to_string()).ok();
-    response.headers_mut().extend(named.map(|attempt| (ATTEMPT, attempt)));
+    attempted(&mut response, Some(attempt));
     response
 }
 

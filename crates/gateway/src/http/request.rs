@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use authority::{Ask, Target};
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::Request as HttpRequest;
 use http::{HeaderMap, HeaderValue, Version, header};
-use terms::json::{self, Limits, Object};
+use terms::json::{self, Object};
 use terms::route::{self, Content, Crooked, Path, Query, Template};
 use terms::{Action, Digest, Json, Kind, Method, Route, Slug, UpstreamHash};
 use upstream::{Api, Beside};
@@ -17,7 +17,7 @@ use crate::access::{access, not_an_access};
 use crate::answer::Refusal;
 use crate::caller::{self, Known};
 use crate::elevations::{LONGEST_PURPOSE, LONGEST_TICKET};
-use crate::front::{broken, one};
+use crate::front::{one, whole};
 use crate::gateway::Shared;
 use crate::mcp::envelope::{holds_key, not_json, within};
 
@@ -227,12 +227,7 @@ async fn content(
         let unseen = || Refusal::because(Slug::ArgumentUnjudgeable, unseen);
         return if *route.content() == Content::None { Ok(None) } else { Err(unseen()) };
     };
-    let within = gateway.settings.budgets.body_within.duration();
-    let bytes = match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => return Err(broken(&error)),
-        Err(_) => return Err(Refusal::because(Slug::RequestInvalid, "the body did not arrive in time")),
-    };
+    let bytes = whole(&gateway.settings, body).await?;
     let is = |wanted: &str| media_type(headers).is_some_and(|given| given == wanted);
     let wrong = |takes: &str| Refusal::because(Slug::MediaType, format!("this route takes {takes}"));
     if headers.contains_key(header::CONTENT_ENCODING) {

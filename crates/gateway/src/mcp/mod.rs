@@ -36,17 +36,17 @@ pub(crate) mod watching;
 use std::sync::Arc;
 
 use authority::{Ask, Resources};
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::Request as HttpRequest;
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, header};
-use terms::json::{Limits, Object};
+use terms::json::Object;
 use terms::revision::Era;
 use terms::{Action, Json, Kind, Slug};
 
 use crate::answer::{self, Refusal};
 use crate::caller::{self, Known};
-use crate::front::{broken, one};
+use crate::front::{one, whole};
 use crate::gateway::{Shared, not_allowed};
 use address::Address;
 use conversation::Conversation;
@@ -210,12 +210,7 @@ impl Unread {
 async fn body_of(gateway: &Shared, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     check_content(headers)?;
     check_accept(headers)?;
-    let within = gateway.settings.budgets.body_within.duration();
-    match tokio::time::timeout(within, to_bytes(body, Limits::REQUEST.bytes)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) => Err(broken(&error)),
-        Err(_) => Err(Refusal::because(Slug::RequestInvalid, "the body did not arrive in time")),
-    }
+    whole(&gateway.settings, body).await
 }
 
 /// Reads one message, whose headers and body agree.

@@ -328,23 +328,24 @@ async fn propose(
     Ok(None)
 }
 
+/// What a proposal is read from: the rules, their folder and the configuration.
+fn proposed_by(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let dir = &config.policy.dir;
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let rules = entries.filter(|path| path.extension().is_some_and(|extension| extension == "cedar"));
+    rules.chain([dir.clone(), config.file.clone()])
+}
+
 /// Whoever could have written what the folder proposes: the owners of the folder, of its rules and of the configuration, whose
 /// requirements are proposed with them.
 fn owners(desk: &Desk) -> BTreeSet<u32> {
-    let dir = &desk.config.policy.dir;
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let rules = entries.filter(|path| path.extension().is_some_and(|extension| extension == "cedar"));
     let both = |path: PathBuf| [std::fs::metadata(&path), std::fs::symlink_metadata(&path)];
-    let all = rules.chain([dir.clone(), desk.config.file.clone()]).flat_map(both);
-    all.filter_map(|meta| meta.ok().map(|meta| meta.uid())).collect()
+    proposed_by(&desk.config).flat_map(both).filter_map(|meta| meta.ok().map(|meta| meta.uid())).collect()
 }
 
 /// What of it others than its owner can write: whoever approves could have written it unseen. A group with the number of its owner
 /// is that account's own.
 pub fn open_to_others(config: &Config) -> Vec<String> {
-    let dir = &config.policy.dir;
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let rules = entries.filter(|path| path.extension().is_some_and(|extension| extension == "cedar"));
     let open = |path: PathBuf| {
         let meta = std::fs::metadata(&path).ok()?;
         let others = if meta.gid() == meta.uid() { 0o002 } else { 0o022 };
@@ -353,7 +354,7 @@ pub fn open_to_others(config: &Config) -> Vec<String> {
             format!("{} can be written by others than its owner (mode {mode:o}): chmod go-w", path.display())
         })
     };
-    let mut open: Vec<String> = rules.chain([dir.clone(), config.file.clone()]).filter_map(open).collect();
+    let mut open: Vec<String> = proposed_by(config).filter_map(open).collect();
     open.sort();
     open
 }
